@@ -1,0 +1,102 @@
+"""The Bradley-Terry fit: strengths theta under which the counted wins are most probable.
+
+P(i wins against j) = sigma(theta_i - theta_j).
+
+Newton's method on counts, for many vote tables at once (the rounds of a bootstrap): its cost does not depend on the
+number of votes. A tie is half a win for each side. Ratings are 1000 + 400 / ln 10 * (theta - mean of theta).
+
+Bradley & Terry, 1952, "Rank analysis of incomplete block designs", Biometrika 39. The bound on the step: for logistic
+likelihoods the third derivative along a step is at most the step's reach (its largest change of a difference that was
+fought for) times the second (Bach, 2010, "Self-concordant analysis for logistic regression", Electronic Journal of
+Statistics 4), so that a step shortened to a reach of 1 always climbs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latxa_cli.arena.battles import Votes
+from latxa_cli.stream.errors import LatxaError
+
+Floats = NDArray[np.float64]
+
+SCALE = 400 / np.log(10)
+CENTRE = 1000.0
+MOST_STEPS = 200
+CONVERGED = 1e-10  # natural units; a rating's point is 0.006 of them
+GOOD_ENOUGH = 1e-5  # where rounding errors keep the last step above CONVERGED
+
+
+@dataclass(frozen=True)
+class Wins:
+    """Votes as the fit takes them: (rounds, P) wins of the pair's first model, ties as halves, and battles."""
+
+    won: Floats
+    played: Floats
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], prior: float = 0.0) -> Wins:
+        """Take (rounds, P, 3) counts; `prior` adds that many tied battles to every pair."""
+        won = counts[..., 0] + (counts[..., 2] + prior) / 2
+        return cls(won, counts.sum(axis=-1) + prior)
+
+    def beats(self, votes: Votes) -> NDArray[np.bool_]:
+        """Return (rounds, p, p) whether the row has won (a share) against the column."""
+        graph = np.zeros((len(self.won), len(votes.models), len(votes.models)), dtype=bool)
+        graph[:, votes.first, votes.second] = self.won > 0
+        graph[:, votes.second, votes.first] = self.won < self.played
+        return graph
+
+
+def fit(votes: Votes, wins: Wins, members: NDArray[np.bool_] | None = None, start: Floats | None = None) -> Floats:
+    """Return (rounds, p) strengths with mean 0, each round fitted on its own `wins`.
+
+    members: (rounds, p) which models to fit (all when None); the rest get 0 and their battles are ignored. Among the
+    members Ford's condition must hold. start: (p,) strengths near the answer, which save
+    steps. Raises LatxaError when Newton's method does not arrive.
+    """
+    rounds, size = len(wins.won), len(votes.models)
+    members = np.ones((rounds, size), dtype=bool) if members is None else members
+    counted = members[:, votes.first] & members[:, votes.second] & (wins.played > 0)
+    won, played = wins.won * counted, wins.played * counted
+    theta = np.zeros((rounds, size)) + (0 if start is None else start)
+    for _ in range(MOST_STEPS):
+        step = _newton_step(votes, won, played, theta, members)
+        reach = np.abs((step[:, votes.first] - step[:, votes.second]) * counted).max(axis=1, initial=0)
+        theta += step / np.maximum(1, reach)[:, None]
+        furthest = reach.max(initial=0)
+        if furthest < CONVERGED:
+            break
+    if not furthest < GOOD_ENOUGH:
+        raise LatxaError("the ratings do not settle: some pair is all but one-sided", hint="try `--prior 1`")
+    mean = (theta * members).sum(axis=1) / np.maximum(1, members.sum(axis=1))
+    return (theta - mean[:, None]) * members
+
+
+def _newton_step(votes: Votes, won: Floats, played: Floats, theta: Floats, members: NDArray[np.bool_]) -> Floats:
+    rounds, size = theta.shape
+    chance = 1 / (1 + np.exp(theta[:, votes.second] - theta[:, votes.first]))
+    matrix = np.zeros((rounds, size * size))
+    upper, lower = votes.first * size + votes.second, votes.second * size + votes.first
+    surplus = won - played * chance
+    matrix[:, upper], matrix[:, lower] = surplus, -surplus
+    gradient = matrix.reshape(rounds, size, size).sum(axis=2)
+
+    weight = played * chance * (1 - chance)
+    matrix[:, upper] = matrix[:, lower] = -weight
+    hessian = matrix.reshape(rounds, size, size)
+    diagonal = -hessian.sum(axis=2)
+    # Strengths are known up to a constant: hold their mean, with a weight like the others', which keeps the system
+    # well conditioned. Models left out get an equation of their own, step = 0.
+    held = members * np.sqrt(diagonal.max(axis=1, keepdims=True) / np.maximum(1, members.sum(axis=1, keepdims=True)))
+    hessian += held[:, :, None] * held[:, None, :]
+    hessian[:, np.arange(size), np.arange(size)] += diagonal + ~members
+    return np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+
+
+def to_ratings(theta: Floats) -> Floats:
+    """Return strengths with mean 0 on the arena's scale: mean 1000, 400 points for odds of 10 to 1."""
+    return CENTRE + SCALE * theta

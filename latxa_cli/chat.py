@@ -1,0 +1,381 @@
+"""Chat templates: rendering, the text before a user's first word, the tokens that end a turn, and training masks.
+
+Nothing here knows a model: every marker is found by rendering the tokenizer's own chat template with placeholder
+contents and looking at what the template wrote round them. Only a transformers tokenizer object is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Literal, NamedTuple
+
+from latxa_cli.stream.errors import LatxaError
+
+Message = dict[str, Any]
+Loss = Literal["assistant", "all"]
+
+# Letters and digits only, so that no template trims, escapes or splits it.
+PLACEHOLDER = "Zq{}placeholder{}qZ"
+
+
+class TemplateError(LatxaError):
+    """The chat template cannot render this conversation, or its turns cannot be found again in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreQuery:
+    """The text round a user's instruction: `prefix + instruction + suffix` is what the model answers."""
+
+    prefix: str
+    suffix: str
+
+
+class Encoded(NamedTuple):
+    """A tokenised conversation: `ids[i]` is a target of the loss where `trained[i]` is true."""
+
+    ids: list[int]
+    trained: list[bool]
+
+
+class Turn(NamedTuple):
+    """Where a message's content lies in the rendered text, in characters: from `start` up to `end`."""
+
+    role: str
+    start: int
+    end: int
+
+
+class Skeleton(NamedTuple):
+    """What a template writes round contents: the texts before, between and after them (one more than contents), and
+    the numbers of the messages in the order in which their contents stand (some templates move the system message)."""
+
+    pieces: list[str]
+    order: list[int]
+
+
+Skeletons = dict[tuple[str, ...], Skeleton | None]  # by the roles of a conversation
+
+
+# --- rendering -------------------------------------------------------------------------------------------------------
+
+
+def render(
+    tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool = False, system: str | None = None
+) -> str:
+    """Return the conversation as the tokenizer's chat template writes it.
+
+    `system` is put first, in place of a system message that the conversation may have.
+
+    Raises:
+        LatxaError: the tokenizer has no chat template.
+        TemplateError: the template refuses the conversation (a system role, two user turns in a row, …).
+    """
+    from jinja2.exceptions import TemplateError as JinjaError
+
+    if not tokenizer.chat_template:
+        raise LatxaError(
+            f"`{_name(tokenizer)}` has no chat template",
+            hint="take the instruction-tuned model, or put its `chat_template.jinja` into the directory",
+        )
+    turns = [{"role": message["role"], "content": message["content"]} for message in messages]
+    if system is not None:
+        turns = [{"role": "system", "content": system}, *(turn for turn in turns if turn["role"] != "system")]
+    try:
+        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+    except (JinjaError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise TemplateError(
+            f"the chat template of `{_name(tokenizer)}` refuses the conversation: {why}",
+            hint="the roles must be those that the template knows, in an order that it allows",
+        ) from error
+
+
+def pre_query(tokenizer: Any, *, system: str | None = None, default_system: bool = True) -> PreQuery:
+    """Find the text that stands before a user's first word and the text between their last word and the answer.
+
+    Magpie (Xu et al. 2024, arXiv 2406.08464, section 2.1) lets an aligned model continue `prefix` to obtain an
+    instruction, then `prefix + instruction + suffix` to obtain its answer.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        system: the system message to stand before the instruction.
+        default_system: keep what the template writes of itself before the first turn (Llama 3.1 and Qwen 2.5 write a
+            system block). When false, and no `system` is given, the prefix is the begin-of-text token, where the
+            template writes one, and the user header alone.
+
+    Raises:
+        LatxaError: no chat template, or one that refuses a system message or changes the user's words.
+    """
+    user = PLACEHOLDER.format(0, 0)
+    text = render(tokenizer, [{"role": "user", "content": user}], add_generation_prompt=True, system=system)
+    before, after = _cut(tokenizer, text, [user]).pieces
+    if system is None and not default_system:
+        before = _begin(tokenizer, before) + _user_header(tokenizer, before)
+    return PreQuery(before, after)
+
+
+def end_of_turn_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:
+    """Return the ids of the tokens that end a turn, without repeats.
+
+    They are the end-of-text tokens of the generation configuration and of the tokenizer, then the first special token
+    that the template writes after an assistant's content and the first after a user's.
+    """
+    found: list[int | None] = []
+    configured = getattr(generation_config, "eos_token_id", None)
+    found.extend(configured if isinstance(configured, (list, tuple)) else [configured])
+    found.append(tokenizer.eos_token_id)
+    if tokenizer.chat_template:
+        special = set(_special_ids(tokenizer))
+        for text in (_assistant_tail(tokenizer), pre_query(tokenizer).suffix):
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            found.append(next((token for token in ids if token in special), None))
+    return list(dict.fromkeys(int(token) for token in found if token is not None))
+
+
+# --- training masks --------------------------------------------------------------------------------------------------
+
+
+def encode_chat(tokenizer: Any, messages: Sequence[Message], *, loss: Loss = "assistant") -> Encoded:
+    """Tokenise one conversation and mark the tokens that the loss is taken on.
+
+    See `encode_chats` for the rule and the errors.
+    """
+    (encoded,) = encode_chats(tokenizer, [messages], loss=loss)
+    if isinstance(encoded, TemplateError):
+        raise encoded
+    return encoded
+
+
+def encode_chats(
+    tokenizer: Any, conversations: Iterable[Sequence[Message]], *, loss: Loss = "assistant"
+) -> list[Encoded | TemplateError]:
+    """Tokenise conversations in one batch and mark the tokens that the loss is taken on.
+
+    The template writes the whole conversation, begin-of-text token included, and the text is tokenised once.
+
+    - `loss="assistant"`: the tokens of every assistant content, and what follows it up to and including the first
+      special token (the token that ends the turn, which the model must learn to write). A template without special
+      tokens trains the text that it writes at the end of an answer instead.
+    - `loss="all"`: every token from the user's first word on, so that a small model also learns to write user turns
+      and can be sampled with Magpie. What stands before it (begin of text, a system block, the user header) is not
+      trained.
+
+    Where the template writes no special token after the last answer, the end-of-text token is added and trained.
+
+    Returns:
+        One item for each conversation, in order: `Encoded`, or the `TemplateError` that says why there is none.
+
+    Raises:
+        LatxaError: the tokenizer has no chat template, or is not a fast one (no character offsets).
+    """
+    if not tokenizer.is_fast:
+        raise LatxaError(
+            f"`{_name(tokenizer)}` has no fast tokenizer, so that turns cannot be found in its tokens",
+            hint="convert it to a `tokenizer.json`",
+        )
+    skeletons: Skeletons = {}
+    located: list[tuple[str, list[Turn]] | TemplateError] = []
+    for messages in conversations:
+        try:
+            located.append(_locate(tokenizer, messages, skeletons))
+        except TemplateError as error:
+            located.append(error)
+    texts = [item[0] for item in located if not isinstance(item, TemplateError)]
+    if not texts:
+        return [item for item in located if isinstance(item, TemplateError)]
+    batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+    mark = partial(_mark, tokenizer, set(_special_ids(tokenizer)), loss)
+    rows = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
+    return [item if isinstance(item, TemplateError) else mark(item[0], item[1], *next(rows)) for item in located]
+
+
+def _mark(
+    tokenizer: Any,
+    special: set[int],
+    loss: Loss,
+    text: str,
+    turns: list[Turn],
+    ids: list[int],
+    offsets: list[tuple[int, int]],
+) -> Encoded:
+    """Mark the trained tokens of one conversation; `offsets` are the characters of each token."""
+    ends_of_contents = [turn.start for turn in turns[1:]] + [len(text)]
+    trained = [False] * len(ids)
+    position = 0  # turns are in order, so that one walk over the tokens is enough
+    closed = True
+    for turn, limit in zip(turns, ends_of_contents, strict=True):
+        while position < len(ids) and not _reaches(offsets[position], turn.start):
+            position += 1
+        content = position
+        while position < len(ids) and offsets[position][0] < turn.end:
+            position += 1
+        if turn.role != "assistant":
+            continue
+        tail = range(position, len(ids))
+        stop = next((i for i in tail if offsets[i][0] >= limit or ids[i] in special), len(ids))
+        closed = stop < len(ids) and ids[stop] in special and offsets[stop][0] < limit
+        if closed:
+            stop += 1
+        else:  # no special token: train the characters that the template writes at the end of an answer
+            written = turn.end + len(_common_prefix(text[turn.end : limit], _assistant_tail(tokenizer)))
+            stop = next((i for i in tail if offsets[i][0] >= written), len(ids))
+        trained[content:stop] = [True] * (stop - content)
+    if loss == "all":
+        first = next((turn.start for turn in turns if turn.role == "user"), 0)
+        trained = [_reaches(span, first) for span in offsets]
+    if not closed and turns[-1].role == "assistant" and tokenizer.eos_token_id is not None:
+        ids, trained = [*ids, tokenizer.eos_token_id], [*trained, True]
+    return Encoded(ids, trained)
+
+
+def _reaches(span: tuple[int, int], start: int) -> bool:
+    """Whether a token holds characters at or after `start` (a token may begin in the header's last space)."""
+    return span[1] > start or span[0] >= start
+
+
+def _locate(tokenizer: Any, messages: Sequence[Message], skeletons: Skeletons) -> tuple[str, list[Turn]]:
+    """Render the conversation and find every content in the text.
+
+    First by the skeleton: the same roles rendered with placeholders give the template's own text between contents,
+    and the whole must be exactly that text with the contents in between. A template that looks at the contents fails
+    this; then by prefixes: the conversation rendered up to and past each turn must be prefixes of the whole.
+    """
+    text = render(tokenizer, messages)
+    roles = tuple(message["role"] for message in messages)
+    if roles not in skeletons:
+        skeletons[roles] = _skeleton(tokenizer, roles)
+    turns = _fit(text, messages, skeletons[roles]) or _by_prefixes(tokenizer, text, messages)
+    if not turns:
+        raise TemplateError(
+            f"the chat template of `{_name(tokenizer)}` rewrites the conversation, its turns cannot be found again",
+            hint="leave the conversation out, or use a template that writes contents as they are",
+        )
+    return text, turns
+
+
+def _skeleton(tokenizer: Any, roles: tuple[str, ...]) -> Skeleton | None:
+    """Return what the template writes round the contents of messages with these roles; None where it refuses them."""
+    contents = [PLACEHOLDER.format(number, number) for number in range(len(roles))]
+    messages = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
+    try:
+        return _cut(tokenizer, render(tokenizer, messages), contents)
+    except TemplateError:
+        return None
+
+
+def _fit(text: str, messages: Sequence[Message], skeleton: Skeleton | None) -> list[Turn]:
+    """Lay the contents into the skeleton; an empty list when that does not give `text` to the last character."""
+    if skeleton is None or not text.startswith(skeleton.pieces[0]):
+        return []
+    turns, position = [], len(skeleton.pieces[0])
+    for number, following in zip(skeleton.order, skeleton.pieces[1:], strict=True):
+        message = messages[number]
+        content = message["content"]
+        for candidate in dict.fromkeys((content, content.strip(), content.lstrip(), content.rstrip())):
+            if text.startswith(candidate + following, position):
+                break
+        else:
+            return []
+        turns.append(Turn(message["role"], position, position + len(candidate)))
+        position += len(candidate) + len(following)
+    return turns if position == len(text) else []
+
+
+def _by_prefixes(tokenizer: Any, text: str, messages: Sequence[Message]) -> list[Turn]:
+    """Find user and assistant contents between renderings of the turns before; an empty list where that fails."""
+    turns: list[Turn] = []
+    for index, message in enumerate(messages):
+        if message["role"] == "system":
+            continue
+        answer = message["role"] == "assistant"
+        start = turns[-1].end if turns else 0
+        if answer:
+            before = render(tokenizer, messages[:index], add_generation_prompt=True)
+            if not text.startswith(before):
+                return []
+            start = len(before)
+        after = render(tokenizer, messages[: index + 1])
+        content = message["content"].strip()
+        if not content or not text.startswith(after):
+            return []
+        # The content is the last thing of the prefix but for the end of the turn.
+        found = text.rfind(content, start, len(after))
+        if found < 0:
+            return []
+        turns.append(Turn(message["role"], found, found + len(content)))
+    return turns
+
+
+# --- what a template writes ------------------------------------------------------------------------------------------
+
+
+def _dialogue(tokenizer: Any, count: int) -> list[str]:
+    """Return the texts round the contents of `count` turns, user first."""
+    skeleton = _skeleton(tokenizer, tuple("user" if turn % 2 == 0 else "assistant" for turn in range(count)))
+    if skeleton is None or skeleton.order != list(range(count)):
+        raise TemplateError(
+            f"the chat template of `{_name(tokenizer)}` does not write a dialogue of {count} turns as it stands",
+            hint="a template must take a user turn, an answer and another user turn",
+        )
+    return skeleton.pieces
+
+
+def _assistant_tail(tokenizer: Any) -> str:
+    """Return what the template writes after an assistant's content that is the last."""
+    return _dialogue(tokenizer, 2)[-1]
+
+
+def _user_header(tokenizer: Any, before: str) -> str:
+    """Return the header that opens a user turn, without what stands before it in the first turn (`before`).
+
+    Between an answer and the next user turn stands the end of the answer, then the header. The first turn has the same
+    header, perhaps without the blank lines that part it from an answer, so the common ending of the two is it.
+    """
+    between = _dialogue(tokenizer, 3)[2]
+    header = between[len(_common_prefix(between, _assistant_tail(tokenizer))) :]
+    length = len(_common_prefix(before[::-1], header[::-1]))
+    return before[len(before) - length :]
+
+
+def _begin(tokenizer: Any, before: str) -> str:
+    """Return the begin-of-text token where the template writes it, else nothing."""
+    bos = tokenizer.bos_token
+    return bos if bos and before.startswith(bos) else ""
+
+
+def _cut(tokenizer: Any, text: str, contents: Sequence[str]) -> Skeleton:
+    """Cut `text` at the contents, each of which must be there once."""
+    if any(text.count(content) != 1 for content in contents):
+        raise TemplateError(
+            f"the chat template of `{_name(tokenizer)}` changes, repeats or leaves out the words of a turn",
+            hint="use a template that writes contents as they are",
+        )
+    order = sorted(range(len(contents)), key=lambda number: text.index(contents[number]))
+    pieces = []
+    for number in order:
+        piece, _, text = text.partition(contents[number])
+        pieces.append(piece)
+    return Skeleton([*pieces, text], order)
+
+
+def _common_prefix(first: str, second: str) -> str:
+    length = 0
+    for left, right in zip(first, second, strict=False):
+        if left != right:
+            break
+        length += 1
+    return first[:length]
+
+
+def _special_ids(tokenizer: Any) -> list[int]:
+    """Ids of the special tokens: the named ones (begin, end, …) and those added as special."""
+    added = [index for index, token in tokenizer.added_tokens_decoder.items() if token.special]
+    return [*tokenizer.all_special_ids, *added]
+
+
+def _name(tokenizer: Any) -> str:
+    """The model's directory or hub name, as the user would know it."""
+    return PurePath(tokenizer.name_or_path).name or "the tokenizer"

@@ -1,0 +1,79 @@
+"""`latxa eval`: models on lm-evaluation-harness tasks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latxa_cli.options import BatchSize, Device, DryRun, Seed, Shard, TrustRemoteCode, verb
+from latxa_cli.stream.run import Run
+
+
+@verb
+def eval_(
+    run: Run,
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Model directories, or names on the hub.")],
+    *,
+    task: Annotated[
+        list[str], typer.Option(metavar="NAME", help="A task, group or tag, or a task's YAML file; repeat it.")
+    ],
+    task_folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder of task files; its names come first.", show_default=False),
+    ] = None,
+    few_shot: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Shots. [default: as the task says, else 0]", show_default=False),
+    ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat/--no-chat", help="Apply the model's chat template: give it for instructed models.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N items of each task.", show_default=False)
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one record an item here.", show_default=False)
+    ] = None,
+    seed: Seed = 1234,
+    shard: Shard = None,
+    batch_size: BatchSize = 16,
+    device: Device = None,
+    trust_remote_code: TrustRemoteCode = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Evaluate models on lm-evaluation-harness tasks.
+
+    in:  models, and tasks: those of the harness or your own YAML files, which name data files beside them
+    out: results {model, task, metric, value, stderr, n, filter, num_fewshot, language, fingerprint}
+
+    Without --chat every model gets the plain prompt, since base models too may carry a chat template. Results
+    with the same fingerprint can be compared: same task, items, shots, seed, template and versions. The unit of
+    work for --shard and --resume is a pair of model and task. A task's items and answers are held in memory.
+
+    examples:
+      latxa eval models/base models/instruct --task towns --task-folder tasks > results.jsonl
+      latxa eval models/instruct --task tasks/towns.yaml --chat --few-shot 5 --answers answers.jsonl -o results.jsonl
+      latxa eval models/base --task xstorycloze_eu --limit 100 | latxa report
+    """
+    from latxa_cli.evaluation.answers import Answers
+    from latxa_cli.evaluation.libraries import Talk
+    from latxa_cli.evaluation.model import display_names
+    from latxa_cli.evaluation.run import Settings, evaluate, load_tasks, pairs, preview, versions
+    from latxa_cli.evaluation.tasks import files_of, find
+
+    talk = Talk(run.say, run.detail, run.destination.verbose, run.terminal.draws)
+    settings = Settings(few_shot, chat, limit, batch_size, seed, device, trust_remote_code)
+    names = display_names(models)
+    found = find(task, task_folder, talk)
+    units = pairs(models, task)
+    if dry_run:
+        preview(load_tasks(found, units, settings, talk), names, settings, talk)
+        return
+    for path in [*map(Path, models), *files_of(found.values())]:
+        run.depends_on(path)
+    run.note(libraries=versions())
+    to_do = list(run.items(units))
+    loaded = load_tasks(found, to_do, settings, talk)
+    evaluations = evaluate(to_do, loaded, names, settings, talk)
+    with Answers(answers, to_do, loaded, names, resume=run.destination.resume) as kept:
+        run.write((kept.keep(one) for one in evaluations), live=True)

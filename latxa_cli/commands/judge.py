@@ -1,0 +1,54 @@
+"""`latxa judge`."""
+
+from typing import Annotated
+
+import typer
+
+from latxa_cli.options import Files, Shard, verb
+from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.run import Run
+
+
+@verb
+def judge(
+    run: Run,
+    files: Files = None,
+    *,
+    rubric: Annotated[str, typer.Option(help="How to compare: `reference`.")] = "reference",
+    references: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Prompts {id, reference}; they come before the responses' own.", show_default=False
+        ),
+    ] = None,
+    margin: Annotated[float, typer.Option(min=0.0, help="Scores that are this near tie.")] = 0.0,
+    shard: Shard = None,
+) -> None:
+    """Compare the responses of two or more models, prompt by prompt.
+
+    in:  two or more files of responses {id, messages, model}, one a model; `reference` beside them or in --references
+    out: battles {id, prompt_id, model_a, model_b, winner, judge, conversation_a, conversation_b}
+
+    Rubric `reference`: the last answer nearer to the reference wins, by sacreBLEU's sentence chrF with its default
+    settings (0 to 100; the signature stands in the manifest). Responses to one prompt have the same id. The first file
+    is streamed and says which ids are judged; the others, and the references, are held in memory.
+
+    examples:
+      latxa judge ours.jsonl theirs.jsonl > battles.jsonl
+      latxa judge a.jsonl b.jsonl c.jsonl --references prompts.jsonl --margin 1 | latxa arena-score --prior 1
+    """
+    from latxa_cli.judging.judge import Contender, Judge, rubric_named
+
+    if not files or len(files) < 2:
+        raise UsageError("a comparison needs two files of responses or more", hint="`latxa judge A.jsonl B.jsonl`")
+    chosen = rubric_named(rubric)
+    others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]]
+    prompts = run.read_all(references, "prompt") if references else []
+    given = {prompt["id"]: prompt.get("reference") for prompt in prompts}
+    run.note(judge=chosen.signature)
+    run.write(Judge(chosen, margin, given).battles(run.read(files[:1], "response"), others))
+    if shard is None and run.state is None:  # else this run has not seen all ids of the first file
+        for other in others:
+            if unmet := len(other.responses) - len(other.met):
+                run.note(**{f"not judged of {other.name}": unmet})
+                run.say(f"{unmet:,} of {other.name} not judged: {files[0]} lacks their ids")

@@ -1,0 +1,68 @@
+"""`latxa translate`: conversations into another language, by a base model and a few examples."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latxa_cli.options import (
+    BatchSize, Device, DryRun, EngineName, Files, Model, Seed, Shard, Take, TrustRemoteCode, verb,
+)  # fmt: skip
+from latxa_cli.stream.run import Run
+
+
+@verb
+def translate(
+    run: Run,
+    files: Files = None,
+    *,
+    model: Model,
+    shots: Annotated[Path, typer.Option(metavar="FILE", help="Examples: pairs with `source` and `target`.")],
+    shot_count: Annotated[int, typer.Option(min=0, help="How many of them, from the first, stand in each prompt.")] = 5,
+    source_name: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="The source language's name in the prompt.")
+    ] = "English",
+    target_name: Annotated[str, typer.Option("--to", metavar="NAME", help="The target language's name in the prompt.")],
+    language: Annotated[
+        str | None,
+        typer.Option("--language", "-l", metavar="CODE", help="Write this code into the records (`eu`, `cy`)."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest translation of a message, in tokens.")] = 1024,
+    seed: Seed = 0,
+    take: Take = None,
+    shard: Shard = None,
+    engine: EngineName = "auto",
+    batch_size: BatchSize = 32,
+    device: Device = None,
+    trust_remote_code: TrustRemoteCode = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Translate conversations with a few examples and a base model.
+
+    in:  conversations
+    out: the same conversations, every message translated: ids, turns, roles and other fields stay
+
+    A conversation is rejected when the translation of a message is empty, unfinished, or a copy of
+    its source.
+
+    examples:
+      latxa translate -m models/base_eu --shots shots.jsonl --to Euskara -l eu en.jsonl > eu.jsonl
+      latxa sample -m models/instruct_en -n 1000 | latxa translate -m models/base_eu --shots shots.jsonl --to Euskara
+    """
+    from latxa_cli.generation.engine import EngineOptions, open_engine
+    from latxa_cli.generation.preflight import preview
+    from latxa_cli.model import short_name
+    from latxa_cli.translation.prompt import few_shot
+    from latxa_cli.translation.translate import Translation, translate_conversations
+
+    run.depends_on(model)
+    pairs = run.read_all(str(shots), "pair")
+    generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
+    run.note(engine=generator.facts())
+    prompt = few_shot(pairs, source_name, target_name, shot_count)
+    how = Translation(prompt, max_tokens, seed, short_name(model), language)
+    outcomes = translate_conversations(run.read(files, "conversation", take=take), generator, how)
+    if dry_run:
+        preview(run.say, outcomes)
+    else:
+        run.write(run.watched(outcomes), live=True)

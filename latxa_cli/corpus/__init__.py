@@ -1,0 +1,1 @@
+"""From messy documents to a clean corpus in one language."""

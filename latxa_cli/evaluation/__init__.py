@@ -1,0 +1,1 @@
+"""Evaluation: tasks of lm-evaluation-harness, run on transformers models, as result and answer records."""

@@ -1,0 +1,116 @@
+"""The protocol of text generation, and the choice of an engine.
+
+An engine takes requests and gives completions as they finish, in any order; `in_order` puts them back. A request's
+random draws depend on its `seed` alone, never on its neighbours in a batch, so that a resumed or sharded run draws what
+one run would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from typing import Any, Literal, Protocol, TypeVar
+
+from latxa_cli.stream.errors import LatxaError, UsageError, nearest
+
+Item = TypeVar("Item")
+FinishReason = Literal["stop", "length", "too long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How to continue a text: `temperature` 0 takes the likeliest token; `stop` strings end it and are cut off."""
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A text to continue: `prompt` as it is (it holds its special tokens), or else `messages` for the chat template."""
+
+    decoding: Decoding
+    seed: int = 0
+    prompt: str | None = None
+    messages: tuple[dict[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came of a request: the text without the token or string that ended it, why it ended, and token counts.
+
+    `finish_reason`: "stop" (ended by itself), "length" (cut off), "too long" (the prompt does not fit the context).
+    """
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Engine(Protocol):
+    """What every adapter offers. `tokenizer` is a transformers tokenizer, or None where a server keeps it to itself."""
+
+    tokenizer: Any
+    window: int  # requests to hand over at once, enough to keep the engine busy
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
+        """Yield (position of the request, completion) as they finish; requests are pulled as the engine needs them."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Return model, revision, engine, version, dtype, and whether results are `batch_invariant`, for manifests."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What the user may say about the engine."""
+
+    engine: str = "auto"
+    batch_size: int = 32
+    device: str | None = None
+    trust_remote_code: bool = False
+
+
+# name → (module with `load(model, options)`, library that it needs, extra that brings the library)
+ENGINES = {"transformers": ("latxa_cli.generation.transformers", "transformers", "")}
+
+
+def open_engine(model: str, options: EngineOptions) -> Engine:
+    """Load `model` into the engine that `options` names, or (`auto`) into the best one that this machine has.
+
+    Raises UsageError for an unknown engine, LatxaError for one that is not installed or a model that cannot be loaded.
+    """
+    name = "transformers" if options.engine == "auto" else options.engine
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine `{name}`", hint=nearest(name, ["auto", *ENGINES]))
+    module, library, extra = ENGINES[name]
+    if find_spec(library) is None:
+        package = f"latxa-cli[{extra}]" if extra else "latxa-cli"
+        raise LatxaError(f"the engine `{name}` is not installed", hint=f"pip install '{package}'")
+    engine: Engine = import_module(module).load(model, options)
+    return engine
+
+
+def in_order(completions: Iterable[tuple[int, Completion]]) -> Iterator[Completion]:
+    """Yield the completions by position, each as soon as all before it have come."""
+    waiting: dict[int, Completion] = {}
+    position = 0
+    for place, completion in completions:
+        waiting[place] = completion
+        while position in waiting:
+            yield waiting.pop(position)
+            position += 1
+
+
+def windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`."""
+    iterator = iter(items)
+    while window := list(islice(iterator, size)):
+        yield window

@@ -1,0 +1,1 @@
+"""Judges: responses to the same prompts, compared by a rubric, give battles."""

@@ -1,0 +1,1 @@
+"""From a corpus and instruction data to one training mix."""

@@ -1,0 +1,1 @@
+"""Drawing instructions from models (Magpie), and answering prompts."""

@@ -1,0 +1,211 @@
+"""Opening inputs: files (`.gz`, `.zst` by their ending), stdin (`-`), Parquet, Hugging Face datasets (`hf:NAME`).
+
+Text inputs give numbered raw lines, split on `\\n` only (JSON strings may hold U+2028); tables give numbered rows as
+dicts. What was read is hashed on the way, so that a manifest can say exactly what went in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from latxa_cli.stream.errors import LatxaError, UsageError
+
+CHUNK = 1 << 20
+LONGEST_LINE = 64 << 20  # bytes; a longer line is a broken file, not a record
+STDIN = "-"
+
+
+def check_exists(name: str) -> None:
+    """Raise UsageError when stdin is a terminal, LatxaError when there is no such file: before any work is begun."""
+    if name == STDIN:
+        if os.isatty(0):
+            raise UsageError("stdin is a terminal", hint="name a FILE, or pipe records in")
+    elif not name.startswith("hf:") and not Path(name).exists():
+        raise LatxaError(f"{name}: no such file")
+
+
+class Hashed:
+    """A raw binary file that hashes and counts what is read through it."""
+
+    def __init__(self, descriptor: int | str | Path) -> None:
+        self.raw = open(descriptor, "rb", buffering=0, closefd=not isinstance(descriptor, int))  # noqa: SIM115
+        self.digest = xxhash.xxh3_128()
+        self.bytes = 0
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return what one system call gives, at most `size` bytes: a pipe's records are not held back."""
+        data = self.raw.read(size)
+        self.digest.update(data)
+        self.bytes += len(data)
+        return data
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class Input:
+    """One input by the name that the user gave it; `entries` gives its numbered lines or rows.
+
+    `path`: where it lies when that is not its name (`FILE.zst.part` is compressed as FILE.zst).
+    """
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        self.name = name
+        self.path = path or name
+        self.label = "stdin" if name == STDIN else name
+        self.hashed: Hashed | None = None
+
+    def entries(self) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
+        """Yield (number from 1, raw line without its `\\n` | row); a line over `LONGEST_LINE` comes cut at that length.
+
+        Raises LatxaError when the input cannot be opened, read or decompressed.
+        """
+        if self.name.startswith("hf:"):
+            yield from enumerate(_dataset_rows(self.name[3:]), 1)
+            return
+        try:
+            if self.name.endswith(".parquet"):
+                yield from enumerate(_parquet_rows(self.name), 1)
+                return
+            self.hashed = self._open()
+            yield from enumerate(_lines(self._decompressed(self.hashed)), 1)
+            self.hashed.close()
+        except OSError as error:
+            raise _cannot_read(self.label, error) from None
+        except EOFError:
+            raise LatxaError(f"{self.label}: ends in the middle of its compressed data") from None
+
+    def _open(self) -> Hashed:
+        return Hashed(0 if self.name == STDIN else self.path)
+
+    def _decompressed(self, hashed: Hashed) -> Any:
+        if self.name.endswith(".gz"):
+            import gzip
+
+            return gzip.GzipFile(fileobj=hashed, mode="rb")  # type: ignore[call-overload]
+        if self.name.endswith(".zst"):
+            return _Zstandard(hashed, self.label)
+        return hashed
+
+    def describe(self) -> dict[str, Any]:
+        """Return the input's name, bytes and hash, as they stand in a manifest."""
+        if self.hashed is None:
+            return {"path": self.name} | ({} if self.name.startswith("hf:") else fingerprint(self.name))
+        return {"path": self.name, "bytes": self.hashed.bytes, "xxh3_128": self.hashed.digest.hexdigest()}
+
+
+class _Zstandard:
+    """Decompressed reading of a `.zst` file of one frame or several; a cut file is an error, never a short read."""
+
+    def __init__(self, hashed: Hashed, label: str) -> None:
+        import zstandard
+
+        self.hashed, self.label = hashed, label
+        self.error = zstandard.ZstdError
+        self.new_frame = zstandard.ZstdDecompressor().decompressobj
+        self.frame: Any = None  # between two frames
+        self.rest = b""
+
+    def read(self, _size: int = CHUNK) -> bytes:
+        while True:
+            data = self.rest or self.hashed.read(CHUNK >> 3)
+            if not data:
+                if self.frame is not None:
+                    raise LatxaError(f"{self.label}: ends in the middle of its compressed data")
+                return b""
+            if self.frame is None:
+                self.frame = self.new_frame()
+            try:
+                text = self.frame.decompress(data)
+            except self.error:
+                raise LatxaError(f"{self.label}: is not zstandard data, or is damaged") from None
+            self.rest = self.frame.unused_data if self.frame.eof else b""
+            if self.frame.eof:
+                self.frame = None
+            if text:
+                return text
+
+
+def _lines(stream: Any) -> Iterator[bytes]:
+    rest: list[bytes] = []  # the pieces of a line that no chunk has ended yet
+    held = 0
+    first = True
+    while chunk := stream.read(CHUNK):
+        if first:
+            chunk, first = chunk.removeprefix(b"\xef\xbb\xbf"), False
+        lines = chunk.split(b"\n")
+        if len(lines) == 1:
+            if held <= LONGEST_LINE:
+                rest.append(chunk)
+                held += len(chunk)
+            continue
+        if rest:
+            lines[0] = b"".join([*rest, lines[0]])[: LONGEST_LINE + 1]
+        last = lines.pop()
+        rest, held = ([last], len(last)) if last else ([], 0)
+        yield from lines
+    if rest:
+        yield b"".join(rest)[: LONGEST_LINE + 1]
+
+
+def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise LatxaError(f"{path}: is not Parquet, or is damaged ({str(error).splitlines()[0]})") from None
+
+
+def _dataset_rows(name: str) -> Iterator[dict[str, Any]]:
+    import datasets
+
+    path, _, split = name.partition(":")
+    *repository, configuration = path.split("/") if path.count("/") == 2 else [*path.split("/"), None]
+    try:
+        yield from datasets.load_dataset(
+            "/".join(map(str, repository)), configuration, split=split or "train", streaming=True
+        )
+    except (OSError, ValueError) as error:  # what `datasets` raises for a hub out of reach, and for an unknown name
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LatxaError(
+            f"`hf:{name}` cannot be read: {reason}",
+            hint="is the name right, and the hub within reach? A local `.jsonl` or `.parquet` file needs no hub",
+        ) from None
+
+
+def _cannot_read(label: str, error: OSError) -> LatxaError:
+    return LatxaError(f"{label}: cannot be read ({error.strerror or error})")
+
+
+def fingerprint(path: str | Path) -> dict[str, Any]:
+    """Return {`bytes`, `xxh3_128`} of a file, or of a directory's files (names, sizes, first and last MiB of each).
+
+    A directory is a model: its weights may be hundreds of GB, so that their ends must do. Missing paths give {}.
+    """
+    path = Path(path)
+    if path.is_dir():
+        digest, total = xxhash.xxh3_128(), 0
+        for file in sorted(file for file in path.iterdir() if file.is_file()):
+            size = file.stat().st_size
+            total += size
+            digest.update(f"{file.name}\0{size}\0".encode())
+            with file.open("rb") as data:
+                digest.update(data.read(CHUNK))
+                data.seek(max(size - CHUNK, 0))
+                digest.update(data.read(CHUNK))
+        return {"bytes": total, "xxh3_128": digest.hexdigest()}
+    if str(path) != STDIN and not path.is_file():
+        return {}
+    hashed = Hashed(0 if str(path) == STDIN else path)
+    while hashed.read():
+        pass
+    hashed.close()
+    return {"bytes": hashed.bytes, "xxh3_128": hashed.digest.hexdigest()}

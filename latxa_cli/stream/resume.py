@@ -1,0 +1,89 @@
+"""`--resume`: is the output complete, and if not, where does the interrupted run stand?
+
+A checkpoint lies in `FILE.part.state` until FILE is complete. It is small, because outcomes are written in input order:
+the position in the input, the id of the last record there, the offsets of the two output files, and the counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from latxa_cli.stream import manifest
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.writer import part_of, write_file
+
+
+@dataclass
+class Counts:
+    """Records in, records out, and the rejected by reason."""
+
+    read: int = 0
+    written: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"in": self.read, "out": self.written, "rejected": dict(sorted(self.rejected.items()))}
+
+
+@dataclass
+class Checkpoint:
+    """Where a run stands: `position` outcomes are written, the last for the record `last`; then the files' offsets."""
+
+    position: int = 0
+    last: str | None = None
+    offset: int = 0
+    rejects_offset: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    def save(self, output: Path, settings: dict[str, Any]) -> None:
+        """Write the checkpoint of the run that makes `output`; raises LatxaError."""
+        write_file(state_of(output), orjson.dumps({"settings": settings, **asdict(self)}, default=str))
+
+
+def state_of(output: Path) -> Path:
+    """Return where the checkpoint of the run that makes `output` lies."""
+    return output.with_name(output.name + ".part.state")
+
+
+def interrupted(output: Path, rejects: Path | None, settings: dict[str, Any]) -> Checkpoint | None:
+    """Return the checkpoint of an interrupted run that made `output`, if there is one.
+
+    Raises UsageError when it had other settings.
+    """
+    state = manifest.load(state_of(output))
+    if state is None:
+        return None
+    if different := manifest.difference(state.pop("settings", {}), settings):
+        raise UsageError(
+            f"{output}: the interrupted run had other settings: {different}",
+            hint=f"remove `{state_of(output)}` to start again",
+        )
+    for path in (output, rejects):  # a kill may have come between two renames at the very end
+        if path is not None and path.exists() and not part_of(path).exists():
+            path.replace(part_of(path))
+    try:
+        counts = state.pop("counts")
+        return Checkpoint(**state, counts=Counts(counts["read"], counts["written"], Counter(counts["rejected"])))
+    except (KeyError, TypeError):
+        raise LatxaError(f"{state_of(output)}: is no checkpoint", hint="remove it to start again") from None
+
+
+def is_complete(output: Path, manifest_path: Path, settings: dict[str, Any]) -> bool:
+    """Whether `output` is complete and was made by the same settings from inputs that are still the same.
+
+    Raises UsageError when it is complete but was made in another way.
+    """
+    written = manifest.load(manifest_path)
+    if written is None or not output.exists():
+        return False
+    hint = "remove it, choose another `-o`, or leave `--resume` out"
+    if different := manifest.difference(written.get("settings", {}), settings):
+        raise UsageError(f"{output}: was made with other settings: {different}", hint=hint)
+    if changed := manifest.changed_input(written.get("inputs", [])):
+        raise UsageError(f"{output}: its input `{changed}` has changed since", hint=hint)
+    return True

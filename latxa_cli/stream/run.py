@@ -1,0 +1,401 @@
+"""One run of one verb: what it reads, writes, counts, remembers for `--resume`, and says at the end.
+
+A verb reads checked records (`read`), or takes its units of work from a list (`items`), and hands `write` one outcome
+for each of them in the same order. So the number of outcomes written is the position in the input (see `resume`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import orjson
+
+from latxa_cli.stream import reader, resume
+from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
+from latxa_cli.stream.inputs import STDIN, Input, check_exists, fingerprint
+from latxa_cli.stream.manifest import manifest_of
+from latxa_cli.stream.manifest import save as save_manifest
+from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
+from latxa_cli.stream.resume import Checkpoint, Counts
+from latxa_cli.stream.terminal import Terminal
+from latxa_cli.stream.writer import Writer, part_of
+
+SECONDS_BETWEEN_CHECKPOINTS = 1.0
+Unit = TypeVar("Unit")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a run's outputs go and how it talks: the flags that every verb has."""
+
+    output: Path | None = None
+    rejects: Path | None = None
+    manifest: Path | None = None
+    resume: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+class Run:
+    """The run of `verb` with `settings` (the command's own parameters, by name)."""
+
+    def __init__(
+        self, verb: str, destination: Destination, settings: dict[str, Any], *, makes_directory: bool = False
+    ) -> None:
+        self.verb = verb
+        self.makes_directory = makes_directory
+        self.destination = destination
+        self.settings = settings
+        self.seed: int = settings.get("seed") or 0
+        self.started = time.time()
+        self.counts = Counts()
+        self.inputs: list[Input] = []
+        self.uses: list[dict[str, Any]] = []
+        self.facts: dict[str, Any] = {}
+        self.terminal = Terminal(verb, quiet=destination.quiet, verbose=destination.verbose)
+        self.say, self.detail, self.progress = self.terminal.say, self.terminal.detail, self.terminal.progress
+        self.position = 0  # outcomes written so far, those of an interrupted run included
+        self._check_output()
+        self._interrupted: Checkpoint | None = None  # where the run that `--resume` continues stood
+        if destination.resume and destination.output and not makes_directory:
+            self._interrupted = resume.interrupted(destination.output, destination.rejects, settings)
+        self._done = (
+            self._interrupted.position if self._interrupted else 0
+        )  # outcomes that the interrupted run had written
+        self._handed_out = 0  # records or units given to the verb, those passed over included
+        self._ids = reader.Identifier()
+        self._malformed: deque[tuple[int, Record]] = deque()  # (records read before it, entry for `--rejects`)
+        self._expected: deque[str] = deque()  # ids handed out and not yet written
+        self._last = self._interrupted.last if self._interrupted else None  # id of the last outcome written
+        self.whole = False
+        self._writer: Writer | None = None
+        self._rejects: Writer | None = None
+        self._checked = time.monotonic()
+
+    # --- is there anything to do?
+
+    @property
+    def output(self) -> Path | None:
+        return self.destination.output
+
+    @property
+    def directory(self) -> Path:
+        """The output directory of a verb that makes one."""
+        assert self.output is not None
+        return self.output
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether records would be written to a terminal."""
+        return self.output is None and sys.stdout.isatty()
+
+    def _check_output(self) -> None:
+        if self.output is None:
+            if self.destination.resume:
+                raise UsageError("`--resume` needs `-o`", hint="what went to stdout cannot be continued")
+            return
+        if not self.makes_directory and self.output.is_dir():
+            raise UsageError(f"`-o {self.output}` is a directory", hint="name a file in it")
+        taken = self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir()))
+        if self.makes_directory and taken and not self.destination.resume:
+            raise UsageError(
+                f"`-o {self.output}` exists already",
+                hint="`--resume` goes on with it; or remove it, or name another",
+            )
+
+    def is_complete(self) -> bool:
+        """Whether `--resume` finds the output complete; raises UsageError when it was made in another way."""
+        if not self.destination.resume or self.output is None or self._manifest_path is None or self._interrupted:
+            return False
+        if not resume.is_complete(self.output, self._manifest_path, self.settings):
+            return False
+        self.say(f"{self.output} is complete already")
+        return True
+
+    @property
+    def _manifest_path(self) -> Path | None:
+        return self.destination.manifest or (manifest_of(self.output) if self.output else None)
+
+    # --- reading
+
+    def read(
+        self, files: list[str] | None, kind: str | tuple[str, ...], *, take: int | None = None
+    ) -> Iterator[Record]:
+        """Yield the checked records of `files` (default: stdin), each with an id; what the shard and `take` leave.
+
+        Records that an interrupted run had done are passed over. A malformed line raises RecordError with file and
+        line, or goes to `--rejects`. Raises UsageError when stdin is a terminal.
+        """
+        files = files or [STDIN]
+        for name in files:  # before the verb loads anything heavy
+            check_exists(name)
+        records = self._parsed(files, kind)
+        if take is not None:
+            records = self._taken(records, take)
+        return self._mine(records)
+
+    def read_all(self, path: str, kind: str | tuple[str, ...]) -> list[Record]:
+        """Return all the records of a side input (shots, references), which takes no part in shards and resuming."""
+        check_exists(path)
+        source = Input(path)
+        self.inputs.append(source)
+        return list(reader.read(source, kind, reader.stop_at_malformed, reader.Identifier()))
+
+    def items(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """Yield the units of work that this shard has still to do; for verbs that read no records."""
+        return self._mine(enumerate(units))
+
+    def _parsed(self, files: list[str], kind: str | tuple[str, ...]) -> Iterator[tuple[int, Record]]:
+        """Yield (ordinal, record); malformed entries have ordinals of their own, so that shards share them out."""
+        index, count = self.settings.get("shard") or (0, 1)
+        ordinal = 0
+
+        def malformed(where: str, what: str, raw: bytes) -> None:
+            nonlocal ordinal
+            if self.destination.rejects is None:
+                raise RecordError(where, what, hint="`--rejects FILE` sets such lines aside and goes on")
+            if ordinal % count == index and self._handed_out >= self._done:
+                line = raw[: 1 << 20].decode("utf-8", "replace")
+                entry = {"reason": "malformed", "detail": what, "where": where, "line": line}
+                self._malformed.append((self._handed_out, entry))
+            ordinal += 1
+
+        for name in files:
+            source = Input(name)
+            self.inputs.append(source)
+            for record in reader.read(source, kind, malformed, self._ids):
+                yield ordinal, record
+                ordinal += 1
+
+    def _taken(self, records: Iterator[tuple[int, Record]], take: int) -> Iterator[tuple[int, Record]]:
+        """Yield the `take` records with the smallest keyed hashes, in input order: so few are a part of more."""
+        total = 0
+
+        def keyed() -> Iterator[tuple[int, int, Record]]:
+            nonlocal total
+            for ordinal, record in records:
+                total += 1
+                yield keyed_hash(self.seed, "take", record.get("id", ""), ordinal), ordinal, record
+
+        drawn = sorted(nsmallest(take, keyed(), key=lambda entry: entry[:2]), key=lambda entry: entry[1])
+        self.facts["not taken"] = total - len(drawn)
+        yield from ((place, record) for place, (_, _, record) in enumerate(drawn))
+
+    def _mine(self, units: Iterable[tuple[int, Any]]) -> Iterator[Any]:
+        index, count = self.settings.get("shard") or (0, 1)
+        done = self._done
+        for ordinal, unit in units:
+            if ordinal % count != index:
+                continue
+            self._handed_out += 1
+            if self._handed_out <= done:
+                if self._handed_out == done and _name(unit) != self._last:
+                    raise self._other_input(f"record {done} was `{self._last}`")
+                continue
+            self.counts.read += 1
+            self._expected.append(_name(unit))
+            yield unit
+        if self._handed_out < done:
+            raise self._other_input(f"it had {done} records or more")
+
+    def _other_input(self, what: str) -> UsageError:
+        return UsageError(
+            f"{self.output}: the interrupted run had another input: {what}",
+            hint=f"remove `{resume.state_of(self.directory)}` to start again",
+        )
+
+    # --- writing
+
+    def already_written(self) -> Iterator[Record]:
+        """Yield the records that the interrupted run had written, for verbs that must remember what they have seen."""
+        if self._interrupted and self.output:
+            part = part_of(self.output)
+            with part.open("rb+") as file:
+                file.truncate(self._interrupted.offset)
+            yield from (orjson.loads(line) for _, line in Input(str(self.output), part).entries() if line)  # type: ignore
+
+    def write(self, outcomes: Iterable[Outcome], *, live: bool = False, whole: bool = False) -> None:
+        """Write one outcome for every record read, in the same order.
+
+        `live`: hand each record on at once (generation: the next command in the pipe is waiting). `whole`: outcomes
+        have nothing to do with positions in the input (the verb had to see all of it first), so that a run that was
+        interrupted starts again.
+        """
+        self.whole = whole
+        if whole:
+            self._interrupted = None
+        self._open()
+        flush_each = live and not (self.output and self.output.suffix in (".gz", ".zst"))
+        for outcome in outcomes:
+            if self._malformed:
+                self._write_malformed(self.position)
+            self._write_outcome(outcome)
+            self.position += 1
+            if not whole:
+                self._last = self._expected.popleft()
+                if flush_each:
+                    self._out.flush()
+                if time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
+                    self._checkpoint()
+        self._write_malformed(sys.maxsize)
+        if not whole and self._expected:
+            raise AssertionError(f"{len(self._expected)} records were read but have no outcome")
+
+    def watched(self, outcomes: Iterable[Outcome], *, total: int | None = None) -> Iterator[Outcome]:
+        """Pass outcomes through and show how many there are, what share was rejected, and how fast they come."""
+        started, before = time.monotonic(), self._done
+        for number, outcome in enumerate(outcomes, before + 1):
+            yield outcome
+            rate = (number - before) / max(time.monotonic() - started, 1e-9)
+            rejected = self.counts.rejected.total() / number
+            self.progress(number, total, records_per_second=f"{rate:,.1f}", rejected=f"{rejected:.1%}")
+
+    def print(self, text: str) -> None:
+        """Write text for people where records would go (`--format table`)."""
+        self._open()
+        self._out.write_text(text)
+
+    @property
+    def _out(self) -> Writer:
+        assert self._writer is not None
+        return self._writer
+
+    def _open(self) -> None:
+        if self._writer is not None:
+            return
+        start = self._interrupted or Checkpoint()
+        self.position = start.position
+        self.counts.read += start.counts.read
+        self.counts.written += start.counts.written
+        self.counts.rejected += start.counts.rejected
+        self._writer = Writer(self.output, start.offset)
+        if self.destination.rejects is not None:
+            self._rejects = Writer(self.destination.rejects, start.rejects_offset)
+        if self.output is not None and self._interrupted is None:
+            self._checkpoint()
+
+    def _write_outcome(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Reject):
+            self.counts.rejected[outcome.reason] += 1
+            if self._rejects is not None:
+                entry: Record = {"reason": outcome.reason, "detail": outcome.detail, "record": outcome.record}
+                self._rejects.write(entry)
+        elif isinstance(outcome, list):
+            for part in outcome:
+                self._write_outcome(part)
+        else:
+            self.counts.written += 1
+            self._out.write(outcome)
+
+    def reject(self, reject: Reject) -> None:
+        """Count and set aside one record, for verbs that make a directory (others yield rejects as outcomes)."""
+        if self._rejects is None and self.destination.rejects is not None:
+            self._rejects = Writer(self.destination.rejects)
+        self._write_outcome(reject)
+
+    def _write_malformed(self, before: int) -> None:
+        """Write the malformed entries met before the record number `before` was handed out."""
+        while self._malformed and self._malformed[0][0] <= before:
+            self.counts.read += 1
+            self.counts.rejected["malformed"] += 1
+            if self._rejects is not None:
+                self._rejects.write(self._malformed[0][1])
+            self._malformed.popleft()
+
+    def _checkpoint(self) -> None:
+        if self.output is None:
+            return
+        offset, rejects_offset = self._out.sync(), self._rejects.sync() if self._rejects else 0
+        counts = replace(self.counts, read=self.counts.read - len(self._expected))
+        Checkpoint(self.position, self._last, offset, rejects_offset, counts).save(self.output, self.settings)
+        self._checked = time.monotonic()
+
+    # --- the end
+
+    def note(self, **facts: Any) -> None:
+        """Keep facts for the manifest (the model and its revision, the engine, shares of a mix)."""
+        self.facts.update(facts)
+
+    def depends_on(self, path: str | Path | None) -> None:
+        """Record a model directory as an input: `--resume` notices when it has changed since."""
+        if path is not None and Path(path).exists():
+            self.uses.append({"path": str(path), **fingerprint(path)})
+
+    def finish(self) -> None:
+        """Complete the outputs, write the manifest last, and say what was counted.
+
+        Raises LatxaError when there was input and nothing was kept.
+        """
+        if self.makes_directory:
+            self._write_malformed(sys.maxsize)
+        else:
+            self._open()
+            self._out.sync()
+        if self._rejects is not None:
+            self._rejects.finish()
+        if self._writer is not None:
+            self._writer.finish()
+        self._save_manifest()
+        if self.output is not None:
+            resume.state_of(self.output).unlink(missing_ok=True)
+        self.say(self._summary())
+        if self.counts.read and not self.counts.written and self.counts.rejected and not self.makes_directory:
+            raise LatxaError("nothing was kept", hint="" if self.destination.rejects else "`--rejects FILE` shows why")
+
+    def abandon(self) -> None:
+        """Keep what was done when the work fails: whole records on stdout, a checkpoint beside FILE."""
+        if self._writer is None or self.makes_directory:
+            return
+        with suppress(LatxaError):  # the error that brought us here is the one to tell
+            if self.output is None or self.whole:
+                self._out.flush()
+            else:
+                self._checkpoint()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.terminal.clear()
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def _save_manifest(self) -> None:
+        if self._manifest_path is None:
+            return
+        save_manifest(
+            self._manifest_path,
+            verb=self.verb,
+            settings=self.settings,
+            started=self.started,
+            inputs=[source.describe() for source in self.inputs] + self.uses,
+            counts=self.counts.as_dict(),
+            **self.facts,
+        )
+
+    def _summary(self) -> str:
+        counts = self.counts
+        parts = [f"{counts.read:,} in, {counts.written:,} out"]
+        if total := counts.rejected.total():
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.rejected.most_common())
+            parts.append(f"{total:,} rejected ({reasons})")
+        seconds = time.time() - self.started
+        return "; ".join(parts) + f"; {seconds:,.1f} s" + (f"; {self.output}" if self.output else "")
+
+
+def _name(unit: Any) -> str:
+    """What a checkpoint remembers of a unit of work: a record's id, or the unit itself."""
+    return str(unit.get("id", "")) if isinstance(unit, dict) else str(unit)

@@ -1,0 +1,85 @@
+"""Rows as text for people and spreadsheets: an aligned table, CSV or Markdown; or JSONL.
+
+Records are untrusted: a name may hold a terminal's escape sequence, a line break or a mark that turns the direction of
+writing. None of them is passed on, and Markdown's own marks are escaped.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from latxa_cli.stream.records import Record
+from latxa_cli.stream.terminal import printable
+
+Format = Literal["table", "jsonl", "csv", "markdown"]
+
+_FIGURE = re.compile(r"[-+±.,%\s\d]+")
+# `_` opens emphasis only at the edge of a word.
+_MARKDOWN = re.compile(r"[\\|*`<>\[\]~&]|(?<![^\W_])_|_(?![^\W_])")
+_WIDEST = 1 << 16  # a table is never folded or cut to a terminal's width
+
+
+def render(rows: Sequence[Record], columns: Sequence[str], layout: Format) -> str:
+    """Return `rows` as text that ends in a line break; `columns` names the fields to show, in order.
+
+    In a table or in Markdown numbers have one decimal and a missing value is `-`; CSV has numbers in full and leaves
+    missing ones empty; JSONL has the rows as they are.
+    """
+    if layout == "jsonl":
+        import orjson
+
+        return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows).decode()
+    if layout == "csv":
+        return _csv(rows, columns)
+    head = [printable(column) for column in columns]
+    body = [[_shown(row.get(column)) for column in columns] for row in rows]
+    figures = [all(_FIGURE.fullmatch(line[number]) for line in body) for number in range(len(columns))]
+    if layout == "markdown":
+        return _markdown(head, body, figures)
+    return _table(head, body, figures)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value != value:  # NaN
+        return "-"
+    return f"{value:.1f}" if isinstance(value, float) else printable(str(value))
+
+
+def _csv(rows: Sequence[Record], columns: Sequence[str]) -> str:
+    import csv
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([printable(column) for column in columns])
+    for row in rows:
+        values = [row.get(column) for column in columns]
+        writer.writerow([printable(value) if isinstance(value, str) else value for value in values])
+    return text.getvalue()
+
+
+def _markdown(head: list[str], body: list[list[str]], figures: list[bool]) -> str:
+    lines = [head, ["---:" if is_figure else "---" for is_figure in figures], *body]
+    escaped = [line if number == 1 else [_escaped(cell) for cell in line] for number, line in enumerate(lines)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in escaped)
+
+
+def _escaped(cell: str) -> str:
+    return _MARKDOWN.sub(lambda found: "\\" + found[0], cell)
+
+
+def _table(head: list[str], body: list[list[str]], figures: list[bool]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, is_figure in zip(head, figures, strict=True):
+        table.add_column(Text(name), justify="right" if is_figure else "left", no_wrap=True)
+    for line in body:
+        table.add_row(*[Text(cell) for cell in line])
+    text = io.StringIO()
+    Console(file=text, width=_WIDEST, color_system=None, force_terminal=False).print(table)
+    return "".join(line.rstrip() + "\n" for line in text.getvalue().split("\n") if line.strip())

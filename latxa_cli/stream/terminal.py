@@ -1,0 +1,81 @@
+"""What people see: lines and one progress line on stderr. stdout is for data and is never touched here."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+
+class Terminal:
+    """Talk on stderr: `say` unless quiet, `detail` only when verbose, `progress` only where stderr is a terminal."""
+
+    def __init__(self, verb: str, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.verb = verb
+        self.quiet = quiet
+        self.verbose = verbose
+        self.draws = sys.stderr.isatty() and not quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._drawn = 0.0
+
+    def say(self, text: str) -> None:
+        """Write one line for people, unless `-q`."""
+        if not self.quiet:
+            self._line(f"latxa {self.verb}: {printable(text)}")
+
+    def detail(self, text: str) -> None:
+        """Write one line for people who asked for detail (`-v`)."""
+        if self.verbose:
+            self._line(f"latxa {self.verb}: {printable(text)}")
+
+    def _line(self, text: str) -> None:
+        self.clear()
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except BrokenPipeError:  # nobody listens any more: the data still flow
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    def progress(self, done: int, total: int | None = None, **figures: object) -> None:
+        """Redraw the progress line: `done` of `total` units, and figures such as `loss=1.234`."""
+        now = time.monotonic()
+        if not self.draws or (now - self._drawn < 0.2 and done != total):
+            return
+        self._drawn = now
+        if self._bar is None:
+            self._start()
+        text = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        self._bar.update(self._task, completed=done, total=total, figures=text)
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("latxa " + self.verb), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
+        )  # fmt: skip
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("", total=None, figures="")
+        self._bar.start()
+
+    def clear(self) -> None:
+        """Take the progress line away; the next `progress` draws it again."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.clear()
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line without control characters: what records and models say must not drive a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))

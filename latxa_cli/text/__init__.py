@@ -1,0 +1,1 @@
+"""What several rooms need to know about text: its clean form, its words, its language."""

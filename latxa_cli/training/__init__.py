@@ -1,0 +1,1 @@
+"""Training: new tokenizers and models, tokenising and packing, the loop, checkpoints."""

@@ -1,0 +1,105 @@
+"""The settings of a training run: defaults, a TOML file, flags, in rising order of precedence.
+
+`latxa train … --config FILE.toml` reads a flat TOML file with the names below; the resolved settings are saved as
+`train.toml` beside the model and can be given to `--config` again.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from latxa_cli.stream.errors import LatxaError, UsageError, nearest
+
+CHOICES = {"chat_loss": ("assistant", "all"), "dtype": ("float32", "bfloat16")}
+AT_LEAST_ONE = ("batch_size", "gradient_accumulation")
+SHARES = ("warmup_ratio", "minimum_learning_rate_ratio", "beta1", "beta2")
+NOT_NEGATIVE = ("weight_decay", "neftune_alpha", "checkpoint_every", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How to train. Defaults are those of the Basque study (arXiv 2506.07597, appendix) but for sequence and batch.
+
+    Raises UsageError for a value that cannot be.
+    """
+
+    epochs: float = 1.0
+    learning_rate: float = 1e-5  # peak
+    batch_size: int = 8  # sequences in one forward pass
+    gradient_accumulation: int = 1  # forward passes in one optimiser step
+    sequence_length: int = 1024  # tokens
+    warmup_ratio: float = 0.1  # share of the steps over which the learning rate rises
+    minimum_learning_rate_ratio: float = 0.33  # the cosine ends at this share of the peak
+    weight_decay: float = 0.1  # on matrices only
+    beta1: float = 0.9
+    beta2: float = 0.95
+    clip: float = 1.0  # largest norm of the gradient
+    seed: int = 0
+    chat_loss: str = "assistant"  # or "all": user turns too
+    dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
+    checkpoint_every: int = 500  # steps; 0: no checkpoints
+    neftune_alpha: float = 0.0  # noise on the embeddings (arXiv 2310.05914); 0: none
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                _refuse(name, getattr(self, name), "must be " + " or ".join(f"`{choice}`" for choice in choices))
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                _refuse(name, getattr(self, name), "must be at least 1")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1 or (name.startswith("beta") and getattr(self, name) == 1):
+                _refuse(name, getattr(self, name), "must lie between 0 and 1")
+        for name in NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                _refuse(name, getattr(self, name), "must not be negative")
+        for name in ("epochs", "learning_rate", "clip"):
+            if not 0 < getattr(self, name) < float("inf"):
+                _refuse(name, getattr(self, name), "must be above 0")
+        if self.sequence_length < 2:
+            _refuse("sequence_length", self.sequence_length, "must be at least 2: each token is told from those before")
+
+
+def resolve(path: Path | None, **flags: Any) -> TrainConfig:
+    """Return the settings: those of the TOML file `path`, overruled by the `flags` that are not None.
+
+    Raises:
+        LatxaError: the file cannot be read.
+        UsageError: it is not TOML, has an unknown key (the nearest known one is named), or a value of a wrong type.
+    """
+    settings = _from_toml(path) if path is not None else {}
+    settings.update({name: value for name, value in flags.items() if value is not None})
+    return TrainConfig(**settings)
+
+
+def _from_toml(path: Path) -> dict[str, Any]:
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LatxaError(f"`{path}` cannot be read: {error.strerror}") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise UsageError(f"`{path}` is not TOML: {error}") from error
+    types = {field.name: type(field.default) for field in fields(TrainConfig)}
+    for name, value in settings.items():
+        if name not in types:
+            raise UsageError(f"`{path}`: unknown setting `{name}`", hint=nearest(name, list(types)))
+        if types[name] is float and type(value) is int:
+            settings[name] = float(value)
+        elif type(value) is not types[name]:
+            raise UsageError(f"`{path}`: `{name}` must be of type {types[name].__name__}, not `{value}`")
+    return settings
+
+
+def to_toml(config: TrainConfig) -> str:
+    """Write the settings as TOML that `resolve` reads back."""
+    lines = []
+    for name, value in asdict(config).items():
+        lines.append(f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _refuse(name: str, value: Any, why: str) -> None:
+    raise UsageError(f"`{name}` is `{value}`: it {why}", hint="settings come from `--config` and from flags")

@@ -1,0 +1,1 @@
+"""Few-shot translation of conversations by a base model."""

@@ -1,0 +1,263 @@
+"""Chat templates of several families, as publicly documented, written anew on a small byte-level tokenizer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from latxa_cli.chat import TemplateError, encode_chat, encode_chats, end_of_turn_ids, pre_query, render
+from latxa_cli.stream.errors import LatxaError
+
+LLAMA = (
+    "{{ bos_token }}"
+    "{% if messages[0]['role'] == 'system' %}{% set given = messages[0]['content'] %}{% set turns = messages[1:] %}"
+    "{% else %}{% set given = '' %}{% set turns = messages %}{% endif %}"
+    "<|start_header_id|>system<|end_header_id|>\n\nToday: 26 Jul 2024\n\n{{ given }}<|eot_id|>"
+    "{% for turn in turns %}<|start_header_id|>{{ turn['role'] }}<|end_header_id|>\n\n"
+    "{{ turn['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+CHATML = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}"
+    "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n{{ turn['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+GEMMA = (
+    "{{ bos_token }}{% for turn in messages %}"
+    "{% if turn['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% if (turn['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "<start_of_turn>{{ 'model' if turn['role'] == 'assistant' else turn['role'] }}\n"
+    "{{ turn['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set given = messages[0]['content'] %}"
+    "{% set turns = messages[1:] %}{% else %}{% set given = '' %}{% set turns = messages %}{% endif %}"
+    "{% for turn in turns %}{% if turn['role'] == 'user' %}"
+    "[INST] {% if loop.index0 >= turns | length - 2 and given and turn == (turns | selectattr('role', 'equalto', 'user')"
+    " | list | last) %}{{ given }}\n\n{% endif %}{{ turn['content'] }}[/INST]"
+    "{% else %} {{ turn['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+ALPACA = (
+    "{% for turn in messages %}{% if turn['role'] == 'system' %}{{ turn['content'] }}\n\n{% elif turn['role'] == 'user' %}"
+    "### Instruction:\n{{ turn['content'] }}\n\n{% else %}### Response:\n{{ turn['content'] }}\n\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}### Response:\n{% endif %}"
+)
+# A template that looks at contents: thoughts are left out of all answers but the last.
+THINKING = (
+    "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n"
+    "{% if turn['role'] == 'assistant' and '</think>' in turn['content'] and not loop.last %}"
+    "{{ turn['content'].split('</think>')[-1] }}{% else %}{{ turn['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# A template that writes answers in capitals: what was said cannot be found again.
+SHOUTING = "{% for turn in messages %}<|im_start|>{{ turn['content'] | upper }}<|im_end|>{% endfor %}"
+
+TEMPLATES = {"llama": LLAMA, "chatml": CHATML, "gemma": GEMMA, "mistral": MISTRAL, "alpaca": ALPACA}
+SPECIAL = [
+    "<s>", "</s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>",
+    "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
+]  # fmt: skip
+END_OF_TURN = {"llama": "<|eot_id|>", "chatml": "<|im_end|>", "gemma": "<end_of_turn>", "mistral": "</s>", "alpaca": "</s>"}
+CHAT = [
+    {"role": "user", "content": "Zer da mendia?"},
+    {"role": "assistant", "content": "Lur garaia."},
+    {"role": "user", "content": "Eta ñabar?"},
+    {"role": "assistant", "content": "Kolore askokoa 🐦."},
+]
+
+
+@pytest.fixture(scope="module")
+def bare():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([message["content"] for message in CHAT] * 3, trainer=trainer)
+    return tokenizer
+
+
+@pytest.fixture
+def make(bare):
+    from transformers import PreTrainedTokenizerFast
+
+    def make(template):
+        return PreTrainedTokenizerFast(
+            tokenizer_object=bare, bos_token="<s>", eos_token="</s>", extra_special_tokens=SPECIAL[2:],
+            chat_template=template, name_or_path="models/tiny",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(params=TEMPLATES)
+def named(request, make):
+    return request.param, make(TEMPLATES[request.param])
+
+
+def trained_text(tokenizer, encoded):
+    """The runs of trained tokens, as text."""
+    runs, last = [], False
+    for token, trained in zip(encoded.ids, encoded.trained, strict=True):
+        if trained and not last:
+            runs.append([])
+        if trained:
+            runs[-1].append(token)
+        last = trained
+    return [tokenizer.decode(run) for run in runs]
+
+
+def test_pre_query_rebuilds_what_the_template_writes(named):
+    _, tokenizer = named
+    around = pre_query(tokenizer)
+    messages = [{"role": "user", "content": "Kaixo"}]
+    assert around.prefix + "Kaixo" + around.suffix == render(tokenizer, messages, add_generation_prompt=True)
+
+
+PREFIXES = {
+    "llama": "<s><|start_header_id|>user<|end_header_id|>\n\n",
+    "chatml": "<|im_start|>user\n",
+    "gemma": "<s><start_of_turn>user\n",
+    "mistral": "<s>[INST] ",
+    "alpaca": "### Instruction:\n",
+}
+
+
+def test_pre_query_without_the_default_system_block(named):
+    name, tokenizer = named
+    assert pre_query(tokenizer, default_system=False).prefix == PREFIXES[name]
+    assert pre_query(tokenizer, default_system=False).suffix == pre_query(tokenizer).suffix
+
+
+@pytest.mark.parametrize("name", ["llama", "chatml", "mistral", "alpaca"])
+def test_pre_query_with_a_system_message(make, name):
+    tokenizer = make(TEMPLATES[name])
+    around = pre_query(tokenizer, system="Be brief.", default_system=False)
+    assert "Be brief." in around.prefix
+    messages = [{"role": "user", "content": "Kaixo"}]
+    whole = render(tokenizer, messages, add_generation_prompt=True, system="Be brief.")
+    assert around.prefix + "Kaixo" + around.suffix == whole
+
+
+def test_a_system_message_takes_the_place_of_the_conversations(make):
+    messages = [{"role": "system", "content": "old"}, {"role": "user", "content": "Kaixo"}]
+    text = render(make(CHATML), messages, system="new")
+    assert "new" in text and "old" not in text
+
+
+def test_a_template_that_refuses_a_system_message(make):
+    with pytest.raises(TemplateError, match=r"`tiny` refuses the conversation: System role not supported"):
+        pre_query(make(GEMMA), system="Be brief.")
+
+
+def test_no_template(make):
+    with pytest.raises(LatxaError, match="`tiny` has no chat template") as caught:
+        render(make(None), CHAT)
+    assert caught.value.hint and not isinstance(caught.value, TemplateError)
+
+
+def test_a_template_that_changes_the_words(make):
+    with pytest.raises(TemplateError, match="changes, repeats or leaves out"):
+        pre_query(make(SHOUTING))
+    with pytest.raises(TemplateError, match="rewrites the conversation"):
+        encode_chat(make(SHOUTING), CHAT)
+
+
+def test_end_of_turn_ids(named):
+    name, tokenizer = named
+    ids = end_of_turn_ids(tokenizer, SimpleNamespace(eos_token_id=[1, 5]))
+    assert ids[:2] == [1, 5] and len(ids) == len(set(ids))
+    assert tokenizer.convert_tokens_to_ids(END_OF_TURN[name]) in ids
+    assert (tokenizer.convert_tokens_to_ids("[/INST]") in ids) == (name == "mistral")  # the end of a user's turn
+
+
+def test_end_of_turn_ids_without_generation_config_or_template(make):
+    assert end_of_turn_ids(make(None)) == [1]
+
+
+def test_assistant_turns_and_their_ends_are_trained(named):
+    name, tokenizer = named
+    encoded = encode_chat(tokenizer, CHAT)
+    first, second = trained_text(tokenizer, encoded)
+    if name == "alpaca":  # no special token: the blank line ends an answer, and end of text the conversation
+        assert (first, second) == ("Lur garaia.\n\n", "Kolore askokoa 🐦.\n\n</s>")
+        return
+    space = " " if name == "mistral" else ""
+    assert first.removeprefix(space) == "Lur garaia." + END_OF_TURN[name]
+    assert second.removeprefix(space) == "Kolore askokoa 🐦." + END_OF_TURN[name]
+    assert tokenizer.decode(encoded.ids) == render(tokenizer, CHAT)
+
+
+def test_begin_of_text_stands_once(named):
+    name, tokenizer = named
+    encoded = encode_chat(tokenizer, CHAT)
+    assert encoded.ids.count(tokenizer.bos_token_id) == (name in ("llama", "gemma", "mistral"))
+
+
+def test_all_trains_from_the_users_first_word(named):
+    _, tokenizer = named
+    encoded = encode_chat(tokenizer, CHAT, loss="all")
+    (text,) = trained_text(tokenizer, encoded)
+    header = pre_query(tokenizer).prefix
+    assert (header + text).removesuffix("</s>") == render(tokenizer, CHAT).removesuffix("</s>")
+
+
+def test_system_messages_are_not_trained(make):
+    for template in (LLAMA, CHATML, MISTRAL, ALPACA):
+        tokenizer = make(template)
+        messages = [{"role": "system", "content": "Izan labur."}, *CHAT]
+        for text in trained_text(tokenizer, encode_chat(tokenizer, messages)):
+            assert "labur" not in text and "Zer" not in text
+        (text,) = trained_text(tokenizer, encode_chat(tokenizer, messages, loss="all"))
+        assert text.startswith("Zer da mendia?")
+
+
+def test_contents_that_the_template_trims(make):
+    tokenizer = make(LLAMA)
+    messages = [{"role": "user", "content": "  Zer? \n"}, {"role": "assistant", "content": "\nHau. "}]
+    assert trained_text(tokenizer, encode_chat(tokenizer, messages)) == ["Hau.<|eot_id|>"]
+
+
+def test_the_same_words_in_question_and_answer(named):
+    name, tokenizer = named
+    messages = [{"role": "user", "content": "bai"}, {"role": "assistant", "content": "bai"}]
+    encoded = encode_chat(tokenizer, messages)
+    end = "\n\n</s>" if name == "alpaca" else END_OF_TURN[name]
+    assert [text.strip(" ") for text in trained_text(tokenizer, encoded)] == ["bai" + end]
+    assert encoded.trained.index(True) > len(encoded.ids) // 2
+
+
+def test_an_unfinished_conversation_trains_its_answers(named):
+    _, tokenizer = named
+    (text,) = trained_text(tokenizer, encode_chat(tokenizer, CHAT[:3]))
+    assert "Lur garaia." in text and "Eta" not in text
+
+
+def test_no_answer_trains_nothing(named):
+    _, tokenizer = named
+    assert not any(encode_chat(tokenizer, CHAT[:1]).trained)
+
+
+def test_a_template_that_looks_at_contents_is_read_by_prefixes(make):
+    tokenizer = make(THINKING)
+    messages = [*CHAT[:3], {"role": "assistant", "content": "<think>hm</think>Bai."}]
+    assert trained_text(tokenizer, encode_chat(tokenizer, messages)) == [
+        "Lur garaia.<|im_end|>",
+        "<think>hm</think>Bai.<|im_end|>",
+    ]
+    lost = [CHAT[0], {"role": "assistant", "content": "<think>hm</think>Bai."}, *CHAT[2:]]
+    with pytest.raises(TemplateError, match="rewrites the conversation"):
+        encode_chat(tokenizer, lost)
+
+
+def test_a_batch_keeps_order_and_says_which_was_refused(make):
+    tokenizer = make(GEMMA)
+    refused = [{"role": "system", "content": "x"}, *CHAT]
+    one, two, three = encode_chats(tokenizer, [CHAT, refused, CHAT[:2]])
+    assert isinstance(two, TemplateError)
+    assert one == encode_chat(tokenizer, CHAT) and three == encode_chat(tokenizer, CHAT[:2])

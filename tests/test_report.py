@@ -1,0 +1,129 @@
+"""The report's pivot, and rows as tables, CSV and Markdown."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from latxa_cli.evaluation.tables import Pivot
+from latxa_cli.stream.table import render
+
+
+def result(model, task, value, metric="acc", stderr=0.01, **more):
+    return {"model": model, "task": task, "metric": metric, "value": value, "stderr": stderr, "n": 100, **more}
+
+
+def rating(model, value, **more):
+    return {"model": model, "rating": value, "lower": value - 10, "upper": value + 10, "rank": 1, "battles": 5, **more}
+
+
+def pivot_of(*records):
+    pivot = Pivot()
+    assert list(pivot.add(records)) == []
+    return pivot
+
+
+def test_a_row_a_model_and_a_column_a_task():
+    rows, columns = pivot_of(result("m", "arc", 0.5), result("n", "arc", 0.25), result("m", "belebele", 0.75)).texts()
+    assert columns == ["model", "arc", "belebele"]
+    assert rows == [
+        {"model": "m", "arc": "50.0 ± 1.0", "belebele": "75.0 ± 1.0"},
+        {"model": "n", "arc": "25.0 ± 1.0"},
+    ]
+
+
+def test_only_shares_are_percentages_and_a_missing_error_is_left_out():
+    rows, _ = pivot_of(
+        result("m", "text", 12.3456, "bits_per_byte", None), result("m", "qa", 0.5, "exact_match")
+    ).texts()
+    assert rows == [{"model": "m", "text": "12.346", "qa": "50.0 ± 1.0"}]
+
+
+def test_variants_of_a_task_have_columns_named_by_what_differs():
+    pivot = pivot_of(
+        result("m", "arc", 0.1, num_fewshot=0),
+        result("m", "arc", 0.2, num_fewshot=5),
+        result("m", "arc", 0.3, "acc_norm", num_fewshot=5),
+        result("m", "xnli", 0.4, num_fewshot=5),
+    )
+    assert pivot.texts()[1] == ["model", "arc acc 0-shot", "arc acc 5-shot", "arc acc_norm 5-shot", "xnli"]
+
+
+def test_ratings_are_a_column_and_order_the_models():
+    pivot = pivot_of(result("m", "arc", 0.5), rating("m", 990.0), rating("n", 1010.0), result("o", "arc", 0.1))
+    rows, columns = pivot.texts()
+    assert columns == ["model", "rating", "arc"]
+    assert [row["model"] for row in rows] == ["n", "m", "o"]
+    two = pivot_of(rating("m", 990.0), rating("m", 980.0, criterion="winner_language"), rating("m", 970.0, group="eu"))
+    assert two.texts()[1] == ["model", "rating", "winner_language rating", "winner eu rating"]
+
+
+def test_rows_for_programs_keep_what_was_measured():
+    [row] = pivot_of(result("m", "arc", 0.123456), rating("m", 990.5)).rows()
+    assert row["results"]["arc"] == {"value": 0.123456, "stderr": 0.01, "n": 100, "metric": "acc"}
+    assert row["ratings"]["winner"] == {"rating": 990.5, "lower": 980.5, "upper": 1000.5, "rank": 1, "battles": 5}
+    rows, columns = pivot_of(result("m", "arc", 0.123456), rating("m", 990.5)).figures()
+    assert columns == ["model", "rating", "lower", "upper", "arc", "arc stderr"]
+    assert list(csv.DictReader(io.StringIO(render(rows, columns, "csv")))) == [
+        {"model": "m", "rating": "990.5", "lower": "980.5", "upper": "1000.5", "arc": "0.123456", "arc stderr": "0.01"}
+    ]
+
+
+def test_what_comes_twice_or_is_no_number_is_rejected():
+    pivot = Pivot()
+    records = [
+        result("m", "arc", 0.5), result("m", "arc", 0.6), rating("m", 1000.0), rating("m", 1000.0),
+        result("m", "xnli", float("nan")),
+    ]  # fmt: skip
+    rejects = list(pivot.add(records))
+    assert [reject.reason for reject in rejects] == ["repeated result", "repeated rating", "no finite value"]
+    assert pivot.rows()[0]["results"]["arc"]["value"] == 0.5
+
+
+def test_a_task_called_model_does_not_hide_the_model():
+    rows, columns = pivot_of(result("m", "model", 0.5), result("m", "rating", 0.5), rating("m", 990.0)).texts()
+    assert columns == ["model", "rating", "model (task)", "rating (task)"]
+    assert rows[0]["model"] == "m"
+
+
+ROWS = [{"model": "a", "rating": 1000.04, "lower": None}, {"model": "a longer name", "rating": 990.0, "lower": 980.0}]
+COLUMNS = ["model", "rating", "lower"]
+
+
+def test_a_table_is_aligned_and_shows_what_is_missing():
+    assert render(ROWS, COLUMNS, "table").split("\n") == [
+        "model          rating  lower",
+        "a              1000.0      -",
+        "a longer name   990.0  980.0",
+        "",
+    ]
+
+
+def test_markdown_csv_and_jsonl():
+    assert render(ROWS, COLUMNS, "markdown") == (
+        "| model | rating | lower |\n| --- | ---: | ---: |\n| a | 1000.0 | - |\n| a longer name | 990.0 | 980.0 |\n"
+    )
+    assert render(ROWS, COLUMNS, "csv") == "model,rating,lower\na,1000.04,\na longer name,990.0,980.0\n"
+    assert [json.loads(line) for line in render(ROWS, COLUMNS, "jsonl").splitlines()] == ROWS
+
+
+@pytest.mark.parametrize("layout", ["table", "markdown", "csv"])
+@pytest.mark.parametrize("harm", ["\x1b[31m", "\x9b31m", "\n", "\r", "\u202e", "\u2028", "\x00", "\x08"])
+def test_names_command_no_terminal_and_break_no_line(layout, harm):
+    text = render([{"model": f"good{harm}bad"}], [f"model{harm}"], layout)
+    assert harm.strip("\n") not in text or harm == "\n"
+    assert len(text.split("\n")) == (4 if layout == "markdown" else 3)
+
+
+def test_names_are_not_markup():
+    assert "[bold]x[/bold]" in render([{"model": "[bold]x[/bold]"}], ["model"], "table")
+    line = render([{"model": "a|b_c *d* _e_ <i>"}], ["model"], "markdown").split("\n")[2]
+    assert line == r"| a\|b_c \*d\* \_e\_ \<i\> |"
+
+
+def test_a_wide_table_is_not_cut():
+    columns = [f"task number {number}" for number in range(60)]
+    text = render([dict.fromkeys(columns, "12.3 ± 4.5")], columns, "table")
+    assert len(text.splitlines()) == 2
+    assert "task number 59" in text
