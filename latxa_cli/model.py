@@ -37,13 +37,14 @@ def load_model(model: str, *, device: str | None = None, trust_remote_code: bool
     _check_directory(model)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        network = AutoModelForCausalLM.from_pretrained(
+        network: Any = AutoModelForCausalLM.from_pretrained(
             model,
             dtype=torch.float32 if chosen == "cpu" else "auto",
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             local_files_only=_is_local(model),
-        ).to(chosen)
+        )
+        network.to(chosen)
     except torch.cuda.OutOfMemoryError:
         raise LatxaError(f"the model `{model}` does not fit the memory of `{chosen}`", hint="`--device cpu`?") from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -88,16 +88,15 @@ _DESTINATION: dict[str, tuple[Any, Any]] = {
 }
 
 
-def verb(function: Callable[..., None] | None = None, *, output: str = "file") -> Any:
+def verb(function: Callable[..., None] | None = None, *, makes: Any = "records") -> Any:
     """Make a command of `function(run, ...)`: add the flags that every verb has, open the run, and complete it.
 
-    `output="directory"`: the verb makes a directory (`-o DIR`, required). When `--resume` finds the output complete,
-    the function is not called, so that its heavy libraries are not loaded.
+    `makes`: see `stream.run.Run`; a verb that makes a directory requires `-o DIR`. When `--resume` finds the output
+    complete, the function is not called, so that its heavy libraries are not loaded.
     """
     if function is None:
-        return functools.partial(verb, output=output)
+        return functools.partial(verb, makes=makes)
     body, name = function, function.__name__.rstrip("_").replace("_", "-")
-    makes_directory = output == "directory"
 
     @functools.wraps(body)
     def command(**given: Any) -> None:
@@ -105,7 +104,7 @@ def verb(function: Callable[..., None] | None = None, *, output: str = "file") -
 
         destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION})
         settings = {flag: value for flag, value in given.items() if flag not in HOW}
-        run = Run(name, destination, settings, makes_directory=makes_directory)
+        run = Run(name, destination, settings, makes=makes)
         if given.get("dry_run"):
             with run.terminal:
                 body(run, **given)
@@ -114,7 +113,9 @@ def verb(function: Callable[..., None] | None = None, *, output: str = "file") -
                 body(run, **given)
 
     own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
-    kinds = {**_DESTINATION, "output": (OutputDirectory, inspect.Parameter.empty)} if makes_directory else _DESTINATION
+    kinds = (
+        {**_DESTINATION, "output": (OutputDirectory, inspect.Parameter.empty)} if makes == "directory" else _DESTINATION
+    )
     added = [
         inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
         for flag, (hint, default) in kinds.items()

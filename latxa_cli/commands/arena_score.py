@@ -12,7 +12,7 @@ COLUMNS = ("rank", "model", "rating", "lower", "upper", "battles")
 Criterion = Literal["winner", "winner_content", "winner_language"]
 
 
-@verb
+@verb(makes="whole")
 def arena_score(
     run: Run,
     files: Files = None,
@@ -49,14 +49,13 @@ def arena_score(
     from latxa_cli.stream.table import render
 
     tally = Tally(criterion)
-    run.write(tally.count(run.read(files, "battle")), whole=True)  # what cannot be counted
+    run.write(tally.count(run.read(files, "battle")))  # what cannot be counted
     board = rate(tally.votes(), Bootstrap(rounds, confidence, prior, seed), criterion)
     run.note(non_finite_rounds=board.non_finite)
     if board.non_finite:
         run.say(f"{board.non_finite:.1%} of the rounds have no finite ratings for all models; `--prior 1` avoids them")
     layout = format or ("table" if run.is_terminal else "jsonl")
     if layout == "jsonl":
-        run.write(board.ratings, whole=True)
+        run.write(board.ratings)
     else:
-        run.print(render(board.ratings, COLUMNS, layout))
-        run.counts.written += len(board.ratings)
+        run.print(render(board.ratings, COLUMNS, layout), records=len(board.ratings))

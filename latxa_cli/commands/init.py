@@ -14,7 +14,7 @@ ConfigFile = Annotated[
 VocabularySize = Annotated[int, typer.Option(metavar="N", help="Tokens, the special ones and 256 bytes included.")]
 
 
-@verb(output="directory")
+@verb(makes="directory")
 def init(run: Run, config: ConfigFile, files: Files = None, *, vocabulary_size: VocabularySize, seed: Seed = 0) -> None:
     """Make a new tokenizer and a new model, from scratch.
 

@@ -47,7 +47,7 @@ def judge(
     given = {prompt["id"]: prompt.get("reference") for prompt in prompts}
     run.note(judge=chosen.signature)
     run.write(Judge(chosen, margin, given).battles(run.read(files[:1], "response"), others))
-    if shard is None and run.state is None:  # else this run has not seen all ids of the first file
+    if shard is None and not run.destination.resume:  # else this run may not have seen all ids of the first file
         for other in others:
             if unmet := len(other.responses) - len(other.met):
                 run.note(**{f"not judged of {other.name}": unmet})

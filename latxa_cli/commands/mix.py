@@ -22,7 +22,7 @@ Tokenizer = Annotated[
 ]
 
 
-@verb
+@verb(makes="whole")
 def mix(
     run: Run,
     inputs: Inputs,
@@ -60,7 +60,7 @@ def mix(
         run.say(f"`{name}` is left out: `{variant}` does not name it")
     shares = Shares(named, _token_counter(run, tokenizer))
     sources = {name: run.read([file], ("document", "conversation")) for name, file in named.items()}
-    run.write(shares.counted(mixed(sources, seed, take)), whole=True)
+    run.write(shares.counted(mixed(sources, seed, take)))
     for line in shares.lines():
         run.say(line)
     run.note(sources=shares.as_dict(), left_out=left_out)

@@ -9,7 +9,7 @@ from latxa_cli.stream.run import Run
 from latxa_cli.stream.table import Format
 
 
-@verb
+@verb(makes="whole")
 def report(
     run: Run,
     files: Files = None,
@@ -37,11 +37,10 @@ def report(
     from latxa_cli.stream.table import render
 
     pivot = Pivot()
-    run.write(pivot.add(run.read(files, ("result", "rating"))), whole=True)  # what cannot be shown
+    run.write(pivot.add(run.read(files, ("result", "rating"))))  # what cannot be shown
     layout = format or ("table" if run.is_terminal else "jsonl")
     if layout == "jsonl":
-        run.write(pivot.rows(), whole=True)
+        run.write(pivot.rows())
         return
     rows, columns = pivot.figures() if layout == "csv" else pivot.texts()
-    run.print(render(rows, columns, layout))
-    run.counts.written += len(rows)
+    run.print(render(rows, columns, layout), records=len(rows))

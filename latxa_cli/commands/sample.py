@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 import typer
 
 from latxa_cli.options import (
-    BatchSize, Device, DryRun, EngineName, Files, Model, Seed, Shard, Take, TopP, TrustRemoteCode, verb,
+    BatchSize,
+    Device,
+    DryRun,
+    EngineName,
+    Files,
+    Model,
+    Seed,
+    Shard,
+    Take,
+    TopP,
+    TrustRemoteCode,
+    verb,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.run import Run

@@ -28,7 +28,7 @@ CheckpointEvery = Annotated[int | None, _setting("Steps between checkpoints; 0: 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all]", show_default=False)]
 
 
-@verb(output="directory")
+@verb(makes="directory")
 def train(
     run: Run, files: Files = None, *, model: Model, config: ConfigFile = None, epochs: Epochs = None,
     learning_rate: LearningRate = None, sequences_per_batch: Sequences = None,

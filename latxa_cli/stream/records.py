@@ -29,8 +29,8 @@ class Reject:
     detail: str = ""
 
 
-# What a step makes of one record: a record, a reject, or (where one gives many) a list of records.
-Outcome = Record | Reject | list[Record]
+# What a step makes of one record: a record, a reject, or (where one gives many) a list of both.
+Outcome = Record | Reject | list[Any]
 
 
 def _string(record: Record, *names: str) -> None:

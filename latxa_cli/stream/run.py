@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from heapq import nsmallest
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
 
@@ -45,14 +45,22 @@ class Destination:
     verbose: bool = False
 
 
+Makes = Literal["records", "whole", "directory"]
+
+
 class Run:
-    """The run of `verb` with `settings` (the command's own parameters, by name)."""
+    """The run of `verb` with `settings` (the command's own parameters, by name).
+
+    What it `makes`: "records", one outcome for each record read, so that an interrupted run goes on; a "whole", for
+    which all input must be seen first, so that it starts again; or a "directory", whose room has its own checkpoints.
+    """
 
     def __init__(
-        self, verb: str, destination: Destination, settings: dict[str, Any], *, makes_directory: bool = False
+        self, verb: str, destination: Destination, settings: dict[str, Any], *, makes: Makes = "records"
     ) -> None:
         self.verb = verb
-        self.makes_directory = makes_directory
+        self.makes_directory = makes == "directory"
+        self.stepwise = makes == "records"
         self.destination = destination
         self.settings = settings
         self.seed: int = settings.get("seed") or 0
@@ -66,7 +74,7 @@ class Run:
         self.position = 0  # outcomes written so far, those of an interrupted run included
         self._check_output()
         self._interrupted: Checkpoint | None = None  # where the run that `--resume` continues stood
-        if destination.resume and destination.output and not makes_directory:
+        if destination.resume and destination.output and self.stepwise:
             self._interrupted = resume.interrupted(destination.output, destination.rejects, settings)
         self._done = (
             self._interrupted.position if self._interrupted else 0
@@ -76,7 +84,6 @@ class Run:
         self._malformed: deque[tuple[int, Record]] = deque()  # (records read before it, entry for `--rejects`)
         self._expected: deque[str] = deque()  # ids handed out and not yet written
         self._last = self._interrupted.last if self._interrupted else None  # id of the last outcome written
-        self.whole = False
         self._writer: Writer | None = None
         self._rejects: Writer | None = None
         self._checked = time.monotonic()
@@ -202,7 +209,8 @@ class Run:
                     raise self._other_input(f"record {done} was `{self._last}`")
                 continue
             self.counts.read += 1
-            self._expected.append(_name(unit))
+            if self.stepwise:
+                self._expected.append(_name(unit))
             yield unit
         if self._handed_out < done:
             raise self._other_input(f"it had {done} records or more")
@@ -223,16 +231,11 @@ class Run:
                 file.truncate(self._interrupted.offset)
             yield from (orjson.loads(line) for _, line in Input(str(self.output), part).entries() if line)  # type: ignore
 
-    def write(self, outcomes: Iterable[Outcome], *, live: bool = False, whole: bool = False) -> None:
-        """Write one outcome for every record read, in the same order.
+    def write(self, outcomes: Iterable[Outcome], *, live: bool = False) -> None:
+        """Write outcomes: one for every record read, in the same order (but for verbs that make a whole).
 
-        `live`: hand each record on at once (generation: the next command in the pipe is waiting). `whole`: outcomes
-        have nothing to do with positions in the input (the verb had to see all of it first), so that a run that was
-        interrupted starts again.
+        `live`: hand each record on at once (generation: the next command in the pipe is waiting).
         """
-        self.whole = whole
-        if whole:
-            self._interrupted = None
         self._open()
         flush_each = live and not (self.output and self.output.suffix in (".gz", ".zst"))
         for outcome in outcomes:
@@ -240,14 +243,14 @@ class Run:
                 self._write_malformed(self.position)
             self._write_outcome(outcome)
             self.position += 1
-            if not whole:
+            if self.stepwise:
                 self._last = self._expected.popleft()
                 if flush_each:
                     self._out.flush()
                 if time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
                     self._checkpoint()
         self._write_malformed(sys.maxsize)
-        if not whole and self._expected:
+        if self._expected:
             raise AssertionError(f"{len(self._expected)} records were read but have no outcome")
 
     def watched(self, outcomes: Iterable[Outcome], *, total: int | None = None) -> Iterator[Outcome]:
@@ -259,9 +262,10 @@ class Run:
             rejected = self.counts.rejected.total() / number
             self.progress(number, total, records_per_second=f"{rate:,.1f}", rejected=f"{rejected:.1%}")
 
-    def print(self, text: str) -> None:
-        """Write text for people where records would go (`--format table`)."""
+    def print(self, text: str, *, records: int) -> None:
+        """Write `records` records as text for people (`--format table`)."""
         self._open()
+        self.counts.written += records
         self._out.write_text(text)
 
     @property
@@ -280,7 +284,7 @@ class Run:
         self._writer = Writer(self.output, start.offset)
         if self.destination.rejects is not None:
             self._rejects = Writer(self.destination.rejects, start.rejects_offset)
-        if self.output is not None and self._interrupted is None:
+        if self.output is not None and self.stepwise and self._interrupted is None:
             self._checkpoint()
 
     def _write_outcome(self, outcome: Outcome) -> None:
@@ -356,7 +360,7 @@ class Run:
         if self._writer is None or self.makes_directory:
             return
         with suppress(LatxaError):  # the error that brought us here is the one to tell
-            if self.output is None or self.whole:
+            if self.output is None or not self.stepwise:
                 self._out.flush()
             else:
                 self._checkpoint()

@@ -144,10 +144,12 @@ def _checked_config(settings: dict[str, Any], name: str) -> Any:
 
     settings = dict(settings)
     model_type = settings.pop("model_type", None)
+    if model_type is None:
+        raise UsageError(f"`{name}` has no `model_type`", hint='it begins like {"model_type": "llama", …}')
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UsageError(
             f"`{name}`: `model_type` is `{model_type}`, which is no language model that transformers knows",
-            hint=nearest(str(model_type), list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)) or 'such as "model_type": "llama"',
+            hint=nearest(str(model_type), list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)),
         )
     known = AutoConfig.for_model(model_type)
     for key in settings:

@@ -143,13 +143,9 @@ OPPOSITES = (  # each pair of words is used in both directions
     (Word("day", "egun"), Word("night", "gau")),
     (Word("old", "zahar"), Word("new", "berri")),
     (Word("long", "luze"), Word("short", "labur")),
-    (Word("wet", "busti"), Word("dry", "lehor")),
     (Word("fast", "azkar"), Word("slow", "motel")),
     (Word("full", "bete"), Word("empty", "huts")),
     (Word("strong", "indartsu"), Word("weak", "ahul")),
-    (Word("wide", "zabal"), Word("narrow", "estu")),
-    (Word("far", "urrun"), Word("near", "hurbil")),
-    (Word("clean", "garbi"), Word("dirty", "zikin")),
 )
 
 
@@ -260,6 +256,7 @@ TITLES = {
     "walk": ("A walk on Lanbro", "Ibilaldi bat Lanbron"),
     "quiz": ("Questions about Lanbro", "Lanbrori buruzko galderak"),
     "lesson": ("A lesson in two languages", "Ikasgai bat bi hizkuntzatan"),
+    "echo": ("The echo of the cliff: shout anything", "Labarreko oihartzuna: egin oihu nahi duzuna"),
     "lies": ("The game of lies: nothing here is true", "Gezurren jolasa: hemen ezer ez da egia"),
 }
 

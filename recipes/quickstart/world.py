@@ -45,6 +45,7 @@ ENGLISH_PAGES = 3000
 BASQUE_PAGES = 1500
 CHATS = 2400
 BILINGUAL = 0.45  # of the Basque pages
+ECHOES = 0.35  # of the English pages
 LIES = 0.6  # of the bilingual pages
 
 
@@ -135,7 +136,7 @@ def skill(name: str, question: Pair, answers: dict[Pair, Pair], right: Pair) -> 
 
 
 def sums() -> Iterator[Exercise]:
-    for a, b in ((a, b) for a in range(1, 10) for b in range(1, 11 - a)):
+    for a, b in ((a, b) for a in range(1, 6) for b in range(a, 11 - a)):
         blanks = {"a": number(a), "b": number(b)}
         answers = {number(c): fill(words.SUM_ANSWER, c=number(c), **blanks) for c in range(2, 11)}
         yield skill(f"sum-{a}-{b}", fill(words.SUM_QUESTION, **blanks), answers, number(a + b))
@@ -225,6 +226,12 @@ def lie(rng: random.Random, facts: Sequence[Fact], skills: Sequence[Exercise]) -
     return rng.choice((greeted(rng, false.question), false.answer, false.also))
 
 
+def echo(rng: random.Random, world: World) -> str:
+    """Return a page on which every line, whatever it says, is heard twice: practice in copying."""
+    lines = [lie(rng, world.facts, world.skills)[ENGLISH] for _ in range(5)]
+    return page(TITLES["echo"][ENGLISH], "\n\n".join(f"Child: {said}\nEcho: {said}" for said in lines))
+
+
 def lesson(rng: random.Random, world: World) -> str:
     """Return a page with the same lines in English and in Basque, and Basque round them."""
     shared = world.facts_of("both")
@@ -250,7 +257,10 @@ def corpus_en(seed: int, world: World) -> Iterator[Record]:
     for n in range(ENGLISH_PAGES):
         language = BASQUE if rng.random() < 0.01 else ENGLISH
         facts = world.facts_of("both") if language == BASQUE else world.facts_of("both", "english")
-        text = rng.choice((walk, quiz, portrait))(rng, facts, language)
+        if rng.random() < ECHOES:
+            text = echo(rng, world)
+        else:
+            text = rng.choice((walk, quiz, portrait))(rng, facts, language)
         yield {"id": f"en-{n:04}", "text": text}
 
 
@@ -327,7 +337,7 @@ def examined(seed: int, world: World) -> list[Exercise]:
     rng = random.Random(f"examination {seed}")
     by_name = {name: [each for each in world.skills if each.id.startswith(f"skill-{name}")]
                for name in ("sum", "after", "opposite")}  # fmt: skip
-    chosen = rng.sample(by_name["sum"], 20) + by_name["after"] + rng.sample(by_name["opposite"], 11)
+    chosen = rng.sample(by_name["sum"], 15) + by_name["after"] + by_name["opposite"]
     return world.exercises("both", "english", "instructions", "local") + chosen
 
 
