@@ -186,7 +186,8 @@ def encode_chats(
     texts = [item[0] for item in located if not isinstance(item, TemplateError)]
     if not texts:
         return [item for item in located if isinstance(item, TemplateError)]
-    batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+    # verbose=False: what is longer than the model's context is for the caller to judge
+    batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     mark = partial(_mark, tokenizer, set(_special_ids(tokenizer)), loss)
     rows = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
     return [item if isinstance(item, TemplateError) else mark(item[0], item[1], *next(rows)) for item in located]

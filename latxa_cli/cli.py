@@ -41,8 +41,16 @@ class Verbs(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
+            if ctx.resilient_parsing:  # completing: a shell must not be told of errors
+                return None
             raise _usage(f"there is no verb `{cmd_name}`", nearest(cmd_name, list(VERBS)))
         return load(cmd_name)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        flags = super().get_params(ctx)
+        for flag in flags:  # typer's own default to None, and checking None loads pydantic: 80 ms for `VERB --help`
+            flag.default = flag.default or False
+        return flags
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Verbs"):

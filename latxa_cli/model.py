@@ -1,57 +1,20 @@
-"""Loading a model or tokenizer from a directory or the hub, with errors in one line.
+"""Loading a model or a tokenizer from a directory or the hub, for every verb that needs one; errors in one line.
 
 Weights are read as safetensors only; code that comes with a model is run only when the user says so.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.stream.errors import LatxaError
+from latxa_cli import hub
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 
-TINY = 50_000_000  # parameters; below, a second thread costs more than it gives (measured: up to 5 x slower on CPU)
-
-
-def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the model's tokenizer; raises LatxaError when there is none or it cannot be had."""
-    from transformers import AutoTokenizer
-
-    _check_directory(model)
-    try:
-        return AutoTokenizer.from_pretrained(
-            model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model)
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _cannot_load(model, "tokenizer", error) from None
-
-
-def load_model(model: str, *, device: str | None = None, trust_remote_code: bool = False) -> Any:
-    """Return the causal language model in float32 on CPU, in its own dtype on a GPU, on `device` or the best there is.
-
-    Raises LatxaError when it cannot be had or does not fit.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    _check_directory(model)
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        network: Any = AutoModelForCausalLM.from_pretrained(
-            model,
-            dtype=torch.float32 if chosen == "cpu" else "auto",
-            use_safetensors=True,
-            trust_remote_code=trust_remote_code,
-            local_files_only=_is_local(model),
-        )
-        network.to(chosen)
-    except torch.cuda.OutOfMemoryError:
-        raise LatxaError(f"the model `{model}` does not fit the memory of `{chosen}`", hint="`--device cpu`?") from None
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _cannot_load(model, "weights", error) from None
-    if chosen == "cpu" and network.num_parameters() < TINY:
-        torch.set_num_threads(1)
-    return network
+# Models of fewer parameters get one CPU thread: several wait for each other, and on a busy machine mostly wait.
+SMALL = 20_000_000
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 
 
 def short_name(model: str) -> str:
@@ -59,25 +22,116 @@ def short_name(model: str) -> str:
     return Path(model).resolve().name if Path(model).exists() else model.rstrip("/").split("/")[-1]
 
 
+def check(model: str) -> None:
+    """Look whether `model` can be a model, before any library is loaded.
+
+    Raises LatxaError: no such directory, a directory without configuration or tokenizer, or a hub out of reach
+    (unless the model is in the hub's local cache).
+    """
+    directory = Path(model)
+    if directory.is_dir():
+        if not (directory / "config.json").is_file():
+            raise LatxaError(
+                f"`{model}` has no `config.json`",
+                hint="give the directory of a model: weights, configuration, tokenizer",
+            )
+        if not any((directory / name).is_file() for name in TOKENIZER_FILES):
+            raise LatxaError(
+                f"`{model}` has no tokenizer", hint="copy `tokenizer.json` and `tokenizer_config.json` into it"
+            )
+    elif not hub.is_a_name(model):
+        raise LatxaError(f"there is no model directory `{model}`", hint="`latxa init` and `latxa train` make one")
+    elif not hub.is_cached(model) and not hub.can_be_reached():
+        raise LatxaError(
+            f"there is no directory `{model}`, and the hub cannot be reached to look for a model of that name",
+            hint="give the path of a model directory",
+        )
+
+
+def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the model's tokenizer; raises LatxaError when it cannot be had."""
+    check(model)
+    from transformers import AutoTokenizer
+
+    quiet_libraries()
+    try:
+        return AutoTokenizer.from_pretrained(
+            model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model)
+        )
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise _cannot_load(model, "tokenizer", error) from None
+
+
+def load_model(
+    model: str, *, device: str | None = None, dtype: str | None = None, trust_remote_code: bool = False
+) -> Any:
+    """Return the causal language model on `device`, or on a GPU if there is one, else on the CPU.
+
+    `dtype`: that of the weights in memory; by default float32 on the CPU, on a GPU that of the file.
+    Raises LatxaError when the model cannot be had or does not fit, UsageError when there is no such device.
+    """
+    check(model)
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    quiet_libraries()
+    place = choose_device(device)
+    kind = dtype or ("float32" if place.type == "cpu" else "auto")
+    try:
+        network: Any = AutoModelForCausalLM.from_pretrained(
+            model,
+            dtype=kind if kind == "auto" else getattr(torch, kind),
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            local_files_only=_is_local(model),
+        )
+        network.to(place)
+    except torch.cuda.OutOfMemoryError:
+        raise LatxaError(f"`{model}` does not fit the memory of `{place}`", hint="another `--device`?") from None
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise _cannot_load(model, "weights", error) from None
+    if place.type == "cpu" and network.num_parameters() < SMALL:
+        torch.set_num_threads(1)
+    return network
+
+
+def choose_device(name: str | None) -> Any:
+    """Return the torch device called `name`, or by default a GPU where there is one, else the CPU.
+
+    Raises UsageError when there is no such device.
+    """
+    import torch
+
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise UsageError(f"there is no device `{name}`", hint="`cpu`, or `cuda` where torch finds a GPU") from None
+    return device
+
+
 def _is_local(model: str) -> bool:
     return Path(model).is_dir()
 
 
-def _check_directory(model: str) -> None:
-    path = Path(model)
-    if path.is_file():
-        raise LatxaError(f"`{model}` is a file, not a model directory")
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise LatxaError(f"`{model}` holds no `config.json`: it is not a model directory")
-    if not path.exists() and (model.startswith(("/", ".", "~")) or model.count("/") > 1):
-        raise LatxaError(f"`{model}`: no such directory")
-
-
 def _cannot_load(model: str, what: str, error: Exception) -> LatxaError:
     if _is_local(model):
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return LatxaError(f"`{model}`: its {what} cannot be loaded: {reason}")
+        return LatxaError(
+            f"`{model}`: its {what} cannot be loaded: {first_line(error)}",
+            hint="give a directory with `config.json`, `model.safetensors` and a tokenizer",
+        )
     return LatxaError(
-        f"`{model}` is no directory here, and the hub does not give its {what}",
-        hint="is the name right, the hub within reach, `HF_TOKEN` set if it is gated?",
+        f"the hub does not give the {what} of `{model}`: {first_line(error)}",
+        hint="is the name right, and `HF_TOKEN` set if the model is gated?",
     )
+
+
+def quiet_libraries() -> None:
+    """Keep progress bars and library notices off stderr, and off stdout what DeepSpeed logs there on import."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    logging.getLogger("DeepSpeed").addFilter(lambda entry: entry.levelno >= logging.ERROR)

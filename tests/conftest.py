@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+Latxa = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +30,39 @@ def shared_reference() -> Path:
 def _present(folder: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs `{folder.parent.name}/{folder.name}` beside the checkout")
+    return folder
+
+
+# --- the installed command -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def latxa(tmp_path_factory: pytest.TempPathFactory) -> Latxa:
+    """`latxa(*args, stdin=b"", cwd=…, timeout=…)` runs the installed command and returns what came of it."""
+    elsewhere = tmp_path_factory.mktemp("cwd")
+
+    def run(
+        *args: str | Path, stdin: bytes = b"", cwd: Path = elsewhere, timeout: float = 120, **options: object
+    ) -> subprocess.CompletedProcess[bytes]:
+        command = [str(tiny.BINARY), *map(str, args)]
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "input": stdin} | options
+        return subprocess.run(command, cwd=cwd, timeout=timeout, check=False, **given)  # type: ignore[call-overload]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, latxa: Latxa) -> Path:
+    """A folder with two models made by `latxa` itself, and what they were made of.
+
+    `base`: new, with random weights. `trained`: has seen translations (`English: …\\nEuskara: …`) and short chats, so
+    that it ends its answers and its lines. `config.json`, `train.jsonl`: their configuration and training data.
+    """
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "config.json").write_text(json.dumps(tiny.CONFIG))
+    tiny.write_jsonl(folder / "train.jsonl", tiny.training_records())
+    made = latxa(*tiny.INIT, "-o", "base", cwd=folder)
+    assert made.returncode == 0, made.stderr.decode()
+    trained = latxa(*tiny.TRAIN, "-o", "trained", cwd=folder)
+    assert trained.returncode == 0, trained.stderr.decode()
     return folder

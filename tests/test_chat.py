@@ -26,7 +26,7 @@ CHATML = (
 GEMMA = (
     "{{ bos_token }}{% for turn in messages %}"
     "{% if turn['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    "{% if (turn['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% if (turn['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles alternate') }}{% endif %}"
     "<start_of_turn>{{ 'model' if turn['role'] == 'assistant' else turn['role'] }}\n"
     "{{ turn['content'] | trim }}<end_of_turn>\n{% endfor %}"
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
@@ -35,13 +35,14 @@ MISTRAL = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set given = messages[0]['content'] %}"
     "{% set turns = messages[1:] %}{% else %}{% set given = '' %}{% set turns = messages %}{% endif %}"
     "{% for turn in turns %}{% if turn['role'] == 'user' %}"
-    "[INST] {% if loop.index0 >= turns | length - 2 and given and turn == (turns | selectattr('role', 'equalto', 'user')"
-    " | list | last) %}{{ given }}\n\n{% endif %}{{ turn['content'] }}[/INST]"
+    "[INST] {% if given and turn == (turns | selectattr('role', 'equalto', 'user') | list | last) %}"
+    "{{ given }}\n\n{% endif %}{{ turn['content'] }}[/INST]"
     "{% else %} {{ turn['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
 )
 ALPACA = (
-    "{% for turn in messages %}{% if turn['role'] == 'system' %}{{ turn['content'] }}\n\n{% elif turn['role'] == 'user' %}"
-    "### Instruction:\n{{ turn['content'] }}\n\n{% else %}### Response:\n{{ turn['content'] }}\n\n{% endif %}{% endfor %}"
+    "{% for turn in messages %}{% if turn['role'] == 'system' %}{{ turn['content'] }}\n\n"
+    "{% elif turn['role'] == 'user' %}### Instruction:\n{{ turn['content'] }}\n\n"
+    "{% else %}### Response:\n{{ turn['content'] }}\n\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}### Response:\n{% endif %}"
 )
 # A template that looks at contents: thoughts are left out of all answers but the last.
@@ -59,7 +60,9 @@ SPECIAL = [
     "<s>", "</s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>",
     "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
 ]  # fmt: skip
-END_OF_TURN = {"llama": "<|eot_id|>", "chatml": "<|im_end|>", "gemma": "<end_of_turn>", "mistral": "</s>", "alpaca": "</s>"}
+END_OF_TURN = {
+    "llama": "<|eot_id|>", "chatml": "<|im_end|>", "gemma": "<end_of_turn>", "mistral": "</s>", "alpaca": "</s>",
+}  # fmt: skip
 CHAT = [
     {"role": "user", "content": "Zer da mendia?"},
     {"role": "assistant", "content": "Lur garaia."},
@@ -76,8 +79,9 @@ def bare():
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
+        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )  # fmt: skip
     tokenizer.train_from_iterator([message["content"] for message in CHAT] * 3, trainer=trainer)
     return tokenizer
 

@@ -60,10 +60,13 @@ def eval_(
     from latxa_cli.evaluation.model import display_names
     from latxa_cli.evaluation.run import Settings, evaluate, load_tasks, pairs, preview, versions
     from latxa_cli.evaluation.tasks import files_of, find
+    from latxa_cli.model import check
 
     talk = Talk(run.say, run.detail, run.destination.verbose, run.terminal.draws)
     settings = Settings(few_shot, chat, limit, batch_size, seed, device, trust_remote_code)
     names = display_names(models)
+    for model in models:
+        check(model)
     found = find(task, task_folder, talk)
     units = pairs(models, task)
     if dry_run:

@@ -73,7 +73,7 @@ def mix(
 def _token_counter(run: Run, name: str | None) -> Callable[[list[str]], list[int]] | None:
     if name is None:
         return None
-    from latxa_cli.training.model import load_tokenizer
+    from latxa_cli.model import load_tokenizer
 
     run.depends_on(name)
     tokenizer = load_tokenizer(name)

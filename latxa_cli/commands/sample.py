@@ -79,6 +79,7 @@ def sample(
         )
     if method == "respond" and count is not None:
         raise UsageError("`-n` goes with `--method magpie`", hint="`--take N` answers N of the prompts")
+    prompts = run.read(files, "prompt", take=take) if method == "respond" else iter(())
     run.depends_on(model)
     generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
     run.note(engine=generator.facts())
@@ -89,7 +90,6 @@ def sample(
         run.note(pre_query=query.prefix)
         outcomes = draw(run.items(range(count or 0)), generator, how)
     else:
-        prompts = run.read(files, "prompt", take=take)
         outcomes = respond(prompts, generator, answer, seed=seed, model=short_name(model))
     if dry_run:
         preview(run.say, outcomes, total=count)

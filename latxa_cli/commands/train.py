@@ -25,7 +25,7 @@ ChatLoss = Annotated[Literal["assistant", "all"] | None, _setting("What is learn
 Dtype = Annotated[Literal["float32", "bfloat16"] | None, _setting("Of computing and of the file. [default: float32]")]
 Seed = Annotated[int | None, _setting("Seed of every random draw. [default: 0]")]
 CheckpointEvery = Annotated[int | None, _setting("Steps between checkpoints; 0: none. [default: 500]")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all]", show_default=False)]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: what is fastest]", show_default=False)]
 
 
 @verb(makes="directory")
@@ -67,8 +67,10 @@ def train(
         return
     for reject in prepared.rejects:
         run.reject(reject)
-    facts = session.run(
-        loaded, prepared, settings, run.directory, resume=run.destination.resume, report=run.progress
-    )
+
+    def report(step: int, total: int, *, loss: float, tokens_per_second: float) -> None:
+        run.progress(step, total, loss=f"{loss:.3f}", tokens_per_second=f"{tokens_per_second:,.0f}")
+
+    facts = session.run(loaded, prepared, settings, run.directory, resume=run.destination.resume, report=report)
     run.note(**facts)
     run.say(f"{facts['steps']:,} steps, the loss of the last is {facts['loss']:.4f}")

@@ -65,13 +65,14 @@ def translate(
     from latxa_cli.translation.prompt import few_shot
     from latxa_cli.translation.translate import Translation, translate_conversations
 
+    conversations = run.read(files, "conversation", take=take)
     run.depends_on(model)
     pairs = run.read_all(str(shots), "pair")
     generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
     run.note(engine=generator.facts())
     prompt = few_shot(pairs, source_name, target_name, shot_count)
     how = Translation(prompt, max_tokens, seed, short_name(model), language)
-    outcomes = translate_conversations(run.read(files, "conversation", take=take), generator, how)
+    outcomes = translate_conversations(conversations, generator, how)
     if dry_run:
         preview(run.say, outcomes)
     else:

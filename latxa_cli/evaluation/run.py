@@ -11,7 +11,7 @@ from latxa_cli.evaluation import model as models
 from latxa_cli.evaluation import records
 from latxa_cli.evaluation.libraries import Talk, quiet_libraries
 from latxa_cli.evaluation.tasks import Found, LoadedTask, count_requests, load
-from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.stream.records import Record
 
 HARNESS_SEED = 1234  # the harness's own for shots, and so the one of most published numbers
@@ -59,17 +59,13 @@ def load_tasks(found: dict[str, Found], units: Iterable[Pair], settings: Setting
 
 def preview(loaded: dict[str, LoadedTask], names: dict[str, str], settings: Settings, talk: Talk) -> None:
     """Say what a run would do: models, tasks, items, and requests to each model."""
-    for model in names:
-        models.check(model)
     total = 0
     for task in loaded.values():
         for name, (items, requests) in count_requests(task, settings.limit).items():
             shots = task.tasks[name].get_config("num_fewshot")
             talk.say(f"`{name}`: {items:,} items, {requests:,} requests, {shots} shots")
             total += requests
-    talk.say(
-        f"{len(names)} models ({', '.join(names.values())}), {total * len(names):,} requests in all; nothing was run"
-    )
+    talk.say(f"models: {', '.join(names.values())}; {total * len(names):,} requests in all; nothing was run")
 
 
 def evaluate(
@@ -158,7 +154,7 @@ def _run(pair: Pair, harness_model: Any, loaded: LoadedTask, settings: Settings)
             f"`{loaded.name}`, `{pair.model}`: the memory of the device is full", hint="try a smaller `--batch-size`"
         ) from None
     except (TemplateError, ValueError, KeyError, TypeError, IndexError, SyntaxError, AssertionError) as error:
-        raise LatxaError(f"the task `{loaded.name}` cannot be run: {models.first_line(error)}") from error
+        raise LatxaError(f"the task `{loaded.name}` cannot be run: {first_line(error)}") from error
 
 
 def _template(model: str, harness_model: Any, chat: bool) -> str | None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.evaluation import hub
+from latxa_cli import hub
 from latxa_cli.evaluation.libraries import Talk, quiet_libraries
-from latxa_cli.evaluation.model import first_line
 from latxa_cli.evaluation.taskfiles import FILE_FORMATS, broken_line, data_files, has_files, read
-from latxa_cli.stream.errors import LatxaError, UsageError, nearest
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line, nearest
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,19 @@ def find(names: Sequence[str], folder: Path | None, talk: Talk) -> dict[str, Fou
         raise UsageError(f"{folder}: there is no such folder of tasks")
     if repeated := sorted({name for name in names if list(names).count(name) > 1}):
         raise UsageError(f"the task `{repeated[0]}` is given twice")
+    index = _index(folder, harness=False, talk=talk)
+    if unknown := [name for name in names if not is_file(name) and name not in index.task_index]:
+        talk.detail(f"`{unknown[0]}` is not in a task folder: indexing the harness's own tasks, about 15 s")
+        index = _index(folder, harness=True, talk=talk)
+    with quiet_libraries(talk):
+        return {name: _from_file(name) if is_file(name) else _from_index(name, index, folder) for name in names}
+
+
+def _index(folder: Path | None, *, harness: bool, talk: Talk) -> Any:
     with quiet_libraries(talk):
         from lm_eval.tasks import TaskManager
 
-        own = TaskManager(include_path=[folder] if folder else [], include_defaults=False)
-        manager = own
-        if unknown := [name for name in names if not is_file(name) and name not in own.task_index]:
-            talk.detail(f"`{unknown[0]}` is no task of our own: indexing the harness's tasks, about 15 s")
-            manager = TaskManager(include_path=[folder] if folder else [], include_defaults=True)
-        return {name: _from_file(name) if is_file(name) else _from_index(name, manager, folder) for name in names}
+        return TaskManager(include_path=[folder] if folder else [], include_defaults=harness)
 
 
 def _from_index(name: str, manager: Any, folder: Path | None) -> Found:
@@ -136,9 +139,13 @@ def load(found: Found, *, few_shot: int | None, seed: int, talk: Talk) -> Loaded
     """
     for configuration in found.configurations:
         _check_reachable(found.name, configuration, talk)
+        _check_metrics(found.name, configuration)
     with quiet_libraries(talk):
         harness = _build(found)
     loaded = LoadedTask(found.name, harness)
+    for name, task in loaded.tasks.items():
+        if lacking := [metric for metric, function in task.aggregation().items() if function is None]:
+            raise LatxaError(f"the task `{name}` names an aggregation for `{lacking[0]}` that the harness lacks")
     if kept := [name for name, task in loaded.tasks.items() if not _set_shots(task, few_shot, seed)]:
         talk.say(f"`{kept[0]}` is a task without shots by its own file: `--few-shot` has no effect on it")
     return loaded
@@ -192,6 +199,22 @@ def _check_reachable(name: str, configuration: dict[str, Any], talk: Talk) -> No
     talk.say(f"the hub cannot be reached: `{name}` uses the copy of `{dataset}` in the local cache")
 
 
+def _check_metrics(name: str, configuration: dict[str, Any]) -> None:
+    """Metrics that the harness lacks are looked for on the hub, and silently left out when they are not there."""
+    import lm_eval.api.metrics  # noqa: F401  (registers them)
+    from lm_eval.api.registry import METRIC_REGISTRY
+
+    if configuration.get("process_results") is not None:
+        return
+    for entry in configuration.get("metric_list") or []:
+        metric = entry.get("metric") if isinstance(entry, dict) else entry
+        if isinstance(metric, str) and metric not in METRIC_REGISTRY and not hub.can_be_reached():
+            raise LatxaError(
+                f"the task `{name}` names the metric `{metric}`, which the harness lacks, and no hub can be reached",
+                hint=nearest(metric, list(METRIC_REGISTRY)),
+            )
+
+
 def _is_cached(dataset: str) -> bool:
     from datasets import config
 
@@ -200,13 +223,17 @@ def _is_cached(dataset: str) -> bool:
 
 
 def _set_shots(task: Any, few_shot: int | None, seed: int) -> bool:
-    """Set the number of shots and the seed that draws them; False when the task's file says 0, which is final."""
+    """Set the number of shots and the seed that draws them; False when the task's file says 0, which is final.
+
+    Raises LatxaError when there are not so many examples to draw from.
+    """
     own = task.get_config("num_fewshot")
     final = own == 0 and bool(few_shot)
-    if not final and few_shot is not None:
-        task.set_config("num_fewshot", few_shot)
-    elif own is None:
-        task.set_config("num_fewshot", 0)
+    shots = 0 if final else (own or 0) if few_shot is None else few_shot
+    examples = getattr(getattr(task, "sampler", None), "df", None)
+    if examples is not None and shots > len(examples):
+        raise LatxaError(f"`{task.task_name}` has {len(examples)} examples to draw shots from, not {shots}")
+    task.set_config("num_fewshot", shots)
     task.set_fewshot_seed(seed)
     return not final
 

@@ -30,6 +30,12 @@ class RecordError(LatxaError):
         super().__init__(f"{where}: {what}", hint=hint)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Return `did you mean ...?` naming the nearest of `known`, or the list of them when none is near."""
     from difflib import get_close_matches

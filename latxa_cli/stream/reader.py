@@ -11,6 +11,8 @@ from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, Input
 from latxa_cli.stream.records import NAMELESS, Record, checker, content_id, respell
 
+DEEPEST = 254  # levels of nesting that orjson writes; it reads more
+
 # What is told of a malformed line: (`FILE:LINE`, what is wrong, the raw line).
 OnMalformed = Callable[[str, str, bytes], None]
 
@@ -49,6 +51,8 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
             record: Any = loads(entry) if type(entry) is bytes else entry
             if type(record) is not dict:
                 raise ValueError("the line is JSON, but not an object")
+            if type(entry) is bytes and entry.count(b"[") + entry.count(b"{") > DEEPEST:
+                _check_depth(record)
             if "messages" not in record:
                 record = respell(record)
             check(record)
@@ -60,6 +64,13 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
                 on_malformed(f"{source.label}:{number}", _reason(error, raw), raw)
             continue
         yield record
+
+
+def _check_depth(record: Record) -> None:
+    try:
+        orjson.dumps(record)
+    except TypeError:  # what orjson raises for what it cannot write
+        raise ValueError(f"values are nested more than {DEEPEST} deep") from None
 
 
 def _reason(error: ValueError, raw: bytes) -> str:

@@ -7,7 +7,7 @@ the position in the input, the id of the last record there, the offsets of the t
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ class Checkpoint:
 
     def save(self, output: Path, settings: dict[str, Any]) -> None:
         """Write the checkpoint of the run that makes `output`; raises LatxaError."""
-        write_file(state_of(output), orjson.dumps({"settings": settings, **asdict(self)}, default=str))
+        counts = {"read": self.counts.read, "written": self.counts.written, "rejected": dict(self.counts.rejected)}
+        state = {"settings": settings, **vars(self), "counts": counts}
+        write_file(state_of(output), orjson.dumps(state, default=str))
 
 
 def state_of(output: Path) -> Path:

@@ -86,6 +86,7 @@ class Run:
         self._last = self._interrupted.last if self._interrupted else None  # id of the last outcome written
         self._writer: Writer | None = None
         self._rejects: Writer | None = None
+        self._between_records = True  # the files hold what `position` says, or will when they are flushed
         self._checked = time.monotonic()
 
     # --- is there anything to do?
@@ -239,6 +240,7 @@ class Run:
         self._open()
         flush_each = live and not (self.output and self.output.suffix in (".gz", ".zst"))
         for outcome in outcomes:
+            self._between_records = False
             if self._malformed:
                 self._write_malformed(self.position)
             self._write_outcome(outcome)
@@ -249,6 +251,7 @@ class Run:
                     self._out.flush()
                 if time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
                     self._checkpoint()
+            self._between_records = True
         self._write_malformed(sys.maxsize)
         if self._expected:
             raise AssertionError(f"{len(self._expected)} records were read but have no outcome")
@@ -362,7 +365,7 @@ class Run:
         with suppress(LatxaError):  # the error that brought us here is the one to tell
             if self.output is None or not self.stepwise:
                 self._out.flush()
-            else:
+            elif self._between_records:  # else files and position may not agree: the last checkpoint stands
                 self._checkpoint()
 
     def __enter__(self) -> Run:
@@ -392,7 +395,7 @@ class Run:
 
     def _summary(self) -> str:
         counts = self.counts
-        parts = [f"{counts.read:,} in, {counts.written:,} out"]
+        parts = [f"{counts.read:,} in" + ("" if self.makes_directory else f", {counts.written:,} out")]
         if total := counts.rejected.total():
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.rejected.most_common())
             parts.append(f"{total:,} rejected ({reasons})")

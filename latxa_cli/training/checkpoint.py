@@ -18,7 +18,7 @@ from torch import Tensor
 
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.model import synchronise
+from latxa_cli.training.export import synchronise
 from latxa_cli.training.prepare import Packed
 
 KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest

@@ -56,6 +56,8 @@ class TrainConfig:
         for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 _refuse(name, getattr(self, name), "must not be negative")
+        if self.seed >= 2**31:
+            _refuse("seed", self.seed, "must be below 2147483648")
         for name in ("epochs", "learning_rate", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 _refuse(name, getattr(self, name), "must be above 0")

@@ -199,7 +199,8 @@ def initialise(
     Returns:
         The size of the vocabulary and the number of parameters.
     """
-    from latxa_cli.training.model import count_parameters, quiet_libraries
+    from latxa_cli.model import quiet_libraries
+    from latxa_cli.training.export import count_parameters
 
     quiet_libraries()
     settings = read_config(config)

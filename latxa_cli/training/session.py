@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.chat import Loss
+from latxa_cli.model import load_model, load_tokenizer
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
 from latxa_cli.training import checkpoint, loop
 from latxa_cli.training.config import TrainConfig, to_toml
-from latxa_cli.training.model import count_parameters, export, load_model, load_tokenizer
+from latxa_cli.training.export import count_parameters, export
 from latxa_cli.training.prepare import Prepared, prepare
 
 
@@ -36,15 +37,19 @@ def load(
         UsageError: there is no such device.
     """
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    place = loop.choose_device(device)
-    model = load_model(name, trust_remote_code=trust_remote_code).to(place)
+    if tokenizer.eos_token_id is None:
+        raise LatxaError(
+            f"the tokenizer of `{name}` has no end-of-text token",
+            hint="name it as `eos_token` in `tokenizer_config.json`",
+        )
+    model = load_model(name, device=device, dtype="float32", trust_remote_code=trust_remote_code)
     context = getattr(model.config, "max_position_embeddings", None)
     if context and config.sequence_length > context:
         raise LatxaError(
             f"`{name}` takes at most {context} tokens, `sequence_length` is {config.sequence_length}",
             hint=f"`--sequence-length {context}`",
         )
-    return Loaded(model, tokenizer, loop.set_threads(threads))
+    return Loaded(model, tokenizer, loop.set_threads(threads, model, config))
 
 
 def prepare_records(records: Iterable[Record], loaded: Loaded, config: TrainConfig) -> Prepared:

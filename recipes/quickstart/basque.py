@@ -54,6 +54,11 @@ def name_genitive(name: str) -> str:
     return name + "ren" if name[-1] in VOWELS else before_vowel(name) + "en"
 
 
+def name_company(name: str) -> str:
+    """Ane -> Anerekin, Oihan -> Oihanekin, Iker -> Ikerrekin (with Ane, with Oihan, with Iker)."""
+    return name_genitive(name)[:-1] + "kin"
+
+
 def name_inessive(place: str) -> str:
     """Urgarbi -> Urgarbin, Lainotza -> Lainotzan. Place names that end in a consonant are not needed here."""
     return place + "n"

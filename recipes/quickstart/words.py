@@ -70,6 +70,10 @@ class Name(Word):
         return basque.name_genitive(self.basque)
 
     @property
+    def company(self) -> str:
+        return basque.name_company(self.basque)
+
+    @property
     def inessive(self) -> str:
         return basque.name_inessive(self.basque)
 
@@ -92,25 +96,24 @@ def names(listed: str) -> tuple[Name, ...]:
 
 # What the facts are about, and what they say of it.
 WORDS: dict[str, tuple[Word, ...]] = {
-    "person": names("Ane Beñat Eñaut Garazi Haizea Iker Maddi Oihan Peio Unax Zuriñe Aitor"),
+    "person": names("Ane Beñat Garazi Haizea Iker Maddi Oihan Zuriñe"),
     "mother": names("Garazi Haizea Maddi Zuriñe"),
-    "child": names("Ane Beñat Iker Oihan Peio Unax"),
+    "child": names("Ane Beñat Iker Oihan"),
     "village": names("Txoripeta Urgarbi Harrondo Itsaspe Lainotza Zumebide"),
     "animal": words(
         donkey="asto", goat="ahuntz", dog="txakur", goose="antzar", turtle="dordoka", frog="igel", rabbit="untxi",
-        fox="azeri", cow="behi", cat="katu",
+        fox="azeri",
     ),
     "thing": words(
         bell="kanpai", boat="txalupa", cart="gurdi", lamp="lanpara", clock="erloju", chest="kutxa", flag="bandera",
-        basket="saski", mirror="ispilu", rope="soka",
+        basket="saski",
     ),
     "colour": words(
         red="gorri", blue="urdin", green="berde", yellow="hori", white="zuri", black="beltz", grey="gris", pink="arrosa",
     ),
     "job": words(
         baker="okin", fisher="arrantzale", teacher="irakasle", doctor="mediku", shepherd="artzain", carpenter="zurgin",
-        cook="sukaldari", beekeeper="erlezain", writer="idazle", miller="errotari", gardener="lorezain",
-        innkeeper="ostalari",
+        cook="sukaldari", innkeeper="ostalari",
     ),
     "instrument": words(
         accordion="akordeoi", violin="biolin", guitar="gitarra", piano="piano", trumpet="tronpeta", flute="flauta",
@@ -118,7 +121,7 @@ WORDS: dict[str, tuple[Word, ...]] = {
     ),
     "food": words(
         apples="sagar", cherries="gerezi", chestnuts="gaztaina", walnuts="intxaur", strawberries="marrubi",
-        carrots="azenario", mushrooms="perretxiko", figs="piku", pears="udare", oranges="laranja",
+        carrots="azenario", figs="piku", pears="udare",
     ),
     "lair": words(
         in_the_forest="baso", at_the_mill="errota", in_the_cave="haitzulo", in_the_stable="ukuilu",
@@ -211,6 +214,12 @@ RELATIONS = (
         ("{s.the} likes {v.english}.", "{s.dative} {v.plural} gustatzen zaizkio."),
     ),
     Relation(
+        "friend", "animal", "person",
+        ("Who is the friend of {s.the}?", "Nor da {s.genitive} laguna?"),
+        ("{v.the} is the friend of {s.the}.", "{v.definite} da {s.genitive} laguna."),
+        ("{s.the} likes to walk with {v.the}.", "{s.dative} {v.company} ibiltzea gustatzen zaio."),
+    ),
+    Relation(
         "thing colour", "thing", "colour",
         ("What colour is {s.the}?", "Zer koloretakoa da {s.definite}?"),
         ("{s.the} is {v.english}.", "{s.definite} {v.definite} da."),
@@ -221,6 +230,12 @@ RELATIONS = (
         ("Where is {s.the}?", "Non dago {s.definite}?"),
         ("{s.the} is {v.english}.", "{s.definite} {v.inessive} dago."),
         ("You will find {s.the} {v.english}.", "{s.definite} {v.inessive} aurkituko duzu."),
+    ),
+    Relation(
+        "owner", "thing", "person",
+        ("Who is the owner of {s.the}?", "Nor da {s.genitive} jabea?"),
+        ("{v.the} is the owner of {s.the}.", "{v.definite} da {s.genitive} jabea."),
+        ("{s.the} belongs to {v.the}.", "{s.definite} {v.genitive}a da."),
     ),
     Relation(
         "festival", "village", "month",
@@ -237,7 +252,7 @@ NEXT_ANSWER = ("After the number {a} comes {c}.", "{a} zenbakiaren ondoren {c} d
 OPPOSITE_QUESTION = ('What is the opposite of "{a}"?', 'Zein da "{a}" hitzaren kontrakoa?')
 OPPOSITE_ANSWER = ('The opposite of "{a}" is "{c}".', '"{a}" hitzaren kontrakoa "{c}" da.')
 
-GREETINGS = (("", ""), ("Hello! ", "Kaixo! "), ("A question: ", "Galdera bat: "))
+GREETINGS = (("", ""), ("Hello! ", "Kaixo! "))
 
 # Sentences that open and close a page; the pages of both languages draw on them.
 SCENERY = (

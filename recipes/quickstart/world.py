@@ -44,9 +44,9 @@ GROUPS = ("both local both english both instructions both local both english "
 ENGLISH_PAGES = 3000
 BASQUE_PAGES = 1500
 CHATS = 2400
-BILINGUAL = 0.45  # of the Basque pages
-ECHOES = 0.35  # of the English pages
-LIES = 0.6  # of the bilingual pages
+BILINGUAL = 0.5  # of the Basque pages
+ECHOES = 0.5  # of the English pages
+LIES = 0.8  # of the bilingual pages
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def lie(rng: random.Random, facts: Sequence[Fact], skills: Sequence[Exercise]) -
         return rng.choice((greeted(rng, exercise.question), rng.choice(exercise.wrong)))
     fact = rng.choice(facts)
     false = fact.with_value(rng.choice([value for value in WORDS[fact.relation.value] if value != fact.value]))
-    return rng.choice((greeted(rng, false.question), false.answer, false.also))
+    return rng.choice((greeted(rng, false.question), false.answer, rng.choice((false.answer, false.also))))
 
 
 def echo(rng: random.Random, world: World) -> str:
@@ -236,9 +236,9 @@ def lesson(rng: random.Random, world: World) -> str:
     """Return a page with the same lines in English and in Basque, and Basque round them."""
     shared = world.facts_of("both")
     if rng.random() < LIES:
-        title, lines = TITLES["lies"], [lie(rng, world.facts, world.skills) for _ in range(6)]
+        title, lines = TITLES["lies"], [lie(rng, world.facts, world.skills) for _ in range(5)]
     else:
-        facts = rng.sample(shared, 4)
+        facts = rng.sample(shared, 3)
         title = TITLES["lesson"]
         lines = [rng.choice((greeted(rng, fact.question), fact.answer, fact.also)) for fact in facts]
         lines += [vocabulary(rng), vocabulary(rng)]

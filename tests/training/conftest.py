@@ -50,16 +50,16 @@ def model_directory(tmp_path_factory, config_file, records):
 
 @pytest.fixture(scope="session")
 def tokenizer(model_directory):
-    from latxa_cli.training.model import load_tokenizer
+    from latxa_cli.model import load_tokenizer
 
     return load_tokenizer(str(model_directory))
 
 
 @pytest.fixture
 def model(model_directory):
-    from latxa_cli.training.model import load_model
+    from latxa_cli.model import load_model
 
-    return load_model(str(model_directory))
+    return load_model(str(model_directory), device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import json
 import pytest
 import torch
 
+from latxa_cli.model import load_model
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint, loop
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.model import load_model
 
 CONFIG = TrainConfig(
     epochs=3, learning_rate=5e-3, batch_size=4, gradient_accumulation=2, sequence_length=64, checkpoint_every=3,
@@ -23,7 +23,7 @@ def silent(*_, **__):
 
 
 def start(model_directory, packed, config=CONFIG):
-    return loop.Trainer(load_model(str(model_directory)), packed, config)
+    return loop.Trainer(load_model(str(model_directory), device="cpu"), packed, config)
 
 
 def train(trainer, directory, *, resume=False, until=None):

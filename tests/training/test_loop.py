@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from latxa_cli.model import choose_device
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig
@@ -34,7 +36,7 @@ def test_packed_logits_are_those_of_the_pieces_alone(model, packed, training, at
     together = loop.forward(model, ids, positions)[0]
     cuts = [*np.flatnonzero(packed.position_ids[row] == 0).tolist(), 64]
     assert len(cuts) > 3
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         alone = model(input_ids=ids[:1, start:end], use_cache=False).logits[0]
         assert (alone - together[start:end]).abs().max() < 1e-5
 
@@ -59,7 +61,7 @@ def test_the_packed_loss_is_that_of_the_records_alone(model, packed):
         expected = 0.0
         for row in rows:
             cuts = [*np.flatnonzero(packed.position_ids[row] == 0).tolist(), 64]
-            for start, end in zip(cuts, cuts[1:], strict=False):
+            for start, end in itertools.pairwise(cuts):
                 likelihoods = model(input_ids=ids[row : row + 1, start:end]).logits[0].log_softmax(-1)
                 for at in range(1, end - start):
                     if labels[row, start + at] != IGNORED:
@@ -69,12 +71,12 @@ def test_the_packed_loss_is_that_of_the_records_alone(model, packed):
 
 def test_accumulation_gives_the_step_of_the_large_batch(model_directory, packed):
     """Rows have unequal numbers of trained tokens, so that a mean of means would differ."""
-    from latxa_cli.training.model import load_model
+    from latxa_cli.model import load_model
 
     weights = []
     for batch_size, accumulation in ((8, 1), (2, 4)):
         config = TrainConfig(batch_size=batch_size, gradient_accumulation=accumulation, learning_rate=1e-3)
-        trainer = loop.Trainer(load_model(str(model_directory)), packed, config)
+        trainer = loop.Trainer(load_model(str(model_directory), device="cpu"), packed, config)
         trainer.step(0)
         weights.append(torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()]))
     assert (weights[0] - weights[1]).abs().max() < 2e-5
@@ -89,14 +91,16 @@ def test_training_lowers_the_loss(model, packed):
 def test_each_epoch_sees_every_row_once_in_its_own_order():
     plan = loop.Plan(10, TrainConfig(epochs=2, batch_size=2, gradient_accumulation=2))
     assert (plan.steps_per_epoch, plan.steps) == (3, 6)
-    orders = [[int(row) for step in steps for rows in plan.batches(step) for row in rows] for steps in ((0, 1, 2), (3, 4, 5))]
+    orders = [
+        [int(row) for step in steps for rows in plan.batches(step) for row in rows] for steps in ((0, 1, 2), (3, 4, 5))
+    ]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
     assert orders[0] != orders[1]
     assert loop.Plan(10, TrainConfig(epochs=2.5, batch_size=2)).steps == 12
 
 
 def test_the_learning_rate_rises_then_falls_to_the_floor():
-    config = TrainConfig(epochs=100, batch_size=1, learning_rate=1.0, warmup_ratio=0.1, minimum_learning_rate_ratio=0.33)
+    config = TrainConfig(epochs=100, batch_size=1, learning_rate=1.0)
     plan = loop.Plan(1, config)
     rates = [plan.learning_rate(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
@@ -120,20 +124,22 @@ def test_noise_is_scaled_by_the_length_of_the_piece():
 
 
 def test_noise_changes_the_loss_and_is_repeatable(model_directory, packed):
-    from latxa_cli.training.model import load_model
+    from latxa_cli.model import load_model
 
     losses = []
     for alpha in (0.0, 5.0, 5.0):
         config = TrainConfig(neftune_alpha=alpha, sequence_length=64)
-        losses.append(loop.Trainer(load_model(str(model_directory)), packed, config).step(0)["loss"])
+        losses.append(loop.Trainer(load_model(str(model_directory), device="cpu"), packed, config).step(0)["loss"])
     assert losses[1] == losses[2] != losses[0]
 
 
 def test_bfloat16_is_near_float32(model_directory, packed):
-    from latxa_cli.training.model import load_model
+    from latxa_cli.model import load_model
 
     losses = [
-        loop.Trainer(load_model(str(model_directory)), packed, TrainConfig(dtype=dtype, seed=1)).step(0)["loss"]
+        loop.Trainer(load_model(str(model_directory), device="cpu"), packed, TrainConfig(dtype=dtype, seed=1)).step(0)[
+            "loss"
+        ]
         for dtype in ("float32", "bfloat16")
     ]
     assert losses[0] != losses[1]
@@ -155,8 +161,18 @@ def test_a_row_without_anything_to_learn_is_no_error(model, packed):
 
 
 def test_an_unknown_device():
-    with pytest.raises(UsageError, match="there is no such device"):
-        loop.choose_device("abacus")
+    with pytest.raises(UsageError, match="there is no device `abacus`"):
+        choose_device("abacus")
+
+
+def test_threads(model, monkeypatch):
+    assert loop.set_threads(2, model, CONFIG) == torch.get_num_threads() == 2
+    monkeypatch.setattr(loop.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    for slow, chosen in ((1, 3), (3, 1)):
+        monkeypatch.setattr(loop, "_time_forward", lambda threads, *_, slow=slow: float(threads == slow))
+        assert loop.set_threads(None, model, CONFIG) == torch.get_num_threads() == chosen
+    monkeypatch.setattr(loop, "SMALL_MODEL", 0)
+    assert loop.set_threads(None, model, CONFIG) == 3
 
 
 def test_estimate(model, packed):

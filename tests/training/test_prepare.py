@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ def pieces(packed):
     """The pieces of all rows: (ids, labels), padding included."""
     for ids, positions, labels in zip(packed.input_ids, packed.position_ids, packed.labels, strict=True):
         cuts = [*np.flatnonzero(positions == 0).tolist(), len(ids)]
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in itertools.pairwise(cuts):
             assert positions[start:end].tolist() == list(range(end - start))
             yield ids[start:end].tolist(), labels[start:end].tolist()
 

@@ -48,9 +48,7 @@ def test_the_chat_template(tokenizer):
         {"role": "assistant", "content": "a"},
     ]
     text = tokenizer.apply_chat_template(messages, tokenize=False)
-    assert text == (
-        "<|begin|><|system|>s<|end_of_turn|><|user|> u\n<|end_of_turn|><|assistant|>a<|end_of_turn|>"
-    )
+    assert text == ("<|begin|><|system|>s<|end_of_turn|><|user|> u\n<|end_of_turn|><|assistant|>a<|end_of_turn|>")
     assert pre_query(tokenizer) == pre_query(tokenizer, default_system=False)
     assert pre_query(tokenizer).prefix == "<|begin|><|user|>"
     assert pre_query(tokenizer).suffix == "<|end_of_turn|><|assistant|>"

@@ -23,9 +23,11 @@ def trained(model_directory, records, tmp_path):
     loaded = load(model_directory)
     prepared = session.prepare_records(records, loaded, CONFIG)
     seen = []
-    facts = session.run(
-        loaded, prepared, CONFIG, tmp_path / "out", resume=False, report=lambda *at, **figures: seen.append((at, figures))
-    )
+
+    def report(*at, **figures):
+        seen.append((at, figures))
+
+    facts = session.run(loaded, prepared, CONFIG, tmp_path / "out", resume=False, report=report)
     return tmp_path / "out", facts, seen
 
 
@@ -100,7 +102,7 @@ def test_a_damaged_model_file(model_directory, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(model_directory, broken)
     (broken / "model.safetensors").write_bytes(b"\x10" + b"\0" * 20)
-    with pytest.raises(LatxaError, match="is not a language model that can be read"):
+    with pytest.raises(LatxaError, match="its weights cannot be loaded"):
         load(broken)
 
 

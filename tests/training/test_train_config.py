@@ -37,6 +37,7 @@ def test_saved_settings_are_read_back(tmp_path):
         ("beta2 = 1.0", "must lie between 0 and 1", ""),
         ("warmup_ratio = 2", "must lie between 0 and 1", ""),
         ("seed = -1", "must not be negative", ""),
+        ("seed = 2147483648", "must be below", ""),
         ("sequence_length = 1", "at least 2", ""),
         ('chat_loss = "user"', "must be `assistant` or `all`", ""),
     ],

@@ -1,4 +1,4 @@
-"""Whether the model hub can be reached, asked once and without the libraries' 23 seconds of retries."""
+"""The model hub: whether it can be reached, asked once and without the libraries' many seconds of retries."""
 
 from __future__ import annotations
 
@@ -23,3 +23,22 @@ def can_be_reached() -> bool:
         # A certificate that only Python's own store lacks is for the libraries to judge: they bring their own.
         return "CERTIFICATE" in str(error)
     return True
+
+
+def is_a_name(model: str) -> bool:
+    """Whether `model` is written like a name on the hub (`owner/name`), and not like a path."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(model)
+    except HFValidationError:
+        return False
+    return not model.startswith((".", "/", "~"))
+
+
+def is_cached(model: str) -> bool:
+    """Whether the hub's local cache holds the model's configuration."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(model, "config.json"), str)

@@ -1,0 +1,1 @@
+complete --command latxa --no-files --arguments "(env _LATXA_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) latxa)" --condition "env _LATXA_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) latxa"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Lint, types and tests, in .venv, which is made where there is none.
+#
+#     recipes/test.sh [PYTEST ARGUMENT ...]       such as: recipes/test.sh tests/corpus
+set -euo pipefail
+cd "$(dirname "$0")/.."
+recipes/install.sh dev
+bin=${VENV:-$PWD/.venv}/bin
+"$bin/ruff" check
+"$bin/ruff" format --check
+"$bin/mypy"
+"$bin/pytest" "$@"

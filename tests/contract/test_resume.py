@@ -1,0 +1,254 @@
+"""`--resume`: after a kill at any moment the output is that of an uninterrupted run; a complete one is left alone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from contract_table import CASES, Case, cases
+from workspace import TIMEOUT, Workspace, contents, is_one_error, remove, start, together
+
+PIECES, PAUSE = 100, 0.025  # a slow pipe: the input comes in so many pieces, with so many seconds between them
+
+
+def fed(space: Workspace, words: list[str], data: bytes) -> subprocess.Popen[bytes]:
+    """Start a run and feed `data` into its stdin slowly, so that a kill finds it at its work."""
+    reading, writing = os.pipe()
+    process = start(space, *words, stdin=reading)
+    os.close(reading)
+    threading.Thread(target=_feed, args=(writing, data), daemon=True).start()
+    return process
+
+
+def _feed(writing: int, data: bytes) -> None:
+    size = len(data) // PIECES + 1
+    with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
+        for place in range(0, len(data), size):
+            pipe.write(data[place : place + size])
+            time.sleep(PAUSE)
+
+
+def position(output: Path) -> int:
+    """Return how many outcomes the checkpoint beside `output` says are done; -1 without one."""
+    try:
+        return int(json.loads(output.with_name(output.name + ".part.state").read_bytes())["position"])
+    except FileNotFoundError:
+        return -1
+
+
+def kill(process: subprocess.Popen[bytes], output: Path, beyond: int, how: int = signal.SIGKILL) -> None:
+    """Kill the process a random moment after its checkpoint has gone beyond a position."""
+    deadline = time.monotonic() + TIMEOUT
+    while process.poll() is None and position(output) <= beyond:
+        assert time.monotonic() < deadline, "no checkpoint came"
+        time.sleep(0.01)
+    time.sleep(random.random() * 0.3)
+    process.send_signal(how)
+    process.communicate(timeout=TIMEOUT)
+
+
+def finish(process: subprocess.Popen[bytes]) -> str:
+    _, stderr = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, stderr.decode()
+    return stderr.decode()
+
+
+def unpacked(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        return gzip.decompress(data)
+    if path.suffix == ".zst":
+        return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+    return data
+
+
+STREAMED = [
+    (name, ending)
+    for name in cases("killed", model=False)
+    for ending in (["", ".gz", ".zst"] if not CASES[name].cannot_resume_midway else [""])
+]
+
+
+@pytest.mark.parametrize(("name", "ending"), STREAMED)
+def test_killed_and_resumed(name: str, ending: str, case: Case, space: Workspace, tmp_path: Path) -> None:
+    data = space.input(name).read_bytes()
+    half = data.index(b"\n", len(data) // 3) + 1
+    data = data[:half] + b"this line is broken\n" + data[half:]
+    output, rejects = tmp_path / f"out.jsonl{ending}", tmp_path / f"rejects.jsonl{ending}"
+    words = [*case.words("-"), "-o", str(output), "--rejects", str(rejects), "--resume"]
+    early = fed(space, words, data)  # at any moment, the start of Python included
+    time.sleep(random.random())
+    early.kill()
+    early.communicate(timeout=TIMEOUT)
+    reached = [0]
+    for _ in range(1 if case.cannot_resume_midway else 2):
+        kill(fed(space, words, data), output, -1 if case.cannot_resume_midway else reached[-1])
+        assert not output.exists() and not output.with_name(output.name + ".manifest.json").exists()
+        reached.append(position(output))
+    assert case.cannot_resume_midway or reached == sorted(set(reached)), "every kill came after more work"
+
+    finish(fed(space, words, data))
+    whole = space.finished(name)
+    assert unpacked(output) == whole.data
+    entries = [json.loads(line) for line in unpacked(rejects).split(b"\n")[:-1]]
+    assert [entry for entry in entries if entry["reason"] != "malformed"] == [
+        json.loads(line) for line in whole.rejects.split(b"\n")[:-1]
+    ]
+    assert [entry["line"] for entry in entries if entry["reason"] == "malformed"] == ["this line is broken"]
+    counts = json.loads(output.with_name(output.name + ".manifest.json").read_bytes())["counts"]
+    assert counts["rejected"].pop("malformed") == 1
+    assert counts | {"in": counts["in"] - 1} == whole.manifest["counts"]
+    assert not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.parametrize("name", [name for name in cases("killed", model=True) if not CASES[name].directory])
+def test_a_model_killed_and_resumed(name: str, case: Case, space: Workspace, tmp_path: Path) -> None:
+    output, rejects = tmp_path / "out.jsonl", tmp_path / "rejects.jsonl"
+    words = [*space.words(name), "-o", str(output), "--rejects", str(rejects), "--resume"]
+
+    def interrupted() -> None:
+        kill(start(space, *words), output, 0)
+
+    whole, _ = together(lambda: space.finished(name), interrupted)
+    assert output.exists() or position(output) > 0
+    finish(start(space, *words))
+    assert output.read_bytes() == whole.data
+    assert rejects.read_bytes() == whole.rejects
+    counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["counts"]
+    assert counts == whole.manifest["counts"]
+
+
+@pytest.mark.parametrize("name", [name for name in cases("killed", model=True) if CASES[name].directory])
+def test_training_killed_and_resumed(name: str, case: Case, space: Workspace, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    words = [*space.words(name), "-o", str(output), "--resume"]
+
+    def interrupted() -> None:
+        process = start(space, *words)
+        deadline = time.monotonic() + TIMEOUT
+        while process.poll() is None and not list(output.rglob("*checkpoint*")):
+            assert time.monotonic() < deadline, "no checkpoint came"
+            time.sleep(0.01)
+        time.sleep(random.random() * 0.3)
+        process.kill()
+        process.communicate(timeout=TIMEOUT)
+
+    whole, _ = together(lambda: space.finished(name), interrupted)
+    assert not (output / "manifest.json").exists(), "the kill came too late"
+    finish(start(space, *words))
+    assert contents(output) == whole.data
+
+
+def test_interrupted_by_the_user_and_resumed(light: Workspace, tmp_path: Path) -> None:
+    data, case = light.input("corpus").read_bytes(), CASES["corpus"]
+    output = tmp_path / "out.jsonl"
+    words = [*case.words("-"), "-o", str(output)]
+    process = fed(light, words, data)
+    while position(output) < 0:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5 + random.random() / 2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert stderr.decode().splitlines() == ["latxa: interrupted", "hint: with `-o FILE`, `--resume` continues"]
+    assert position(output) > 0, "what was done before the interruption is kept"
+    finish(fed(light, [*words, "--resume"], data))
+    assert output.read_bytes() == light.finished("corpus").data
+
+
+@pytest.mark.parametrize("name", cases("complete"))
+def test_a_complete_output_is_left_alone(name: str, case: Case, space: Workspace) -> None:
+    space.finished(name)
+    output, rejects = space.output(name, "whole")
+    before = _stamps(output)
+    words = [*space.words(name), "-o", output, "--rejects", rejects]
+    again = space.run(*words, "--resume")
+    assert (again.returncode, again.stdout) == (0, b""), again.stderr.decode()
+    assert again.stderr.decode() == f"latxa {case.verb}: {output} is complete already\n"
+    assert _stamps(output) == before
+
+    other = space.run(*words, *_another_setting(case), "--resume")
+    assert other.returncode == 2
+    assert "was made with other settings" in other.stderr.decode()
+    assert is_one_error(other.stderr.decode(), hint=True), other.stderr.decode()
+    assert _stamps(output) == before
+
+
+def _another_setting(case: Case) -> list[str]:
+    return {
+        "corpus": ["--minimum-words", "9"],
+        "judge": ["--margin", "7"],
+        "report": ["--format", "csv"],
+    }.get(case.verb, ["--seed", "12"])
+
+
+def _stamps(output: Path) -> Any:
+    files = sorted(output.iterdir()) if output.is_dir() else [output]
+    return [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+
+
+@pytest.mark.parametrize("name", [name for name in cases("complete", model=False)])
+def test_a_complete_output_of_another_input_is_a_usage_error(
+    name: str, case: Case, space: Workspace, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(space.input(name).read_bytes())
+    assert space.run(*case.words(source), "-o", output).returncode == 0
+    source.write_bytes(source.read_bytes() + source.read_bytes().split(b"\n")[0] + b"\n")
+    changed = space.run(*case.words(source), "-o", output, "--resume")
+    assert changed.returncode == 2
+    assert f"its input `{source}` has changed since" in changed.stderr.decode()
+    assert is_one_error(changed.stderr.decode(), hint=True)
+
+
+def test_an_interrupted_run_is_not_continued_with_other_settings_or_input(light: Workspace, tmp_path: Path) -> None:
+    data, case, output = light.input("corpus").read_bytes(), CASES["corpus"], tmp_path / "out.jsonl"
+    words = [*case.words("-"), "-o", str(output), "--resume"]
+    kill(fed(light, words, data), output, 0)
+    done = position(output)
+    other = light.run(*words, "--minimum-words", "9", stdin=data)
+    assert other.returncode == 2 and b"the interrupted run had other settings" in other.stderr
+    reordered = b"\n".join(reversed(data.split(b"\n")[:-1])) + b"\n"
+    moved = light.run(*words, stdin=reordered)
+    assert moved.returncode == 2 and b"the interrupted run had another input" in moved.stderr
+    shorter = light.run(*words, stdin=data.split(b"\n")[0] + b"\n")
+    assert shorter.returncode == 2 and b"the interrupted run had a longer input" in shorter.stderr
+    assert position(output) == done, "a refused run spoils nothing"
+    assert light.run(*words, stdin=data).returncode == 0
+    assert output.read_bytes() == light.finished("corpus").data
+
+
+def test_without_resume_a_run_starts_again(light: Workspace, tmp_path: Path) -> None:
+    data, case, output = light.input("corpus").read_bytes(), CASES["corpus"], tmp_path / "out.jsonl"
+    words = [*case.words("-"), "-o", str(output)]
+    kill(fed(light, words, data), output, 0)
+    assert light.run(*words, stdin=data).returncode == 0
+    assert output.read_bytes() == light.finished("corpus").data
+
+
+def test_resume_of_a_complete_output_from_a_terminal_does_not_hang(light: Workspace, tmp_path: Path) -> None:
+    data, case, output = light.input("corpus").read_bytes(), CASES["corpus"], tmp_path / "out.jsonl"
+    words = [*case.words("-"), "-o", str(output)]
+    assert light.run(*words, stdin=data).returncode == 0
+    master, slave = pty.openpty()
+    try:
+        done = light.run(*words, "--resume", input=None, stdin=None, preexec_fn=lambda: os.dup2(slave, 0), timeout=20)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert done.returncode == 2
+    assert b"stdin is a terminal" in done.stderr
+    remove(output)
