@@ -6,9 +6,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from latxa_cli.stream.run import Run
+else:
+    Run = Any  # a verb's first parameter; help need not wait for the module
 
 # --- what every verb has: the fields of `stream.run.Destination`
 

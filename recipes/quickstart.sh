@@ -25,8 +25,10 @@ latxa init "$recipe/model.json" data/corpus_en.jsonl text/corpus_eu.jsonl --voca
 latxa train data/corpus_en.jsonl --model models/new --config "$recipe/base_en.toml" -o models/base_en --resume
 
 step "BASE_EU and INSTRUCT_EN, side by side: BASE_EN continued on Basque text, and BASE_EN taught to answer in English"
-latxa train text/corpus_eu.jsonl --model models/base_en --config "$recipe/base_eu.toml" -o models/base_eu --resume &
-latxa train data/instructions_en.jsonl --model models/base_en --config "$recipe/instruct_en.toml" -o models/instruct_en --resume
+latxa train text/corpus_eu.jsonl --model models/base_en --config "$recipe/base_eu.toml" --threads 1 \
+    -o models/base_eu --resume &
+latxa train data/instructions_en.jsonl --model models/base_en --config "$recipe/instruct_en.toml" --threads 1 \
+    -o models/instruct_en --resume
 wait $!
 
 step "Instructions: INSTRUCT_EN writes questions and answers (Magpie), BASE_EU translates them"
@@ -51,9 +53,8 @@ latxa eval models/instruct_en models/base_eu models/exp_2_111 --task world_eu --
 step "Arena: two models answer the same Basque prompts; the answer nearer to the reference wins"
 for model in instruct_en exp_2_111; do
     latxa sample --method respond --model models/$model data/prompts_eu.jsonl \
-        --max-tokens 60 --batch-size 64 -o responses/$model.jsonl --resume &
+        --max-tokens 60 --batch-size 64 -o responses/$model.jsonl --resume
 done
-wait
 latxa judge responses/instruct_en.jsonl responses/exp_2_111.jsonl -o battles.jsonl --resume
 latxa arena-score battles.jsonl --prior 1 -o ratings.jsonl --resume
 

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from latxa_cli.options import Files, Seed, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import Files, Run, Seed, verb
 from latxa_cli.stream.table import Format
 
 COLUMNS = ("rank", "model", "rating", "lower", "upper", "battles")
@@ -28,7 +27,7 @@ def arena_score(
         Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
     ] = None,
 ) -> None:
-    """Rate models by their battles: Bradley-Terry ratings with bootstrap intervals.
+    """Rate models by their battles (Bradley-Terry).
 
     in:  battles {model_a, model_b, winner}; winner is model_a, model_b, tie or tie (bothbad)
     out: ratings {model, rating, lower, upper, rank, battles, criterion}, best first

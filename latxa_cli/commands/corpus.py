@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import Files, Language, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import Files, Language, Run, verb
 
 
 @verb

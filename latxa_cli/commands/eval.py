@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import BatchSize, Device, DryRun, Seed, Shard, TrustRemoteCode, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import BatchSize, Device, DryRun, Run, Seed, Shard, TrustRemoteCode, verb
 
 
 @verb

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import Files, Seed, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import Files, Run, Seed, verb
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG.json", help="A transformers model configuration.", show_default=False)

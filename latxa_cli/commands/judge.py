@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import Files, Shard, verb
+from latxa_cli.options import Files, Run, Shard, verb
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.stream.run import Run
 
 
 @verb
@@ -24,7 +23,7 @@ def judge(
     margin: Annotated[float, typer.Option(min=0.0, help="Scores that are this near tie.")] = 0.0,
     shard: Shard = None,
 ) -> None:
-    """Compare the responses of two or more models, prompt by prompt.
+    """Compare the responses of two or more models.
 
     in:  two or more files of responses {id, messages, model}, one a model; `reference` beside them or in --references
     out: battles {id, prompt_id, model_a, model_b, winner, judge, conversation_a, conversation_b}

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import Seed, Take, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import Run, Seed, Take, verb
 
 Inputs = Annotated[
     list[str],

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import Files, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import Files, Run, verb
 from latxa_cli.stream.table import Format
 
 
@@ -18,7 +17,7 @@ def report(
         Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
     ] = None,
 ) -> None:
-    """Show results and ratings as one table: a row a model, a column a task.
+    """Show results and ratings as one table.
 
     in:  results {model, task, metric, value, stderr} and ratings {model, rating, lower, upper}, in any order
     out: a table; or rows {model, ratings, results}
@@ -31,7 +30,7 @@ def report(
     examples:
       latxa report results.jsonl
       latxa report results/*.jsonl ratings.jsonl --format markdown -o table.md
-      latxa eval --model out --task xstorycloze_eu | latxa report --format csv
+      latxa eval out --task xstorycloze_eu | latxa report --format csv
     """
     from latxa_cli.evaluation.tables import Pivot
     from latxa_cli.stream.table import render

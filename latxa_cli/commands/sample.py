@@ -5,21 +5,9 @@ from typing import Annotated, Literal
 import typer
 
 from latxa_cli.options import (
-    BatchSize,
-    Device,
-    DryRun,
-    EngineName,
-    Files,
-    Model,
-    Seed,
-    Shard,
-    Take,
-    TopP,
-    TrustRemoteCode,
-    verb,
+    BatchSize, Device, DryRun, EngineName, Files, Model, Run, Seed, Shard, Take, TopP, TrustRemoteCode, verb,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.stream.run import Run
 
 Temperature = Annotated[
     float, typer.Option(min=0.0, help="Temperature of the instruction; 0 takes the likeliest token.")

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from latxa_cli.options import Device, DryRun, Files, Model, TrustRemoteCode, verb
-from latxa_cli.stream.run import Run
+from latxa_cli.options import Device, DryRun, Files, Model, Run, TrustRemoteCode, verb
 
 
 def _setting(text: str, *names: str) -> Any:

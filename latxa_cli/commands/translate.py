@@ -6,19 +6,8 @@ from typing import Annotated
 import typer
 
 from latxa_cli.options import (
-    BatchSize,
-    Device,
-    DryRun,
-    EngineName,
-    Files,
-    Model,
-    Seed,
-    Shard,
-    Take,
-    TrustRemoteCode,
-    verb,
+    BatchSize, Device, DryRun, EngineName, Files, Model, Run, Seed, Shard, Take, TrustRemoteCode, verb,
 )  # fmt: skip
-from latxa_cli.stream.run import Run
 
 
 @verb

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import Any, Literal, Protocol, TypeVar
 
+from latxa_cli.model import check
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 
 Item = TypeVar("Item")
@@ -94,6 +95,7 @@ def open_engine(model: str, options: EngineOptions) -> Engine:
     if find_spec(library) is None:
         package = f"latxa-cli[{extra}]" if extra else "latxa-cli"
         raise LatxaError(f"the engine `{name}` is not installed", hint=f"pip install '{package}'")
+    check(model)  # before the library is imported, which takes seconds
     engine: Engine = import_module(module).load(model, options)
     return engine
 

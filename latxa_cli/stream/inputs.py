@@ -25,7 +25,13 @@ def check_exists(name: str) -> None:
     if name == STDIN:
         if os.isatty(0):
             raise UsageError("stdin is a terminal", hint="name a FILE, or pipe records in")
-    elif not name.startswith("hf:") and not Path(name).exists():
+    elif name.startswith("hf:"):
+        from latxa_cli import hub
+
+        if not hub.can_be_reached():
+            hint = "a local `.jsonl` or `.parquet` file needs no hub"
+            raise LatxaError(f"{name}: the hub cannot be reached", hint=hint)
+    elif not Path(name).exists():
         raise LatxaError(f"{name}: no such file")
 
 
@@ -177,7 +183,7 @@ def _dataset_rows(name: str) -> Iterator[dict[str, Any]]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise LatxaError(
             f"`hf:{name}` cannot be read: {reason}",
-            hint="is the name right, and the hub within reach? A local `.jsonl` or `.parquet` file needs no hub",
+            hint="is the name right (`hf:OWNER/NAME`, `/CONFIGURATION`, `:SPLIT`), and `HF_TOKEN` set if it is gated?",
         ) from None
 
 
@@ -204,6 +210,8 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
         return {"bytes": total, "xxh3_128": digest.hexdigest()}
     if str(path) != STDIN and not path.is_file():
         return {}
+    if str(path) == STDIN:
+        check_exists(STDIN)
     hashed = Hashed(0 if str(path) == STDIN else path)
     while hashed.read():
         pass

@@ -107,6 +107,10 @@ class Run:
         return self.output is None and sys.stdout.isatty()
 
     def _check_output(self) -> None:
+        given = self.destination
+        for path in (given.output, given.rejects, given.manifest):  # each is renamed to its name when it is complete
+            if path is not None and path.exists() and not (path.is_file() or path.is_dir()):
+                raise UsageError(f"`{path}` is a device or a pipe, not a file", hint=f"`> {path}` writes records there")
         if self.output is None:
             if self.destination.resume:
                 raise UsageError("`--resume` needs `-o`", hint="what went to stdout cannot be continued")

@@ -1,0 +1,100 @@
+"""The quickstart, run as a user runs it, on real engines: it ends with the table, and its second run changes nothing.
+
+It takes minutes where `quickstart/` is not there yet; what stands there is used. Then the README's own pipeline, and
+`latxa sample | latxa translate | head`, run on the models that it left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDER = REPOSITORY / "quickstart"
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def bash(script: str, cwd: Path, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+    """Run `script` as a pipeline whose every part must succeed."""
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{script}"],
+        cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first() -> subprocess.CompletedProcess[str]:
+    return bash("recipes/quickstart.sh", REPOSITORY, timeout=1800)
+
+
+def records(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (FOLDER / name).read_text().splitlines()]
+
+
+def files() -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in FOLDER.rglob("*") if path.is_file()}
+
+
+def test_it_ends_with_the_table(first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0, first.stderr
+    assert "Traceback" not in first.stderr
+    rows = [line.split()[0] for line in first.stdout.splitlines()]
+    assert rows[0] == "model" and sorted(rows[1:]) == ["base_eu", "exp_2_111", "instruct_en"]
+
+
+@pytest.mark.usefixtures("first")
+def test_the_second_run_changes_nothing() -> None:
+    before = files()
+    again = bash("recipes/quickstart.sh", REPOSITORY)
+    assert again.returncode == 0, again.stderr
+    assert files() == before
+
+
+@pytest.mark.usefixtures("first")
+def test_every_stage_did_its_work() -> None:
+    rejected = {record["reason"] for record in records("text/rejects.jsonl")}
+    assert {"malformed", "exact duplicate", "wrong language", "too short"} <= rejected
+    english = {record["id"]: record for record in records("text/en.jsonl")}
+    basque = records("text/eu.jsonl")
+    assert len(basque) > 0.5 * len(english)
+    for record in basque:
+        source = english[record["id"]]
+        assert [turn["role"] for turn in record["messages"]] == [turn["role"] for turn in source["messages"]]
+    accuracy = {(r["model"], r["task"]): r["value"] for r in records("results.jsonl") if r["metric"] == "acc"}
+    assert accuracy["exp_2_111", "world_eu"] > accuracy["instruct_en", "world_eu"] + 0.1
+    assert accuracy["exp_2_111", "world_en"] > accuracy["base_eu", "world_en"] + 0.1
+    best, worst = sorted(records("ratings.jsonl"), key=lambda rating: rating["rank"])
+    assert best["model"] == "exp_2_111" and best["lower"] > worst["upper"]
+
+
+@pytest.mark.usefixtures("first")
+def test_sample_translate_head() -> None:
+    done = bash(
+        "latxa sample -m models/instruct_en -n 500 --max-tokens 60"
+        " | latxa translate -m models/base_eu --shots data/shots.jsonl --to Euskara --max-tokens 60 | head -3; "
+        'echo "${PIPESTATUS[@]}"',
+        FOLDER,
+    )
+    assert done.returncode == 0, done.stderr
+    *lines, status = done.stdout.splitlines()
+    assert status == "0 0 0" and len([json.loads(line) for line in lines]) == 3
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("first")
+def test_the_pipeline_of_the_readme(tmp_path: Path) -> None:
+    section = (REPOSITORY / "README.md").read_text().split("## A pipeline, step by step")[1]
+    (block,) = re.findall(r"```sh\ncd quickstart\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
+    for name in ("data", "models"):
+        (tmp_path / name).symlink_to(FOLDER / name)
+    done = bash(block, tmp_path, timeout=600)
+    assert done.returncode == 0, done.stderr
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert row["model"] == "my_model"

@@ -1,0 +1,96 @@
+"""Magpie with an engine that has its answers written down."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import pytest
+from fake_engine import TOO_LONG, FakeEngine, cut_off
+
+from latxa_cli.chat import PreQuery
+from latxa_cli.generation.engine import Completion, Decoding, Request
+from latxa_cli.sampling.magpie import Magpie, draw
+from latxa_cli.stream.records import Reject
+
+QUERY = PreQuery("<user>", "<assistant>")
+
+
+def magpie(seed: int = 7, system: str | None = None) -> Magpie:
+    return Magpie(QUERY, Decoding(50, 1.0), Decoding(90, 0.0), seed, "tiny", system)
+
+
+def talk(request: Request) -> str:
+    """Ask about a number that depends on the seed alone; answer what was asked."""
+    assert request.prompt is not None
+    if request.prompt == "<user>":
+        return f" What is {request.seed % 1000}? \n"
+    return "It is " + request.prompt.removeprefix("<user>What is ").removesuffix("?<assistant>") + "."
+
+
+def test_the_model_asks_and_answers() -> None:
+    engine = FakeEngine(talk)
+    records: list[Any] = list(draw(range(10), engine, magpie()))
+    assert [record["id"] for record in records] == [f"magpie-7-{number}" for number in range(10)]
+    for record in records:
+        question, answer = record["messages"]
+        assert (question["role"], answer["role"]) == ("user", "assistant")
+        assert question["content"].startswith("What is ") and question["content"].endswith("?")
+        assert answer["content"] == "It is " + question["content"][8:-1] + "."
+        assert record["metadata"] | {"method": "magpie", "model": "tiny", "seed": 7} == record["metadata"]
+    assert {request.decoding.max_tokens for request in engine.requests if request.prompt == "<user>"} == {50}
+    assert {request.decoding.max_tokens for request in engine.requests if request.prompt != "<user>"} == {90}
+
+
+@pytest.mark.parametrize("window", [1, 3, 100])
+def test_a_draw_depends_on_seed_and_number_alone(window: int) -> None:
+    whole = list(draw(range(12), FakeEngine(talk), magpie()))
+    assert list(draw(range(12), FakeEngine(talk, window), magpie())) == whole
+    assert list(draw([5, 11], FakeEngine(talk, window), magpie())) == [whole[5], whole[11]]
+    assert list(draw(range(12), FakeEngine(talk), magpie(seed=8))) != whole
+
+
+def test_draws_are_taken_window_by_window() -> None:
+    taken = []
+
+    def numbers() -> Any:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    list(islice(draw(numbers(), FakeEngine(talk, 4), magpie()), 5))
+    assert len(taken) == 8
+
+
+@pytest.mark.parametrize(
+    ("instruction", "answer", "reason"),
+    [
+        (cut_off("What is"), "x", "unfinished instruction"),
+        ("  \n", "x", "empty instruction"),
+        ("What?", "", "empty answer"),
+        ("What?", cut_off("It is"), "unfinished answer"),
+        ("What?", TOO_LONG, "instruction longer than the context"),
+    ],
+)
+def test_what_cannot_be_used_is_rejected_by_name(
+    instruction: Completion | str, answer: Completion | str, reason: str
+) -> None:
+    engine = FakeEngine(lambda request: instruction if request.prompt == "<user>" else answer)
+    outcomes = list(draw(range(3), engine, magpie()))
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Reject)] == [reason] * 3
+
+
+def test_an_unfit_instruction_is_not_answered() -> None:
+    engine = FakeEngine(lambda request: "" if request.seed % 2 else talk(request))
+    outcomes = list(draw(range(20), engine, magpie()))
+    rejected = sum(isinstance(outcome, Reject) for outcome in outcomes)
+    asked = [request for request in engine.requests if request.prompt == "<user>"]
+    assert 0 < rejected < 20 and len(asked) == 20
+    assert len(engine.requests) == 20 + sum(not request.seed % 2 for request in asked)
+
+
+def test_a_system_message_comes_first() -> None:
+    (record,) = draw([0], FakeEngine(talk), magpie(system="Be short."))
+    assert isinstance(record, dict)
+    assert record["messages"][0] == {"role": "system", "content": "Be short."}
+    assert [message["role"] for message in record["messages"]] == ["system", "user", "assistant"]

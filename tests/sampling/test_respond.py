@@ -1,0 +1,65 @@
+"""Answers to prompts with an engine that has its answers written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_engine import TOO_LONG, FakeEngine, cut_off
+
+from latxa_cli.generation.engine import Decoding, Request
+from latxa_cli.sampling.respond import respond
+from latxa_cli.stream.records import Record, Reject, checker
+
+DECODING = Decoding(20)
+
+
+def echo(request: Request) -> str:
+    assert request.messages is not None
+    return f" {request.messages[-1]['content']}! "
+
+
+def answer(prompts: list[Record], engine: FakeEngine, seed: int = 0) -> list[Any]:
+    return list(respond(prompts, engine, DECODING, seed=seed, model="tiny"))
+
+
+def test_every_prompt_has_its_response_in_order() -> None:
+    prompts: list[Record] = [
+        {"id": "a", "prompt": "one", "reference": "1", "metadata": {"seen": True}},
+        {
+            "id": "b",
+            "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "two"}],
+            "model": "old",
+        },
+        *({"id": f"n{number}", "prompt": str(number)} for number in range(9)),
+    ]
+    records = answer(prompts, FakeEngine(echo))
+    assert [record["id"] for record in records] == [prompt["id"] for prompt in prompts]
+    for record in records:
+        checker("response")(record)
+        assert record["model"] == "tiny" and record["metadata"]["finish_reason"] == "stop"
+    assert records[0]["messages"] == [{"role": "user", "content": "one"}, {"role": "assistant", "content": "one!"}]
+    assert records[0]["reference"] == "1" and records[0]["metadata"]["seen"] is True
+    assert "prompt" not in records[0]
+    assert [message["role"] for message in records[1]["messages"]] == ["system", "user", "assistant"]
+
+
+def test_a_bad_answer_stays_and_only_what_does_not_fit_is_rejected() -> None:
+    given = {"silent": "", "endless": cut_off("and and"), "long": TOO_LONG}
+    engine = FakeEngine(lambda request: given[request.messages[-1]["content"]])  # type: ignore[index]
+    silent, endless, long = answer([{"id": text, "prompt": text} for text in given], engine)
+    assert silent["messages"][-1]["content"] == ""
+    assert endless["metadata"]["finish_reason"] == "length"
+    assert isinstance(long, Reject) and long.reason == "prompt longer than the context" and long.record["id"] == "long"
+
+
+def test_the_draw_depends_on_seed_and_id() -> None:
+    prompts = [{"id": name, "prompt": "same"} for name in "abcdef"]
+
+    def seeds(some: list[Record], seed: int) -> dict[str, int]:
+        engine = FakeEngine(lambda request: str(request.seed), window=2)
+        return {record["id"]: int(record["messages"][-1]["content"]) for record in answer(some, engine, seed)}
+
+    whole = seeds(prompts, 1)
+    assert len(set(whole.values())) == 6
+    assert seeds(prompts[3:], 1) == {name: whole[name] for name in "def"}
+    assert seeds(prompts, 2) != whole

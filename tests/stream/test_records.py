@@ -1,0 +1,187 @@
+"""Records: checks, spellings, ids, keyed hashes; what is read is what was written."""
+
+from __future__ import annotations
+
+import random
+import string
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latxa_cli.stream.errors import RecordError
+from latxa_cli.stream.inputs import Input
+from latxa_cli.stream.reader import Identifier, read, stop_at_malformed
+from latxa_cli.stream.records import CHECKS, checker, content_id, keyed_hash, respell
+from latxa_cli.stream.writer import Writer
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)  # a lone surrogate is no text
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+MORE = st.dictionaries(
+    TEXT.filter(lambda name: name not in ("id", "text", "messages", "conversations", "instruction", "output")),
+    VALUES,
+    max_size=4,
+)
+DOCUMENTS = st.builds(lambda more, text, name: {"id": name, "text": text, **more}, MORE, TEXT, TEXT.filter(bool))
+
+
+def written_and_read(records: list[dict[str, Any]], ending: str) -> list[dict[str, Any]]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"records.jsonl{ending}"
+        writer = Writer(path)
+        for number, record in enumerate(records):
+            writer.write(record)
+            if number % 3 == 2:
+                writer.flush()
+        writer.finish()
+        return list(read(Input(str(path)), "document", stop_at_malformed, Identifier()))
+
+
+@given(st.lists(DOCUMENTS, max_size=6), st.sampled_from(["", ".gz", ".zst"]))
+@settings(deadline=None, max_examples=60)
+def test_any_record_survives_writing_and_reading(records: list[dict[str, Any]], ending: str) -> None:
+    again = written_and_read(records, ending)
+    assert again == records
+    assert [list(record) for record in again] == [list(record) for record in records], "fields keep their order"
+
+
+@given(MORE, TEXT, st.randoms())
+def test_an_id_depends_on_the_content_and_not_on_the_order_of_fields(
+    more: dict[str, Any], text: str, draw: random.Random
+) -> None:
+    record = {"text": text, **more}
+    fields = list(record.items())
+    draw.shuffle(fields)
+    assert content_id(dict(fields)) == content_id(record)
+    assert content_id(record) != content_id(record | {"text": text + "."})
+    assert len(content_id(record)) == 16 and set(content_id(record)) <= set(string.hexdigits.lower())
+
+
+def test_an_id_is_known() -> None:
+    import hashlib
+
+    assert content_id({"text": "a"}) == hashlib.sha256(b'{"text":"a"}').hexdigest()[:16]
+
+
+def test_repeated_content_has_numbered_ids_and_given_ids_stay() -> None:
+    ids = Identifier()
+    same = [ids.identify({"text": "a"})["id"] for _ in range(3)]
+    assert same == [same[0], f"{same[0]}-2", f"{same[0]}-3"]
+    assert ids.identify({"text": "a", "metadata": {"seen": 1}})["id"] == f"{same[0]}-4", "metadata are no content"
+    assert ids.identify({"text": "b", "id": "mine"}) == {"id": "mine", "text": "b"}
+    assert ids.identify({"text": "b", "id": 7}) == {"id": "7", "text": "b"}
+    assert next(iter(ids.identify({"text": "b", "id": None}))) == "id"
+    for wrong in (True, 1.5, "", [1], {}):
+        with pytest.raises(ValueError, match="neither a string nor a whole number"):
+            ids.identify({"text": "b", "id": wrong})
+
+
+@pytest.mark.parametrize(
+    ("record", "messages"),
+    [
+        (
+            {"id": "1", "conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ho"}], "more": 1},
+            [("user", "hi"), ("assistant", "ho")],
+        ),
+        ({"conversations": [{"role": "user", "content": "hi"}]}, [("user", "hi")]),
+        ({"instruction": "add", "input": "1 2", "output": "3"}, [("user", "add\n\n1 2"), ("assistant", "3")]),
+        ({"instruction": "add", "input": "", "output": "3"}, [("user", "add"), ("assistant", "3")]),
+    ],
+)
+def test_common_spellings_become_messages(record: dict[str, Any], messages: list[tuple[str, str]]) -> None:
+    again = respell(record)
+    assert [(message["role"], message["content"]) for message in again["messages"]] == messages
+    checker("conversation")(again)
+    rest = {"conversations", "instruction", "input", "output"}
+    assert {name: value for name, value in again.items() if name != "messages"} == {
+        name: value for name, value in record.items() if name not in rest
+    }
+
+
+@given(DOCUMENTS)
+def test_our_own_spelling_is_left_as_it_is(record: dict[str, Any]) -> None:
+    assert respell(record) is record
+    conversation = {"messages": [{"role": "user", "content": "x"}], "instruction": "a", "output": "b"}
+    assert respell(conversation) is conversation
+
+
+def test_a_strange_role_in_another_spelling_is_an_error() -> None:
+    with pytest.raises(ValueError, match="`robot`"):
+        respell({"conversations": [{"from": "robot", "value": "beep"}]})
+
+
+USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+SOUND = {
+    "document": {"text": "a"},
+    "conversation": {"messages": [USER, ASSISTANT]},
+    "prompt": {"prompt": "a"},
+    "response": {"messages": [USER, ASSISTANT], "model": "m"},
+    "pair": {"source": "a", "target": "b"},
+    "battle": {"model_a": "m", "model_b": "n", "winner": "tie (bothbad)"},
+    "rating": {"model": "m", "rating": 1000},
+    "result": {"model": "m", "task": "t", "metric": "acc", "value": 0.5},
+}
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_a_record_of_each_kind_passes_and_lacks_nothing(kind: str) -> None:
+    checker(kind)(dict(SOUND[kind]))
+    for name in SOUND[kind]:
+        lacking = {field: value for field, value in SOUND[kind].items() if field != name}
+        with pytest.raises(ValueError, match=name):
+            checker(kind)(lacking)
+        with pytest.raises(ValueError):
+            checker(kind)(SOUND[kind] | {name: None})
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        ("prompt", {"messages": [USER, ASSISTANT]}),
+        ("response", {"messages": [ASSISTANT, USER], "model": "m"}),
+        ("battle", {"model_a": "m", "model_b": "n", "winner": "both"}),
+        ("rating", {"model": "m", "rating": True}),
+        ("result", {"model": "m", "task": "t", "metric": "acc", "value": "0.5"}),
+        ("conversation", {"messages": [{"role": ["user"], "content": "a"}]}),
+        ("conversation", {"messages": ["hi"]}),
+    ],
+)
+def test_what_is_nearly_right_is_refused(kind: str, record: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        checker(kind)(record)
+
+
+def test_several_kinds_are_told_apart_by_their_fields() -> None:
+    check = checker(("document", "conversation"))
+    check({"text": "a"})
+    check({"messages": [USER]})
+    for wrong in ({"text": 1}, {"messages": []}, {}):
+        with pytest.raises(ValueError):
+            check(wrong)
+
+
+@given(st.integers(), st.lists(TEXT, min_size=1, max_size=3))
+def test_a_keyed_hash_is_a_64_bit_number_of_seed_and_parts(seed: int, parts: list[str]) -> None:
+    value = keyed_hash(seed, *parts)
+    assert 0 <= value < 2**64
+    assert value == keyed_hash(seed, *parts)
+    assert value != keyed_hash(seed + 1, *parts)
+    assert value != keyed_hash(seed, *parts, "more")
+
+
+def test_errors_carry_file_and_line_with_blank_lines_counted(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'\n{"text": "a"}\r\n\nnot json\n')
+    with pytest.raises(RecordError, match=rf"^{path}:4: not JSON"):
+        list(read(Input(str(path)), "document", stop_at_malformed, Identifier()))

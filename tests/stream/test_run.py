@@ -1,0 +1,196 @@
+"""A run: subsets and shards, rejects and counts, interruptions of every kind."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latxa_cli.stream import run as run_module
+from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
+from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.stream.run import Destination, Run
+
+
+def source(folder: Path, count: int, broken: tuple[int, ...] = ()) -> str:
+    path = folder / "in.jsonl"
+    lines = ["broken" if n in broken else json.dumps({"id": f"d{n}", "text": f"text {n}"}) for n in range(count)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def ids(records: Iterator[Record]) -> list[str]:
+    return [record["id"] for record in records]
+
+
+def opened(folder: Path, destination: Destination | None = None, **given_settings: Any) -> Run:
+    return Run("test", destination or Destination(output=folder / "out.jsonl", quiet=True), given_settings)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(0, 30))
+@settings(deadline=None, max_examples=40)
+def test_a_smaller_subset_is_part_of_a_larger_one(few: int, more: int, seed: int, count: int) -> None:
+    few, more = sorted((few, more))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        path = source(folder, count)
+        drawn = [ids(opened(folder, seed=seed).read([path], "document", take=take)) for take in (few, more)]
+    assert set(drawn[0]) <= set(drawn[1])
+    for part, take in zip(drawn, (few, more), strict=True):
+        assert len(part) == min(take, count)
+        assert part == sorted(part, key=lambda given_id: int(given_id[1:])), "input order is kept"
+
+
+@given(st.integers(1, 6), st.integers(0, 25), st.none() | st.integers(1, 20), st.sets(st.integers(0, 24), max_size=4))
+@settings(deadline=None, max_examples=40)
+def test_shards_are_a_partition(shards: int, count: int, take: int | None, broken: set[int]) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        path = source(folder, count, tuple(broken))
+        rejects = Destination(output=folder / "out.jsonl", rejects=folder / "rejects", quiet=True)
+
+        def read(shard: tuple[int, int] | None) -> list[str]:
+            return ids(opened(folder, rejects, shard=shard).read([path], "document", take=take))
+
+        parts = [read((index, shards)) for index in range(shards)]
+        assert sorted(sum(parts, [])) == sorted(read(None))
+    assert not broken or take or sum(map(len, parts)) == count - len([n for n in broken if n < count])
+
+
+def test_random_draws_differ_by_seed(tmp_path: Path) -> None:
+    path = source(tmp_path, 200)
+    draws = [ids(opened(tmp_path, seed=seed).read([path], "document", take=20)) for seed in (0, 1)]
+    assert draws[0] != draws[1]
+
+
+def judge(records: Iterator[Record]) -> Iterator[Outcome]:
+    """Reject every third record, give two for every fifth."""
+    for record in records:
+        number = int(record["id"][1:])
+        if number % 3 == 0:
+            yield Reject(record, "third", "of three")
+        elif number % 5 == 0:
+            yield [record, record | {"id": record["id"] + "-more"}]
+        else:
+            yield record
+
+
+def complete(folder: Path, path: str, *, resume: bool = False, name: str = "out.jsonl") -> Run:
+    destination = Destination(output=folder / name, rejects=folder / f"{name}.rejects", resume=resume, quiet=True)
+    run = opened(folder, destination)
+    with run:
+        run.write(judge(run.read([path], "document")))
+    return run
+
+
+def test_everything_is_counted(tmp_path: Path) -> None:
+    path = source(tmp_path, 20, broken=(4, 19))
+    run = complete(tmp_path, path)
+    manifest = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())
+    rejects = [json.loads(line) for line in (tmp_path / "out.jsonl.rejects").read_bytes().splitlines()]
+    assert manifest["counts"] == {"in": 20, "out": 13, "rejected": {"malformed": 2, "third": 7}}
+    assert run.counts.written == len((tmp_path / "out.jsonl").read_bytes().splitlines())
+    assert [entry.get("where") or entry["record"]["id"] for entry in rejects] == [
+        "d0", "d3", f"{path}:5", "d6", "d9", "d12", "d15", "d18", f"{path}:20",
+    ]  # fmt: skip
+    assert not list(tmp_path.glob("*.part*"))
+
+
+class Stop(Exception):
+    """What interrupts a run in these tests."""
+
+
+@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt])
+@pytest.mark.parametrize("checkpoints", [0.0, 1e9], ids=["often", "seldom"])
+@pytest.mark.parametrize("after", range(17))
+def test_a_run_interrupted_after_any_record_goes_on(
+    after: int, checkpoints: float, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", checkpoints)
+    path = source(tmp_path, 20, broken=(4, 5, 11))
+
+    def interrupted(records: Iterator[Record]) -> Iterator[Outcome]:
+        for number, outcome in enumerate(judge(records)):
+            if number == after:
+                raise error
+            yield outcome
+
+    complete(tmp_path, path, name="whole.jsonl")
+    destination = Destination(tmp_path / "out.jsonl", rejects=tmp_path / "out.jsonl.rejects", quiet=True)
+    with pytest.raises(error), opened(tmp_path, destination) as run:
+        run.write(interrupted(run.read([path], "document")))
+    assert not (tmp_path / "out.jsonl").exists()
+    run = complete(tmp_path, path, resume=True)
+    assert run.counts.as_dict() == json.loads((tmp_path / "whole.jsonl.manifest.json").read_bytes())["counts"]
+    for ending in ("", ".rejects"):
+        assert (tmp_path / f"out.jsonl{ending}").read_bytes() == (tmp_path / f"whole.jsonl{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("room", [0, 1, 40, 333, 700])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
+def test_a_write_that_stops_in_the_middle_of_a_record_loses_nothing(
+    room: int, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up, or the user interrupts, while bytes are on their way."""
+    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    path = source(tmp_path, 20)
+    complete(tmp_path, path, name="whole.jsonl")
+    left, write = room, os.write
+
+    def full(descriptor: int, data: Any) -> int:
+        nonlocal left
+        if left <= 0:
+            raise error
+        written = write(descriptor, bytes(data)[:left])
+        left -= written
+        return written
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises((LatxaError, KeyboardInterrupt)):
+        complete(tmp_path, path)
+    monkeypatch.undo()
+    complete(tmp_path, path, resume=True)
+    for ending in ("", ".rejects"):
+        assert (tmp_path / f"out.jsonl{ending}").read_bytes() == (tmp_path / f"whole.jsonl{ending}").read_bytes()
+
+
+def test_a_complete_output_is_told_from_one_made_otherwise(tmp_path: Path) -> None:
+    path = source(tmp_path, 5)
+    complete(tmp_path, path)
+    destination = Destination(tmp_path / "out.jsonl", resume=True, quiet=True)
+    assert opened(tmp_path, destination).is_complete()
+    with pytest.raises(UsageError, match="`seed` was not given and is now `3`"):
+        opened(tmp_path, destination, seed=3).is_complete()
+    Path(path).write_text(Path(path).read_text() + '{"text": "more"}\n')
+    with pytest.raises(UsageError, match="has changed since"):
+        opened(tmp_path, destination).is_complete()
+    assert not opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)).is_complete()
+
+
+def test_a_malformed_line_ends_a_run_without_rejects(tmp_path: Path) -> None:
+    path = source(tmp_path, 5, broken=(2,))
+    with pytest.raises(RecordError, match=rf"^{path}:3: not JSON"), opened(tmp_path) as run:
+        run.write(run.read([path], "document"))
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_nothing_kept_is_an_error_and_nothing_read_is_not(tmp_path: Path) -> None:
+    with pytest.raises(LatxaError, match="nothing was kept"), opened(tmp_path) as run:
+        run.write(Reject(record, "bad") for record in run.read([source(tmp_path, 3)], "document"))
+    with opened(tmp_path) as run:
+        run.write(run.read([source(tmp_path, 0)], "document"))
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_a_verb_that_loses_a_record_is_found_out(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="have no outcome"), opened(tmp_path) as run:
+        records = run.read([source(tmp_path, 3)], "document")
+        run.write(record for record in records if record["id"] != "d2")
