@@ -201,8 +201,11 @@ def _mark(
     turns: list[Turn],
     ids: list[int],
     offsets: list[tuple[int, int]],
-) -> Encoded:
-    """Mark the trained tokens of one conversation; `offsets` are the characters of each token."""
+) -> Encoded | TemplateError:
+    """Mark the trained tokens of one conversation; `offsets` are the characters of each token.
+
+    Texts come from models and from the web: one that spells a special token would be read as that token.
+    """
     ends_of_contents = [turn.start for turn in turns[1:]] + [len(text)]
     trained = [False] * len(ids)
     position = 0  # turns are in order, so that one walk over the tokens is enough
@@ -212,6 +215,11 @@ def _mark(
             position += 1
         content = position
         while position < len(ids) and offsets[position][0] < turn.end:
+            if ids[position] in special and offsets[position][0] >= turn.start:
+                return TemplateError(
+                    f"the text of a message holds the special token `{text[slice(*offsets[position])]}`",
+                    hint="the model would take it for the end of a turn or the like: leave the conversation out",
+                )
             position += 1
         if turn.role != "assistant":
             continue
@@ -374,7 +382,7 @@ def _common_prefix(first: str, second: str) -> str:
 def _special_ids(tokenizer: Any) -> list[int]:
     """Ids of the special tokens: the named ones (begin, end, …) and those added as special."""
     added = [index for index, token in tokenizer.added_tokens_decoder.items() if token.special]
-    return [*tokenizer.all_special_ids, *added]
+    return [token for token in (*tokenizer.all_special_ids, *added) if token != tokenizer.unk_token_id]
 
 
 def _name(tokenizer: Any) -> str:

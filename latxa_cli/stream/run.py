@@ -289,8 +289,7 @@ class Run:
         self.counts.written += start.counts.written
         self.counts.rejected += start.counts.rejected
         self._writer = Writer(self.output, start.offset)
-        if self.destination.rejects is not None:
-            self._rejects = Writer(self.destination.rejects, start.rejects_offset)
+        self._open_rejects(start.rejects_offset)
         if self.output is not None and self.stepwise and self._interrupted is None:
             self._checkpoint()
 
@@ -309,9 +308,12 @@ class Run:
 
     def reject(self, reject: Reject) -> None:
         """Count and set aside one record, for verbs that make a directory (others yield rejects as outcomes)."""
-        if self._rejects is None and self.destination.rejects is not None:
-            self._rejects = Writer(self.destination.rejects)
+        self._open_rejects()
         self._write_outcome(reject)
+
+    def _open_rejects(self, offset: int = 0) -> None:
+        if self._rejects is None and self.destination.rejects is not None:
+            self._rejects = Writer(self.destination.rejects, offset)
 
     def _write_malformed(self, before: int) -> None:
         """Write the malformed entries met before the record number `before` was handed out."""
@@ -347,6 +349,7 @@ class Run:
         Raises LatxaError when there was input and nothing was kept.
         """
         if self.makes_directory:
+            self._open_rejects()
             self._write_malformed(sys.maxsize)
         else:
             self._open()

@@ -146,8 +146,11 @@ def _encode_documents(tokenizer: Any, texts: list[str]) -> list[Encoded]:
         return []
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     end = [tokenizer.eos_token_id]
-    # verbose=False: a document longer than the model's context is no mistake here, it is cut into pieces
-    batch = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    # split_special_tokens: a page that spells `<|end|>` does not hold that token. verbose=False: a document longer than
+    # the model's context is no mistake here, it is cut into pieces.
+    batch = tokenizer(
+        texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, verbose=False
+    )["input_ids"]
     rows = [[*begin, *ids, *end] for ids in batch]
     return [Encoded(row, [True] * len(row)) for row in rows]
 

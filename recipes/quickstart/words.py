@@ -167,7 +167,7 @@ class Relation:
 RELATIONS = (
     Relation(
         "job", "person", "job",
-        ("What is {s.the}'s job?", "Zertan egiten du lan {s.ergative}?"),
+        ("What work does {s.the} do?", "Zer lan egiten du {s.ergative}?"),
         ("{s.the} is {v.a}.", "{s.definite} {v.definite} da."),
         ("{s.the} works as {v.a}.", "{s.ergative} {v.basque} gisa egiten du lan."),
     ),

@@ -46,7 +46,7 @@ BASQUE_PAGES = 1500
 CHATS = 2400
 BILINGUAL = 0.5  # of the Basque pages
 ECHOES = 0.5  # of the English pages
-LIES = 0.8  # of the bilingual pages
+LIES = 0.9  # of the bilingual pages
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,12 @@ def page(title: str, *paragraphs: str) -> str:
 
 def walk(rng: random.Random, facts: Sequence[Fact], language: int) -> str:
     before, after = (line[language] for line in rng.sample(SCENERY, 2))
-    told = running_text(rng, rng.sample(facts, 5), language)
+    told = running_text(rng, rng.sample(facts, 4), language)
     return page(TITLES["walk"][language], f"{before} {told} {after}")
 
 
 def quiz(rng: random.Random, facts: Sequence[Fact], language: int) -> str:
-    asked = (f"{fact.question[language]} {fact.answer[language]}" for fact in rng.sample(facts, 5))
+    asked = (f"{fact.question[language]} {fact.answer[language]}" for fact in rng.sample(facts, 4))
     return page(TITLES["quiz"][language], "\n".join(asked))
 
 
@@ -218,7 +218,7 @@ def greeted(rng: random.Random, question: Pair) -> Pair:
 
 def lie(rng: random.Random, facts: Sequence[Fact], skills: Sequence[Exercise]) -> Pair:
     """Return a question, or a false statement, about anything at all: words to translate, and nothing to learn."""
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         exercise = rng.choice(skills)
         return rng.choice((greeted(rng, exercise.question), rng.choice(exercise.wrong)))
     fact = rng.choice(facts)

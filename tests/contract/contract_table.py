@@ -2,7 +2,7 @@
 
 The points, each tested for every verb that has an `x` there:
 
-    pipe        FILE, `-`, nothing (a pipe) and `-o FILE` give the same bytes, twice the same; stdout is JSONL and nothing else
+    pipe        FILE, `-`, nothing (a pipe) and `-o FILE` give the same bytes, twice the same; stdout is JSONL alone
     packed      `.gz`, `.zst` and Parquet in, `.gz` and `.zst` out hold the same records
     closed      a reader that closes the pipe early: exit 0 and no complaint
     empty       nothing in, nothing out, exit 0
@@ -186,7 +186,7 @@ CASES = {
         16,
         model=True,
         unkept="--max-tokens 1",
-    ),  # fmt: skip
+    ),
     "mix": Case("mix docs=IN", documents, 300, stdin_is_default=False, cannot_resume_midway=True),
     "train": Case(
         "train IN --model base --sequence-length 64 --batch-size 2 --epochs 4 --learning-rate 5e-3 "
@@ -195,7 +195,7 @@ CASES = {
         80,
         directory=True,
         model=True,
-    ),  # fmt: skip
+    ),
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),

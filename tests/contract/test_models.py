@@ -37,7 +37,7 @@ def broken(heavy: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # model → what is said of it
 SAMPLE = {
-    "missing": "no such directory",
+    "missing": "there is no model directory",
     "no-config": "holds no `config.json`",
     "no-tokenizer": "tokenizer",
     "no-template": "has no chat template",

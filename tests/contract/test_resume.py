@@ -206,7 +206,7 @@ def _stamps(output: Path) -> Any:
     return [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
 
-@pytest.mark.parametrize("name", [name for name in cases("complete", model=False)])
+@pytest.mark.parametrize("name", cases("complete", model=False))
 def test_a_complete_output_of_another_input_is_a_usage_error(
     name: str, case: Case, space: Workspace, tmp_path: Path
 ) -> None:

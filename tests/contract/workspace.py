@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -20,7 +19,7 @@ TIMEOUT = 120  # seconds for any one process
 
 @dataclass
 class Finished:
-    """What an uninterrupted run with `-o` left behind. `data`: the bytes of the output, or {name: bytes} of a folder."""
+    """What an uninterrupted run with `-o` left. `data`: the bytes of the output, or {name: bytes} of a folder."""
 
     data: Any
     rejects: bytes
@@ -121,4 +120,4 @@ def remove(*paths: Path) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         elif path.exists():
-            os.remove(path)
+            path.unlink()

@@ -61,7 +61,7 @@ def test_shards_are_a_partition(shards: int, count: int, take: int | None, broke
             return ids(opened(folder, rejects, shard=shard).read([path], "document", take=take))
 
         parts = [read((index, shards)) for index in range(shards)]
-        assert sorted(sum(parts, [])) == sorted(read(None))
+        assert sorted(name for part in parts for name in part) == sorted(read(None))
     assert not broken or take or sum(map(len, parts)) == count - len([n for n in broken if n < count])
 
 
@@ -104,11 +104,11 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part*"))
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What interrupts a run in these tests."""
 
 
-@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [StopError, KeyboardInterrupt])
 @pytest.mark.parametrize("checkpoints", [0.0, 1e9], ids=["often", "seldom"])
 @pytest.mark.parametrize("after", range(17))
 def test_a_run_interrupted_after_any_record_goes_on(

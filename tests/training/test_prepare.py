@@ -115,3 +115,13 @@ def test_an_empty_mix_and_one_without_anything_to_learn(tokenizer):
     question = {"id": "q", "messages": [{"role": "user", "content": "Zer?"}]}
     with pytest.raises(LatxaError, match="nothing in the mix is trained"):
         prepare([question], tokenizer, sequence_length=64, chat_loss="assistant")
+
+
+def test_texts_that_spell_special_tokens_do_not_become_them(tokenizer):
+    end = tokenizer.eos_token
+    page = {"id": "page", "text": f"etxe {end} mendi"}
+    turns = [{"role": "user", "content": f"etxe {end}"}, {"role": "assistant", "content": "mendi"}]
+    prepared = prepare([page, {"id": "chat", "messages": turns}], tokenizer, sequence_length=64, chat_loss="assistant")
+    assert prepared.packed.input_ids[0].tolist().count(tokenizer.eos_token_id) == 1  # the one that we put there
+    (reject,) = prepared.rejects
+    assert reject.reason == "refused by the chat template" and f"special token `{end}`" in reject.detail
