@@ -12,6 +12,7 @@ from latxa_cli.stream.inputs import LONGEST_LINE, Input
 from latxa_cli.stream.records import NAMELESS, Record, checker, content_id, respell
 
 DEEPEST = 254  # levels of nesting that orjson writes; it reads more
+HOLDS_NONE = frozenset((dict, list)).isdisjoint  # of types: is none of them one that holds values?
 
 # What is told of a malformed line: (`FILE:LINE`, what is wrong, the raw line).
 OnMalformed = Callable[[str, str, bytes], None]
@@ -51,7 +52,7 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
             record: Any = loads(entry) if type(entry) is bytes else entry
             if type(record) is not dict:
                 raise ValueError("the line is JSON, but not an object")
-            if type(entry) is bytes and entry.count(b"[") + entry.count(b"{") > DEEPEST:
+            if type(entry) is bytes and not _is_shallow(record) and entry.count(b"[") + entry.count(b"{") > DEEPEST:
                 _check_depth(record)
             if "messages" not in record:
                 record = respell(record)
@@ -64,6 +65,19 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
                 on_malformed(f"{source.label}:{number}", _reason(error, raw), raw)
             continue
         yield record
+
+
+def _is_shallow(record: Record) -> bool:
+    """Whether no value lies deeper than the fields of messages: the usual case, told without a look at each byte."""
+    for value in record.values():
+        if type(value) is dict:
+            if not HOLDS_NONE(map(type, value.values())):
+                return False
+        elif type(value) is list:
+            for item in value:
+                if type(item) is list or (type(item) is dict and not HOLDS_NONE(map(type, item.values()))):
+                    return False
+    return True
 
 
 def _check_depth(record: Record) -> None:

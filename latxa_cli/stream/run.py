@@ -294,17 +294,17 @@ class Run:
             self._checkpoint()
 
     def _write_outcome(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Reject):
-            self.counts.rejected[outcome.reason] += 1
-            if self._rejects is not None:
-                entry: Record = {"reason": outcome.reason, "detail": outcome.detail, "record": outcome.record}
-                self._rejects.write(entry)
+        if isinstance(outcome, dict):
+            self.counts.written += 1
+            self._out.write(outcome)
         elif isinstance(outcome, list):
             for part in outcome:
                 self._write_outcome(part)
         else:
-            self.counts.written += 1
-            self._out.write(outcome)
+            self.counts.rejected[outcome.reason] += 1
+            if self._rejects is not None:
+                entry: Record = {"reason": outcome.reason, "detail": outcome.detail, "record": outcome.record}
+                self._rejects.write(entry)
 
     def reject(self, reject: Reject) -> None:
         """Count and set aside one record, for verbs that make a directory (others yield rejects as outcomes)."""

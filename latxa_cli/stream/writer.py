@@ -15,8 +15,10 @@ import orjson
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
 
-BUFFER = 1 << 20
+BUFFER = 1 << 16  # bytes held before they are written: they stay in the processor's cache
+COMPRESSED_BUFFER = 1 << 20  # a frame of less would compress worse
 MODE = 0o666
+JSON_LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class Writer:
@@ -33,6 +35,7 @@ class Writer:
         self.lines: list[bytes] = []
         self.held = 0
         self.compress = _compressor(path)
+        self.buffer = BUFFER if self.compress is bytes else COMPRESSED_BUFFER
         try:
             self.descriptor = self._open()
         except OSError as error:
@@ -50,12 +53,12 @@ class Writer:
     def write(self, record: Record) -> None:
         """Write one record as one line; raises LatxaError for what JSON cannot hold."""
         try:
-            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+            line = orjson.dumps(record, option=JSON_LINE)
         except TypeError as error:
             raise LatxaError(f"the record `{record.get('id', '?')}` cannot be written as JSON ({error})") from None
         self.lines.append(line)
         self.held += len(line)
-        if self.held >= BUFFER:
+        if self.held >= self.buffer:
             self.flush()
 
     def write_text(self, text: str) -> None:

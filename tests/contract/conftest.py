@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract_table import CASES, Case
-from workspace import Workspace
+from workspace import Workspace, together
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,10 @@ def light(tmp_path_factory: pytest.TempPathFactory, latxa: Any) -> Workspace:
 @pytest.fixture(scope="session")
 def heavy(tmp_path_factory: pytest.TempPathFactory, latxa: Any, tiny_models: Path) -> Workspace:
     """A workspace for the verbs that load a model."""
-    return Workspace(tmp_path_factory.mktemp("heavy"), latxa, tiny_models)
+    workspace = Workspace(tmp_path_factory.mktemp("heavy"), latxa, tiny_models)
+    names = [name for name, case in CASES.items() if case.model]
+    together(*(partial(workspace.finished, name) for name in names))  # two at a time: most of each is loading torch
+    return workspace
 
 
 @pytest.fixture
