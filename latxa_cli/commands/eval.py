@@ -78,4 +78,4 @@ def eval_(
     loaded = load_tasks(found, to_do, settings, talk)
     evaluations = evaluate(to_do, loaded, names, settings, talk)
     with Answers(answers, to_do, loaded, names, resume=run.destination.resume) as kept:
-        run.write((kept.keep(one) for one in evaluations), live=True)
+        run.write((kept.keep(one) for one in evaluations), burst=1)

@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 import typer
 
 from latxa_cli.options import (
-    BatchSize, Device, DryRun, EngineName, Files, Model, Run, Seed, Shard, Take, TopP, TrustRemoteCode, verb,
+    BatchSize,
+    Device,
+    DryRun,
+    EngineName,
+    Files,
+    Model,
+    Run,
+    Seed,
+    Shard,
+    Take,
+    TopP,
+    TrustRemoteCode,
+    verb,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
 
@@ -82,4 +94,4 @@ def sample(
     if dry_run:
         preview(run.say, outcomes, total=count)
     else:
-        run.write(run.watched(outcomes, total=count), live=True)
+        run.write(run.watched(outcomes, total=count), burst=generator.window)

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from latxa_cli.options import (
-    BatchSize, Device, DryRun, EngineName, Files, Model, Run, Seed, Shard, Take, TrustRemoteCode, verb,
+    BatchSize,
+    Device,
+    DryRun,
+    EngineName,
+    Files,
+    Model,
+    Run,
+    Seed,
+    Shard,
+    Take,
+    TrustRemoteCode,
+    verb,
 )  # fmt: skip
 
 
@@ -52,7 +63,7 @@ def translate(
     from latxa_cli.generation.preflight import preview
     from latxa_cli.model import short_name
     from latxa_cli.translation.prompt import few_shot
-    from latxa_cli.translation.translate import Translation, translate_conversations
+    from latxa_cli.translation.translate import Translation, conversations_at_once, translate_conversations
 
     conversations = run.read(files, "conversation", take=take)
     run.depends_on(model)
@@ -65,4 +76,4 @@ def translate(
     if dry_run:
         preview(run.say, outcomes)
     else:
-        run.write(run.watched(outcomes), live=True)
+        run.write(run.watched(outcomes), burst=conversations_at_once(generator))

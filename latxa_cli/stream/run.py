@@ -236,13 +236,15 @@ class Run:
                 file.truncate(self._interrupted.offset)
             yield from (orjson.loads(line) for _, line in Input(str(self.output), part).entries() if line)  # type: ignore
 
-    def write(self, outcomes: Iterable[Outcome], *, live: bool = False) -> None:
+    def write(self, outcomes: Iterable[Outcome], *, burst: int = 0) -> None:
         """Write outcomes: one for every record read, in the same order (but for verbs that make a whole).
 
-        `live`: hand each record on at once (generation: the next command in the pipe is waiting).
+        `burst`: outcomes are costly and come so many at once (generation): each is handed on at once, for the next
+        command in the pipe, and each burst ends with a checkpoint.
         """
         self._open()
-        flush_each = live and not (self.output and self.output.suffix in (".gz", ".zst"))
+        start = self.position
+        flush_each = burst and not (self.output and self.output.suffix in (".gz", ".zst"))
         for outcome in outcomes:
             self._between_records = False
             if self._malformed:
@@ -253,7 +255,8 @@ class Run:
                 self._last = self._expected.popleft()
                 if flush_each:
                     self._out.flush()
-                if time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
+                ends_burst = burst and (self.position - start) % burst == 0
+                if ends_burst or time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
                     self._checkpoint()
             self._between_records = True
         self._write_malformed(sys.maxsize)
@@ -356,14 +359,23 @@ class Run:
             self._out.sync()
         if self._rejects is not None:
             self._rejects.finish()
+        self.say(self._summary())
+        if self.counts.read and not self.counts.written and self.counts.rejected and not self.makes_directory:
+            self._discard()
+            raise LatxaError("nothing was kept", hint="" if self.destination.rejects else "`--rejects FILE` shows why")
+        if self._manifest_path is not None:
+            self._manifest_path.unlink(missing_ok=True)  # that of an earlier output, which now goes
         if self._writer is not None:
             self._writer.finish()
         self._save_manifest()
         if self.output is not None:
             resume.state_of(self.output).unlink(missing_ok=True)
-        self.say(self._summary())
-        if self.counts.read and not self.counts.written and self.counts.rejected and not self.makes_directory:
-            raise LatxaError("nothing was kept", hint="" if self.destination.rejects else "`--rejects FILE` shows why")
+
+    def _discard(self) -> None:
+        """Leave nothing that looks like an output or a run to continue."""
+        if self.output is not None:
+            part_of(self.output).unlink(missing_ok=True)
+            resume.state_of(self.output).unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Keep what was done when the work fails: whole records on stdout, a checkpoint beside FILE."""

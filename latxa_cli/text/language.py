@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from latxa_cli.stream.errors import UsageError, nearest
+from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -22,7 +22,11 @@ def _identifier() -> LanguageIdentifier:
     """Load the model once (0.6 s, about 100 MB). Own instance: the module's shared one gives no probabilities."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:  # it is unpacked into a temporary file
+        reason = error.strerror or error
+        raise LatxaError(f"the model for language identification cannot be unpacked ({reason})") from None
 
 
 def identify(text: str) -> tuple[str, float]:

@@ -26,6 +26,7 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str) -> None:
     tokenizer.save_pretrained(directory)
     for path in directory.iterdir():
         if path.is_file():
+            path.chmod((directory / "config.json").stat().st_mode)  # safetensors makes its files private
             synchronise(path)
     synchronise(directory)
 

@@ -200,12 +200,11 @@ def initialise(
         The size of the vocabulary and the number of parameters.
     """
     from latxa_cli.model import quiet_libraries
-    from latxa_cli.training.export import count_parameters
+    from latxa_cli.training.export import count_parameters, export
 
     quiet_libraries()
     settings = read_config(config)
     tokenizer = new_tokenizer(records, vocabulary_size, context=settings.get("max_position_embeddings"))
     model = new_model(settings, tokenizer, seed=seed)
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
+    export(model, tokenizer, directory, dtype="float32")
     return {"vocabulary": len(tokenizer), "parameters": count_parameters(model)}

@@ -24,7 +24,7 @@ class Translation:
 
 def translate_conversations(conversations: Iterable[Record], engine: Engine, how: Translation) -> Iterator[Outcome]:
     """Yield each conversation translated, or a reject that names the first message that failed."""
-    for window in windows(conversations, max(1, engine.window // 2)):  # a conversation has two messages or more
+    for window in windows(conversations, conversations_at_once(engine)):
         texts = [
             message["content"] for conversation in window for message in conversation["messages"] if _prose(message)
         ]
@@ -41,6 +41,11 @@ def translate_conversations(conversations: Iterable[Record], engine: Engine, how
             yield _outcome(
                 conversation, [next(completions) if _prose(m) else None for m in conversation["messages"]], how
             )
+
+
+def conversations_at_once(engine: Engine) -> int:
+    """Return how many conversations keep the engine busy: they have two messages or more."""
+    return max(1, engine.window // 2)
 
 
 def _prose(message: Record) -> bool:
