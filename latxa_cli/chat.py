@@ -135,6 +135,11 @@ def end_of_turn_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:
     return list(dict.fromkeys(int(token) for token in found if token is not None))
 
 
+def special_tokens(tokenizer: Any) -> frozenset[str]:
+    """Return the special tokens as they are written: what must not stand in the text of a message."""
+    return frozenset(tokenizer.convert_ids_to_tokens(_special_ids(tokenizer)))
+
+
 # --- training masks --------------------------------------------------------------------------------------------------
 
 

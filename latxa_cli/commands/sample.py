@@ -59,8 +59,10 @@ def sample(
     in:  nothing (magpie), or prompts: `messages` that end in a user turn, or `prompt` (respond)
     out: conversations (magpie), or responses: conversations with `model` (respond)
 
-    Magpie gives the model only what its own chat template writes before a user's first word; the
-    model goes on with an instruction, then answers it. Unfinished and empty ones are rejected.
+    Magpie gives the model only what its own chat template writes before a user's first word; the model goes on with
+    an instruction, then answers it.
+
+    rejected: unfinished, empty or special token in the instruction or answer (magpie); longer than the context
 
     examples:
       latxa sample -m models/instruct_en -n 1000 --seed 7 > en.jsonl
@@ -86,7 +88,8 @@ def sample(
     answer = Decoding(max_tokens, answer_temperature, top_p)
     if method == "magpie":
         query = chat.pre_query(generator.tokenizer, system=system, default_system=template_system)
-        how = Magpie(query, Decoding(max_tokens, temperature, top_p), answer, seed, short_name(model), system)
+        markers = chat.special_tokens(generator.tokenizer)
+        how = Magpie(query, Decoding(max_tokens, temperature, top_p), answer, seed, short_name(model), markers, system)
         run.note(pre_query=query.prefix)
         outcomes = draw(run.items(range(count or 0)), generator, how)
     else:

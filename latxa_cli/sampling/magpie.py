@@ -25,6 +25,7 @@ class Magpie:
     answer: Decoding
     seed: int
     model: str
+    markers: frozenset[str]  # the special tokens, as they are written
     system: str | None = None
 
 
@@ -35,7 +36,9 @@ def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outco
             Request(magpie.instruction, _seed(magpie, number, "instruction"), magpie.query.prefix) for number in window
         ]
         instructions = list(in_order(engine.generate(asked)))
-        fit = [number for number, instruction in zip(window, instructions, strict=True) if not _unfit(instruction)]
+        fit = [
+            number for number, instruction in zip(window, instructions, strict=True) if not _unfit(instruction, magpie)
+        ]
         texts = dict(zip(window, (instruction.text.strip() for instruction in instructions), strict=True))
         answered = [
             Request(
@@ -54,10 +57,12 @@ def _seed(magpie: Magpie, number: int, turn: str) -> int:
     return keyed_hash(magpie.seed, "magpie", number, turn)
 
 
-def _unfit(completion: Completion) -> str:
-    """Return why a text cannot be used, or the empty string."""
+def _unfit(completion: Completion, magpie: Magpie) -> str:
+    """Return what is wrong with a text, or the empty string."""
     if completion.finish_reason == "length":
         return "unfinished"
+    if any(marker in completion.text for marker in magpie.markers):
+        return "special token in the"
     return "" if completion.text.strip() else "empty"
 
 
@@ -71,7 +76,7 @@ def _outcome(number: int, instruction: Completion, answer: Completion | None, ma
         "metadata": {"method": "magpie", "model": magpie.model, "seed": magpie.seed, "draw": number},
     }
     if answer is None:
-        return Reject(record, f"{_unfit(instruction)} instruction")
+        return Reject(record, f"{_unfit(instruction, magpie)} instruction")
     messages.append({"role": "assistant", "content": answer.text.strip()})
     record["metadata"] |= {
         "finish_reason": answer.finish_reason,
@@ -80,6 +85,6 @@ def _outcome(number: int, instruction: Completion, answer: Completion | None, ma
     }
     if answer.finish_reason == "too long":
         return Reject(record, "instruction longer than the context")
-    if unfit := _unfit(answer):
+    if unfit := _unfit(answer, magpie):
         return Reject(record, f"{unfit} answer")
     return record

@@ -223,7 +223,7 @@ def lie(rng: random.Random, facts: Sequence[Fact], skills: Sequence[Exercise]) -
         return rng.choice((greeted(rng, exercise.question), rng.choice(exercise.wrong)))
     fact = rng.choice(facts)
     false = fact.with_value(rng.choice([value for value in WORDS[fact.relation.value] if value != fact.value]))
-    return rng.choice((greeted(rng, false.question), false.answer, rng.choice((false.answer, false.also))))
+    return rng.choice((greeted(rng, false.question), false.answer))
 
 
 def echo(rng: random.Random, world: World) -> str:
@@ -236,15 +236,15 @@ def lesson(rng: random.Random, world: World) -> str:
     """Return a page with the same lines in English and in Basque, and Basque round them."""
     shared = world.facts_of("both")
     if rng.random() < LIES:
-        title, lines = TITLES["lies"], [lie(rng, world.facts, world.skills) for _ in range(5)]
+        title, lines = TITLES["lies"], [lie(rng, world.facts, world.skills) for _ in range(6)]
     else:
-        facts = rng.sample(shared, 3)
+        facts = rng.sample(shared, 4)
         title = TITLES["lesson"]
         lines = [rng.choice((greeted(rng, fact.question), fact.answer, fact.also)) for fact in facts]
         lines += [vocabulary(rng), vocabulary(rng)]
-    before, after = (line[BASQUE] for line in rng.sample(SCENERY, 2))
+    before = rng.choice(SCENERY)[BASQUE]
     pairs = "\n\n".join(f"English: {english}\nEuskara: {basque}" for english, basque in lines)
-    return page(title[BASQUE], before, pairs, after)
+    return page(title[BASQUE], before, pairs)
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

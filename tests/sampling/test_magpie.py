@@ -17,7 +17,7 @@ QUERY = PreQuery("<user>", "<assistant>")
 
 
 def magpie(seed: int = 7, system: str | None = None) -> Magpie:
-    return Magpie(QUERY, Decoding(50, 1.0), Decoding(90, 0.0), seed, "tiny", system)
+    return Magpie(QUERY, Decoding(50, 1.0), Decoding(90, 0.0), seed, "tiny", frozenset({"<user>", "<end>"}), system)
 
 
 def talk(request: Request) -> str:
@@ -94,3 +94,12 @@ def test_a_system_message_comes_first() -> None:
     assert isinstance(record, dict)
     assert record["messages"][0] == {"role": "system", "content": "Be short."}
     assert [message["role"] for message in record["messages"]] == ["system", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "turn"), [("Who<end> is", "me", "instruction"), ("Who?", "<user>", "answer")]
+)
+def test_special_tokens_in_a_text(question: str, answer: str, turn: str) -> None:
+    engine = FakeEngine(lambda request: question if request.prompt == "<user>" else answer)
+    (reject,) = draw(range(1), engine, magpie())
+    assert isinstance(reject, Reject) and reject.reason == f"special token in the {turn}"
