@@ -25,9 +25,9 @@ latxa init "$recipe/model.json" data/corpus_en.jsonl text/corpus_eu.jsonl --voca
 latxa train data/corpus_en.jsonl --model models/new --config "$recipe/base_en.toml" -o models/base_en --resume
 
 step "BASE_EU and INSTRUCT_EN, side by side: BASE_EN continued on Basque text, and BASE_EN taught to answer in English"
-latxa train text/corpus_eu.jsonl --model models/base_en --config "$recipe/base_eu.toml" --threads 1 \
+latxa train text/corpus_eu.jsonl --model models/base_en --config "$recipe/base_eu.toml" \
     -o models/base_eu --resume &
-latxa train data/instructions_en.jsonl --model models/base_en --config "$recipe/instruct_en.toml" --threads 1 \
+latxa train data/instructions_en.jsonl --model models/base_en --config "$recipe/instruct_en.toml" \
     -o models/instruct_en --resume
 wait $!
 

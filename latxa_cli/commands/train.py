@@ -24,7 +24,9 @@ ChatLoss = Annotated[Literal["assistant", "all"] | None, _setting("What is learn
 Dtype = Annotated[Literal["float32", "bfloat16"] | None, _setting("Of computing and of the file. [default: float32]")]
 Seed = Annotated[int | None, _setting("Seed of every random draw. [default: 0]")]
 CheckpointEvery = Annotated[int | None, _setting("Steps between checkpoints; 0: none. [default: 500]")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: what is fastest]", show_default=False)]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads. [default: 1 for a small model, else all]", show_default=False)
+]
 
 
 @verb(makes="directory")

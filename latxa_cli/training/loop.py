@@ -30,7 +30,6 @@ from latxa_cli.training.prepare import IGNORED, Packed
 
 METRICS = "metrics.jsonl"
 TRIAL_STEPS = 4  # of `estimate`
-SMALL_MODEL = 20_000_000  # parameters; larger ones always gain by more threads
 Report = Callable[..., None]  # report(step, total, loss=…, tokens_per_second=…)
 
 
@@ -242,35 +241,6 @@ def _truncate(path: Path, steps: int) -> None:
         return
     kept = path.read_bytes().split(b"\n")[:steps]
     path.write_bytes(b"".join(line + b"\n" for line in kept))
-
-
-def set_threads(threads: int | None, model: Any, config: TrainConfig) -> int:
-    """Set the number of CPU threads and return it.
-
-    Without a number: all CPUs that this process may use, but for a small model one, where one is faster just now.
-    Threads wait for each other in a busy loop, so that two on two CPUs gain a third on an idle machine (13,000 tokens/s
-    against 9,500, 0.9 million parameters) and lose nine tenths on a busy one (900).
-    """
-    most = len(os.sched_getaffinity(0))
-    small = sum(parameter.numel() for parameter in model.parameters()) <= SMALL_MODEL
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    if threads is None and most > 1 and small and on_cpu:
-        threads = min((most, 1), key=lambda number: _time_forward(number, model, config))
-    torch.set_num_threads(threads or most)
-    return threads or most
-
-
-def _time_forward(threads: int, model: Any, config: TrainConfig) -> float:
-    """Return the seconds of some forward passes with so many threads."""
-    torch.set_num_threads(threads)
-    ids = torch.zeros(config.batch_size, config.sequence_length, dtype=torch.long)
-    positions = torch.arange(config.sequence_length).expand_as(ids)
-    with torch.no_grad():
-        forward(model, ids, positions)
-        started = time.perf_counter()
-        for _ in range(4):
-            forward(model, ids, positions)
-    return time.perf_counter() - started
 
 
 def _tensor(array: NDArray[np.int32], model: Any) -> Tensor:

@@ -36,6 +36,8 @@ def load(
         LatxaError: one of them cannot be read, or the sequence is longer than the model's context.
         UsageError: there is no such device.
     """
+    import torch
+
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     if tokenizer.eos_token_id is None:
         raise LatxaError(
@@ -49,7 +51,9 @@ def load(
             f"`{name}` takes at most {context} tokens, `sequence_length` is {config.sequence_length}",
             hint=f"`--sequence-length {context}`",
         )
-    return Loaded(model, tokenizer, loop.set_threads(threads, model, config))
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return Loaded(model, tokenizer, torch.get_num_threads())
 
 
 def prepare_records(records: Iterable[Record], loaded: Loaded, config: TrainConfig) -> Prepared:

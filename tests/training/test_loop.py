@@ -165,16 +165,6 @@ def test_an_unknown_device():
         choose_device("abacus")
 
 
-def test_threads(model, monkeypatch):
-    assert loop.set_threads(2, model, CONFIG) == torch.get_num_threads() == 2
-    monkeypatch.setattr(loop.os, "sched_getaffinity", lambda _: {0, 1, 2})
-    for slow, chosen in ((1, 3), (3, 1)):
-        monkeypatch.setattr(loop, "_time_forward", lambda threads, *_, slow=slow: float(threads == slow))
-        assert loop.set_threads(None, model, CONFIG) == torch.get_num_threads() == chosen
-    monkeypatch.setattr(loop, "SMALL_MODEL", 0)
-    assert loop.set_threads(None, model, CONFIG) == 3
-
-
 def test_estimate(model, packed):
     estimate = loop.estimate(loop.Trainer(model, packed, CONFIG))
     assert estimate.steps == loop.Plan(len(packed), CONFIG).steps
