@@ -109,6 +109,9 @@ def main() -> None:
 
 def _run(command: Any) -> int:
     try:
+        for word in sys.argv:
+            if not word.isprintable() and any("\udc80" <= character <= "\udcff" for character in word):
+                raise _usage(f"`{word!a}` is not UTF-8", "rename the file")
         with command.make_context("latxa", sys.argv[1:] or ["--help"]) as context:
             command.invoke(context)
         sys.stdout.flush()

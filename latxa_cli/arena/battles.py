@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import WINNERS, Record, Reject
 
-CRITERIA = ("winner", "winner_content", "winner_language")
 MOST_MODELS = 2000  # a fit holds a matrix of models x models
 
 

@@ -7,6 +7,7 @@ dicts. What was read is hashed on the way, so that a manifest can say exactly wh
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ class Input:
             raise _cannot_read(self.label, error) from None
         except EOFError:
             raise LatxaError(f"{self.label}: ends in the middle of its compressed data") from None
+        except zlib.error:
+            raise LatxaError(f"{self.label}: its compressed data are damaged") from None
 
     def _open(self) -> Hashed:
         return Hashed(0 if self.name == STDIN else self.path)
@@ -102,6 +105,8 @@ class Input:
         """Return the input's name, bytes and hash, as they stand in a manifest."""
         if self.hashed is None:
             return {"path": self.name} | ({} if self.name.startswith("hf:") else fingerprint(self.name))
+        if self.name != STDIN and not Path(self.name).is_file():
+            return {"path": self.name, "bytes": self.hashed.bytes}  # a pipe can't be read a second time to compare
         return {"path": self.name, "bytes": self.hashed.bytes, "xxh3_128": self.hashed.digest.hexdigest()}
 
 

@@ -9,7 +9,7 @@ import orjson
 
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, Input
-from latxa_cli.stream.records import NAMELESS, Record, checker, content_id, respell
+from latxa_cli.stream.records import HAVE_MESSAGES, NAMELESS, Record, check_provenance, checker, content_id, respell
 
 DEEPEST = 254  # levels of nesting that orjson writes; it reads more
 HOLDS_NONE = frozenset((dict, list)).isdisjoint  # of types: is none of them one that holds values?
@@ -45,7 +45,9 @@ class Identifier:
 def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, ids: Identifier) -> Iterator[Record]:
     """Yield the checked records of `source`; blank lines are skipped, malformed ones go to `on_malformed`."""
     check = checker(kind)
-    named = isinstance(kind, tuple) or kind not in NAMELESS
+    kinds = {kind} if isinstance(kind, str) else set(kind)
+    named = not kinds <= NAMELESS
+    talks = not kinds.isdisjoint(HAVE_MESSAGES)
     loads = orjson.loads
     for number, entry in source.entries():
         try:
@@ -54,9 +56,10 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
                 raise ValueError("the line is JSON, but not an object")
             if type(entry) is bytes and not _is_shallow(record) and entry.count(b"[") + entry.count(b"{") > DEEPEST:
                 _check_depth(record)
-            if "messages" not in record:
+            if talks and "messages" not in record:
                 record = respell(record)
             check(record)
+            check_provenance(record)
             if named and type(record.get("id")) is not str:
                 record = ids.identify(record)
         except ValueError as error:  # orjson's errors are ValueErrors too

@@ -1,6 +1,7 @@
 """The records that verbs exchange: their kinds, their checks, their ids, and the spellings we accept as input.
 
-A record is a plain dict; unknown fields pass through untouched. A check raises ValueError with what is wrong in words;
+A record is a plain dict; unknown fields pass through untouched (but whole numbers beyond 64 bits, which are read as
+floating point: write such ids as strings). A check raises ValueError with what is wrong in words;
 the reader adds file and line.
 """
 
@@ -129,8 +130,20 @@ CHECKS: dict[str, Callable[[Record], None]] = {
 # The field that tells one kind from another where a verb takes several.
 MARKS = {"conversation": "messages", "document": "text", "rating": "rating", "result": "task"}
 
+# Kinds that are conversations, and come in other spellings too.
+HAVE_MESSAGES = frozenset(("conversation", "prompt", "response"))
+
 # Records without a content of their own to be named by: two equal votes are two votes.
 NAMELESS = frozenset(("battle", "rating", "result"))
+
+
+def check_provenance(record: Record) -> None:
+    """Check the optional fields that verbs read or add to, in records of any kind."""
+    metadata, source = record.get("metadata"), record.get("source")
+    if metadata is not None and type(metadata) is not dict:
+        raise ValueError(f"`metadata` is {_type(metadata)}, not an object")
+    if source is not None and type(source) is not str:
+        raise ValueError(f"`source` is {_type(source)}, not a string")
 
 
 def checker(kind: str | tuple[str, ...]) -> Callable[[Record], None]:
@@ -176,12 +189,18 @@ def _sharegpt(message: object) -> Record:
 
 
 def content_id(record: Record) -> str:
-    """Return the first 16 hex digits of the SHA-256 of the record's content (its keys sorted, as compact JSON)."""
+    """Return the first 16 hex digits of the SHA-256 of the record's content (its keys sorted, as compact JSON).
+
+    Raises ValueError when the record holds what JSON cannot (Parquet may bring bytes).
+    """
     from hashlib import sha256
 
     import orjson
 
-    return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    try:
+        return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    except TypeError as error:
+        raise ValueError(f"the record holds what JSON cannot ({error})") from None
 
 
 def keyed_hash(seed: int, *parts: str | int) -> int:

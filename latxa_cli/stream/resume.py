@@ -32,12 +32,17 @@ class Counts:
 
 @dataclass
 class Checkpoint:
-    """Where a run stands: `position` outcomes are written, the last for the record `last`; then the files' offsets."""
+    """Where a run stands: `position` outcomes are written, the last for the record `last`; then the files' offsets.
+
+    `rejects` is where rejects go, `uses` describes the side inputs (model, shots): a run goes on with the same ones.
+    """
 
     position: int = 0
     last: str | None = None
     offset: int = 0
     rejects_offset: int = 0
+    rejects: str | None = None
+    uses: list[dict[str, Any]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
 
     def save(self, output: Path, settings: dict[str, Any]) -> None:
@@ -55,24 +60,36 @@ def state_of(output: Path) -> Path:
 def interrupted(output: Path, rejects: Path | None, settings: dict[str, Any]) -> Checkpoint | None:
     """Return the checkpoint of an interrupted run that made `output`, if there is one.
 
-    Raises UsageError when it had other settings.
+    Raises UsageError when it had other settings, LatxaError when what it had written is not there any more.
     """
     state = manifest.load(state_of(output))
     if state is None:
         return None
+    if not part_of(output).exists() and output.exists() and manifest.manifest_of(output).exists():
+        return None  # the kill came at the very end: all is there
+    hint = f"remove `{state_of(output)}` to start again"
     if different := manifest.difference(state.pop("settings", {}), settings):
-        raise UsageError(
-            f"{output}: the interrupted run had other settings: {different}",
-            hint=f"remove `{state_of(output)}` to start again",
-        )
-    for path in (output, rejects):  # a kill may have come between two renames at the very end
-        if path is not None and path.exists() and not part_of(path).exists():
-            path.replace(part_of(path))
+        raise UsageError(f"{output}: the interrupted run had other settings: {different}", hint=hint)
     try:
         counts = state.pop("counts")
-        return Checkpoint(**state, counts=Counts(counts["read"], counts["written"], Counter(counts["rejected"])))
+        point = Checkpoint(**state, counts=Counts(counts["read"], counts["written"], Counter(counts["rejected"])))
     except (KeyError, TypeError):
         raise LatxaError(f"{state_of(output)}: is no checkpoint", hint="remove it to start again") from None
+    if point.rejects != (str(rejects) if rejects else None):
+        raise UsageError(f"{output}: the interrupted run had `--rejects {point.rejects or 'nothing'}`", hint=hint)
+    for path, offset in ((output, point.offset), (rejects, point.rejects_offset)):
+        if path is not None:
+            _restore(path, offset, hint)
+    return point
+
+
+def _restore(path: Path, offset: int, hint: str) -> None:
+    """See that the unfinished file is there as far as the checkpoint says."""
+    part = part_of(path)
+    if path.exists() and not part.exists():  # a kill may have come between two renames at the end
+        path.replace(part)
+    if not part.exists() or part.stat().st_size < offset:
+        raise LatxaError(f"{part}: what the interrupted run had written is not there any more", hint=hint)
 
 
 def is_complete(output: Path, manifest_path: Path, settings: dict[str, Any]) -> bool:

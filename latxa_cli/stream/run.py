@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from heapq import nsmallest
@@ -27,7 +27,7 @@ from latxa_cli.stream.manifest import save as save_manifest
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 from latxa_cli.stream.resume import Checkpoint, Counts
 from latxa_cli.stream.terminal import Terminal
-from latxa_cli.stream.writer import Writer, part_of
+from latxa_cli.stream.writer import Writer, make_directory, part_of
 
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
 Unit = TypeVar("Unit")
@@ -76,9 +76,7 @@ class Run:
         self._interrupted: Checkpoint | None = None  # where the run that `--resume` continues stood
         if destination.resume and destination.output and self.stepwise:
             self._interrupted = resume.interrupted(destination.output, destination.rejects, settings)
-        self._done = (
-            self._interrupted.position if self._interrupted else 0
-        )  # outcomes that the interrupted run had written
+        self._done = self._interrupted.position if self._interrupted else 0  # outcomes that it had written
         self._handed_out = 0  # records or units given to the verb, those passed over included
         self._ids = reader.Identifier()
         self._malformed: deque[tuple[int, Record]] = deque()  # (records read before it, entry for `--rejects`)
@@ -86,6 +84,8 @@ class Run:
         self._last = self._interrupted.last if self._interrupted else None  # id of the last outcome written
         self._writer: Writer | None = None
         self._rejects: Writer | None = None
+        self._afterwards: list[Callable[[], None]] = []
+        self._not_taken = 0
         self._between_records = True  # the files hold what `position` says, or will when they are flushed
         self._checked = time.monotonic()
 
@@ -108,21 +108,28 @@ class Run:
 
     def _check_output(self) -> None:
         given = self.destination
-        for path in (given.output, given.rejects, given.manifest):  # each is renamed to its name when it is complete
-            if path is not None and path.exists() and not (path.is_file() or path.is_dir()):
-                raise UsageError(f"`{path}` is a device or a pipe, not a file", hint=f"`> {path}` writes records there")
-        if self.output is None:
-            if self.destination.resume:
-                raise UsageError("`--resume` needs `-o`", hint="what went to stdout cannot be continued")
+        if given.resume and given.output is None:
+            raise UsageError("`--resume` needs `-o`", hint="what went to stdout cannot be continued")
+        files = {"--rejects": given.rejects, "--manifest": given.manifest}
+        if not self.makes_directory:
+            files["-o"] = given.output
+        named = {flag: path for flag, path in files.items() if path is not None}
+        for flag, path in named.items():
+            _check_file(flag, path)
+        if len({path.absolute() for path in named.values()}) < len(named):
+            raise UsageError("`-o`, `--rejects` and `--manifest` must be different files")
+        if self.makes_directory:
+            self._check_directory()
+
+    def _check_directory(self) -> None:
+        if not self.directory.exists() or (self.directory.is_dir() and not any(self.directory.iterdir())):
             return
-        if not self.makes_directory and self.output.is_dir():
-            raise UsageError(f"`-o {self.output}` is a directory", hint="name a file in it")
-        taken = self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir()))
-        if self.makes_directory and taken and not self.destination.resume:
-            raise UsageError(
-                f"`-o {self.output}` exists already",
-                hint="`--resume` goes on with it; or remove it, or name another",
-            )
+        hint = "remove it, or name another"
+        ours = manifest_of(self.directory).exists() or resume.state_of(self.directory).exists()
+        if not self.destination.resume or not self.directory.is_dir():
+            raise UsageError(f"`-o {self.output}` exists already", hint="`--resume` goes on with it; or " + hint)
+        if not ours:
+            raise UsageError(f"`-o {self.output}` was not made by `latxa {self.verb}`", hint=hint)
 
     def is_complete(self) -> bool:
         """Whether `--resume` finds the output complete; raises UsageError when it was made in another way."""
@@ -159,8 +166,9 @@ class Run:
         """Return all the records of a side input (shots, references), which takes no part in shards and resuming."""
         check_exists(path)
         source = Input(path)
-        self.inputs.append(source)
-        return list(reader.read(source, kind, reader.stop_at_malformed, reader.Identifier()))
+        records = list(reader.read(source, kind, reader.stop_at_malformed, reader.Identifier()))
+        self.uses.append(source.describe())
+        return records
 
     def items(self, units: Iterable[Unit]) -> Iterator[Unit]:
         """Yield the units of work that this shard has still to do; for verbs that read no records."""
@@ -199,7 +207,7 @@ class Run:
                 yield keyed_hash(self.seed, "take", record.get("id", ""), ordinal), ordinal, record
 
         drawn = sorted(nsmallest(take, keyed(), key=lambda entry: entry[:2]), key=lambda entry: entry[1])
-        self.facts["not taken"] = total - len(drawn)
+        self._not_taken = total - len(drawn)
         yield from ((place, record) for place, (_, _, record) in enumerate(drawn))
 
     def _mine(self, units: Iterable[tuple[int, Any]]) -> Iterator[Any]:
@@ -259,7 +267,9 @@ class Run:
                 if ends_burst or time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
                     self._checkpoint()
             self._between_records = True
+        self._between_records = False
         self._write_malformed(sys.maxsize)
+        self._between_records = True
         if self._expected:
             raise AssertionError(f"{len(self._expected)} records were read but have no outcome")
 
@@ -286,7 +296,10 @@ class Run:
     def _open(self) -> None:
         if self._writer is not None:
             return
-        start = self._interrupted or Checkpoint()
+        start = self._interrupted or Checkpoint(uses=self.uses)
+        if start.uses != self.uses:
+            changed = next(entry["path"] for entry in self.uses if entry not in start.uses)
+            raise self._other_input(f"`{changed}` has changed since")
         self.position = start.position
         self.counts.read += start.counts.read
         self.counts.written += start.counts.written
@@ -311,7 +324,6 @@ class Run:
 
     def reject(self, reject: Reject) -> None:
         """Count and set aside one record, for verbs that make a directory (others yield rejects as outcomes)."""
-        self._open_rejects()
         self._write_outcome(reject)
 
     def _open_rejects(self, offset: int = 0) -> None:
@@ -332,7 +344,9 @@ class Run:
             return
         offset, rejects_offset = self._out.sync(), self._rejects.sync() if self._rejects else 0
         counts = replace(self.counts, read=self.counts.read - len(self._expected))
-        Checkpoint(self.position, self._last, offset, rejects_offset, counts).save(self.output, self.settings)
+        rejects = str(self.destination.rejects) if self.destination.rejects else None
+        point = Checkpoint(self.position, self._last, offset, rejects_offset, rejects, self.uses, counts)
+        point.save(self.output, self.settings)
         self._checked = time.monotonic()
 
     # --- the end
@@ -342,7 +356,7 @@ class Run:
         self.facts.update(facts)
 
     def depends_on(self, path: str | Path | None) -> None:
-        """Record a model directory as an input: `--resume` notices when it has changed since."""
+        """Record a model directory as a side input: `--resume` notices when it has changed since."""
         if path is not None and Path(path).exists():
             self.uses.append({"path": str(path), **fingerprint(path)})
 
@@ -352,7 +366,6 @@ class Run:
         Raises LatxaError when there was input and nothing was kept.
         """
         if self.makes_directory:
-            self._open_rejects()
             self._write_malformed(sys.maxsize)
         else:
             self._open()
@@ -370,6 +383,12 @@ class Run:
         self._save_manifest()
         if self.output is not None:
             resume.state_of(self.output).unlink(missing_ok=True)
+        for callback in self._afterwards:
+            callback()
+
+    def afterwards(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the run is complete and its manifest written (to remove what only a resume needs)."""
+        self._afterwards.append(callback)
 
     def _discard(self) -> None:
         """Leave nothing that looks like an output or a run to continue."""
@@ -379,15 +398,19 @@ class Run:
 
     def abandon(self) -> None:
         """Keep what was done when the work fails: whole records on stdout, a checkpoint beside FILE."""
-        if self._writer is None or self.makes_directory:
-            return
         with suppress(LatxaError):  # the error that brought us here is the one to tell
             if self.output is None or not self.stepwise:
-                self._out.flush()
-            elif self._between_records:  # else files and position may not agree: the last checkpoint stands
+                for writer in (self._writer, self._rejects):
+                    if writer is not None:
+                        writer.flush()
+            elif self._writer is not None and self._between_records:  # else the last checkpoint stands
                 self._checkpoint()
 
     def __enter__(self) -> Run:
+        if self.makes_directory:  # while the state is there, the directory is ours and not complete
+            make_directory(self.directory)
+            Checkpoint().save(self.directory, self.settings)
+            self._open_rejects()
         return self
 
     def __exit__(
@@ -396,8 +419,13 @@ class Run:
         self.terminal.clear()
         if kind is None:
             self.finish()
-        else:
-            self.abandon()
+            return
+        self.abandon()
+        if kind is SystemExit and self._rejects is not None:  # the reader closed the pipe: that is success
+            self._rejects.finish()
+        for writer in (self._writer, self._rejects):
+            if writer is not None:
+                writer.close()
 
     def _save_manifest(self) -> None:
         if self._manifest_path is None:
@@ -408,7 +436,7 @@ class Run:
             settings=self.settings,
             started=self.started,
             inputs=[source.describe() for source in self.inputs] + self.uses,
-            counts=self.counts.as_dict(),
+            counts=self.counts.as_dict() | ({"not taken": self._not_taken} if self._not_taken else {}),
             **self.facts,
         )
 
@@ -418,8 +446,20 @@ class Run:
         if total := counts.rejected.total():
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.rejected.most_common())
             parts.append(f"{total:,} rejected ({reasons})")
+        if self._not_taken:
+            parts.append(f"{self._not_taken:,} not taken")
         seconds = time.time() - self.started
         return "; ".join(parts) + f"; {seconds:,.1f} s" + (f"; {self.output}" if self.output else "")
+
+
+def _check_file(flag: str, path: Path) -> None:
+    """See that a file can come to stand at `path`, which is renamed to that name when it is complete."""
+    if path.is_dir():
+        raise UsageError(f"`{flag} {path}` is a directory", hint="name a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"`{flag} {path}` is a device or a pipe, not a file", hint=f"`> {path}` writes records there")
+    if not path.parent.is_dir():
+        raise UsageError(f"`{flag} {path}`: there is no folder `{path.parent}`")
 
 
 def _name(unit: Any) -> str:

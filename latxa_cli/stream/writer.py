@@ -5,6 +5,7 @@ A pipe that its reader closed is success, not an error. A full disk is one line,
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -46,6 +47,10 @@ class Writer:
             sys.stdout.flush()
             return sys.stdout.fileno()
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LatxaError(f"{self.path}: another run is writing it", hint="choose another `-o`") from None
         os.ftruncate(descriptor, self.offset)
         os.lseek(descriptor, self.offset, os.SEEK_SET)
         return descriptor
@@ -95,10 +100,18 @@ class Writer:
 
     def finish(self) -> None:
         """Flush, and give the file its name."""
+        if self.offset == 0 and not self.lines:
+            self.lines = [b""]  # an empty compressed file is not one of 0 bytes
         self.sync()
+        self.close()
         if self.path is not None and self.part is not None:
-            os.close(self.descriptor)
             self.part.replace(self.path)
+
+    def close(self) -> None:
+        """Let go of the file, which keeps its unfinished name."""
+        if self.part is not None and self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
     def _cannot_write(self, error: OSError) -> LatxaError:
         where = self.path or "stdout"
@@ -126,6 +139,14 @@ def _compressor(path: Path | None) -> Any:
 
         return zstandard.ZstdCompressor(level=3).compress
     return bytes
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it; raises LatxaError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LatxaError(f"{path}: cannot be made ({error.strerror or error})") from None
 
 
 def write_file(path: Path, data: bytes) -> None:

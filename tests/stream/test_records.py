@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.stream.errors import RecordError
+from latxa_cli.stream.errors import LatxaError, RecordError
 from latxa_cli.stream.inputs import Input
 from latxa_cli.stream.reader import Identifier, read, stop_at_malformed
 from latxa_cli.stream.records import CHECKS, checker, content_id, keyed_hash, respell
@@ -185,3 +186,18 @@ def test_errors_carry_file_and_line_with_blank_lines_counted(tmp_path: Path) -> 
     path.write_bytes(b'\n{"text": "a"}\r\n\nnot json\n')
     with pytest.raises(RecordError, match=rf"^{path}:4: not JSON"):
         list(read(Input(str(path)), "document", stop_at_malformed, Identifier()))
+
+
+@pytest.mark.parametrize("field", [{"metadata": "x"}, {"metadata": [1]}, {"source": ["a"]}])
+def test_provenance_is_checked(field: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(orjson.dumps({"id": "a", "text": "b"} | field))
+    with pytest.raises(LatxaError, match=f"in.jsonl:1: `{next(iter(field))}` is "):
+        list(read(Input(str(path)), "document", stop_at_malformed, Identifier()))
+
+
+def test_a_document_keeps_fields_that_look_like_a_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    record = {"id": "a", "text": "b", "instruction": "c", "output": "d", "conversations": [1]}
+    path.write_bytes(orjson.dumps(record))
+    assert list(read(Input(str(path)), "document", stop_at_malformed, Identifier())) == [record]

@@ -194,3 +194,102 @@ def test_a_verb_that_loses_a_record_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="have no outcome"), opened(tmp_path) as run:
         records = run.read([source(tmp_path, 3)], "document")
         run.write(record for record in records if record["id"] != "d2")
+
+
+# --- every defect once found keeps its test ---------------------------------------------------------------------------
+
+
+def half_done(folder: Path, path: str, rejects: str = "rejects.jsonl") -> None:
+    """Leave a run that was interrupted after seven outcomes."""
+
+    def interrupted(records: Iterator[Record]) -> Iterator[Outcome]:
+        for number, outcome in enumerate(judge(records)):
+            if number == 7:
+                raise StopError
+            yield outcome
+
+    destination = Destination(folder / "out.jsonl", rejects=folder / rejects, quiet=True)
+    with pytest.raises(StopError), opened(folder, destination) as run:
+        run.write(interrupted(run.read([path], "document")))
+
+
+@pytest.mark.parametrize("gone", ["out.jsonl.part", "rejects.jsonl.part"])
+@pytest.mark.parametrize("shorter", [False, True])
+def test_work_that_is_gone_is_not_made_up(gone: str, shorter: bool, tmp_path: Path) -> None:
+    half_done(tmp_path, source(tmp_path, 20))
+    (tmp_path / gone).write_bytes(b"{}\n") if shorter else (tmp_path / gone).unlink()
+    destination = Destination(tmp_path / "out.jsonl", rejects=tmp_path / "rejects.jsonl", resume=True)
+    with pytest.raises(LatxaError, match="is not there any more"):
+        opened(tmp_path, destination)
+
+
+@pytest.mark.parametrize("other", [None, "others.jsonl"])
+def test_a_run_goes_on_with_its_own_rejects_only(other: str | None, tmp_path: Path) -> None:
+    half_done(tmp_path, source(tmp_path, 20))
+    destination = Destination(tmp_path / "out.jsonl", rejects=tmp_path / other if other else None, resume=True)
+    with pytest.raises(UsageError, match="the interrupted run had `--rejects "):
+        opened(tmp_path, destination)
+
+
+def test_a_run_goes_on_with_its_own_side_inputs_only(tmp_path: Path) -> None:
+    path, shots = source(tmp_path, 20), tmp_path / "shots.jsonl"
+    shots.write_bytes(b'{"id":"s","source":"a","target":"b"}\n')
+
+    def stop(records: Iterator[Record]) -> Iterator[Outcome]:
+        yield next(records)
+        raise StopError
+
+    with pytest.raises(StopError), opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)) as run:
+        run.read_all(str(shots), "pair")
+        run.write(stop(run.read([path], "document")))
+    shots.write_bytes(b'{"id":"s","source":"a","target":"c"}\n')
+    with (
+        pytest.raises(UsageError, match=r"shots\.jsonl` has changed since"),
+        opened(tmp_path, Destination(tmp_path / "out.jsonl", resume=True, quiet=True)) as run,
+    ):
+        run.read_all(str(shots), "pair")
+        run.write(run.read([path], "document"))
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    path = source(tmp_path, 20)
+
+    def meanwhile(records: Iterator[Record]) -> Iterator[Outcome]:
+        for number, record in enumerate(records):
+            if number == 3:
+                with (
+                    pytest.raises(LatxaError, match="another run is writing it"),
+                    opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)) as second,
+                ):
+                    second.write(second.read([path], "document"))
+            yield record
+
+    with opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)) as run:
+        run.write(meanwhile(run.read([path], "document")))
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 20
+
+
+@pytest.mark.parametrize(
+    "names", [("x", "x", None), ("x", None, "x"), ("x", "y", "y"), ("x", "folder", None), ("x", None, "none/m")]
+)
+def test_outputs_that_cannot_be(names: tuple[str | None, ...], tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    output, rejects, manifest = (tmp_path / name if name else None for name in names)
+    with pytest.raises(UsageError):
+        opened(tmp_path, Destination(output, rejects=rejects, manifest=manifest))
+
+
+def test_a_directory_that_is_not_ours_is_never_touched(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"precious")
+    for resume in (False, True):
+        with pytest.raises(UsageError):
+            Run("init", Destination(folder, resume=resume), {}, makes="directory")
+
+
+def test_what_is_only_for_a_resume_goes_last(tmp_path: Path) -> None:
+    seen = []
+    with Run("train", Destination(tmp_path / "model", quiet=True), {}, makes="directory") as run:
+        run.afterwards(lambda: seen.append((tmp_path / "model" / "manifest.json").exists()))
+    assert seen == [True] and not list(tmp_path.glob("*.state"))
