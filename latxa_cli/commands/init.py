@@ -22,6 +22,8 @@ def init(run: Run, config: ConfigFile, files: Files = None, *, vocabulary_size: 
           "intermediate_size": 320}; the vocabulary's size and the special tokens are filled in
     out: a directory with random weights, a byte-level BPE tokenizer and a chat template
 
+    memory: the distinct words of the text, not the text, and 4 bytes a parameter
+
     examples:
       latxa init tiny.json documents.jsonl --vocabulary-size 1024 -o tiny
       zcat eu.jsonl.gz | latxa init tiny.json --vocabulary-size 4096 --seed 1 -o tiny

@@ -100,7 +100,7 @@ def restore(
 
 
 def remove(directory: Path) -> None:
-    """Remove all checkpoints (the trained model has been written)."""
+    """Remove all checkpoints: a new run begins, or one is complete, manifest and all."""
     shutil.rmtree(_folder(directory), ignore_errors=True)
 
 

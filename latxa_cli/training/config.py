@@ -40,7 +40,7 @@ class TrainConfig:
     seed: int = 0
     chat_loss: str = "assistant"  # or "all": user turns too
     dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
-    checkpoint_every: int = 500  # steps; 0: no checkpoints
+    checkpoint_every: int = 500  # steps; and one at the end. 0: no checkpoints, a resumed run begins again
     neftune_alpha: float = 0.0  # noise on the embeddings (arXiv 2310.05914); 0: none
 
     def __post_init__(self) -> None:

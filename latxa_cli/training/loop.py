@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from torch.nn.functional import cross_entropy
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint
 from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.export import count_parameters, writing
 from latxa_cli.training.prepare import IGNORED, Packed
 
 METRICS = "metrics.jsonl"
@@ -207,21 +208,19 @@ def train(trainer: Trainer, directory: Path, *, resume: bool, report: Report) ->
 
     A step's metrics: step (from 1), epoch (done, a fraction), loss (mean over trained tokens, before the step),
     learning_rate, tokens (padding included), trained_tokens, seconds. With `resume`, the newest complete checkpoint
-    is the beginning, and metrics after it are cut off.
+    is the beginning, and metrics after it are cut off. The last step too has a checkpoint, unless there are none.
 
     Raises:
-        LatxaError: the loss is not finite, or the checkpoint is of another run.
+        LatxaError: the loss is not finite, the checkpoint is of another run, or `directory` cannot be written.
     """
     config, plan = trainer.config, trainer.plan
     made_of = checkpoint.fingerprint(trainer.model, trainer.packed, config)
-    directory.mkdir(parents=True, exist_ok=True)
     if not resume:
         checkpoint.remove(directory)
     done = checkpoint.restore(directory, trainer.model, trainer.optimizer, made_of)
-    _truncate(directory / METRICS, done)
     trainer.model.train()
-    trainer.model.config.use_cache = False
-    with (directory / METRICS).open("a", encoding="utf-8") as metrics:
+    with writing(directory), (directory / METRICS).open("a+", encoding="utf-8") as metrics:
+        _truncate(metrics, done)
         for step in range(done, plan.steps):
             figures = trainer.step(step)
             metrics.write(json.dumps(figures) + "\n")
@@ -235,12 +234,12 @@ def train(trainer: Trainer, directory: Path, *, resume: bool, report: Report) ->
             yield figures
 
 
-def _truncate(path: Path, steps: int) -> None:
-    """Keep the metrics of the first `steps` steps."""
-    if not path.exists():
-        return
-    kept = path.read_bytes().split(b"\n")[:steps]
-    path.write_bytes(b"".join(line + b"\n" for line in kept))
+def _truncate(metrics: TextIO, steps: int) -> None:
+    """Keep the metrics of the first `steps` steps: nothing is written again, so that a full disk loses nothing."""
+    metrics.seek(0)
+    for _ in range(steps):
+        metrics.readline()
+    metrics.truncate(metrics.tell())
 
 
 def _tensor(array: NDArray[np.int32], model: Any) -> Tensor:
@@ -249,14 +248,18 @@ def _tensor(array: NDArray[np.int32], model: Any) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would cost: `state_bytes` for weights, gradients and moments; `peak_bytes` measured in the trial."""
+    """What a run would cost: `peak_bytes` and speed are measured in the trial."""
 
     steps: int
     parameters: int
-    state_bytes: int
     peak_bytes: int
     tokens_per_second: float
     seconds: float
+
+    @property
+    def state_bytes(self) -> int:
+        """Weights, gradients and two moments in float32."""
+        return 16 * self.parameters
 
 
 def estimate(trainer: Trainer) -> Estimate:
@@ -266,7 +269,6 @@ def estimate(trainer: Trainer) -> Estimate:
     trainer.model.train()
     figures = [trainer.step(step % trainer.plan.steps) for step in range(TRIAL_STEPS)][1:]
     tokens_per_second = sum(f["tokens"] for f in figures) / max(1e-9, sum(f["seconds"] for f in figures))
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     if trainer.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated()
     else:
@@ -274,8 +276,7 @@ def estimate(trainer: Trainer) -> Estimate:
     row_tokens = len(trainer.packed) * trainer.packed.input_ids.shape[1]
     return Estimate(
         steps=trainer.plan.steps,
-        parameters=parameters,
-        state_bytes=16 * parameters,
+        parameters=count_parameters(trainer.model),
         peak_bytes=peak,
         tokens_per_second=tokens_per_second,
         seconds=trainer.config.epochs * row_tokens / tokens_per_second,

@@ -198,6 +198,9 @@ def initialise(
 
     Returns:
         The size of the vocabulary and the number of parameters.
+
+    Raises:
+        UsageError, LatxaError: as `read_config`, `new_tokenizer`, `new_model` and `export` do.
     """
     from latxa_cli.model import quiet_libraries
     from latxa_cli.training.export import count_parameters, export

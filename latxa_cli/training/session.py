@@ -12,25 +12,26 @@ from latxa_cli.chat import Loss
 from latxa_cli.model import load_model, load_tokenizer
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
-from latxa_cli.training import checkpoint, loop
+from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig, to_toml
-from latxa_cli.training.export import count_parameters, export
+from latxa_cli.training.export import count_parameters, export, writing
 from latxa_cli.training.prepare import Prepared, prepare
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model on its device, its tokenizer, and the number of CPU threads."""
+    """A model on its device, and its tokenizer."""
 
     model: Any
     tokenizer: Any
-    threads: int
 
 
 def load(
     name: str, config: TrainConfig, *, device: str | None, threads: int | None, trust_remote_code: bool = False
 ) -> Loaded:
-    """Read model and tokenizer and put the model on the device.
+    """Read model and tokenizer, put the model on the device, and set the number of CPU threads.
+
+    `threads` None: as many as `latxa_cli.model.load_model` finds right for the model.
 
     Raises:
         LatxaError: one of them cannot be read, or the sequence is longer than the model's context.
@@ -45,7 +46,7 @@ def load(
             hint="name it as `eos_token` in `tokenizer_config.json`",
         )
     model = load_model(name, device=device, dtype="float32", trust_remote_code=trust_remote_code)
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and config.sequence_length > context:
         raise LatxaError(
             f"`{name}` takes at most {context} tokens, `sequence_length` is {config.sequence_length}",
@@ -53,7 +54,7 @@ def load(
         )
     if threads is not None:
         torch.set_num_threads(threads)
-    return Loaded(model, tokenizer, torch.get_num_threads())
+    return Loaded(model, tokenizer)
 
 
 def prepare_records(records: Iterable[Record], loaded: Loaded, config: TrainConfig) -> Prepared:
@@ -87,18 +88,25 @@ def cost(loaded: Loaded, prepared: Prepared, config: TrainConfig) -> list[str]:
 def run(
     loaded: Loaded, prepared: Prepared, config: TrainConfig, directory: Path, *, resume: bool, report: loop.Report
 ) -> dict[str, Any]:
-    """Train, export into `directory`, remove the checkpoints; return facts for the manifest.
+    """Train and export into `directory`; return facts for the manifest.
 
-    `directory` then holds the model as transformers reads it, `metrics.jsonl` and `train.toml`.
+    `directory` then holds the model as transformers reads it, `metrics.jsonl` and `train.toml`; and the checkpoints,
+    which the caller removes when all is done. Until then `resume` finds the last one and goes straight to the export.
+
+    Raises:
+        LatxaError: as `loop.check_isolation`, `loop.train` and `export` do.
     """
+    import torch
+
     loop.check_isolation(loaded.model, prepared.packed)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     trainer = loop.Trainer(loaded.model, prepared.packed, config)
     for _ in loop.train(trainer, directory, resume=resume, report=report):
         pass
+    with writing(directory):  # now and not before: settings that `loop.train` refuses must not stand there
+        (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
     export(loaded.model, loaded.tokenizer, directory, dtype=config.dtype)
-    checkpoint.remove(directory)
     last = json.loads((directory / loop.METRICS).read_text(encoding="utf-8").splitlines()[-1])
     return {
         "steps": last["step"],
@@ -109,6 +117,6 @@ def run(
         "trained_tokens": prepared.trained,
         "fill": round(prepared.fill, 4),
         "sources": {name: asdict(share) for name, share in prepared.shares.items()},
-        "threads": loaded.threads,
+        "threads": torch.get_num_threads(),
         "device": str(trainer.device),
     }

@@ -95,6 +95,12 @@ def test_a_missing_configuration(tmp_path):
         read_config(tmp_path / "none.json")
 
 
+def test_a_directory_that_cannot_be_made(tmp_path, config_file, records):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LatxaError, match=r"file/out: cannot be written \(Not a directory\)"):
+        initialise(config_file, records, tmp_path / "file" / "out", vocabulary_size=300, seed=0)
+
+
 def test_token_ids_in_the_configuration_are_filled_in_anew(tmp_path, config_file):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(config_file.read_text()) | {"vocab_size": 9, "eos_token_id": 7}))

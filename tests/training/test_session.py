@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -41,7 +44,7 @@ def test_the_output_is_a_model_that_transformers_reads(trained, model_directory)
     assert not torch.equal(model.lm_head.weight, before.lm_head.weight)
     assert model.config.use_cache and model.generation_config.eos_token_id == [1, 6]
     assert tokenizer.chat_template == AutoTokenizer.from_pretrained(model_directory).chat_template
-    assert not (directory / "checkpoints").exists()
+    assert (directory / "checkpoints").is_dir()  # they go when the manifest has been written
     assert resolve(directory / "train.toml") == CONFIG
     assert len((directory / "metrics.jsonl").read_text().splitlines()) == facts["steps"] == len(seen)
     assert seen[-1][0] == (facts["steps"], facts["steps"]) and seen[-1][1]["loss"] == facts["loss"]
@@ -56,6 +59,81 @@ def test_the_exported_model_has_the_loss_of_the_trained_one(trained, records):
 
     losses = [Trainer(loaded.model, prepared.packed, TrainConfig(batch_size=len(prepared.packed))).step(0)["loss"]]
     assert losses[0] == pytest.approx(facts["loss"], rel=0.2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_cut_off_before_its_manifest_goes_straight_to_the_export(model_directory, records, tmp_path, dtype):
+    config = TrainConfig(epochs=2, sequence_length=64, dtype=dtype)
+    facts, weights = [], []
+    for resume in (False, True):
+        loaded = load(model_directory, config)
+        prepared = session.prepare_records(records, loaded, config)
+        steps = []
+        facts.append(
+            session.run(
+                loaded,
+                prepared,
+                config,
+                tmp_path,
+                resume=resume,
+                report=lambda step, *_, **__: steps.append(step),  # noqa: B023
+            )
+        )
+        weights.append((tmp_path / "model.safetensors").read_bytes())
+        metrics = (tmp_path / "metrics.jsonl").read_text().splitlines()
+        assert len(metrics) == facts[0]["steps"] and bool(steps) != resume
+        (tmp_path / "model.safetensors").unlink()
+    assert facts[0] == facts[1] and weights[0] == weights[1]
+
+
+def test_refused_settings_do_not_replace_those_of_the_run(trained, model_directory, records):
+    directory, _, _ = trained
+    other = TrainConfig(epochs=4, learning_rate=2e-2, batch_size=4, sequence_length=64)
+    loaded = load(model_directory)
+    prepared = session.prepare_records(records, loaded, other)
+    with pytest.raises(LatxaError, match="other settings"):
+        session.run(loaded, prepared, other, directory, resume=True, report=lambda *_, **__: None)
+    assert resolve(directory / "train.toml") == CONFIG
+
+
+def test_a_directory_that_cannot_be_made(model_directory, records, tmp_path):
+    (tmp_path / "file").write_text("")
+    loaded = load(model_directory)
+    prepared = session.prepare_records(records, loaded, CONFIG)
+    with pytest.raises(LatxaError, match=r"file/out: cannot be written \(Not a directory\)"):
+        session.run(loaded, prepared, CONFIG, tmp_path / "file" / "out", resume=False, report=lambda *_, **__: None)
+
+
+@contextmanager
+def files_no_larger_than(size):
+    """As on a disk that is full; Python ignores the signal that would end the process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "checkpoint_every", "reached"),
+    [(100, 1, "metrics.jsonl"), (10_000, 1, "checkpoints/step-1.part"), (10_000, 0, "config.json")],
+)
+def test_a_full_disk_is_one_line_and_resuming_ends_the_run(
+    model_directory, records, tmp_path, size, checkpoint_every, reached
+):
+    """In the metrics, in a checkpoint, in the export."""
+    config = TrainConfig(epochs=1, sequence_length=64, checkpoint_every=checkpoint_every)
+    loaded = load(model_directory, config)
+    prepared = session.prepare_records(records, loaded, config)
+    with pytest.raises(LatxaError) as caught, files_no_larger_than(size):
+        session.run(loaded, prepared, config, tmp_path, resume=False, report=lambda *_, **__: None)
+    assert caught.value.message == f"{tmp_path}: cannot be written (File too large)"
+    assert (tmp_path / reached).exists() and not (tmp_path / "model.safetensors").exists()
+    loaded = load(model_directory, config)
+    facts = session.run(loaded, prepared, config, tmp_path, resume=True, report=lambda *_, **__: None)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == facts["steps"]
+    load(tmp_path, config)
 
 
 def test_bfloat16_weights(model_directory, records, tmp_path):
@@ -124,3 +202,14 @@ def test_a_tokenizer_without_chat_template(model_directory, records, tmp_path):
 def test_a_sequence_longer_than_the_context(model_directory):
     with pytest.raises(LatxaError, match="takes at most 128 tokens"):
         load(model_directory, TrainConfig(sequence_length=256))
+
+
+def test_the_context_of_a_composite_configuration(model_directory, monkeypatch):
+    """A model of text and images keeps the length in the configuration of its text part."""
+    from transformers import Gemma3Config
+
+    config = Gemma3Config(text_config={"max_position_embeddings": 100})
+    assert not hasattr(config, "max_position_embeddings")
+    monkeypatch.setattr(session, "load_model", lambda *_, **__: SimpleNamespace(config=config))
+    with pytest.raises(LatxaError, match="takes at most 100 tokens"):
+        load(model_directory, TrainConfig(sequence_length=101))
