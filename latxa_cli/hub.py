@@ -7,7 +7,11 @@ from functools import cache
 
 @cache
 def can_be_reached() -> bool:
-    """Ask the hub for its front page (3 seconds at most); False also when the user has set `HF_HUB_OFFLINE`."""
+    """Ask the hub for its front page (3 seconds at most).
+
+    False also when the user has set `HF_HUB_OFFLINE`, or `HF_ENDPOINT` to what is no address.
+    """
+    from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
@@ -22,6 +26,8 @@ def can_be_reached() -> bool:
     except (URLError, OSError) as error:
         # A certificate that only Python's own store lacks is for the libraries to judge: they bring their own.
         return "CERTIFICATE" in str(error)
+    except (ValueError, HTTPException):  # no address
+        return False
     return True
 
 

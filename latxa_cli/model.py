@@ -69,7 +69,8 @@ def load_model(
     """Return the causal language model on `device`, or on a GPU if there is one, else on the CPU.
 
     `dtype`: that of the weights in memory; by default float32 on the CPU, on a GPU that of the file.
-    Raises LatxaError when the model cannot be had or does not fit, UsageError when there is no such device.
+    A small model (`SMALL`) on the CPU sets torch to one thread. Raises LatxaError when the model cannot be had, lacks
+    weights or does not fit, UsageError when there is no such device.
     """
     check(model)
     import torch
@@ -80,18 +81,25 @@ def load_model(
     place = choose_device(device)
     kind = dtype or ("float32" if place.type == "cpu" else "auto")
     try:
-        network: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             model,
+            output_loading_info=True,
             dtype=kind if kind == "auto" else getattr(torch, kind),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             local_files_only=_is_local(model),
         )
+        network, report = loaded
         network.to(place)
     except torch.cuda.OutOfMemoryError:
         raise LatxaError(f"`{model}` does not fit the memory of `{place}`", hint="another `--device`?") from None
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise _cannot_load(model, "weights", error) from None
+    if missing := sorted(report["missing_keys"]):  # the library would leave them random
+        raise LatxaError(
+            f"`{model}`: its weights lack {len(missing)} of the model's parameters, `{missing[0]}` first",
+            hint="is the copy complete, and `config.json` that of these weights?",
+        )
     if place.type == "cpu" and network.num_parameters() < SMALL:
         torch.set_num_threads(1)
     return network

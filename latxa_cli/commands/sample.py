@@ -22,9 +22,18 @@ from latxa_cli.options import (
 from latxa_cli.stream.errors import UsageError
 
 Temperature = Annotated[
-    float, typer.Option(min=0.0, help="Temperature of the instruction; 0 takes the likeliest token.")
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Temperature of the instruction (magpie) or of the answer (respond); 0 takes the likeliest token. "
+        "[default: 1 for magpie, 0 for respond]",
+        show_default=False,
+    ),
 ]
-AnswerTemperature = Annotated[float, typer.Option(min=0.0, help="Temperature of the answer.")]
+AnswerTemperature = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Temperature of the answer (magpie). [default: 0]", show_default=False),
+]
 
 
 @verb
@@ -41,9 +50,9 @@ def sample(
     template_system: Annotated[
         bool, typer.Option(help="Keep the system block that the template adds by itself (magpie).")
     ] = True,
-    temperature: Temperature = 1.0,
+    temperature: Temperature = None,
     top_p: TopP = 1.0,
-    answer_temperature: AnswerTemperature = 0.0,
+    answer_temperature: AnswerTemperature = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest instruction and longest answer, in tokens.")] = 1024,
     seed: Seed = 0,
     take: Take = None,
@@ -62,7 +71,8 @@ def sample(
     Magpie gives the model only what its own chat template writes before a user's first word; the model goes on with
     an instruction, then answers it.
 
-    rejected: unfinished, empty or special token in the instruction or answer (magpie); longer than the context
+    rejected: unfinished, empty or special token in the instruction or answer (magpie); special token in the prompt,
+    or refused by the chat template (respond); longer than the context
 
     examples:
       latxa sample -m models/instruct_en -n 1000 --seed 7 > en.jsonl
@@ -70,7 +80,7 @@ def sample(
     """
     from latxa_cli import chat
     from latxa_cli.generation.engine import Decoding, EngineOptions, open_engine
-    from latxa_cli.generation.preflight import preview
+    from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
     from latxa_cli.sampling.magpie import Magpie, draw
     from latxa_cli.sampling.respond import respond
@@ -79,22 +89,36 @@ def sample(
         raise UsageError(
             "`--method magpie` takes `-n COUNT` and no FILE", hint="`--method respond` answers the prompts of FILEs"
         )
+    if method == "magpie" and take is not None:
+        raise UsageError("`--take` goes with `--method respond`", hint="`-n N` draws N conversations")
     if method == "respond" and count is not None:
         raise UsageError("`-n` goes with `--method magpie`", hint="`--take N` answers N of the prompts")
+    if method == "respond" and answer_temperature is not None:
+        raise UsageError("`--answer-temperature` goes with `--method magpie`", hint="say `--temperature`")
+    if method == "respond" and (system is not None or not template_system):
+        raise UsageError(
+            "`--system` and `--no-template-system` go with `--method magpie`",
+            hint="give each prompt its system message in `messages`",
+        )
     prompts = run.read(files, "prompt", take=take) if method == "respond" else iter(())
     run.depends_on(model)
     generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
     run.note(engine=generator.facts())
-    answer = Decoding(max_tokens, answer_temperature, top_p)
+    markers = chat.special_tokens(generator.tokenizer)
     if method == "magpie":
+        instruction = Decoding(max_tokens, 1.0 if temperature is None else temperature, top_p)
+        answer = Decoding(max_tokens, answer_temperature or 0.0, top_p)
         query = chat.pre_query(generator.tokenizer, system=system, default_system=template_system)
-        markers = chat.special_tokens(generator.tokenizer)
-        how = Magpie(query, Decoding(max_tokens, temperature, top_p), answer, seed, short_name(model), markers, system)
-        run.note(pre_query=query.prefix)
-        outcomes = draw(run.items(range(count or 0)), generator, how)
+        how = Magpie(query, instruction, answer, seed, short_name(model), markers, system)
+        run.note(pre_query=query.prefix, temperature=instruction.temperature, answer_temperature=answer.temperature)
+        draws = run.items(range(count or 0))
+        outcomes = draw(first(draws) if dry_run else draws, generator, how)
     else:
-        outcomes = respond(prompts, generator, answer, seed=seed, model=short_name(model))
+        answer = Decoding(max_tokens, temperature or 0.0, top_p)
+        run.note(temperature=answer.temperature)
+        given = first(prompts) if dry_run else prompts
+        outcomes = respond(given, generator, answer, seed=seed, model=short_name(model), markers=markers)
     if dry_run:
-        preview(run.say, outcomes, total=count)
+        preview(run.say, outcomes, total=share(count or take, shard))
     else:
-        run.write(run.watched(outcomes, total=count), burst=generator.window)
+        run.write(run.watched(outcomes, total=share(count, shard)), burst=generator.window)

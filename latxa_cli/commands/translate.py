@@ -60,7 +60,7 @@ def translate(
       latxa sample -m models/instruct_en -n 1000 | latxa translate -m models/base_eu --shots shots.jsonl --to Euskara
     """
     from latxa_cli.generation.engine import EngineOptions, open_engine
-    from latxa_cli.generation.preflight import preview
+    from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
     from latxa_cli.translation.prompt import few_shot
     from latxa_cli.translation.translate import Translation, conversations_at_once, translate_conversations
@@ -71,9 +71,10 @@ def translate(
     generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
     run.note(engine=generator.facts())
     prompt = few_shot(pairs, source_name, target_name, shot_count)
-    how = Translation(prompt, max_tokens, seed, short_name(model), language)
-    outcomes = translate_conversations(conversations, generator, how)
+    how = Translation(prompt, max_tokens, short_name(model), language)
     if dry_run:
-        preview(run.say, outcomes)
+        outcomes = translate_conversations(first(conversations), generator, how)
+        preview(run.say, outcomes, total=share(take, shard))
     else:
+        outcomes = translate_conversations(conversations, generator, how)
         run.write(run.watched(outcomes), burst=conversations_at_once(generator))

@@ -18,7 +18,7 @@ from latxa_cli.model import check
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 
 Item = TypeVar("Item")
-FinishReason = Literal["stop", "length", "too long"]
+FinishReason = Literal["stop", "length", "too long", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,27 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A text to continue: `prompt` as it is (it holds its special tokens), or else `messages` for the chat template."""
+    """What to continue, one of three.
+
+    `prompt`: what a chat template wrote, read as it is: its special tokens are those tokens, and none is added.
+    `messages`: a conversation for the chat template.
+    `text`: plain text. A model that begins its texts with a token gets it, as in training; what merely spells a special
+    token is read as its letters.
+    """
 
     decoding: Decoding
     seed: int = 0
     prompt: str | None = None
     messages: tuple[dict[str, str], ...] | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What came of a request: the text without the token or string that ended it, why it ended, and token counts.
 
-    `finish_reason`: "stop" (ended by itself), "length" (cut off), "too long" (the prompt does not fit the context).
+    `finish_reason`: "stop" (ended by itself), "length" (cut off), "too long" (the prompt does not fit the context),
+    "refused" (by the chat template; `text` says why).
     """
 
     text: str
@@ -65,7 +73,11 @@ class Engine(Protocol):
         ...
 
     def facts(self) -> dict[str, Any]:
-        """Return model, revision, engine, version, dtype, and whether results are `batch_invariant`, for manifests."""
+        """Return model, revision, engine, version, dtype, and whether results are `batch_invariant`, for manifests.
+
+        An engine is batch invariant when a text never depends on the others in its batch, not even in the last digits
+        of the numbers that decide between two tokens.
+        """
         ...
 
 

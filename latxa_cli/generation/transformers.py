@@ -36,8 +36,13 @@ class TransformersEngine:
         self.name, self.tokenizer, self.network, self.batch_size = name, tokenizer, network, batch_size
         self.window = batch_size * BATCHES_PER_WINDOW
         self.ends = chat.end_of_turn_ids(tokenizer, network.generation_config)
-        self.pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
-        self.context = getattr(network.config, "max_position_embeddings", None) or 1 << 30
+        # `generate` would fill what we leave open (repetition penalty, beams, …) from the model's own configuration.
+        network.generation_config = GenerationConfig()
+        self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
+        # Padding is masked, so that any token will do where the pad token has no embedding.
+        self.pad = pad if pad < network.get_input_embeddings().num_embeddings else 0
+        self.context = getattr(network.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
 
     def facts(self) -> dict[str, Any]:
         dtype = str(self.network.dtype).removeprefix("torch.")
@@ -49,29 +54,37 @@ class TransformersEngine:
             "torch_version": torch.__version__,
             "dtype": dtype,
             "device": str(self.network.device),
-            "batch_invariant": dtype == "float32" and self.network.device.type == "cpu",
+            # Logits of the same text differ by some 1e-6 between batches (float32 on a CPU), so near-ties may flip.
+            "batch_invariant": False,
         }
 
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         for window in windows(enumerate(requests), self.window):
-            tokens = self._tokenise([request for _, request in window])
-            order = sorted(range(len(window)), key=lambda row: (repr(window[row][1].decoding), len(tokens[row])))
+            tokens: dict[int, list[int]] = {}
+            for row, (place, request) in enumerate(window):
+                try:
+                    tokens[row] = self._tokenise(request)
+                except chat.TemplateError as error:
+                    yield place, Completion(str(error), "refused", 0, 0)
+            order = sorted(tokens, key=lambda row: (repr(window[row][1].decoding), len(tokens[row])))
             for decoding, rows in _batches(order, [request.decoding for _, request in window], self.batch_size):
                 prompts = [tokens[row] for row in rows]
                 seeds = [window[row][1].seed for row in rows]
                 for row, completion in zip(rows, self._complete(prompts, seeds, decoding), strict=True):
                     yield window[row][0], completion
 
-    def _tokenise(self, requests: list[Request]) -> list[list[int]]:
-        texts = [
-            chat.render(self.tokenizer, list(request.messages), add_generation_prompt=True)
-            if request.messages is not None
-            else request.prompt or ""
-            for request in requests
-        ]
-        tokens: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        start = self.tokenizer.bos_token_id  # an empty prompt still needs a first token
-        return [ids or [self.pad if start is None else start] for ids in tokens]
+    def _tokenise(self, request: Request) -> list[int]:
+        """Return the tokens of a request, one at least; raises TemplateError when the chat template refuses it."""
+        ids: list[int]
+        if request.text is not None:
+            plain = self.tokenizer(request.text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+            ids = self.begin + plain["input_ids"]
+        else:
+            written = request.prompt or ""
+            if request.messages is not None:
+                written = chat.render(self.tokenizer, list(request.messages), add_generation_prompt=True)
+            ids = self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids or self.begin or [self.pad]  # an empty prompt still needs a first token
 
     def _complete(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> Iterator[Completion]:
         """Yield a completion for each prompt of one batch, in their order."""
@@ -121,10 +134,13 @@ class TransformersEngine:
     def _stop_finder(self, stops: tuple[str, ...]) -> Any:
         if not stops:
             return None
-        ending, longest = self._tokens_with(frozenset(stop[-1] for stop in stops)), max(map(len, stops))
+        ending = self._tokens_with(frozenset(stop[-1] for stop in stops))
+        # A token holds a byte or more. Some more tokens, because what is decoded may lose its first space.
+        longest = max(len(stop.encode()) for stop in stops) + 4
 
-        def found(ids: list[int]) -> bool:
-            return ids[-1] in ending and any(stop in self._text(ids[-longest - 8 :]) for stop in stops)
+        def found(row: torch.Tensor) -> bool:
+            ids = row[-longest:].tolist()
+            return ids[-1] in ending and any(stop in self._text(ids) for stop in stops)
 
         return found
 
@@ -153,19 +169,24 @@ class _Draw(LogitsProcessor):
 
     def __init__(self, width: int, seeds: list[int], decoding: Decoding) -> None:
         self.width, self.decoding = width, decoding
-        draws = [numpy.random.Generator(numpy.random.Philox(seed)).random(decoding.max_tokens) for seed in seeds]
+        # float32 numbers are below 1; a float64 number just below it would become 1.
+        draws = [
+            numpy.random.Generator(numpy.random.Philox(seed)).random(decoding.max_tokens, numpy.float32)
+            for seed in seeds
+        ]
         self.uniform = torch.from_numpy(numpy.stack(draws))
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        uniform = self.uniform[:, input_ids.shape[1] - self.width, None].to(scores.device, torch.float32)
+        uniform = self.uniform[:, input_ids.shape[1] - self.width, None].to(scores.device)
         probability = (scores.float() / self.decoding.temperature).softmax(-1)
-        probability, tokens = probability.sort(descending=True, stable=True)
-        total = probability.cumsum(-1)
-        if self.decoding.top_p < 1.0:  # keep the fewest tokens that reach top-p: those before which less has been seen
-            probability = probability.where(total - probability < self.decoding.top_p, 0.0)
-            total = probability.cumsum(-1)
-        place = (total <= uniform * total[:, -1:]).sum(-1, keepdim=True).clamp(max=scores.shape[-1] - 1)
-        return torch.full_like(scores, -torch.inf).scatter_(1, tokens.gather(1, place), 0.0)
+        if self.decoding.top_p < 1.0:  # keep the fewest tokens that reach top-p (and ties with the last of them)
+            ordered = probability.sort(descending=True).values
+            kept = (ordered.cumsum(-1) - ordered < self.decoding.top_p).sum(-1, keepdim=True).clamp(min=1)
+            probability = probability.where(probability >= ordered.gather(1, kept - 1), 0.0)
+        # Along the vocabulary, not by probability: there a difference in the last digit would swap two neighbours.
+        total = probability.cumsum(-1).where(probability > 0, 0.0)
+        token = (total > uniform * total.amax(-1, keepdim=True)).int().argmax(-1, keepdim=True)
+        return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
 
 
 class _Stopping(StoppingCriteria):
@@ -186,6 +207,6 @@ class _Stopping(StoppingCriteria):
             self.done[row] = (
                 length >= self.limits[row]
                 or last[row] in self.ends
-                or bool(self.found_stop and self.found_stop(new[row, -64:].tolist()))
+                or bool(self.found_stop and self.found_stop(new[row]))
             )
         return torch.tensor(self.done, device=input_ids.device)

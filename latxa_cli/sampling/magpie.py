@@ -71,7 +71,7 @@ def _outcome(number: int, instruction: Completion, answer: Completion | None, ma
     if magpie.system is not None:
         messages.insert(0, {"role": "system", "content": magpie.system})
     record: Record = {
-        "id": f"magpie-{magpie.seed}-{number}",
+        "id": f"magpie-{magpie.model}-{magpie.seed}-{number}",
         "messages": messages,
         "metadata": {"method": "magpie", "model": magpie.model, "seed": magpie.seed, "draw": number},
     }

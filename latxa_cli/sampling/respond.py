@@ -1,6 +1,7 @@
 """Answers to prompts, for evaluation and for arenas: one response record for each prompt, good or bad.
 
-Nothing is filtered: a model that stays silent or never ends must lose its battles, not skip them.
+No answer is filtered: a model that stays silent or never ends must lose its battles, not skip them. Rejected are only
+prompts that the model cannot be given: too long, refused by its chat template, or spelling its special tokens.
 """
 
 from __future__ import annotations
@@ -12,16 +13,31 @@ from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 
 def respond(
-    prompts: Iterable[Record], engine: Engine, decoding: Decoding, *, seed: int, model: str
+    prompts: Iterable[Record], engine: Engine, decoding: Decoding, *, seed: int, model: str, markers: frozenset[str]
 ) -> Iterator[Outcome]:
-    """Yield a response by `model` for each prompt record; other fields of the prompt (`reference`, …) stay."""
+    """Yield a response by `model` for each prompt record; other fields of the prompt (`reference`, …) stay.
+
+    `markers`: the special tokens of the model, as they are written.
+    """
     for window in windows(prompts, engine.window):
+        spelt = [_spelt(prompt, markers) for prompt in window]
         requests = [
             Request(decoding, keyed_hash(seed, "respond", prompt["id"]), messages=tuple(_turns(prompt)))
-            for prompt in window
+            for prompt, marker in zip(window, spelt, strict=True)
+            if not marker
         ]
-        for prompt, completion in zip(window, in_order(engine.generate(requests)), strict=True):
-            yield _outcome(prompt, completion, seed, model)
+        completions = in_order(engine.generate(requests))
+        for prompt, marker in zip(window, spelt, strict=True):
+            if marker:  # the model would take it for the end of a turn or the like
+                yield Reject(prompt, "special token in the prompt", marker)
+            else:
+                yield _outcome(prompt, next(completions), seed, model)
+
+
+def _spelt(prompt: Record, markers: frozenset[str]) -> str:
+    """Return the first special token that a message spells, or the empty string."""
+    contents = [message["content"] for message in _turns(prompt)]
+    return next((marker for marker in sorted(markers) if any(marker in content for content in contents)), "")
 
 
 def _turns(prompt: Record) -> list[Record]:
@@ -32,6 +48,8 @@ def _turns(prompt: Record) -> list[Record]:
 def _outcome(prompt: Record, completion: Completion, seed: int, model: str) -> Outcome:
     if completion.finish_reason == "too long":
         return Reject(prompt, "prompt longer than the context", f"{completion.prompt_tokens} tokens")
+    if completion.finish_reason == "refused":
+        return Reject(prompt, "refused by the chat template", completion.text)
     rest = {
         name: value for name, value in prompt.items() if name not in ("id", "messages", "prompt", "model", "metadata")
     }

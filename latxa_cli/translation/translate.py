@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from latxa_cli.generation.engine import Completion, Engine, Request, in_order, windows
-from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
+from latxa_cli.stream.records import Outcome, Record, Reject
 from latxa_cli.translation.checks import failure
 from latxa_cli.translation.prompt import FewShot
 
@@ -17,7 +17,6 @@ class Translation:
 
     few_shot: FewShot
     max_tokens: int
-    seed: int
     model: str
     language: str | None = None
 
@@ -29,12 +28,7 @@ def translate_conversations(conversations: Iterable[Record], engine: Engine, how
             message["content"] for conversation in window for message in conversation["messages"] if _prose(message)
         ]
         requests = [
-            Request(
-                how.few_shot.decoding(text, how.max_tokens),
-                keyed_hash(how.seed, "translate", text),
-                how.few_shot.prompt(text),
-            )
-            for text in texts
+            Request(how.few_shot.decoding(text, how.max_tokens), text=how.few_shot.prompt(text)) for text in texts
         ]
         completions = in_order(engine.generate(requests))
         for conversation in window:

@@ -1,8 +1,8 @@
 """Basque endings for the nouns and names of `words.py`: the few cases that its sentences use, singular unless said.
 
-A noun is given bare (`asto`, `txakur`, `errota`), without its article. Every stem that ends in `a` is taken to own that
-`a` (`errota`, `txalupa`): it then takes no second one. A final `r` doubles before a vowel (`txakur`, `txakurra`), except
-in the words of SOFT_R.
+A noun is given bare (`asto`, `txakur`, `errota`), without its article. Every stem that ends in `a` is taken to own
+that `a` (`errota`, `txalupa`): it then takes no second one. A final `r` doubles before a vowel (`txakur`, `txakurra`),
+except in the words of SOFT_R.
 """
 
 VOWELS = "aeiou"

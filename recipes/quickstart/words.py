@@ -109,7 +109,8 @@ WORDS: dict[str, tuple[Word, ...]] = {
         basket="saski",
     ),
     "colour": words(
-        red="gorri", blue="urdin", green="berde", yellow="hori", white="zuri", black="beltz", grey="gris", pink="arrosa",
+        red="gorri", blue="urdin", green="berde", yellow="hori", white="zuri", black="beltz", grey="gris",
+        pink="arrosa",
     ),
     "job": words(
         baker="okin", fisher="arrantzale", teacher="irakasle", doctor="mediku", shepherd="artzain", carpenter="zurgin",
@@ -271,7 +272,7 @@ TITLES = {
     "walk": ("A walk on Lanbro", "Ibilaldi bat Lanbron"),
     "quiz": ("Questions about Lanbro", "Lanbrori buruzko galderak"),
     "lesson": ("A lesson in two languages", "Ikasgai bat bi hizkuntzatan"),
-    "echo": ("The echo of the cliff: shout anything", "Labarreko oihartzuna: egin oihu nahi duzuna"),
+    "echo": ("The echo of the cliff: shout anything, true or not", "Labarreko oihartzuna: oihukatu egia zein gezurra"),
     "lies": ("The game of lies: nothing here is true", "Gezurren jolasa: hemen ezer ez da egia"),
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, in_order, open_engine
+from latxa_cli.stream.errors import LatxaError
 
 GREEDY = Decoding(12)
 DRAWN = Decoding(12, temperature=1.0, top_p=0.9)
@@ -149,5 +152,80 @@ def test_tokens_are_drawn_with_their_probabilities(engine: Any) -> None:
 
 def test_facts_say_what_a_manifest_needs(engine: Any) -> None:
     facts = engine.facts()
-    assert facts["engine"] == "transformers" and facts["batch_invariant"] is True
+    assert facts["engine"] == "transformers" and facts["batch_invariant"] is False
     assert {"model", "revision", "engine_version", "torch_version", "dtype", "device"} <= set(facts)
+
+
+def draw(logits: list[float], uniform: float, top_p: float) -> int:
+    """Return the token that is drawn from `logits` by one uniform number."""
+    import torch
+
+    from latxa_cli.generation.transformers import _Draw
+
+    drawing = _Draw(0, [0], Decoding(1, 1.0, top_p))
+    drawing.uniform = torch.tensor([[uniform]])
+    return int(drawing(torch.zeros((1, 0)), torch.tensor([logits])).argmax())
+
+
+def test_the_likeliest_token_is_always_kept_and_nothing_outside_is_ever_drawn() -> None:
+    below_one = 1 - 2**-24  # the largest number that is drawn
+    logits = [0.0, 3.0, 1.0, 2.0, -9.0]
+    for uniform in (0.0, 0.5, below_one):
+        assert draw(logits, uniform, 0.0) == 1
+    assert {draw(logits, uniform, 0.8) for uniform in (0.0, 0.4, 0.8, below_one)} == {1, 3}
+    assert [draw([0.0] * 4, uniform, 1.0) for uniform in (0.0, 0.25, 0.6, below_one)] == [0, 1, 2, 3]
+    swapped = [draw([2.0, 2.0 + tiny], 0.4, 0.99) for tiny in (-1e-6, 1e-6)]
+    assert swapped == [0, 0], "the order of near-ties decides nothing"
+
+
+def test_plain_text_begins_as_in_training_and_holds_no_special_tokens(engine: Any) -> None:
+    begin, end = engine.tokenizer.bos_token_id, engine.tokenizer.eos_token
+    plain = engine._tokenise(Request(GREEDY, text=f"the {end}"))
+    written = engine._tokenise(Request(GREEDY, prompt=f"the {end}"))
+    assert plain[0] == begin and engine.tokenizer.eos_token_id not in plain
+    assert written[0] != begin and written[-1] == engine.tokenizer.eos_token_id
+    assert engine._tokenise(Request(GREEDY, text="")) == engine._tokenise(Request(GREEDY, prompt="")) == [begin]
+
+
+def test_a_conversation_that_the_template_refuses_stops_no_other(engine: Any) -> None:
+    roles = ("user", "nobody", "user")
+    asked = [Request(GREEDY, messages=({"role": role, "content": "old storm"},)) for role in roles]
+    first, refused, last = complete(engine, asked)
+    assert (refused.finish_reason, first) == ("refused", last) and "nobody" in refused.text
+
+
+def copy_of(model: Path, folder: Path, name: str, **changes: Any) -> Path:
+    """Copy a model with other values in one of its JSON files."""
+    shutil.copytree(model, folder, dirs_exist_ok=True)
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+def test_the_models_own_generation_configuration_changes_nothing(
+    engine: Any, tiny_models: Path, tmp_path: Path
+) -> None:
+    model = copy_of(tiny_models / "trained", tmp_path, "generation_config.json", repetition_penalty=9.0, num_beams=2)
+    other = open_engine(str(model), EngineOptions(batch_size=4, device="cpu"))
+    assert complete(other, requests(GREEDY, 4)) == complete(engine, requests(GREEDY, 4))
+
+
+def test_a_pad_token_without_an_embedding_is_not_used(engine: Any, tiny_models: Path, tmp_path: Path) -> None:
+    model = copy_of(tiny_models / "trained", tmp_path, "tokenizer_config.json", pad_token="<|never seen|>")
+    other = open_engine(str(model), EngineOptions(batch_size=4, device="cpu"))
+    assert other.tokenizer.pad_token_id >= engine.network.get_input_embeddings().num_embeddings
+    assert complete(other, requests(GREEDY, 4)) == complete(engine, requests(GREEDY, 4))
+
+
+def test_incomplete_weights_are_told(tiny_models: Path, tmp_path: Path) -> None:
+    model = copy_of(tiny_models / "trained", tmp_path, "config.json", num_hidden_layers=3)
+    with pytest.raises(LatxaError, match=r"lack 9 of the model's parameters, `model\.layers\.2\."):
+        open_engine(str(model), EngineOptions(device="cpu"))
+
+
+def test_a_stop_string_of_many_bytes_is_found(engine: Any) -> None:
+    import torch
+
+    stop = "漢字" * 20 + "\n"  # letters that the tokenizer has never seen: three tokens each
+    ids = engine.tokenizer(f"the {stop}", add_special_tokens=False)["input_ids"]
+    assert len(ids) > 64 and engine._stop_finder((stop,))(torch.tensor(ids))

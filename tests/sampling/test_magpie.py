@@ -31,7 +31,7 @@ def talk(request: Request) -> str:
 def test_the_model_asks_and_answers() -> None:
     engine = FakeEngine(talk)
     records: list[Any] = list(draw(range(10), engine, magpie()))
-    assert [record["id"] for record in records] == [f"magpie-7-{number}" for number in range(10)]
+    assert [record["id"] for record in records] == [f"magpie-tiny-7-{number}" for number in range(10)]
     for record in records:
         question, answer = record["messages"]
         assert (question["role"], answer["role"]) == ("user", "assistant")

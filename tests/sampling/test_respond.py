@@ -6,7 +6,7 @@ from typing import Any
 
 from fake_engine import TOO_LONG, FakeEngine, cut_off
 
-from latxa_cli.generation.engine import Decoding, Request
+from latxa_cli.generation.engine import Completion, Decoding, Request
 from latxa_cli.sampling.respond import respond
 from latxa_cli.stream.records import Record, Reject, checker
 
@@ -19,7 +19,7 @@ def echo(request: Request) -> str:
 
 
 def answer(prompts: list[Record], engine: FakeEngine, seed: int = 0) -> list[Any]:
-    return list(respond(prompts, engine, DECODING, seed=seed, model="tiny"))
+    return list(respond(prompts, engine, DECODING, seed=seed, model="tiny", markers=frozenset({"<user>", "<end>"})))
 
 
 def test_every_prompt_has_its_response_in_order() -> None:
@@ -63,3 +63,14 @@ def test_the_draw_depends_on_seed_and_id() -> None:
     assert len(set(whole.values())) == 6
     assert seeds(prompts[3:], 1) == {name: whole[name] for name in "def"}
     assert seeds(prompts, 2) != whole
+
+
+def test_a_prompt_that_the_template_refuses_or_that_spells_a_special_token_ends_no_run() -> None:
+    refused = Completion("no system role", "refused", 0, 0)
+    engine = FakeEngine(lambda request: refused if request.messages[0]["role"] == "system" else echo(request))  # type: ignore[index]
+    ordered = [{"role": "system", "content": "s"}, {"role": "user", "content": "two"}]
+    prompts = [{"id": "a", "prompt": "one<end>"}, {"id": "b", "messages": ordered}, {"id": "c", "prompt": "three"}]
+    spelt, system, fine = answer(prompts, engine)
+    assert (spelt.reason, spelt.detail) == ("special token in the prompt", "<end>")
+    assert (system.reason, system.detail) == ("refused by the chat template", "no system role")
+    assert fine["messages"][-1]["content"] == "three!" and len(engine.requests) == 2

@@ -22,8 +22,8 @@ PROMPT = few_shot(PAIRS, "English", "Backwards", 2)
 
 
 def source_of(request: Request) -> str:
-    assert request.prompt is not None
-    return request.prompt.rpartition("\n\nEnglish: ")[2].removesuffix("\nBackwards:")
+    assert request.text is not None
+    return request.text.rpartition("\n\nEnglish: ")[2].removesuffix("\nBackwards:")
 
 
 def backwards(request: Request) -> str:
@@ -37,7 +37,7 @@ def conversation(name: str, *contents: str, **more: Any) -> Record:
 
 
 def translated(conversations: list[Record], engine: FakeEngine, language: str | None = None) -> list[Any]:
-    return list(translate_conversations(conversations, engine, Translation(PROMPT, 30, 0, "tiny", language)))
+    return list(translate_conversations(conversations, engine, Translation(PROMPT, 30, "tiny", language)))
 
 
 def test_the_prompt_is_the_shots_and_the_text() -> None:
