@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 recipe=$PWD/recipes/quickstart
 command -v latxa > /dev/null || { recipes/install.sh; PATH=$PWD/.venv/bin:$PATH; }
 mkdir -p "${1:-quickstart}" && cd "${1:-quickstart}"
-mkdir -p models text responses
+mkdir -p models text responses results
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
@@ -35,7 +35,7 @@ step "Instructions: INSTRUCT_EN writes questions and answers (Magpie), BASE_EU t
 [ -e text/eu.jsonl ] || {
     latxa sample --model models/instruct_en -n 800 --max-tokens 60 --batch-size 64 --seed 1 |
         tee text/en.part |
-        latxa translate --model models/base_eu --shots data/shots.jsonl --to Euskara --language eu \
+        latxa translate --model models/base_eu --shots data/shots.jsonl --shot-count 3 --to Euskara --language eu \
             --max-tokens 60 --batch-size 64 --rejects text/untranslated.jsonl > text/eu.part
     mv text/en.part text/en.jsonl
     mv text/eu.part text/eu.jsonl
@@ -47,8 +47,9 @@ latxa mix --variant exp_2_111 corpus=text/corpus_eu.jsonl eu=text/eu.jsonl en=te
 latxa train text/exp_2_111.jsonl --model models/instruct_en --config "$recipe/exp_2_111.toml" -o models/exp_2_111 --resume
 
 step "Evaluation: what each model knows, asked in Basque and in English"
-latxa eval models/instruct_en models/base_eu models/exp_2_111 --task world_eu --task world_en \
-    --task-folder data/tasks --answers text/answers.jsonl -o results.jsonl --resume
+questions=(--task world_eu --task world_en --task-folder data/tasks)
+latxa eval models/base_eu "${questions[@]}" -o results/base.jsonl --resume
+latxa eval models/instruct_en models/exp_2_111 --chat "${questions[@]}" -o results/chat.jsonl --resume
 
 step "Arena: two models answer the same Basque prompts; the answer nearer to the reference wins"
 for model in instruct_en exp_2_111; do
@@ -59,7 +60,7 @@ latxa judge responses/instruct_en.jsonl responses/exp_2_111.jsonl -o battles.jso
 latxa arena-score battles.jsonl --prior 1 -o ratings.jsonl --resume
 
 step "Results"
-latxa report results.jsonl ratings.jsonl --format table
+latxa report results/*.jsonl ratings.jsonl --format table
 cat >&2 << END
 
 Everything is in $PWD:
@@ -67,6 +68,6 @@ Everything is in $PWD:
   text/         the clean corpus and its rejects, the instructions (en.jsonl, eu.jsonl), the mix
   models/       new, base_en, base_eu, instruct_en, exp_2_111: load them with transformers
   responses/    what two of them answered; battles.jsonl: who won; ratings.jsonl
-  results.jsonl the evaluation
+  results/      the evaluation
 Beside each file, FILE.manifest.json says how it was made. What the numbers mean: README.md.
 END

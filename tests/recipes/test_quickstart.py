@@ -67,7 +67,8 @@ def test_every_stage_did_its_work() -> None:
     for record in basque:
         source = english[record["id"]]
         assert [turn["role"] for turn in record["messages"]] == [turn["role"] for turn in source["messages"]]
-    accuracy = {(r["model"], r["task"]): r["value"] for r in records("results.jsonl") if r["metric"] == "acc"}
+    results = records("results/base.jsonl") + records("results/chat.jsonl")
+    accuracy = {(r["model"], r["task"]): r["value"] for r in results if r["metric"] == "acc"}
     assert accuracy["exp_2_111", "world_eu"] > accuracy["instruct_en", "world_eu"] + 0.1
     assert accuracy["exp_2_111", "world_en"] > accuracy["base_eu", "world_en"] + 0.1
     best, worst = sorted(records("ratings.jsonl"), key=lambda rating: rating["rank"])
