@@ -123,9 +123,8 @@ def test_wrong_usage_is_two_lines_and_exit_code_two(what: str, light: Workspace)
     assert is_one_error(done.stderr.decode(), hint=True)
 
 
-def test_an_output_that_cannot_be_written_is_one_line(light: Workspace, tmp_path: Path) -> None:
+def test_an_output_in_no_folder_is_wrong_usage(light: Workspace, tmp_path: Path) -> None:
     output = tmp_path / "no" / "such" / "folder" / "out.jsonl"
     done = light.run(*light.words("mix"), "-o", output)
-    assert done.returncode == 1
-    assert done.stderr.decode().splitlines()[-1].startswith(f"latxa: {output}: cannot be written"), done.stderr.decode()
-    assert is_one_error(done.stderr.decode())
+    assert done.returncode == 2
+    assert done.stderr.decode() == f"latxa: `-o {output}`: there is no folder `{output.parent}`\n"
