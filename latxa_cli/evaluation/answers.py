@@ -59,8 +59,10 @@ class Answers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self.writer is not None:
-            self.writer.finish()
+        if self.writer is not None:
+            if kind is None:
+                self.writer.finish()
+            self.writer.close()
 
 
 def length_before(part: Path, again: set[tuple[str, str]]) -> int:
