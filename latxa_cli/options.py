@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -53,6 +53,33 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done 
 Take = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Draw N records; fewer are a part of more.", show_default=False)
 ]
+
+
+def _size(text: str) -> int:
+    from latxa_cli.stream.sizes import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Memory = Annotated[
+    Any, typer.Option(parser=_size, metavar="SIZE", help="Memory to use, over all processes (`2GB`, `800MB`).")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Processes. [default: one a core]", show_default=False)
+]
+ExecutorName = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--executor", help="`local`: this machine; `ray`: the running Ray cluster (shared file system)."),
+]
+WorkFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--work", metavar="DIR", help="For intermediate files. [default: beside the output]", show_default=False
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Sequences that the engine works on at once.")]
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="ENGINE", help="`transformers`, or `auto`: the best that is there.")
@@ -81,7 +108,7 @@ Shard = Annotated[
 ]
 
 # Parameters that change how a verb works but not what it makes: `--resume` may go on with others.
-HOW = frozenset(("batch_size", "device", "threads", "dry_run", "engine"))
+HOW = frozenset(("batch_size", "device", "threads", "dry_run", "engine", "workers", "executor", "memory", "work"))
 
 _DESTINATION: dict[str, tuple[Any, Any]] = {
     "output": (Output, None),

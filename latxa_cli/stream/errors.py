@@ -5,6 +5,9 @@ Anything else that escapes a verb is a bug in `latxa` and shows a traceback.
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 class LatxaError(Exception):
     """The work failed (exit code 1): `message` is one line, literals in back-ticks; `hint` says what to do."""
@@ -15,6 +18,10 @@ class LatxaError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as it is, without `__init__`: errors come from worker processes too."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class UsageError(LatxaError):

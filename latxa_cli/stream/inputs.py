@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import xxhash
 
 from latxa_cli.stream.errors import LatxaError, UsageError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # bytes read at once: they stay in the processor's cache
+END = 1 << 20  # bytes of a file of weights, at both ends, that are hashed
 LONGEST_LINE = 64 << 20  # bytes; a longer line is a broken file, not a record
 STDIN = "-"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def check_exists(name: str) -> None:
@@ -72,25 +75,31 @@ class Input:
 
         Raises LatxaError when the input cannot be opened, read or decompressed.
         """
-        if self.name.startswith("hf:"):
-            yield from enumerate(_dataset_rows(self.name[3:]), 1)
-            return
-        try:
-            if self.name.endswith(".parquet"):
-                yield from enumerate(_parquet_rows(self.name), 1)
-                return
-            self.hashed = self._open()
-            yield from enumerate(_lines(self._decompressed(self.hashed)), 1)
-            self.hashed.close()
-        except OSError as error:
-            raise _cannot_read(self.label, error) from None
-        except EOFError:
-            raise LatxaError(f"{self.label}: ends in the middle of its compressed data") from None
-        except zlib.error:
-            raise LatxaError(f"{self.label}: its compressed data are damaged") from None
+        if self.is_table:
+            yield from enumerate(self.rows(), 1)
+        else:
+            for row, _, line in numbered_lines(without_mark(self.blocks())):
+                yield row + 1, line
 
-    def _open(self) -> Hashed:
-        return Hashed(0 if self.name == STDIN else self.path)
+    @property
+    def is_table(self) -> bool:
+        """Whether it holds rows, and not text."""
+        return self.name.startswith("hf:") or self.name.endswith(".parquet")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a table; raises LatxaError."""
+        with reading(self.label):
+            yield from _dataset_rows(self.name[3:]) if self.name.startswith("hf:") else _parquet_rows(str(self.path))
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the decompressed bytes as they come; raises LatxaError."""
+        with reading(self.label):
+            self.hashed = Hashed(0 if self.name == STDIN else self.path)
+            stream = self._decompressed(self.hashed)
+            while block := stream.read(CHUNK):
+                for place in range(0, len(block), LONGEST_LINE):  # of a few bytes zstandard may make very many
+                    yield block[place : place + LONGEST_LINE]
+            self.hashed.close()
 
     def _decompressed(self, hashed: Hashed) -> Any:
         if self.name.endswith(".gz"):
@@ -142,26 +151,41 @@ class _Zstandard:
                 return text
 
 
-def _lines(stream: Any) -> Iterator[bytes]:
-    rest: list[bytes] = []  # the pieces of a line that no chunk has ended yet
-    held = 0
-    first = True
-    while chunk := stream.read(CHUNK):
-        if first:
-            chunk, first = chunk.removeprefix(b"\xef\xbb\xbf"), False
-        lines = chunk.split(b"\n")
+def without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks of a file, the first without a byte order mark."""
+    blocks = iter(blocks)
+    if first := next(blocks, b"").removeprefix(BYTE_ORDER_MARK):
+        yield first
+    yield from blocks
+
+
+def numbered_lines(blocks: Iterable[bytes], offset: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (row from 0, offset, line without its `\\n`) of the lines in `blocks` of bytes, the first at `offset`.
+
+    A line is yielded as soon as it is complete. One over `LONGEST_LINE` comes cut at that length and one byte.
+    """
+    row = 0
+    pieces: list[bytes] = []  # of a line that no block has ended yet, the longest part that is of use
+    held = length = 0  # bytes of these, and of the line so far
+    for block in blocks:
+        lines = block.split(b"\n")
+        if held <= LONGEST_LINE:
+            pieces.append(lines[0])
+            held += len(lines[0])
+        length += len(lines[0])
         if len(lines) == 1:
-            if held <= LONGEST_LINE:
-                rest.append(chunk)
-                held += len(chunk)
             continue
-        if rest:
-            lines[0] = b"".join([*rest, lines[0]])[: LONGEST_LINE + 1]
         last = lines.pop()
-        rest, held = ([last], len(last)) if last else ([], 0)
-        yield from lines
-    if rest:
-        yield b"".join(rest)[: LONGEST_LINE + 1]
+        yield row, offset, b"".join(pieces)[: LONGEST_LINE + 1]
+        row += 1
+        offset += length + 1
+        for line in lines[1:]:
+            yield row, offset, line
+            row += 1
+            offset += len(line) + 1
+        pieces, held, length = [last], len(last), len(last)
+    if length:
+        yield row, offset, b"".join(pieces)[: LONGEST_LINE + 1]
 
 
 def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
@@ -192,8 +216,17 @@ def _dataset_rows(name: str) -> Iterator[dict[str, Any]]:
         ) from None
 
 
-def _cannot_read(label: str, error: OSError) -> LatxaError:
-    return LatxaError(f"{label}: cannot be read ({error.strerror or error})")
+@contextmanager
+def reading(label: str) -> Iterator[None]:
+    """Tell of what goes wrong while the input `label` is read as a LatxaError."""
+    try:
+        yield
+    except OSError as error:
+        raise LatxaError(f"{label}: cannot be read ({error.strerror or error})") from None
+    except EOFError:
+        raise LatxaError(f"{label}: ends in the middle of its compressed data") from None
+    except zlib.error:
+        raise LatxaError(f"{label}: its compressed data are damaged") from None
 
 
 def fingerprint(path: str | Path) -> dict[str, Any]:
@@ -209,9 +242,9 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
             total += size
             digest.update(f"{file.name}\0{size}\0".encode())
             with file.open("rb") as data:
-                digest.update(data.read(CHUNK))
-                data.seek(max(size - CHUNK, 0))
-                digest.update(data.read(CHUNK))
+                digest.update(data.read(END))
+                data.seek(max(size - END, 0))
+                digest.update(data.read(END))
         return {"bytes": total, "xxh3_128": digest.hexdigest()}
     if str(path) != STDIN and not path.is_file():
         return {}

@@ -29,45 +29,73 @@ class Identifier:
 
     def identify(self, record: Record) -> Record:
         """Return the record with its id first; an id that is a number becomes a string."""
-        given = record.get("id")
-        if given is None:
-            name = content_id({field: value for field, value in record.items() if field not in ("id", "metadata")})
-            count = self.seen[name] = self.seen.get(name, 0) + 1
-            given = name if count == 1 else f"{name}-{count}"
-        elif type(given) is int:
-            given = str(given)
-        elif type(given) is not str or not given:
-            raise ValueError("`id` is neither a string nor a whole number")
+        name, given = name_of(record)
+        if not given:
+            name = self.unique(name)
         record.pop("id", None)
-        return {"id": given, **record}
+        return {"id": name, **record}
+
+    def unique(self, name: str) -> str:
+        """Return the content hash `name`, with a number for repeated content."""
+        count = self.seen[name] = self.seen.get(name, 0) + 1
+        return name if count == 1 else f"{name}-{count}"
+
+
+def name_of(record: Record) -> tuple[str, bool]:
+    """Return the record's id, and whether it was given or is the hash of its content; raises ValueError."""
+    given = record.get("id")
+    if given is None:
+        return content_id({field: value for field, value in record.items() if field not in ("id", "metadata")}), False
+    if type(given) is int:
+        return str(given), True
+    if type(given) is not str or not given:
+        raise ValueError("`id` is neither a string nor a whole number")
+    return given, True
+
+
+def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
+    """Return the function that makes a checked record (perhaps without `id`) of a line or a row.
+
+    It raises ValueError (orjson's errors are ValueErrors too); `explain` says in words what was wrong.
+    """
+    check = checker(kind)
+    talks = not _kinds(kind).isdisjoint(HAVE_MESSAGES)
+    loads = orjson.loads
+
+    def parse(entry: bytes | Record) -> Record:
+        record: Any = loads(entry) if type(entry) is bytes else entry
+        if type(record) is not dict:
+            raise ValueError("the line is JSON, but not an object")
+        if type(entry) is bytes and not _is_shallow(record) and entry.count(b"[") + entry.count(b"{") > DEEPEST:
+            _check_depth(record)
+        if talks and "messages" not in record:
+            record = respell(record)
+        check(record)
+        check_provenance(record)
+        return record
+
+    return parse
 
 
 def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, ids: Identifier) -> Iterator[Record]:
     """Yield the checked records of `source`; blank lines are skipped, malformed ones go to `on_malformed`."""
-    check = checker(kind)
-    kinds = {kind} if isinstance(kind, str) else set(kind)
-    named = not kinds <= NAMELESS
-    talks = not kinds.isdisjoint(HAVE_MESSAGES)
-    loads = orjson.loads
+    parse = parser(kind)
+    named = not _kinds(kind) <= NAMELESS
     for number, entry in source.entries():
         try:
-            record: Any = loads(entry) if type(entry) is bytes else entry
-            if type(record) is not dict:
-                raise ValueError("the line is JSON, but not an object")
-            if type(entry) is bytes and not _is_shallow(record) and entry.count(b"[") + entry.count(b"{") > DEEPEST:
-                _check_depth(record)
-            if talks and "messages" not in record:
-                record = respell(record)
-            check(record)
-            check_provenance(record)
+            record = parse(entry)
             if named and type(record.get("id")) is not str:
                 record = ids.identify(record)
-        except ValueError as error:  # orjson's errors are ValueErrors too
+        except ValueError as error:
             raw = entry if type(entry) is bytes else orjson.dumps(entry, default=str)
             if raw.strip():
-                on_malformed(f"{source.label}:{number}", _reason(error, raw), raw)
+                on_malformed(f"{source.label}:{number}", explain(error, raw), raw)
             continue
         yield record
+
+
+def _kinds(kind: str | tuple[str, ...]) -> set[str]:
+    return {kind} if isinstance(kind, str) else set(kind)
 
 
 def _is_shallow(record: Record) -> bool:
@@ -90,7 +118,8 @@ def _check_depth(record: Record) -> None:
         raise ValueError(f"values are nested more than {DEEPEST} deep") from None
 
 
-def _reason(error: ValueError, raw: bytes) -> str:
+def explain(error: ValueError, raw: bytes) -> str:
+    """Return in words what is wrong with the malformed line `raw`, for which `error` was raised."""
     if len(raw) > LONGEST_LINE:
         return f"the line is longer than {LONGEST_LINE >> 20} MiB"
     if not isinstance(error, orjson.JSONDecodeError):

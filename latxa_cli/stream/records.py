@@ -30,8 +30,17 @@ class Reject:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """`count` records as the JSON lines that they already are; with a `reason`, entries for `--rejects`."""
+
+    data: bytes | memoryview  # whole lines, each with its line break
+    count: int
+    reason: str = ""
+
+
 # What a step makes of one record: a record, a reject, or (where one gives many) a list of both.
-Outcome = Record | Reject | list[Any]
+Outcome = Record | Reject | Lines | list[Any]
 
 
 def _string(record: Record, *names: str) -> None:

@@ -103,6 +103,8 @@ def is_complete(output: Path, manifest_path: Path, settings: dict[str, Any]) -> 
     hint = "remove it, choose another `-o`, or leave `--resume` out"
     if different := manifest.difference(written.get("settings", {}), settings):
         raise UsageError(f"{output}: was made with other settings: {different}", hint=hint)
+    if not all(Path(further).exists() for further in written.get("outputs", [])):
+        return False
     if changed := manifest.changed_input(written.get("inputs", [])):
         raise UsageError(f"{output}: its input `{changed}` has changed since", hint=hint)
     return True

@@ -6,6 +6,7 @@ for each of them in the same order. So the number of outcomes written is the pos
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -24,12 +26,13 @@ from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.stream.inputs import STDIN, Input, check_exists, fingerprint
 from latxa_cli.stream.manifest import manifest_of
 from latxa_cli.stream.manifest import save as save_manifest
-from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
+from latxa_cli.stream.records import Lines, Outcome, Record, Reject, keyed_hash
 from latxa_cli.stream.resume import Checkpoint, Counts
 from latxa_cli.stream.terminal import Terminal
 from latxa_cli.stream.writer import Writer, make_directory, part_of
 
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
+WORK_LOCK = "latxa.lock"  # the file that marks a folder of intermediate files as ours
 Unit = TypeVar("Unit")
 
 
@@ -84,6 +87,9 @@ class Run:
         self._last = self._interrupted.last if self._interrupted else None  # id of the last outcome written
         self._writer: Writer | None = None
         self._rejects: Writer | None = None
+        self._extras: dict[str, Path] = {}  # by flag
+        self._extra_writers: list[Writer] = []
+        self._temporary: TemporaryDirectory[str] | None = None
         self._afterwards: list[Callable[[], None]] = []
         self._not_taken = 0
         self._between_records = True  # the files hold what `position` says, or will when they are flushed
@@ -121,6 +127,16 @@ class Run:
         if self.makes_directory:
             self._check_directory()
 
+    def _check_apart(self, inputs: Iterable[str | Path]) -> None:
+        """Raise UsageError where an output would take the place of an input."""
+        given = self.destination
+        outputs = {"-o": given.output, "--rejects": given.rejects, "--manifest": given.manifest} | self._extras
+        existing = {flag: path for flag, path in outputs.items() if path is not None and path.is_file()}
+        for flag, path in existing.items():
+            for name in inputs:
+                if Path(name).is_file() and path.samefile(name):
+                    raise UsageError(f"`{flag} {path}` is an input too", hint="name another file")
+
     def _check_directory(self) -> None:
         if not self.directory.exists() or (self.directory.is_dir() and not any(self.directory.iterdir())):
             return
@@ -138,6 +154,9 @@ class Run:
         if not resume.is_complete(self.output, self._manifest_path, self.settings):
             return False
         self.say(f"{self.output} is complete already")
+        left = _work_beside(self.output)
+        if (left / WORK_LOCK).exists():  # a kill came before the last of all steps
+            shutil.rmtree(left, ignore_errors=True)
         return True
 
     @property
@@ -157,6 +176,7 @@ class Run:
         files = files or [STDIN]
         for name in files:  # before the verb loads anything heavy
             check_exists(name)
+        self._check_apart(files)
         records = self._parsed(files, kind)
         if take is not None:
             records = self._taken(records, take)
@@ -165,6 +185,7 @@ class Run:
     def read_all(self, path: str, kind: str | tuple[str, ...]) -> list[Record]:
         """Return all the records of a side input (shots, references), which takes no part in shards and resuming."""
         check_exists(path)
+        self._check_apart([path])
         source = Input(path)
         records = list(reader.read(source, kind, reader.stop_at_malformed, reader.Identifier()))
         self.uses.append(source.describe())
@@ -316,11 +337,35 @@ class Run:
         elif isinstance(outcome, list):
             for part in outcome:
                 self._write_outcome(part)
+        elif isinstance(outcome, Lines):
+            self._write_lines(outcome)
         else:
             self.counts.rejected[outcome.reason] += 1
             if self._rejects is not None:
                 entry: Record = {"reason": outcome.reason, "detail": outcome.detail, "record": outcome.record}
                 self._rejects.write(entry)
+
+    def _write_lines(self, lines: Lines) -> None:
+        if not lines.reason:
+            self.counts.written += lines.count
+            self._out.write_lines(lines.data)
+            return
+        self.counts.rejected[lines.reason] += lines.count
+        if self._rejects is not None:
+            self._rejects.write_lines(lines.data)
+
+    def extra(self, flag: str, path: Path | None) -> Writer | None:
+        """Open a further output of a verb that makes a whole, given by `flag`; it is complete when the run is."""
+        if path is None:
+            return None
+        _check_file(flag, path)
+        given = self.destination
+        others = [given.output, given.rejects, given.manifest, *self._extras.values()]
+        if path.absolute() in {other.absolute() for other in others if other}:
+            raise UsageError(f"`{flag} {path}` is another output too", hint="name another file")
+        self._extras[flag] = path
+        self._extra_writers.append(Writer(path))
+        return self._extra_writers[-1]
 
     def reject(self, reject: Reject) -> None:
         """Count and set aside one record, for verbs that make a directory (others yield rejects as outcomes)."""
@@ -355,9 +400,35 @@ class Run:
         """Keep facts for the manifest (the model and its revision, the engine, shares of a mix)."""
         self.facts.update(facts)
 
+    def say_all(self, lines: Iterable[str]) -> None:
+        """Say several lines to people."""
+        for line in lines:
+            self.say(line)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Show how far a stage of the work is."""
+        self.progress(done, total, stage=name)
+
+    def work_folder(self, given: Path | None) -> Path:
+        """Return the folder for intermediate files: `given`, or one beside the output; else a temporary one, which
+        goes when the run ends in whatever way, since what went to stdout cannot be continued."""
+        if given is not None:
+            return given
+        if self.output is not None:
+            return _work_beside(self.output)
+        self._temporary = TemporaryDirectory(prefix=f"latxa-{self.verb}-")
+        return Path(self._temporary.name)
+
+    def reads(self, inputs: Iterable[dict[str, Any]]) -> None:
+        """Record inputs {`path`, `bytes`, `xxh3_128`} that the verb reads in its own way, for the manifest."""
+        inputs = list(inputs)
+        self._check_apart([entry["path"] for entry in inputs])
+        self.uses.extend(inputs)
+
     def depends_on(self, path: str | Path | None) -> None:
         """Record a model directory as a side input: `--resume` notices when it has changed since."""
         if path is not None and Path(path).exists():
+            self._check_apart([path])
             self.uses.append({"path": str(path), **fingerprint(path)})
 
     def finish(self) -> None:
@@ -370,8 +441,9 @@ class Run:
         else:
             self._open()
             self._out.sync()
-        if self._rejects is not None:
-            self._rejects.finish()
+        for writer in (self._rejects, *self._extra_writers):
+            if writer is not None:
+                writer.finish()
         self.say(self._summary())
         if self.counts.read and not self.counts.written and self.counts.rejected and not self.makes_directory:
             self._discard()
@@ -387,7 +459,7 @@ class Run:
             callback()
 
     def afterwards(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the run is complete and its manifest written (to remove what only a resume needs)."""
+        """Call `callback` when the run is over and not to be resumed (to remove what only a resume needs)."""
         self._afterwards.append(callback)
 
     def _discard(self) -> None:
@@ -395,6 +467,8 @@ class Run:
         if self.output is not None:
             part_of(self.output).unlink(missing_ok=True)
             resume.state_of(self.output).unlink(missing_ok=True)
+        for callback in self._afterwards:
+            callback()
 
     def abandon(self) -> None:
         """Keep what was done when the work fails: whole records on stdout, a checkpoint beside FILE."""
@@ -417,13 +491,15 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.terminal.clear()
+        if self._temporary is not None:
+            self._temporary.cleanup()
         if kind is None:
             self.finish()
             return
         self.abandon()
         if kind is SystemExit and self._rejects is not None:  # the reader closed the pipe: that is success
             self._rejects.finish()
-        for writer in (self._writer, self._rejects):
+        for writer in (self._writer, self._rejects, *self._extra_writers):
             if writer is not None:
                 writer.close()
 
@@ -436,6 +512,7 @@ class Run:
             settings=self.settings,
             started=self.started,
             inputs=[source.describe() for source in self.inputs] + self.uses,
+            **({"outputs": [str(path) for path in self._extras.values()]} if self._extras else {}),
             counts=self.counts.as_dict() | ({"not taken": self._not_taken} if self._not_taken else {}),
             **self.facts,
         )
@@ -450,6 +527,10 @@ class Run:
             parts.append(f"{self._not_taken:,} not taken")
         seconds = time.time() - self.started
         return "; ".join(parts) + f"; {seconds:,.1f} s" + (f"; {self.output}" if self.output else "")
+
+
+def _work_beside(output: Path) -> Path:
+    return output.with_name(output.name + ".work")
 
 
 def _check_file(flag: str, path: Path) -> None:

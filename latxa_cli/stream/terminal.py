@@ -26,6 +26,11 @@ class Terminal:
         if not self.quiet:
             self._line(f"latxa {self.verb}: {printable(text)}")
 
+    def table(self, lines: list[str]) -> None:
+        """Write the lines of a table (`stream.table` made them printable), their spaces kept, unless `-q`."""
+        if not self.quiet:
+            self._line("\n".join(f"latxa {self.verb}:   {line}" for line in lines))
+
     def detail(self, text: str) -> None:
         """Write one line for people who asked for detail (`-v`)."""
         if self.verbose:

@@ -33,10 +33,10 @@ class Writer:
         self.path = path
         self.part = part_of(path) if path else None
         self.offset = offset
-        self.lines: list[bytes] = []
+        self.lines: list[bytes | memoryview] = []
         self.held = 0
         self.compress = _compressor(path)
-        self.buffer = BUFFER if self.compress is bytes else COMPRESSED_BUFFER
+        self.buffer = BUFFER if self.compress is memoryview else COMPRESSED_BUFFER
         try:
             self.descriptor = self._open()
         except OSError as error:
@@ -61,8 +61,12 @@ class Writer:
             line = orjson.dumps(record, option=JSON_LINE)
         except TypeError as error:
             raise LatxaError(f"the record `{record.get('id', '?')}` cannot be written as JSON ({error})") from None
-        self.lines.append(line)
-        self.held += len(line)
+        self.write_lines(line)
+
+    def write_lines(self, data: bytes | memoryview) -> None:
+        """Write whole lines, each with its line break, as they are."""
+        self.lines.append(data)
+        self.held += len(data)
         if self.held >= self.buffer:
             self.flush()
 
@@ -75,7 +79,8 @@ class Writer:
         """Hand everything written so far to the operating system."""
         if not self.lines:
             return
-        data = memoryview(self.compress(b"".join(self.lines)))
+        whole = self.lines[0] if len(self.lines) == 1 else b"".join(self.lines)
+        data = memoryview(self.compress(whole))
         self.lines, self.held = [], 0
         try:
             while data:
@@ -138,7 +143,7 @@ def _compressor(path: Path | None) -> Any:
         import zstandard
 
         return zstandard.ZstdCompressor(level=3).compress
-    return bytes
+    return memoryview
 
 
 def make_directory(path: Path) -> None:

@@ -18,33 +18,23 @@ from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import Input, check_exists, fingerprint
 
 
-class Pieces:
-    """A stream that gives its data in the pieces that a pipe happens to."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self.pieces = [piece for piece in pieces if piece]
-
-    def read(self, _size: int) -> bytes:
-        return self.pieces.pop(0) if self.pieces else b""
-
-
 @given(st.lists(st.binary(max_size=12).map(lambda piece: piece.replace(b"x", b"\n")), max_size=12))
 def test_lines_are_the_same_however_the_pipe_cuts_them(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
-    if whole.startswith(b"\xef\xbb\xbf"[:1]):
-        whole = b"." + whole
-        pieces = [b".", *pieces]
     expected = whole.split(b"\n")
     if not expected[-1]:
         expected.pop()
-    assert list(inputs._lines(Pieces(pieces))) == expected
+    lines = list(inputs.numbered_lines(pieces, offset=7))
+    assert [line for _, _, line in lines] == expected
+    assert [row for row, _, _ in lines] == list(range(len(expected)))
+    assert all(whole[place - 7 :].startswith(line) for _, place, line in lines)
 
 
 def test_a_long_line_is_cut_and_the_next_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "LONGEST_LINE", 100)
     pieces = [b"a" * 60] * 50 + [b"\nnext\n"]
-    first, second = inputs._lines(Pieces(pieces))
-    assert len(first) == 101 and second == b"next"
+    first, second = inputs.numbered_lines(pieces)
+    assert len(first[2]) == 101 and second == (1, 3001, b"next")
 
 
 @given(st.binary(max_size=400).filter(lambda data: not data.startswith(b"\xef")), st.integers(1, 5))
@@ -89,10 +79,10 @@ def test_a_line_is_handed_on_before_the_pipe_ends() -> None:
     os.set_inheritable(reading, False)
     hashed = inputs.Hashed(reading)
     os.write(writing, b"one\nhalf a li")
-    lines = inputs._lines(hashed)
-    assert next(lines) == b"one"
+    lines = inputs.numbered_lines(iter(hashed.read, b""))
+    assert next(lines) == (0, 0, b"one")
     threading.Timer(0.05, lambda: (os.write(writing, b"ne\n"), os.close(writing))).start()
-    assert list(lines) == [b"half a line"]
+    assert list(lines) == [(1, 4, b"half a line")]
     os.close(reading)
 
 

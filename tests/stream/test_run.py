@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from latxa_cli.stream import run as run_module
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
-from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.stream.records import Lines, Outcome, Record, Reject
 from latxa_cli.stream.run import Destination, Run
 
 
@@ -293,3 +293,60 @@ def test_what_is_only_for_a_resume_goes_last(tmp_path: Path) -> None:
     with Run("train", Destination(tmp_path / "model", quiet=True), {}, makes="directory") as run:
         run.afterwards(lambda: seen.append((tmp_path / "model" / "manifest.json").exists()))
     assert seen == [True] and not list(tmp_path.glob("*.state"))
+
+
+def test_lines_are_written_and_counted_as_they_are(tmp_path: Path) -> None:
+    destination = Destination(output=tmp_path / "out.jsonl", rejects=tmp_path / "bad.jsonl", quiet=True)
+    with Run("test", destination, {}, makes="whole") as run:
+        run.counts.read = 4
+        run.write(
+            [Lines(b'{"id":"a"}\n{"id":"b"}\n', 2), Lines(b'{"reason":"worn"}\n', 1, "worn"), Lines(b"", 1, "odd")]
+        )
+    assert (tmp_path / "out.jsonl").read_bytes() == b'{"id":"a"}\n{"id":"b"}\n'
+    assert (tmp_path / "bad.jsonl").read_bytes() == b'{"reason":"worn"}\n'
+    counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["counts"]
+    assert counts == {"in": 4, "out": 2, "rejected": {"odd": 1, "worn": 1}}
+
+
+def test_a_further_output_is_complete_when_the_run_is(tmp_path: Path) -> None:
+    destination = Destination(output=tmp_path / "out.jsonl", quiet=True)
+    with Run("test", destination, {}, makes="whole") as run:
+        extra = run.extra("--review", tmp_path / "review.jsonl")
+        assert extra is not None
+        extra.write({"id": "a"})
+        assert not (tmp_path / "review.jsonl").exists()
+        assert run.extra("--card", None) is None
+        with pytest.raises(UsageError, match="another output too"):
+            run.extra("--card", tmp_path / "out.jsonl")
+        with pytest.raises(UsageError, match="another output too"):
+            run.extra("--card", tmp_path / "review.jsonl")
+    assert (tmp_path / "review.jsonl").read_bytes() == b'{"id":"a"}\n'
+
+
+def test_a_failed_run_leaves_no_further_output(tmp_path: Path) -> None:
+    destination = Destination(output=tmp_path / "out.jsonl", quiet=True)
+    with pytest.raises(LatxaError), Run("test", destination, {}, makes="whole") as run:
+        run.extra("--review", tmp_path / "review.jsonl")
+        raise LatxaError("no more")
+    assert not (tmp_path / "review.jsonl").exists()
+
+
+@pytest.mark.parametrize("flag", ["output", "rejects", "manifest"])
+def test_an_output_does_not_take_the_place_of_an_input(flag: str, tmp_path: Path) -> None:
+    path = source(tmp_path, 2)
+    destination = Destination(**{"output": tmp_path / "out.jsonl", flag: tmp_path / "in.jsonl", "quiet": True})
+    before = Path(path).read_bytes()
+    with pytest.raises(UsageError, match="is an input too"), opened(tmp_path, destination) as run:
+        run.write(run.read([path], "document"))
+    assert Path(path).read_bytes() == before
+
+
+def test_a_run_is_not_complete_without_its_further_outputs(tmp_path: Path) -> None:
+    def made() -> Run:
+        return Run("test", Destination(output=tmp_path / "out.jsonl", quiet=True, resume=True), {}, makes="whole")
+
+    with made() as run:
+        run.extra("--review", tmp_path / "review.jsonl")
+    assert made().is_complete()
+    (tmp_path / "review.jsonl").unlink()
+    assert not made().is_complete()

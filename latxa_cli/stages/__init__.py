@@ -1,0 +1,28 @@
+"""Work that is cut into tasks: stages of tasks with a memory of what is done, on this machine or on a Ray cluster.
+
+A stage function is a pure function of one small task and of files that earlier stages left; it writes its own files
+with the helpers named here, and returns a small dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latxa_cli.stages.executor import Executor, Local, cores
+from latxa_cli.stages.work import Work
+from latxa_cli.stream.files import load_array, new_file, save_array, save_bytes
+
+__all__ = ["Executor", "Work", "cores", "load_array", "new_file", "open_executor", "save_array", "save_bytes"]
+
+
+def open_executor(kind: str, workers: int | None = None, preload: Sequence[str] = ()) -> Executor:
+    """Return what does tasks: `local` processes, or `ray`, the running Ray cluster; use it in a `with` block.
+
+    `workers`: tasks at once (default: one a core). `preload`: modules that the processes will need.
+    Raises LatxaError where there is no such cluster, UsageError where Ray is not installed.
+    """
+    if kind == "ray":
+        from latxa_cli.stages.ray import Cluster
+
+        return Cluster(workers)
+    return Local(workers or cores(), preload)
