@@ -1,7 +1,6 @@
-"""The clean form of a text, its words, and the fingerprint by which exact duplicates are found.
+"""The clean form of a text, and the fingerprint by which exact duplicates are found.
 
-Nothing here depends on a language. Clean text, which is most text, is only searched and never rebuilt: each step
-stands behind a cheap test whether there is anything to do.
+Nothing here depends on a language. Clean text, which is most text, is looked through once and never rebuilt.
 """
 
 from __future__ import annotations
@@ -9,7 +8,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from itertools import islice
+
+import numpy as np
+from numba import njit
 
 # What becomes a plain line end: vertical tab, form feed, carriage return, next line, line and paragraph separator.
 _LINE_ENDS = "\x0b\x0c\r\x85\u2028\u2029"
@@ -24,64 +25,112 @@ _DROPPED = set(_CONTROLS) - set("\t\n" + _LINE_ENDS) | set("\xad\ufeff\ufffe\uff
 _TABLE: dict[int, str | None] = (
     {ord(c): None for c in _DROPPED} | dict.fromkeys(map(ord, _LINE_ENDS), "\n") | dict.fromkeys(map(ord, _SPACES), " ")
 )
-_UNUSUAL = re.compile(f"[{''.join(map(re.escape, map(chr, sorted(_TABLE))))}\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]+")
-_INNER_RUNS = re.compile(r"(?<=\S)[ \t]{2,}")
+_INNER_RUNS = re.compile(r"[ \t][ \t](?<=\S[ \t][ \t])[ \t]*")  # two blanks first, which few positions have
 _BLANK_LINES = re.compile(r"\n{3,}")
+
+# What a code point can be: also the lead of a sequence of 2, 3 or 4 bytes in UTF-8, or a continuation of one, as it
+# shows when it is read as Latin-1 or Windows-1252.
+_UNUSUAL, _BLANK, _LINE_END, _COMPOSABLE = 1, 2, 4, 8
+_LEAD_2, _LEAD_3, _LEAD_4, _CONTINUATION = 16, 32, 64, 128
+# What can be found in a text.
+_MOJIBAKE, _STRANGE, _UNCOMPOSED, _LOOSE_ENDS, _RUNS, _GAPS = 1, 2, 4, 8, 16, 32
 
 
 def normalise(text: str) -> str:
     """Return `text` in its clean form; doing it twice changes nothing more.
 
-    Line ends become `\\n` and unusual spaces plain ones, controls go, Unicode is composed (NFC), runs of spaces and
-    tabs inside a line become one space, no line ends in a space, at most one empty line separates paragraphs, and the
-    whole is stripped. The indentation of a line stays, since code depends on it.
+    Letters that UTF-8 read as another encoding has taken apart (`Ã±`) are put together again (by ftfy), line ends
+    become `\\n` and unusual spaces plain ones, controls go, Unicode is composed (NFC), runs of spaces and tabs inside a
+    line become one space, no line ends in a space, at most one empty line separates paragraphs, and the whole is
+    stripped. The indentation of a line stays, since code depends on it.
     """
-    if _UNUSUAL.search(text):
+    while True:
+        found = _look(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32), _kinds())
+        # By itself and first, since some of the bytes that were read wrongly look like spaces and controls.
+        clean = _repaired(text) if found & _MOJIBAKE else text
+        if clean == text:
+            clean = _clean(text, found)
+        # What one step removes can bring together what another one acts on: an accent and its letter, two bytes.
+        if clean == text:
+            return clean
+        text = clean
+
+
+def _clean(text: str, found: int) -> str:
+    """Return `text` after the steps that `found` calls for."""
+    if found & _STRANGE:
         text = _SURROGATES.sub("", text.replace("\r\n", "\n")).translate(_TABLE)
-    # After the removals, which can bring a letter and its accent together.
-    text = unicodedata.normalize("NFC", text)
-    if " \n" in text or "\t\n" in text:
+    if found & _UNCOMPOSED:
+        text = unicodedata.normalize("NFC", text)
+    if found & _LOOSE_ENDS:
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    if "  " in text or "\t" in text:
+    if found & _RUNS:
         text = _INNER_RUNS.sub(" ", text)
-    if "\n\n\n" in text:
+    if found & _GAPS:
         text = _BLANK_LINES.sub("\n\n", text)
     return text.strip()
 
 
+def _repaired(text: str) -> str:
+    """Undo wrong decodings, as a whole where that can be, else line by line: one may be right where another is not."""
+    from ftfy import fix_encoding
+    from ftfy.badness import is_bad
+
+    if not is_bad(text):
+        return text
+    for encoding in ("latin-1", "sloppy-windows-1252"):
+        try:
+            return text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+    return "\n".join([line if line.isascii() else fix_encoding(line) for line in text.split("\n")])
+
+
 @cache
-def _word_pattern() -> re.Pattern[str]:
-    """Return the pattern of a word. Python's `\\w` lacks combining marks, without which Hindi or Tamil falls apart."""
-    joiners = "\u200c\u200d"
-    separators = [
-        re.escape(c)
-        for c in map(chr, range(0x10000))
-        if not (c.isalnum() or unicodedata.category(c)[0] == "M" or c in joiners)
-    ]
-    # Beyond the first plane only symbols and emoji separate: with more ranges the search is ten times slower.
-    word = f"[^{''.join(separators)}\U0001f000-\U0001faff]+"
-    return re.compile(f"{word}(?:['’·]{word})*")
+def _kinds() -> np.ndarray:
+    """Return u8 [0x110000]: what each code point is, as a sum of flags."""
+    kinds = np.zeros(0x110000, dtype=np.uint8)
+    kinds[0x300:] = _COMPOSABLE  # below, every character is its own composed form
+    kinds[list(_TABLE)] |= _UNUSUAL
+    kinds[0xD800:0xE000] |= _UNUSUAL
+    kinds[[ord(" "), ord("\t")]] |= _BLANK
+    kinds[ord("\n")] |= _LINE_END
+    kinds[0xC2:0xE0] |= _LEAD_2
+    kinds[0xE0:0xF0] |= _LEAD_3
+    kinds[0xF0:0xF5] |= _LEAD_4
+    kinds[0x80:0xC0] |= _CONTINUATION
+    kinds[list(map(ord, bytes(range(0x80, 0xA0)).decode("windows-1252", "ignore")))] |= _CONTINUATION
+    return kinds
 
 
-def words(text: str) -> list[str]:
-    """Return the words of `text`: runs of letters, marks and digits, joined by an apostrophe or a middle dot inside.
-
-    Scripts that put no space between words (Thai, Chinese, Japanese) come out as the runs between punctuation.
-    """
-    return _word_pattern().findall(text)
-
-
-def has_words(text: str, minimum: int) -> bool:
-    """Say whether `text` has at least `minimum` words, without reading further than needed."""
-    return minimum <= 0 or next(islice(_word_pattern().finditer(text), minimum - 1, None), None) is not None
+@njit(cache=True, nogil=True)
+def _look(codepoints: np.ndarray, kinds: np.ndarray) -> int:
+    """Return what there may be to do for a text, as a sum of flags. Each kind is held against the three before it."""
+    third = second = first = np.uint8(0)
+    kinds_seen = line_ends = runs = gaps = mojibake = np.uint8(0)
+    for codepoint in codepoints:
+        kind = kinds[codepoint]
+        kinds_seen |= kind
+        line_ends |= np.uint8(first << 1) & kind  # a blank moved by one bit is a line end
+        runs |= first & kind
+        gaps |= second & first & kind
+        # A lead moved by as many bits is a continuation.
+        leads = np.uint8(first << 3) | np.uint8(second << 2) & first | np.uint8(third << 1) & second & first
+        mojibake |= leads & kind
+        third, second, first = second, first, kind
+    found = 0
+    found |= _MOJIBAKE if mojibake & _CONTINUATION else 0
+    found |= _STRANGE if kinds_seen & _UNUSUAL else 0
+    found |= _UNCOMPOSED if kinds_seen & _COMPOSABLE else 0
+    found |= _LOOSE_ENDS if line_ends & _LINE_END else 0
+    found |= _RUNS if runs & _BLANK else 0
+    found |= _GAPS if gaps & _LINE_END else 0
+    return found
 
 
 def fingerprint(text: str) -> bytes:
-    """Return 16 bytes (XXH3, 128 bits) that are the same for texts which differ in case and white space alone.
-
-    `text` is expected in its clean form. Among 10^10 texts an accidental match has a chance below 10^-18.
-    """
+    """Return the XXH3 hash (128 bits) of a text as it is. Among 10^10 texts an accident has a chance of 10^-18."""
     import xxhash
 
-    return xxhash.xxh3_128_digest(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"))
+    return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.text.language import HEAD_CHARACTERS, check_language, identify, known_languages
+from latxa_cli.text.language import (
+    LINES,
+    SLICE_CHARACTERS,
+    SLICES,
+    check_language,
+    identifier,
+    identify,
+    known_languages,
+    other_lines,
+)
 
 # Least share of single sentences recognised: measured on the first 500 of each file, less three points.
 RECALL = {
@@ -42,9 +51,53 @@ def test_text_without_letters_is_undetermined(text: str) -> None:
     assert identify(text) == ("und", 0.0)
 
 
-def test_only_the_head_counts() -> None:
-    head = "The old bridge over the river was built of stone by the people of the valley. " * 20
-    assert identify(head + "Zubi zaharra harriz egin zuten. " * 500) == identify(head[:HEAD_CHARACTERS])
+ENGLISH = "The old bridge over the river was built of stone by the people of the valley."
+BASQUE = "Ibaiaren gaineko zubi zaharra haraneko jendeak eraiki zuen harriz, duela urte asko."
+
+
+def test_slices_of_the_whole_text_count() -> None:
+    """A text has the language of most of it, whatever stands at its ends."""
+    for menu in (600, 1200):
+        text = (ENGLISH * 20)[:menu] + "\n" + BASQUE * 100
+        assert identify(text)[0] == "eu" and identify(BASQUE * 100 + ENGLISH * (menu // 80))[0] == "eu"
+    assert identify(BASQUE * 12 + ENGLISH * 100)[0] == "en"
+    # Up to so many characters it is judged as a whole.
+    whole = ENGLISH + (BASQUE * 100)[: SLICES * SLICE_CHARACTERS - len(ENGLISH)]
+    assert identify(whole) != identify(whole + BASQUE)
+
+
+def test_two_identifiers_are_one() -> None:
+    assert identifier() is identifier()
+    assert identifier()("Kaixo, zer moduz zaude?") == identify("Kaixo, zer moduz zaude?")
+
+
+def test_share_of_lines_in_other_languages() -> None:
+    def share(*lines: str) -> float:
+        return other_lines("\n".join(lines), "eu", identify)
+
+    assert share(BASQUE, BASQUE, ENGLISH, "") == pytest.approx(len(ENGLISH) / (2 * len(BASQUE) + len(ENGLISH)))
+    assert share(BASQUE, BASQUE) == 0.0
+    assert share(ENGLISH, "Home", "Log in") == 1.0
+    assert share("Home", "Log in | 2021-03-04 12:00", "-" * 80, "1234567890 " * 12) == 0.0, "too short to tell"
+    assert share() == 0.0
+    many = [BASQUE, ENGLISH] * 500
+    assert share(*many) == pytest.approx(0.5, abs=1 / LINES)
+
+
+@pytest.mark.parametrize("language", ["eu", "ca", "gl", "cy", "ga"])
+def test_lines_of_another_language_are_found(shared_data: Path, language: str) -> None:
+    """News in one language, and the same with the English version of every third sentence instead."""
+    with (shared_data / "parallel.jsonl").open(encoding="utf-8") as file:
+        pairs = [(record[language], record["en"]) for record in map(json.loads, islice(file, 480))]
+    clean = mixed = expected = 0.0
+    for start in range(0, len(pairs), 12):
+        part = pairs[start : start + 12]
+        lines = [pair[number % 3 == 2] for number, pair in enumerate(part)]
+        clean += other_lines("\n".join(pair[0] for pair in part), language, identify)
+        mixed += other_lines("\n".join(lines), language, identify)
+        expected += sum(map(len, lines[2::3])) / sum(map(len, lines))
+    assert clean == 0.0
+    assert mixed == pytest.approx(expected, rel=0.12)
 
 
 def test_known_languages() -> None:
