@@ -1,42 +1,155 @@
-"""`latxa corpus`: from messy documents to clean ones in one language."""
+"""`latxa corpus`: from messy dumps to a clean, deduplicated corpus of one language."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
-from latxa_cli.options import Files, Language, Run, verb
+from latxa_cli.options import ExecutorName, Language, Memory, Run, Seed, Workers, WorkFolder, verb
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME=]SOURCE",
+        help="A file, folder, glob, `hf:DATASET` or `-`: JSONL (`.gz`, `.zst`), Parquet or text; the best first.",
+        show_default=False,
+    ),
+]
+Steps = Annotated[list[str] | None, typer.Option(metavar="STEP", show_default=False)]
 
 
-@verb
+@verb(makes="whole")
 def corpus(
     run: Run,
-    files: Files = None,
+    sources: Sources = None,
     *,
     language: Language,
-    minimum_words: Annotated[int, typer.Option(min=0, metavar="N", help="Reject documents with fewer words.")] = 5,
-    minimum_probability: Annotated[
-        float, typer.Option(min=0.0, max=1.0, metavar="P", help="Reject documents less surely in the language.")
-    ] = 0.5,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="The quality profile. [default: that of the language]", show_default=False
+        ),
+    ] = None,
+    language_model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A fastText model for language identification.", show_default=False),
+    ] = None,
+    similarity: Annotated[
+        float, typer.Option(min=0.6, max=1.0, metavar="J", help="Near duplicates: Jaccard, word 5-grams.")
+    ] = 0.7,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Evaluation items that must not be in it; repeat it.", show_default=False),
+    ] = None,
+    against_task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK", help="The same, an lm-evaluation-harness task; repeat it.", show_default=False),
+    ] = None,
+    task_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of task files.", show_default=False)
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="STEP", help="Take only this step; repeat it.", show_default=False)
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="STEP", help="Leave this step out; repeat it.", show_default=False)
+    ] = None,
+    text_documents: Annotated[
+        Literal["file", "blank-line", "line"], typer.Option(help="What a document of a text file is.")
+    ] = "file",
+    review: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write here what is of uncertain or mixed language.", show_default=False),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a data card here (Markdown).", show_default=False)
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Estimate tokens by its tokenizer.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    memory: Memory = "2GB",
+    workers: Workers = None,
+    executor: ExecutorName = "local",
+    work: WorkFolder = None,
 ) -> None:
-    """Clean raw documents of one language.
+    """Make a clean, deduplicated corpus of one language out of many dumps.
 
-    in:  documents
-    out: documents with clean text (NFC, no controls, plain spaces), their `language`
-         and its probability, in input order
+    in:  documents {text, ...}; the first source that has a document keeps it
+    out: documents with clean text, in input order; `source` where it was named, `language`, and
+         in `metadata` language_probability, split (train, valid, test: 98/1/1), cluster_size
+         (copies, where there were several)
 
-    rejected: empty, too short, exact duplicate (but for case and spaces), wrong language,
-              uncertain language; `--rejects FILE` keeps them as they came
+    steps, in their order:
+      normalise      clean form: NFC, controls, spaces, mojibake
+      boilerplate    lines repeated across a source go
+      language       documents in other languages go
+      quality        documents that fail the profile's rules go
+      contamination  documents that share 13 words in a row with --against go
+      exact url near documents with the text or URL of a kept one go, or nearly its text
+      paragraphs     paragraphs seen in an earlier document go from both ends
+      split          train, valid and test are drawn by seed and id
 
-    Memory grows by about 100 bytes a kept document.
+    A document is dropped only for one that is kept and is itself so similar; its entry in --rejects
+    names it (`duplicate_of`, `similarity`). Losses by source and step are shown at the end and stand
+    in the manifest. --resume goes on after any interruption.
 
     examples:
       latxa corpus dump.jsonl --language eu > clean.jsonl
-      zcat dump.jsonl.gz | latxa corpus --language cy -o clean.jsonl.zst --rejects rejects.jsonl
+      latxa corpus wiki=wiki.jsonl.zst crawls/ --language cy --rejects rejects.jsonl -o cy.jsonl.zst
+      latxa corpus dump.jsonl --language eu --against exam.jsonl --card card.md -o eu.jsonl --resume
+      latxa corpus a.jsonl b.jsonl --language eu --only exact > distinct.jsonl
     """
-    from latxa_cli.corpus.pipeline import Settings, clean
-    from latxa_cli.text.language import check_language
-    from latxa_cli.text.normalise import fingerprint
+    from latxa_cli.corpus.pipeline import MODULES, Options, build
+    from latxa_cli.corpus.profile import profile_names
+    from latxa_cli.corpus.steps import chosen
+    from latxa_cli.model import load_tokenizer
+    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stream.inputs import check_exists
+    from latxa_cli.stream.sources import parse_sources
 
-    settings = Settings(check_language(language), minimum_words, minimum_probability)
-    seen = {fingerprint(document["text"]) for document in run.already_written()}
-    run.write(clean(run.read(files, "document"), settings, seen))
+    steps = chosen(only or [], skip or [], contamination=bool(against or against_task))
+    options = Options(language, steps, profile, language_model, similarity, text_documents, seed, memory)
+    run.say_all(options.check(workers, review=review is not None))
+    found = parse_sources(sources or ["-"])
+    for file in against or []:
+        check_exists(file)
+    own_profile = profile if profile not in profile_names() else None
+    for side in (own_profile, language_model, tokenizer, *(against or [])):
+        run.depends_on(side)
+    measure = load_tokenizer(tokenizer) if tokenizer else None
+    reviewed, card_file = run.extra("--review", review), run.extra("--card", card)
+    plan = {"settings": run.settings, "uses": run.uses, "rejects": bool(run.destination.rejects), "memory": memory}
+    with (
+        open_executor(executor, options.processes(workers), MODULES) as pool,
+        Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
+    ):
+        run.afterwards(place.remove)
+        items = _items(run, against or [], against_task or [], task_folder)
+        made = build(options, found, items, place, rejects=bool(run.destination.rejects), review=bool(review))
+        run.reads(made.inputs)
+        run.counts.read += made.read
+        run.write(made.outcomes(reviewed))
+    if measure:
+        made.measure_tokens(measure)
+    run.say_all(made.lines())
+    run.terminal.table(made.funnel.lines())
+    run.note(**made.facts())
+    if card_file:
+        card_file.write_text(made.card())
+
+
+def _items(run: Run, files: list[str], tasks: list[str], folder: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (key, item) of the evaluation items that must not be in the corpus."""
+    from latxa_cli.corpus.contamination import read_items
+
+    for file in files:
+        yield from read_items(file)
+    if tasks:
+        from latxa_cli.evaluation.libraries import Talk
+        from latxa_cli.evaluation.tasks import find, items, load
+
+        talk = Talk(run.say, run.detail, run.destination.verbose, run.terminal.draws)
+        for task in find(tasks, folder, talk).values():
+            yield from items(load(task, few_shot=0, seed=0, talk=talk))

@@ -1,62 +1,258 @@
-"""The steps of `latxa corpus`: clean form, length, exact duplicates, language; every loss has its reason.
+"""`latxa corpus`, stage after stage: from sources to a corpus that is ready to be written out.
 
-latxa corpus dump.jsonl --language eu > clean.jsonl
+    sources ─cut─▶ parts ─boilerplate, examine─▶ documents, keys ─duplicates, paragraphs─▶ decisions ─emit─▶ corpus
+
+Each stage maps a function over parts, or over ranges of keys, and leaves files in the work folder.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
-from latxa_cli.stream.records import Record, Reject
-from latxa_cli.text.language import identify
-from latxa_cli.text.normalise import fingerprint, has_words, normalise
+import numpy as np
+import orjson
+
+from latxa_cli import __version__
+from latxa_cli.corpus import boilerplate
+from latxa_cli.corpus.contamination import leaks, save_items
+from latxa_cli.corpus.duplicates import disk_need as duplicates_need
+from latxa_cli.corpus.duplicates import duplicates
+from latxa_cli.corpus.emit import Emitter
+from latxa_cli.corpus.examine import Task, examine
+from latxa_cli.corpus.funnel import Funnel, Losses
+from latxa_cli.corpus.judgement import Settings
+from latxa_cli.corpus.paragraphs import disk_need as paragraphs_need
+from latxa_cli.corpus.paragraphs import paragraphs
+from latxa_cli.corpus.profile import load_profile, profile_names
+from latxa_cli.corpus.steps import DUPLICATES, STEPS
+from latxa_cli.stages import Work, cores, save_array
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.parts import Part, cut
+from latxa_cli.stream.records import Lines, Record
+from latxa_cli.stream.sizes import show_size
+from latxa_cli.stream.sources import Source
+from latxa_cli.stream.writer import Writer
+from latxa_cli.text.language import check_language
+from latxa_cli.text.near import SHINGLE
+
+MODULES = ("latxa_cli.corpus.examine", "latxa_cli.corpus.duplicates", "latxa_cli.corpus.paragraphs")
+GENERIC = "generic"  # the profile of languages that have none
+
+# What `examine` writes for each byte of input: the documents once more with their keys, or the keys alone.
+DISK_PER_BYTE = 1.3
+DISK_PER_BYTE_IN_PLACE = 0.2
+
+SHOWN_LINES = 20  # of boilerplate, in the manifest
+SAMPLE_BYTES = 1 << 20  # of the corpus, by which tokens are estimated
+
+# What one process takes of `--memory`: libraries and language model, and at least so much of the work.
+BASE_BYTES, SMALLEST_SHARE = 280_000_000, 100_000_000
+WORKER_BYTES = BASE_BYTES + SMALLEST_SHARE
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a document must be to be kept: in `language` with `minimum_probability`, `minimum_words` long."""
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for. `profile`: a name or file, None for that of the language; `memory`: bytes."""
 
     language: str
-    minimum_words: int = 5
-    minimum_probability: float = 0.5
+    steps: frozenset[str]
+    profile: str | None
+    language_model: Path | None
+    similarity: float
+    text_documents: Literal["file", "blank-line", "line"]
+    seed: int
+    memory: int
+
+    @property
+    def profile_name(self) -> str:
+        return self.profile or (self.language if self.language in profile_names() else GENERIC)
+
+    def check(self, workers: int | None, *, review: bool) -> Iterator[str]:
+        """Yield what the user should know before work begins; raises UsageError for what cannot be."""
+        if review and "language" not in self.steps:
+            yield "nothing will stand in `--review`: the step `language` is left out"
+        load_profile(self.profile_name)
+        if "language" in self.steps:
+            check_language(self.language, str(self.language_model) if self.language_model else None)
+        if self.profile_name == GENERIC and "quality" in self.steps and not self.profile:
+            yield f"`{self.language}` has no profile: general rules only; `latxa profile TRUSTED.jsonl` derives one"
+        if self.memory < (workers or 1) * WORKER_BYTES:
+            raise UsageError(
+                f"`--memory {show_size(self.memory)}` is too little for {workers or 1} processes",
+                hint=f"each takes {show_size(WORKER_BYTES)}",
+            )
+
+    def processes(self, workers: int | None) -> int:
+        """Return how many processes to use: as many as asked for, or one a core, as far as the memory goes."""
+        return workers or max(1, min(cores(), self.memory // WORKER_BYTES))
+
+    def share(self, processes: int) -> int:
+        """Return the bytes that each of so many processes may hold, apart from what it needs to run at all."""
+        return max(SMALLEST_SHARE, self.memory // processes - BASE_BYTES)
 
 
-def clean(documents: Iterable[Record], settings: Settings, seen: set[bytes]) -> Iterator[Record | Reject]:
-    """Yield one outcome for each of `documents`, in their order.
+def build(
+    options: Options,
+    sources: list[Source],
+    items: Iterable[tuple[str, Record]],
+    work: Work,
+    *,
+    rejects: bool,
+    review: bool,
+) -> Corpus:
+    """Take all the steps but the last, which the corpus takes when it is written out.
 
-    A kept record has its text in clean form, `language` set and `metadata.language_probability` added; a rejected one
-    is as it came. `seen` holds the fingerprints of the texts kept so far and grows by 16 bytes (about 100 in memory)
-    a kept document; an interrupted run goes on with the fingerprints of what it had kept.
+    `items`: evaluation items, by key. Raises LatxaError when the disk is too small, RecordError for a malformed line
+    where `rejects` are not set aside.
     """
-    for document in documents:
-        yield _examine(document, settings, seen)
+    parts, inputs = cut(sources, work, unit=options.text_documents)
+    items_file = work.folder / "items.jsonl" if "contamination" in options.steps else None
+    items_hash = save_items(items_file, items) if items_file is not None else ""
+    settings = Settings(
+        options.language,
+        options.steps,
+        options.profile_name,
+        str(options.language_model) if options.language_model else None,
+        str(items_file) if items_file else None,
+        items_hash,
+        options.seed,
+        rejects,
+        review,
+    )
+    _check_room(work.folder, _need_of_examining(parts, settings))
+    lines = _boilerplate(parts, work) if settings.does("boilerplate") else {}
+    infos = work.stage("examine", examine, _tasks(parts, sources, settings, work, lines))
+    kinds = [kind for kind in DUPLICATES if settings.does(kind)]
+    _check_room(work.folder, _need_of_comparing(infos))
+    memory = options.share(work.executor.workers)
+    duplicates(work, infos, kinds=kinds, similarity=options.similarity, memory=memory)
+    if settings.does("paragraphs"):
+        paragraphs(work, infos, memory=memory)
+    return Corpus(options, sources, parts, inputs, settings, infos, lines, work.folder)
 
 
-def _examine(document: Record, settings: Settings, seen: set[bytes]) -> Record | Reject:
-    text = normalise(document["text"])
-    if not text:
-        return Reject(document, "empty")
-    if not has_words(text, settings.minimum_words):
-        return Reject(document, "too short", f"fewer than {settings.minimum_words} words")
-    mark = fingerprint(text)
-    if mark in seen:
-        return Reject(document, "exact duplicate")
-    language, probability = identify(text)
-    found = f"{language} {probability:.3f}"
-    if language != settings.language:
-        return Reject(document, "wrong language", found)
-    if probability < settings.minimum_probability:
-        return Reject(document, "uncertain language", found)
-    # Only now: what is not kept must not stand in the way of a later document, in a resumed run as in a whole one.
-    seen.add(mark)
-    return _kept(document, text, language, probability)
+def _tasks(
+    parts: list[Part], sources: list[Source], settings: Settings, work: Work, lines: dict[int, dict[str, float]]
+) -> list[Task]:
+    folder = work.folder / "examine"
+    for number, found in lines.items():
+        hashes = sorted(map(boilerplate.line_hash, found))
+        save_array(_boilerplate_file(work.folder, number), np.array(hashes, np.uint64))
+    return [
+        Task(part, str(folder), settings, sources[part.source].name, sources[part.source].named,
+             str(_boilerplate_file(work.folder, part.source)) if part.source in lines else None)
+        for part in parts
+    ]  # fmt: skip
 
 
-def _kept(document: Record, text: str, language: str, probability: float) -> Record:
-    metadata = document.get("metadata")
-    if not isinstance(metadata, dict):
-        # A file may hold anything there; it is kept, under a name of its own.
-        metadata = {} if metadata is None else {"original": metadata}
-    metadata = metadata | {"language_probability": round(probability, 4)}
-    return document | {"text": text, "language": language, "metadata": metadata}
+def _boilerplate_file(folder: Path, source: int) -> Path:
+    return folder / "boilerplate" / f"source-{source}.npy"
+
+
+def _boilerplate(parts: list[Part], work: Work) -> dict[int, dict[str, float]]:
+    """Return {source: {line: share of documents}} of the boilerplate of the sources that have any."""
+    counts = work.stage("boilerplate", boilerplate.count_lines, boilerplate.strides(parts))
+    found = {source: boilerplate.find(counts, source) for source in {part.source for part in parts}}
+    return {source: lines for source, lines in found.items() if lines}
+
+
+def _need_of_examining(parts: list[Part], settings: Settings) -> float:
+    per_byte = DISK_PER_BYTE if settings.changes_documents else DISK_PER_BYTE_IN_PLACE
+    return per_byte * sum(part.size for part in parts)
+
+
+def _need_of_comparing(infos: list[dict[str, Any]]) -> int:
+    documents, lines = (sum(info[what] for info in infos) for what in ("documents", "paragraphs"))
+    return duplicates_need(documents) + paragraphs_need(lines, documents)
+
+
+def _check_room(folder: Path, need: float) -> None:
+    """Raise LatxaError where a disk lacks so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise LatxaError(
+            f"{folder}: about {show_size(need)} are needed for intermediate files, {show_size(free)} are free",
+            hint="`--work DIR` puts them elsewhere",
+        )
+
+
+class Corpus:
+    """A corpus that is decided on: its lines, and what there is to say of it once they are written out."""
+
+    def __init__(
+        self,
+        options: Options,
+        sources: list[Source],
+        parts: list[Part],
+        inputs: list[dict[str, Any]],
+        settings: Settings,
+        infos: list[dict[str, Any]],
+        lines: dict[int, dict[str, float]],
+        folder: Path,
+    ) -> None:
+        self.options, self.inputs = options, inputs
+        names = [source.name for source in sources]
+        self.funnel = Funnel({name: Losses() for name in names}, options.steps, counts_words=settings.reads_words)
+        of_parts = [names[part.source] for part in parts]
+        self.emitter = Emitter(folder, infos, [self.funnel.sources[name] for name in of_parts], settings)
+        self.read = sum(info["read"][0] + info["malformed"] for info in infos)
+        self.boilerplate = {names[number]: found for number, found in lines.items()}
+        self.sample = b""  # of what is written out: whole lines but for the last
+        self.leaks = leaks(zip(of_parts, (info["leaked"] for info in infos), strict=True))
+
+    def outcomes(self, review: Writer | None) -> Iterator[Lines]:
+        """Yield what is written out, part after part; documents to review go to `review`."""
+        for outcome in self.emitter.outcomes():
+            yield outcome
+            if not outcome.reason and len(self.sample) < SAMPLE_BYTES:
+                self.sample += outcome.data[:SAMPLE_BYTES]
+            if review is not None:
+                review.write_lines(b"".join(line + b"\n" for line in self.emitter.review))
+            self.emitter.review.clear()
+
+    def measure_tokens(self, tokenizer: Any) -> None:
+        """Estimate tokens by what `tokenizer` makes of the first documents of the corpus."""
+        texts = [orjson.loads(line)["text"] for line in self.sample.split(b"\n")[:-1]]
+        tokens = sum(map(len, tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"])) if texts else 0
+        if tokens:
+            self.funnel.bytes_per_token = sum(len(text.encode()) for text in texts) / tokens
+
+    def lines(self) -> Iterator[str]:
+        """Yield what people should know at the end: empty sources, boilerplate and leaks."""
+        for source, losses in self.funnel.sources.items():
+            if not losses.read[0]:
+                yield f"{source} is empty"
+        for source, found in self.boilerplate.items():
+            line, share = next(iter(found.items()))
+            yield f"{source}: {len(found):,} lines of boilerplate, such as `{line[:60]}` ({share:.1%} of documents)"
+        if self.leaks:
+            key, by_source = next(iter(self.leaks.items()))
+            yield f"{len(self.leaks):,} evaluation items leaked, such as `{key}` from {', '.join(by_source)}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what stands in the manifest."""
+        most = {source: dict(list(found.items())[:SHOWN_LINES]) for source, found in self.boilerplate.items()}
+        return {"funnel": self.funnel.as_dict(), "boilerplate": most, "leaks": self.leaks}
+
+    def card(self) -> str:
+        """Return a data card in Markdown."""
+        facts = {
+            "language": self.options.language,
+            "made by": f"latxa {__version__}",
+            "steps": ", ".join(step for step in STEPS if step in self.options.steps),
+        }
+        by_step = {
+            "language": ("language identification", str(self.options.language_model or "py3langid")),
+            "quality": ("quality profile", self.options.profile_name),
+            "contamination": (
+                "evaluation items leaked",
+                f"{len(self.leaks):,} (documents that hold them were left out)",
+            ),
+            "near": ("near duplicates", f"Jaccard similarity of word {SHINGLE}-grams from {self.options.similarity}"),
+        }
+        facts |= dict(fact for step, fact in by_step.items() if step in self.options.steps)
+        return self.funnel.card(f"Corpus of `{self.options.language}`", facts)

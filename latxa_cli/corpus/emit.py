@@ -1,0 +1,230 @@
+"""The corpus itself: part after part, what was kept, as it was written when it was examined wherever that is possible.
+
+Documents that lost paragraphs, or that others were dropped for (`metadata.cluster_size`), are written anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from latxa_cli.corpus.duplicates import load_decisions, reason_of
+from latxa_cli.corpus.examine import SPLITS
+from latxa_cli.corpus.funnel import Losses
+from latxa_cli.corpus.judgement import Settings
+from latxa_cli.corpus.paragraphs import load_trims, trim
+from latxa_cli.stages import load_array
+from latxa_cli.stream.reader import Identifier
+from latxa_cli.stream.records import Lines, Record
+from latxa_cli.text.words import segment
+
+REPEATED = "repeated paragraphs"
+_AS_IT_STANDS, _ANEW, _DROPPED = 0, 1, 2
+
+
+@dataclass(eq=False)  # one a run, known by itself: its caches hang on it
+class Emitter:
+    """Writes out parts in their order. `infos` are what `examine` returned for each; `losses`, of the source of each,
+    are filled on the way; `review` takes the lines for `--review`."""
+
+    folder: Path
+    infos: list[dict[str, Any]]
+    losses: list[Losses]
+    settings: Settings
+    review: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Without the step `exact` contents may repeat, and records without an id then need one of their own.
+        self.identifier = None if self.settings.does("exact") else Identifier()
+
+    def outcomes(self) -> Iterator[Lines]:
+        """Yield the lines of the corpus and the entries for `--rejects`, part after part."""
+        for number in range(len(self.infos)):
+            yield from _Part(self, number).outcomes()
+
+    def file(self, number: int, name: str) -> Path:
+        return self.folder / "examine" / f"{number:05}.{name}"
+
+    @lru_cache(maxsize=64)  # noqa: B019  (there is one emitter a run)
+    def rows(self, number: int) -> np.ndarray:
+        return load_array(self.file(number, "rows.npy"))
+
+    @lru_cache(maxsize=100_000)  # noqa: B019
+    def id_of(self, keeper: int) -> str:
+        """Return the id of a kept document, which is given as part << 32 | place among the part's rows."""
+        number, index = keeper >> 32, keeper & 0xFFFFFFFF
+        row = self.rows(number)[index]
+        with Path(self.infos[number]["data"]).open("rb") as data:
+            line = os.pread(data.fileno(), int(row["length"]), int(row["offset"]))
+        return str(orjson.loads(line)["id"])
+
+
+class _Part:
+    """The lines of one part. A document is known by its index among the part's rows."""
+
+    def __init__(self, emitter: Emitter, number: int) -> None:
+        self.emitter, self.number, self.settings = emitter, number, emitter.settings
+        self.info, self.losses = emitter.infos[number], emitter.losses[number]
+        self.rows = emitter.rows(number)
+        decisions = load_decisions(emitter.folder, number)
+        self.dropped = decisions.dropped
+        self.copies = {int(index): int(count) for index, count in decisions.kept_for}
+        self.trims = {int(index): (int(first), int(last)) for index, first, last in load_trims(emitter.folder, number)}
+        self.entries: list[tuple[int, str, bytes]] = []  # row, reason, entry for `--rejects`
+        self.reasons: Counter[str] = Counter()
+
+    def outcomes(self) -> Iterator[Lines]:
+        self._take_stock()
+        status = self._status()
+        if len(self.rows):
+            start, data = self._read()
+            kept = self._kept(status, start, data)
+            if kept.count:
+                yield kept
+            self._drop(status, start, data)
+        self._count(status)
+        self._take_aside()
+        yield from self._rejects()
+
+    def _status(self) -> np.ndarray:
+        status = np.full(len(self.rows), _AS_IT_STANDS, np.uint8)
+        for changed in (self.copies, self.trims):
+            status[list(changed)] = _ANEW
+        if self.emitter.identifier is not None:
+            status[~self.rows["named"]] = _ANEW
+        status[[index for index, (first, last) in self.trims.items() if first == last]] = _DROPPED
+        status[self.dropped["index"]] = _DROPPED
+        return status
+
+    def _read(self) -> tuple[int, memoryview]:
+        """Return where the part's lines begin in their file, and all of them as one stretch of bytes."""
+        start = int(self.rows["offset"].min())
+        end = int((self.rows["offset"] + self.rows["length"]).max()) + 1
+        with Path(self.info["data"]).open("rb") as data:
+            data.seek(start)
+            return start, memoryview(data.read(end - start))
+
+    def _line(self, index: int, start: int, data: memoryview) -> bytes:
+        row = self.rows[index]
+        offset = int(row["offset"]) - start
+        return bytes(data[offset : offset + int(row["length"])])
+
+    # --- what is kept
+
+    def _kept(self, status: np.ndarray, start: int, data: memoryview) -> Lines:
+        pieces: list[bytes | memoryview] = []
+        offsets = self.rows["offset"].astype(np.int64) - start
+        ends = offsets + self.rows["length"] + 1
+        for first, last in _stretches(status, offsets, ends):
+            if status[first] == _AS_IT_STANDS:
+                pieces.append(data[offsets[first] : ends[last]])
+            else:
+                pieces += [self._anew(index, self._line(index, start, data)) for index in range(first, last + 1)]
+        if pieces and bytes(pieces[-1][-1:]) != b"\n":  # the last line of a file may lack its end
+            pieces.append(b"\n")
+        return Lines(b"".join(pieces), int((status != _DROPPED).sum()))
+
+    def _anew(self, index: int, line: bytes) -> bytes:
+        copies, trimmed = self.copies.get(index, 0), self.trims.get(index)
+        idless = self.emitter.identifier is not None and not self.rows[index]["named"]
+        if not trimmed and not idless and b'"metadata"' not in line and b"\\u" not in line:  # usual for `--only exact`
+            return line.rstrip()[:-1] + b',"metadata":{"cluster_size":%d}}\n' % (copies + 1)
+        record: Record = orjson.loads(line)
+        if idless and self.emitter.identifier is not None:
+            record["id"] = self.emitter.identifier.unique(record["id"])
+        if copies:
+            metadata = record.get("metadata") or {}
+            before = metadata.get("cluster_size", 1)  # of an earlier run
+            record["metadata"] = metadata | {"cluster_size": copies + (before if type(before) is int else 1)}
+        if trimmed:
+            text = trim(record["text"], *trimmed)
+            words = len(segment(text))
+            lost_bytes = len(record["text"].encode()) - len(text.encode())
+            self.losses.lose("paragraphs", [0, int(self.rows[index]["words"]) - words, lost_bytes])
+            record["text"] = text
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+    # --- what is dropped
+
+    def _drop(self, status: np.ndarray, start: int, data: memoryview) -> None:
+        """Count the dropped, and make the entries for `--rejects`, if they are wanted."""
+        for code in np.unique(self.dropped["reason"]).tolist():
+            self._lose(*reason_of(code), self.dropped["index"][self.dropped["reason"] == code])
+        emptied = [index for index, (first, last) in self.trims.items() if first == last]
+        self._lose("paragraphs", REPEATED, np.array(emptied, np.int64))
+        if not self.settings.rejects:
+            return
+        for index, code, similarity, keeper in self.dropped.tolist():
+            of, similarity = self.emitter.id_of(keeper), round(similarity, 4)
+            entry = {"reason": reason_of(code)[1], "detail": f"of {of}, similarity {similarity}"}
+            self._enter(index, entry | {"duplicate_of": of, "similarity": similarity}, self._line(index, start, data))
+        for index in emptied:
+            entry = {"reason": REPEATED, "detail": "all but a few words stand in earlier documents"}
+            self._enter(index, entry, self._line(index, start, data))
+
+    def _lose(self, step: str, reason: str, indices: np.ndarray) -> None:
+        if len(indices):
+            rows = self.rows[indices]
+            self.losses.lose(step, [len(rows), int(rows["words"].sum()), int(rows["bytes"].sum())])
+            self.reasons[reason] += len(rows)
+
+    def _enter(self, index: int, entry: Record, line: bytes) -> None:
+        entry["record"] = orjson.loads(line)
+        self.entries.append((int(self.rows[index]["row"]), entry["reason"], orjson.dumps(entry)))
+
+    # --- what was set aside when the part was examined
+
+    def _take_stock(self) -> None:
+        """Count what `examine` read and lost."""
+        self.losses.read = [have + more for have, more in zip(self.losses.read, self.info["read"], strict=True)]
+        for step, counts in self.info["lost"].items():
+            self.losses.lose(step, counts)
+        self.reasons.update(self.info["reasons"])
+
+    def _take_aside(self) -> None:
+        aside = self.emitter.file(self.number, "aside").read_bytes()
+        reasons = list(self.info["reasons"])
+        for row, offset, length, reason, is_review in load_array(self.emitter.file(self.number, "aside.npy")).tolist():
+            line = aside[offset : offset + length]
+            if is_review:
+                self.emitter.review.append(line)
+            else:
+                self.entries.append((row, reasons[reason], line))
+
+    def _rejects(self) -> Iterator[Lines]:
+        """Yield the entries in input order; and for what has no entry, because nobody wants it, the counts alone."""
+        for _, reason, line in sorted(self.entries):
+            self.reasons[reason] -= 1
+            yield Lines(line + b"\n", 1, reason)
+        for reason, count in self.reasons.items():
+            if count:
+                yield Lines(b"", count, reason)
+
+    def _count(self, status: np.ndarray) -> None:
+        self.losses.reasons += self.reasons
+        kept = self.rows[status != _DROPPED]
+        licences = np.bincount(kept["licence"], minlength=1).tolist()
+        for licence, count in zip(self.info["licences"], licences, strict=False):
+            self.losses.licences[licence] += count
+        if self.settings.does("split"):
+            for split, count in zip(SPLITS, np.bincount(kept["split"], minlength=len(SPLITS)).tolist(), strict=True):
+                self.losses.splits[split] += count
+
+
+def _stretches(status: np.ndarray, offsets: np.ndarray, ends: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of each stretch of kept documents of one status whose lines follow on one another."""
+    if not len(status):
+        return
+    breaks = np.flatnonzero((status[1:] != status[:-1]) | (offsets[1:] != ends[:-1])) + 1
+    for first, after in pairwise([0, *breaks.tolist(), len(status)]):
+        if status[first] != _DROPPED:
+            yield first, after - 1

@@ -1,0 +1,261 @@
+"""The documents of one part, each judged by itself; those that pass are written out with the arrays that come next.
+
+Files made of part N, in the folder `examine`:
+
+    N.kept             the documents that pass, a JSON line each (none where no step changes a document: then the
+                       arrays point into the input file itself)
+    N.rows.npy         ROW for each of them
+    N.keys.npy         uint64 [3 + BANDS, documents]: text hash (low, high), URL hash (0: none), near-duplicate bands
+    N.paragraphs.npy   uint64: the hashes of their non-blank lines, one document after the other
+    N.aside            entries for `--rejects` and documents for `--review`, in input order
+    N.aside.npy        ASIDE for each of these
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
+
+from latxa_cli.corpus.boilerplate import line_hashes, without
+from latxa_cli.corpus.judgement import REVIEWED, Finding, Settings, judge_of
+from latxa_cli.stages import load_array, save_array, save_bytes
+from latxa_cli.stream.errors import RecordError
+from latxa_cli.stream.parts import Part, lines_of, where
+from latxa_cli.stream.reader import explain, name_of, parser
+from latxa_cli.stream.records import Record, keyed_hash
+from latxa_cli.text.near import BANDS
+from latxa_cli.text.normalise import normalise
+from latxa_cli.text.words import segment
+
+ROW = np.dtype(
+    [("row", "<u4"), ("offset", "<u8"), ("length", "<u4"), ("words", "<u4"), ("bytes", "<u4"), ("paragraphs", "<u4"),
+     ("named", "?"), ("licence", "<u2"), ("split", "u1")]
+)  # fmt: skip
+ASIDE = np.dtype([("row", "<u4"), ("offset", "<u8"), ("length", "<u4"), ("reason", "<u2"), ("review", "?")])
+SPLITS = ("train", "valid", "test")
+SPLIT_ENDS = (98, 99)  # 98, 1 and 1 per cent, as in the Basque corpus of arXiv 2506.07597
+LONGEST_EXCERPT = 1 << 20  # bytes of a malformed line that are set aside
+
+
+@dataclass(frozen=True)
+class Task:
+    """One part to examine, of `source`, whose name the documents take where the user gave it (`named`)."""
+
+    part: Part
+    folder: str
+    settings: Settings
+    source: str
+    named: bool
+    boilerplate: str | None = None  # the hashes of the source's boilerplate lines, a `.npy` file
+
+    def file(self, name: str) -> Path:
+        return Path(self.folder) / f"{self.part.number:05}.{name}"
+
+
+class _NoId(Exception):  # noqa: N818
+    """A record without an id, or with a number for one, cannot stand as it is."""
+
+
+def examine(task: Task) -> dict[str, Any]:
+    """Examine a part, write its files, and return what was counted.
+
+    Raises RecordError at the first malformed line, unless rejects are set aside.
+    """
+    as_it_is = not task.settings.changes_documents and not task.named and task.part.kind == "jsonl"
+    try:
+        return _Examination(task, as_it_is).run()
+    except _NoId:
+        return _Examination(task, as_it_is=False).run()
+
+
+class _Examination:
+    """The examination of one part."""
+
+    def __init__(self, task: Task, as_it_is: bool) -> None:
+        self.task, self.settings, self.as_it_is = task, task.settings, as_it_is
+        self.judge = judge_of(task.settings)
+        self.boilerplate = frozenset(load_array(Path(task.boilerplate)).tolist()) if task.boilerplate else frozenset()
+        self.normalises = self.settings.does("normalise")
+        self.splits = self.settings.does("split")
+        self.hashes_lines = bool(self.boilerplate) or self.settings.does("paragraphs")
+        self.read = [0, 0, 0]  # documents, words, bytes
+        self.lost: dict[str, list[int]] = {}  # by step
+        self.reasons: Counter[str] = Counter()
+        self.leaked: Counter[str] = Counter()
+        self.licences: dict[str, int] = {"": 0}
+        self.rows: list[tuple[Any, ...]] = []  # as ROW
+        self.digests: list[bytes] = []
+        self.urls: list[int] = []
+        self.bands: list[np.ndarray] = []
+        self.paragraphs: list[int] = []
+        self.kept: list[bytes] = []
+        self.place = 0  # where the next of them begins
+        self.aside: list[bytes] = []
+        self.aside_place = 0
+        self.aside_rows: list[tuple[Any, ...]] = []
+
+    def run(self) -> dict[str, Any]:
+        parse = parser("document")
+        for row, offset, raw in lines_of(self.task.part):
+            try:
+                record = parse(raw)
+                name, given = name_of(record)
+            except ValueError as error:
+                if raw.strip():
+                    self._set_aside_malformed(row, raw, error)
+                continue
+            if self.as_it_is and name is not record.get("id"):
+                raise _NoId
+            text, lines = self._cleaned(record["text"])
+            data = text.encode("utf-8", "surrogatepass")
+            digest = xxh3_128_digest(data)
+            finding = self.judge.find(text, digest)
+            self._count(self.read, finding.words, len(data))
+            if finding.reason:
+                self._set_aside(record, name, text, finding, row, len(data))
+                continue
+            if not self.as_it_is:
+                raw = self._written(record, name, text, finding)
+                offset, self.place = self.place, self.place + len(raw) + 1
+            self._keep(record, name, (row, offset, len(raw), finding.words, len(data), len(lines), given))
+            self.digests.append(digest)
+            self.bands.append(finding.bands)
+            self.paragraphs += lines
+        self._save()
+        return {
+            "data": self.task.part.path if self.as_it_is else str(self.task.file("kept")),
+            "documents": len(self.rows),
+            "paragraphs": len(self.paragraphs),
+            "read": self.read,
+            "malformed": self.reasons["malformed"],
+            "lost": self.lost,
+            "reasons": dict(self.reasons),
+            "leaked": dict(self.leaked),
+            "licences": list(self.licences),
+        }
+
+    @staticmethod
+    def _count(counts: list[int], words: int, size: int, documents: int = 1) -> None:
+        counts[0] += documents
+        counts[1] += words
+        counts[2] += size
+
+    # --- one document
+
+    def _cleaned(self, text: str) -> tuple[str, list[int]]:
+        """Return the text in clean form and without boilerplate, and the hashes of its lines if they are needed."""
+        if self.normalises:
+            text = self._losing("normalise", text, normalise(text))
+        if not self.hashes_lines:
+            return text, []
+        lines = line_hashes(text)
+        if self.boilerplate.isdisjoint(lines):
+            return text, lines
+        stripped = without(text, self.boilerplate)
+        if not stripped:  # that it has nothing else is no reason to lose it
+            return text, lines
+        return self._losing("boilerplate", text, stripped), line_hashes(stripped)
+
+    def _losing(self, step: str, before: str, after: str) -> str:
+        """Count what a step took from a text, and return the text that it left."""
+        if after != before:
+            words = len(segment(before)) - len(segment(after)) if self.settings.reads_words else 0
+            size = len(before.encode("utf-8", "surrogatepass")) - len(after.encode("utf-8", "surrogatepass"))
+            self._count(self.lost.setdefault(step, [0, 0, 0]), words, size, documents=0)
+            self._count(self.read, words, size, documents=0)
+        return after
+
+    def _keep(self, record: Record, name: str, figures: tuple[Any, ...]) -> None:
+        """Add what is known of a document that passes: `figures` are the first columns of ROW, in their order."""
+        licence, url = record.get("licence") or record.get("license") or "", record.get("url")
+        number = self.licences.get(licence) if type(licence) is str else 0
+        if number is None:
+            number = self.licences[licence] = min(len(self.licences), 0xFFFF)
+        self.rows.append((*figures, number, split_of(name, self.settings.seed) if self.splits else 0))
+        self.urls.append(
+            xxh3_64_intdigest(url.encode("utf-8", "surrogatepass")) or 1 if url and type(url) is str else 0
+        )
+
+    def _written(self, record: Record, name: str, text: str, finding: Finding) -> bytes:
+        data = orjson.dumps(self._made(record, name, text, finding))
+        self.kept.append(data)
+        return data
+
+    def _made(self, record: Record, name: str, text: str, finding: Finding) -> Record:
+        made: Record = {"id": name} | record | {"id": name, "text": text}
+        own = record.get("source")
+        if self.task.named:
+            made["source"] = f"{self.task.source}/{own}" if own else self.task.source
+        metadata = dict(record.get("metadata") or {})
+        if finding.facts:
+            facts = dict(finding.facts)
+            made["language"] = facts.pop("language")
+            metadata |= facts
+        if self.splits:
+            metadata["split"] = SPLITS[split_of(name, self.settings.seed)]
+        if metadata:
+            made["metadata"] = metadata
+        return made
+
+    # --- what is set aside
+
+    def _set_aside(self, record: Record, name: str, text: str, finding: Finding, row: int, size: int) -> None:
+        self._count(self.lost.setdefault(finding.step, [0, 0, 0]), finding.words, size)
+        self.leaked.update(finding.leaked)
+        self.reasons[finding.reason] += 1
+        if self.settings.review and finding.reason in REVIEWED:
+            self._write_aside(self._made(record, name, text, finding), row, finding.reason, review=True)
+        elif self.settings.rejects:
+            entry = {"reason": finding.reason, "detail": finding.detail, "record": {"id": name} | record | {"id": name}}
+            self._write_aside(entry, row, finding.reason)
+
+    def _set_aside_malformed(self, row: int, raw: bytes, error: ValueError) -> None:
+        place, what = where(self.task.part, row), explain(error, raw)
+        if not self.settings.rejects:
+            raise RecordError(place, what, hint="`--rejects FILE` sets such lines aside and goes on")
+        self.reasons["malformed"] += 1
+        excerpt = raw[:LONGEST_EXCERPT].decode("utf-8", "replace")
+        self._write_aside({"reason": "malformed", "detail": what, "where": place, "line": excerpt}, row, "malformed")
+
+    def _write_aside(self, entry: Record, row: int, reason: str, review: bool = False) -> None:
+        data = orjson.dumps(entry)
+        number = list(self.reasons).index(reason)  # in order of their first appearance
+        self.aside_rows.append((row, self.aside_place, len(data), number, review))
+        self.aside.append(data)
+        self.aside_place += len(data) + 1
+
+    # --- the files
+
+    def _save(self) -> None:
+        rows = np.zeros(len(self.rows), ROW)
+        for name, values in zip(ROW.names or (), zip(*self.rows, strict=True), strict=False):
+            rows[name] = values
+        keys = np.zeros((3 + BANDS, len(rows)), np.uint64)
+        if len(rows):
+            halves = np.frombuffer(b"".join(self.digests), ">u8").reshape(-1, 2)
+            keys[0], keys[1], keys[2] = halves[:, 1], halves[:, 0], self.urls
+            if self.settings.does("near"):
+                keys[3:] = np.array(self.bands).T
+        if not self.as_it_is:
+            save_bytes(self.task.file("kept"), _joined(self.kept))
+        save_array(self.task.file("rows.npy"), rows)
+        save_array(self.task.file("keys.npy"), keys)
+        save_array(self.task.file("paragraphs.npy"), np.array(self.paragraphs, np.uint64))
+        save_bytes(self.task.file("aside"), _joined(self.aside))
+        save_array(self.task.file("aside.npy"), np.array(self.aside_rows, ASIDE))
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    return b"\n".join([*lines, b""]) if lines else b""
+
+
+def split_of(name: str, seed: int) -> int:
+    """Return the place in SPLITS of the split that the document with this id is drawn for."""
+    return bisect(SPLIT_ENDS, keyed_hash(seed, "split", name) % 100)

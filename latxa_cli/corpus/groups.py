@@ -1,0 +1,306 @@
+"""Which documents share a key (text, URL, a near-duplicate band), and how they are shared out to be compared.
+
+A document that shares a key is a pair `number << 32 | first` (u64), `first` being the number of the first document that
+has the key; the first has a pair too. Pairs of one or more kinds of keys and one range of each are in two files:
+
+    KIND-RANGE.npy          the pairs of KIND, then those of the next kind …; of each kind those of the first batch,
+                            then those of the next …; of each batch rising
+    bounds-KIND-RANGE.npy   int64 [kinds, batches + 1]: where they begin and end
+
+Five stages make and remake them; until the last there is one batch:
+
+    same        pairs by text and by URL
+    copies      which documents are copies of an earlier text and share its fate; the pairs of all others
+    similar     pairs by bands, of the documents that are no copies
+    components  documents connected by pairs, packed into batches of whole components
+    shares      the pairs in the order of their batches, if there are several
+
+Memory: `BYTES_PER_KEY` for each document of a range in `same` and `similar`, for which ranges are made small enough;
+at most `BYTES_PER_DOCUMENT` for each document of all in `components`, which cannot be divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from latxa_cli.corpus.documents import HIGH_BITS, LOW, Documents
+from latxa_cli.stages import load_array, save_array
+from latxa_cli.text.near import BANDS
+
+TEXT, URL, FIRST_BAND = 0, 1, 2  # kinds of keys; the others are the next bands
+KINDS = FIRST_BAND + BANDS
+
+BYTES_PER_KEY = 96
+BYTES_PER_DOCUMENT = 44
+OVERHEAD = 128  # bytes of memory that a document takes apart from its text, in the unit of BATCH_BYTES
+_BAND_TASK = 500_000  # keys that are worth a task of their own
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A task: the keys of these kinds, in range `number` of `ranges`; those of copies are left out, if told to be."""
+
+    work: str
+    kinds: tuple[int, ...]
+    number: int
+    ranges: int
+    without_copies: bool = False
+
+
+def same_tasks(documents: Documents, kinds: list[int], memory: int) -> list[Keys]:
+    ranges = _ranges(documents, memory)
+    return [Keys(str(documents.work), (kind,), number, ranges) for kind in kinds for number in range(ranges)]
+
+
+def similar_tasks(documents: Documents, without_copies: bool, memory: int) -> list[Keys]:
+    ranges = _ranges(documents, memory)
+    some = max(1, min(BANDS, _BAND_TASK // max(1, documents.total)))
+    kinds = [tuple(range(kind, min(kind + some, KINDS))) for kind in range(FIRST_BAND, KINDS, some)]
+    return [
+        Keys(str(documents.work), part, number, ranges, without_copies) for part in kinds for number in range(ranges)
+    ]
+
+
+def _ranges(documents: Documents, memory: int) -> int:
+    return max(1, -(-documents.total * BYTES_PER_KEY // memory))
+
+
+def pair_file(folder: Path, kind: int, number: int) -> Path:
+    """Return the file of the pairs of `kind` and perhaps the next ones, in a range."""
+    return folder / f"{kind:02}-{number:05}.npy"
+
+
+def files_of(tasks: list[Keys], folder: Path) -> list[Path]:
+    """Return the files of pairs that there are in a folder when these tasks are done, in the order of their kinds."""
+    return sorted(pair_file(folder, task.kinds[0], task.number) for task in tasks)
+
+
+def save_pairs(path: Path, pairs: list[np.ndarray], bounds: list[np.ndarray]) -> None:
+    """Write the pairs of each kind, and the bounds of the batches in each."""
+    starts = np.cumsum([0, *map(len, pairs[:-1])])
+    save_array(path, np.concatenate(pairs))
+    save_array(path.with_name(f"bounds-{path.name}"), np.stack(bounds) + starts[:, None])
+
+
+def load_pairs(path: Path, batch: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (kind, pairs) of one batch; the pairs are read where they are looked at."""
+    bounds = load_array(path.with_name(f"bounds-{path.name}"))
+    pairs = load_array(path, mapped=True)
+    for kind, ends in enumerate(bounds, start=int(path.name.split("-")[0])):
+        yield kind, np.asarray(pairs[ends[batch - 1] : ends[batch]])
+
+
+# --- same, similar
+
+
+def share_keys(task: Keys) -> dict[str, int]:
+    """Write the pairs of the task's keys."""
+    documents = Documents.load(task.work)
+    folder = documents.work / ("same" if task.kinds[0] < FIRST_BAND else "similar")
+    copies = load_array(documents.work / "copies" / "copies.npy") if task.without_copies else None
+    pairs = [group(*_read(documents, kind, task, copies)) for kind in task.kinds]
+    save_pairs(pair_file(folder, task.kinds[0], task.number), pairs, [np.array([0, len(some)]) for some in pairs])
+    return {"pairs": sum(map(len, pairs))}
+
+
+def _read(documents: Documents, kind: int, task: Keys, copies: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return keys (u64 [1 or 2, n]; a text has two) and the numbers (u32 [n]) of their documents."""
+    columns = slice(0, 2) if kind == TEXT else slice(kind + 1, kind + 2)
+    keys, numbers = [np.empty((columns.stop - columns.start, 0), np.uint64)], [np.empty(0, np.uint32)]
+    for part, start in enumerate(documents.starts[:-1].tolist()):
+        found = documents.array(part, "keys")[columns]
+        chosen = _chosen(found[0], kind, task)
+        if copies is not None:
+            chosen &= ~copies[start : start + documents.counts[part]]
+        keys.append(found[:, chosen])
+        numbers.append((np.flatnonzero(chosen) + start).astype(np.uint32))
+    return np.concatenate(keys, axis=1), np.concatenate(numbers)
+
+
+def _chosen(keys: np.ndarray, kind: int, task: Keys) -> np.ndarray:
+    chosen = np.ones(len(keys), bool) if kind == TEXT else keys != 0
+    if task.ranges > 1:
+        first = task.number * (1 << 64) // task.ranges
+        last = (task.number + 1) * (1 << 64) // task.ranges - 1
+        chosen &= (keys >= np.uint64(first)) & (keys <= np.uint64(last))
+    return chosen
+
+
+def group(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return the pairs of the documents that share a key, sorted. keys: u64 [columns, n]; numbers: [n], rising."""
+    order = np.lexsort(keys)
+    same = np.zeros(len(order) + 1, bool)  # as the one before; the last is a guard
+    same[1:-1] = (keys[:, order[1:]] == keys[:, order[:-1]]).all(axis=0)
+    shared = same[:-1] | same[1:]
+    members = numbers[order[shared]].astype(np.uint64)
+    begins = ~same[:-1][shared]
+    firsts = members[begins][np.cumsum(begins) - 1]
+    pairs = members << HIGH_BITS | firsts
+    pairs.sort()
+    return pairs
+
+
+# --- copies
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A task: to find copies by the pairs in `texts`; `urls`: the files of pairs by URL."""
+
+    work: str
+    texts: tuple[str, ...]
+    urls: tuple[str, ...]
+
+
+def find_copies(task: Copying) -> dict[str, int]:
+    """Write which documents are copies (bool [documents]) and the pairs by text and URL of all others.
+
+    A copy has the text of an earlier document whose fate cannot depend on its URL, being the first that has it: that
+    one is kept or a near duplicate, and so the copy is a duplicate of it or of what it is a near duplicate of.
+    """
+    documents = Documents.load(task.work)
+    folder = documents.work / "copies"
+    late = np.zeros(documents.total, bool)  # an earlier document has its URL
+    for path in map(Path, task.urls):
+        members, firsts = split(*_all_pairs(path))
+        late[members[members != firsts]] = True
+    copies = np.zeros(documents.total, bool)
+    for path in map(Path, task.texts):
+        [pairs] = _all_pairs(path)
+        members, firsts = split(pairs)
+        copies[members[(members != firsts) & ~late[firsts]]] = True
+        _save_one(folder / path.name, pairs[late[firsts]])
+    for path in map(Path, task.urls):
+        members, firsts = split(*_all_pairs(path))
+        stays = ~copies[members]
+        _save_one(folder / path.name, group(firsts[stays].astype(np.uint64)[None], members[stays]))
+    save_array(folder / "copies.npy", copies)
+    return {"copies": int(copies.sum())}
+
+
+def _all_pairs(path: Path) -> list[np.ndarray]:
+    return [pairs for _, pairs in load_pairs(path)]
+
+
+def _save_one(path: Path, pairs: np.ndarray) -> None:
+    save_pairs(path, [pairs], [np.array([0, len(pairs)])])
+
+
+def split(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the members and the firsts (u32) of pairs."""
+    return (pairs >> HIGH_BITS).astype(np.uint32), (pairs & LOW).astype(np.uint32)
+
+
+# --- components
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """A task: to connect documents by the pairs in `files`, and pack them into batches of `limit` bytes."""
+
+    work: str
+    files: tuple[str, ...]
+    limit: int
+
+
+def connect(task: Connecting) -> dict[str, int]:
+    """Write the batch of each document (u32, 0: alone), and the documents of all batches with their bounds."""
+    documents = Documents.load(task.work)
+    folder = documents.work / "components"
+    parents = np.arange(documents.total, dtype=np.uint32)
+    for path in task.files:
+        for _, pairs in load_pairs(Path(path)):
+            _union(parents, pairs)
+    batches = _pack(parents, _sizes(documents), task.limit)
+    shared = np.flatnonzero(batches).astype(np.uint32)
+    order = np.argsort(batches[shared], kind="stable")
+    save_array(folder / "batches.npy", batches)
+    save_array(folder / "documents.npy", shared[order])
+    count = int(batches.max(initial=0))
+    save_array(folder / "bounds.npy", np.searchsorted(batches[shared[order]], np.arange(1, count + 2)))
+    return {"batches": count}
+
+
+def _sizes(documents: Documents) -> np.ndarray:
+    sizes = np.empty(documents.total, np.uint32)
+    for part, start in enumerate(documents.starts[:-1].tolist()):
+        lengths = np.minimum(documents.array(part, "rows")["length"], LOW - np.uint64(OVERHEAD))
+        sizes[start : start + documents.counts[part]] = lengths + OVERHEAD
+    return sizes
+
+
+@njit(cache=True, nogil=True)
+def _union(parents: np.ndarray, pairs: np.ndarray) -> None:
+    """Join the trees of the members of each pair; the root of a tree is its smallest number."""
+    for pair in pairs:
+        one, other = pair >> np.uint64(32), pair & np.uint64(0xFFFFFFFF)
+        while parents[one] != one:
+            parents[one] = parents[parents[one]]
+            one = np.uint64(parents[one])
+        while parents[other] != other:
+            parents[other] = parents[parents[other]]
+            other = np.uint64(parents[other])
+        parents[max(one, other)] = min(one, other)
+
+
+@njit(cache=True, nogil=True)
+def _pack(parents: np.ndarray, sizes: np.ndarray, limit: int) -> np.ndarray:
+    """Return the batch (from 1) of each document, 0 for one that is alone. Components are taken in the order of their
+    first documents; one that is larger than `limit` has a batch to itself."""
+    count = len(parents)
+    totals = np.zeros(count, np.uint64)
+    for document in range(count):
+        parents[document] = parents[parents[document]]  # that of the parent, a smaller number, is its root already
+        totals[parents[document]] += sizes[document]
+    batches = np.zeros(count, np.uint32)
+    batch, filled = np.uint32(0), np.uint64(limit)
+    for document in range(count):
+        root = parents[document]
+        if root != document:
+            batches[document] = batches[root]
+        elif totals[root] > sizes[root]:
+            if filled + totals[root] > np.uint64(limit):
+                batch += np.uint32(1)
+                filled = np.uint64(0)
+            filled += totals[root]
+            batches[document] = batch
+    return batches
+
+
+# --- shares
+
+
+@dataclass(frozen=True)
+class Share:
+    """A task: to order one file of pairs by batch."""
+
+    work: str
+    path: str
+
+
+def share_out(task: Share) -> dict[str, int]:
+    """Write the pairs of a file in the order of their batches."""
+    work, path = Path(task.work), Path(task.path)
+    batches = load_array(work / "components" / "batches.npy", mapped=True)
+    count = len(load_array(work / "components" / "bounds.npy")) - 1
+    shares, bounds = [], []
+    for _, pairs in load_pairs(path):
+        batch = batches[pairs >> HIGH_BITS]
+        order = np.argsort(batch, kind="stable")
+        shares.append(pairs[order])
+        bounds.append(np.searchsorted(batch[order], np.arange(1, count + 2)))
+    save_pairs(work / "shares" / path.name, shares, bounds)
+    return {"pairs": sum(map(len, shares))}
+
+
+def between(pairs: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Return those of rising pairs whose members are from `start` to `stop` (excluded)."""
+    first, last = (
+        np.searchsorted(pairs, np.uint64(end << 32)) if end < 1 << 32 else len(pairs) for end in (start, stop)
+    )
+    return pairs[first:last]

@@ -1,0 +1,185 @@
+"""The tokens of a text, as the quality rules count them: its words and its other signs.
+
+Signs inside a word, as between two words of `text.words`, belong to it (`3,5`, `a.eus`, `x@y`), unless they part words
+as a hyphen, a slash or a comma between letters does. Signs at the ends of words stand alone, each by itself but for
+runs of those that draw rules and rows (`...`, `|---|`); such a run sticks to the word that follows (`--help`, `/etc`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from latxa_cli.text.words import mix
+
+LETTER, CAPITAL = 1, 2  # in the table of letters
+LETTERS_BELOW = 0x20000  # where the table ends: beyond are Han letters, and signs
+
+_RULES = np.array(sorted(map(ord, ".-|/\\^~@•")), np.uint32)  # signs whose runs are one token
+_PARTING = np.array(sorted(map(ord, "-~:<>=/")), np.uint32)  # signs that part words before a letter
+_POINT, _COMMA, _HYPHEN, _APOSTROPHE, _QUOTE = map(ord, ".,-'’")
+_LONGEST = 64  # characters: longer words count as so long in the median
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@cache
+def letter_classes() -> np.ndarray:
+    """Return u8 [0x20000]: which code points are letters, and which of these capitals."""
+    characters = list(map(chr, range(LETTERS_BELOW)))
+    letters = np.fromiter(map(str.isalpha, characters), np.uint8, LETTERS_BELOW)
+    letters[np.fromiter(map(str.isupper, characters), np.bool_, LETTERS_BELOW) & (letters == 1)] = CAPITAL
+    return letters
+
+
+@njit(cache=True, nogil=True)
+def most_tokens(codepoints: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:
+    """Return more tokens than a text can have: its words, its apostrophes, and all that is outside of words."""
+    apostrophes = 0
+    for code in codepoints:
+        apostrophes += (code == _APOSTROPHE) | (code == _QUOTE)
+    return len(codepoints) - (ends - starts).sum() + len(starts) + apostrophes
+
+
+@njit(cache=True, nogil=True)
+def tokenise(
+    codepoints: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    hashes: np.ndarray,
+    letters: np.ndarray,
+    lengths: np.ndarray,
+    marks: np.ndarray,
+) -> tuple[int, tuple[float, ...]]:
+    """Write the length and hash of each token to `lengths` (i32) and `marks` (u64), as long as `most_tokens` says.
+
+    The first four parameters are a text's `Words`, then the table of `letter_classes`. Returns how many tokens there
+    are and the figures of the words, from `words` to `alphabetic_tokens` (see `quality.Figures`).
+    """
+    by_length = np.zeros(_LONGEST + 1, np.int64)
+    count = word = position = words = alphabetic = characters = 0
+    word_end = -1
+    while position < len(codepoints):
+        if is_space(codepoints[position]):
+            position += 1
+            continue
+        first, mark = position, np.uint64(0)
+        if word == len(starts) or position < starts[word]:
+            position = _sign(codepoints, position, starts[word] if word < len(starts) else len(codepoints))
+            mark = _hash(codepoints[first:position])
+        at_word = word < len(starts) and position == starts[word]
+        if at_word and (position == first or _sticks(codepoints, first, position, word_end)):
+            mark ^= hashes[word]
+            while word + 1 < len(starts) and _joined(codepoints, ends[word], starts[word + 1], letters):
+                word += 1
+                mark = mix(mark ^ _hash(codepoints[ends[word - 1] : starts[word]])) ^ hashes[word]
+            position = word_end = ends[word]
+            word += 1
+            while first < position:  # an apostrophe ends a word: `l'aigua`
+                end, has_letter = _piece(codepoints, first, position, letters)
+                words += 1
+                alphabetic += has_letter
+                characters += end - first
+                by_length[min(end - first, _LONGEST)] += 1
+                lengths[count] = end - first
+                marks[count] = mark
+                count += 1
+                mark = mix(mark + _MIX)
+                first = end
+        else:
+            lengths[count] = position - first
+            marks[count] = mark
+            count += 1
+    of = max(words, 1)
+    shares = (characters / of, _median(by_length, of), alphabetic / of, alphabetic / max(count, 1))
+    return count, (float(words), *shares)
+
+
+@njit(inline="always")
+def is_space(code: int) -> bool:
+    """Whether a code point is white space; of other spaces and controls nothing is left in clean text."""
+    return code <= 32 or code == 0xA0 or code == 0x3000 or 0x2000 <= code <= 0x200B or code == 0x2028
+
+
+@njit(cache=True, nogil=True)
+def _sign(codepoints: np.ndarray, position: int, limit: int) -> int:
+    """Return where the token that begins with a sign ends, at most at `limit`."""
+    end = position + 1
+    if among(_RULES, codepoints[position]):
+        while end < limit and among(_RULES, codepoints[end]):
+            end += 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _hash(signs: np.ndarray) -> np.uint64:
+    value = _MIX
+    for code in signs:
+        value = (value ^ np.uint64(code)) * _MIX
+    return mix(value)
+
+
+@njit(cache=True, nogil=True)
+def _sticks(codepoints: np.ndarray, first: int, end: int, word_end: int) -> bool:
+    """Whether a sign from `first` to `end`, where a word begins, belongs to that word."""
+    last = codepoints[end - 1]
+    return first != word_end and last != _POINT and among(_RULES, last)
+
+
+@njit(cache=True, nogil=True)
+def _joined(codepoints: np.ndarray, end: int, start: int, letters: np.ndarray) -> bool:
+    """Whether the signs from `end` to `start`, between two words, make one of them."""
+    for code in codepoints[end:start]:
+        if code <= 32 or code > 126:
+            return False
+    code = codepoints[end]
+    before, after = _letter(codepoints[end - 1], letters), _letter(codepoints[start], letters)
+    if start - end == 1:
+        if code == _HYPHEN and not before and not after:
+            return False
+        if code == _COMMA:
+            return not (before and after)
+        if code == _POINT:
+            return not (before == LETTER and after == CAPITAL)
+        return not (after and among(_PARTING, code))
+    part = code == codepoints[start - 1] and code in (_POINT, _HYPHEN)  # `...`, `--`
+    return start > end and not part
+
+
+@njit(inline="always")
+def _letter(code: int, letters: np.ndarray) -> int:
+    return letters[code] if code < LETTERS_BELOW else LETTER
+
+
+@njit(cache=True, nogil=True)
+def _piece(codepoints: np.ndarray, start: int, end: int, letters: np.ndarray) -> tuple[int, bool]:
+    """Return where the piece from `start` ends, at most at `end`, and whether it holds a letter."""
+    has_letter = False
+    for position in range(start, end):
+        code = codepoints[position]
+        if code in (_APOSTROPHE, _QUOTE):
+            return position + 1, has_letter
+        has_letter = has_letter or _letter(code, letters) > 0
+    return end, has_letter
+
+
+@njit(inline="always")
+def among(codes: np.ndarray, code: int) -> bool:
+    """Whether `code` is in the sorted array `codes`."""
+    place = np.searchsorted(codes, code)
+    return bool(place < len(codes) and codes[place] == code)
+
+
+@njit(cache=True, nogil=True)
+def _median(by_length: np.ndarray, words: int) -> float:
+    """Return the median of the lengths that are counted in `by_length`."""
+    below, middle, lower = 0, 0.0, -1
+    for length in range(len(by_length)):
+        below += by_length[length]
+        if lower < 0 and 2 * below >= words:
+            lower = length
+        if 2 * below > words:
+            middle = (lower + length) / 2
+            break
+    return middle
