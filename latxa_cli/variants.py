@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from latxa_cli.stream.errors import UsageError, nearest
 
@@ -76,6 +77,21 @@ def _variant(backbone: int, corpus: int, target: int, english: int) -> Variant:
 def all_variants() -> list[Variant]:
     """Return all 24, ordered by code, the excluded ones among them."""
     return [_variant(*digits) for digits in product(range(3), range(2), range(2), range(2))]
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return all 24 as rows of a table: what each is trained on, whether it is kept, and if not, why."""
+    return [
+        {
+            "variant": variant.code,
+            "backbone": variant.backbone,
+            "trained on": " + ".join(variant.inputs) or "nothing",
+            "kept": "yes" if variant.kept else "no",
+            "equals": None if variant.kept else variant.equals,
+            "reason": variant.reason or None,
+        }
+        for variant in all_variants()
+    ]
 
 
 def parse(code: str) -> Variant:

@@ -1,84 +1,128 @@
 """`latxa mix`: from a corpus and instruction data to one training mix."""
 
-from collections.abc import Callable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from latxa_cli.options import Run, Seed, Take, verb
+from latxa_cli.options import Device, ExecutorName, Memory, Run, Seed, Take, Workers, WorkFolder, verb
+from latxa_cli.stream.errors import UsageError
+
+
+def _flag(text: str, metavar: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **more)
+
 
 Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="NAME=FILE", help="Inputs; a variant knows `corpus=`, `en=` and one more (`eu=`)."),
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME=SOURCE",
+        help="Inputs: a file, folder, glob, `hf:` or `-`. A variant knows `corpus=`, `en=` and one more (`eu=`).",
+        show_default=False,
+    ),
 ]
-VariantCode = Annotated[
-    str | None,
-    typer.Option("--variant", metavar="exp_B_CTE", help="Take the inputs that this variant names.", show_default=False),
+Code = Annotated[str | None, _flag("Take the inputs that this variant names.", "exp_B_CTE")]
+ListVariants = Annotated[bool, typer.Option("--list-variants", help="Show the 24 variants, and which 18 to train.")]
+Weights = Annotated[
+    list[str] | None, _flag("See each record so often: 2.5, 0.25; repeat it.", "NAME=TIMES", "--weight")
 ]
-Tokenizer = Annotated[
-    str | None,
-    typer.Option(metavar="MODEL", help="Count tokens too, by the tokenizer of this model.", show_default=False),
-]
+TakeTokens = Annotated[int | None, _flag("Draw about N tokens (by --tokenizer).", "N", min=1)]
+TakeFrom = Annotated[list[str] | None, _flag("Draw N records of an input, before its weight; repeat it.", "NAME=N")]
+HoldOut = Annotated[list[str] | None, _flag("Hold out N records for validation; repeat it.", "NAME=N")]
+HoldOutFile = Annotated[Path | None, _flag("Write them here.", "FILE")]
+Split = Annotated[str, _flag("Only records of this `metadata.split`; without, it is `train`. [default: train]", "NAME")]
+AnswerIn = Annotated[list[str] | None, _flag("End the last user turn with `Answer in …`; repeat it.", "NAME=LANGUAGE")]
+Minimum = Annotated[list[str] | None, _flag("Only records with this mean score or more; repeat it.", "NAME=SCORE")]
+Scores = Annotated[str | None, _flag("Scores by id, as `judge` writes them. [default: `metadata.scores`]", "FILE")]
+Criterion = Annotated[str | None, _flag("Go by this score, not by the mean.", "NAME")]
+Diversify = Annotated[list[str] | None, _flag("Draw N instructions evenly from clusters; repeat it.", "NAME=N")]
+Embedder = Annotated[str | None, _flag("Cluster by mean embeddings of this model, encoder or causal.", "MODEL")]
+Clusters = Annotated[int | None, _flag("How many clusters. [default: root of the records]", "K", min=1)]
+Tokenizer = Annotated[str | None, _flag("Count tokens too, by the tokenizer of this model.", "MODEL")]
 
 
 @verb(makes="whole")
 def mix(
-    run: Run,
-    inputs: Inputs,
-    *,
-    variant: VariantCode = None,
-    seed: Seed = 0,
-    take: Take = None,
-    tokenizer: Tokenizer = None,
-) -> None:
+    run: Run, inputs: Inputs = None, *, variant: Code = None, list_variants: ListVariants = False,
+    weight: Weights = None, take: Take = None, take_tokens: TakeTokens = None, take_from: TakeFrom = None,
+    hold_out: HoldOut = None, hold_out_file: HoldOutFile = None, split: Split = "train", answer_in: AnswerIn = None,
+    minimum: Minimum = None, scores: Scores = None, criterion: Criterion = None, diversify: Diversify = None,
+    embedder: Embedder = None, clusters: Clusters = None, tokenizer: Tokenizer = None, seed: Seed = 0,
+    device: Device = None, memory: Memory = "2GB", workers: Workers = None, executor: ExecutorName = "local",
+    work: WorkFolder = None,
+) -> None:  # fmt: skip
     """Mix documents and conversations into training data.
 
     in:  documents and conversations, each input under a name
-    out: all of them in one random order, the name before each record's `source`
+    out: all of them in one random order, the name before each record's `source`;
+         copies after the first say so in `metadata.epoch`
 
     variant: B is the backbone (0 base, 1 adapted base, 2 instructed); C, T and E are 1
              for data to train on: corpus, target-language and English instructions
 
-    rejected: duplicate id (a second record with the same source and id)
+    rejected: duplicate id (a second record with the same source and id), low score,
+              no score, no user turn (to answer in a language)
 
-    The order depends on the seed, sources and ids alone. Holds the mix in memory.
+    Order and draws depend on the seed, sources, ids and epochs alone; every smaller draw is a part of a
+    larger one. What does not fit in --memory goes through files.
 
     examples:
       latxa mix corpus=eu.jsonl eu=eu_inst.jsonl en=en_inst.jsonl --variant exp_2_111 -o mix.jsonl
       latxa corpus dump.jsonl --language cy | latxa mix corpus=- cy=cy_inst.jsonl --take 1000 > mix.jsonl
+      latxa mix corpus=eu.jsonl en=en.jsonl --weight en=0.5 --hold-out en=9 --hold-out-file val.jsonl > mix.jsonl
+      latxa mix cy=en.jsonl --answer-in cy=Welsh --minimum cy=3 --scores scores.jsonl > mix.jsonl
+      latxa mix --list-variants
     """
-    from latxa_cli import variants
-    from latxa_cli.mixing.mix import Shares, choose, parse_inputs
-    from latxa_cli.mixing.mix import mix as mixed
+    if list_variants:
+        _list_variants(run)
+        return
+    from latxa_cli.mixing.choose import Wishes, chosen, named
+    from latxa_cli.mixing.files import MODULES
+    from latxa_cli.mixing.mix import Options, mixed
+    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stream.sources import parse_sources
 
-    named = parse_inputs(inputs)
-    left_out: list[str] = []
-    if variant is not None:
-        named, left_out = choose(named, variants.parse(variant))
-    for name in left_out:
-        run.say(f"`{name}` is left out: `{variant}` does not name it")
-    shares = Shares(named, _token_counter(run, tokenizer))
-    sources = {name: run.read([file], ("document", "conversation")) for name, file in named.items()}
-    run.write(shares.counted(mixed(sources, seed, take)))
-    for line in shares.lines():
-        run.say(line)
-    run.note(sources=shares.as_dict(), left_out=left_out)
-    if take is not None:
-        not_taken = run.counts.read - run.counts.written - run.counts.rejected.total()
-        run.note(**{"not taken": not_taken})
-        run.say(f"{not_taken:,} records not taken")
+    arguments = named(inputs or [])
+    names = chosen(arguments, variant)
+    wishes = Wishes(weight, hold_out, take_from, diversify, minimum, answer_in)
+    wishes.check(list(arguments))
+    for flag, given, other, needed in (
+        ("--hold-out", hold_out, "--hold-out-file", hold_out_file), ("--scores", scores, "--minimum", minimum),
+        ("--hold-out-file", hold_out_file, "--hold-out", hold_out), ("--diversify", diversify, "--embedder", embedder),
+        ("--take-tokens", take_tokens, "--tokenizer", tokenizer), ("--embedder", embedder, "--diversify", diversify),
+        ("--criterion", criterion, "--minimum", minimum), ("--clusters", clusters, "--diversify", diversify),
+    ):  # fmt: skip
+        if given and not needed:
+            raise UsageError(f"`{flag}` needs `{other}`")
+    options = Options(
+        memory, workers, seed, split, take, take_tokens, tokenizer, scores, criterion, embedder, clusters, device,
+        set_aside=run.destination.rejects is not None,
+    )  # fmt: skip
+    options.check()
+    left_out = [name for name in arguments if name not in names]
+    run.say_all(f"`{name}` is left out: `{variant}` does not name it" for name in left_out)
+    sources = parse_sources([arguments[name] for name in names])
+    for side in (scores, tokenizer, embedder):
+        run.depends_on(side)
+    held = run.extra("--hold-out-file", hold_out_file)
+    plan = {"settings": run.settings, "uses": run.uses, "rejects": options.set_aside, "memory": memory}
+    with (
+        open_executor(executor, options.processes, MODULES) as pool,
+        Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
+    ):
+        run.afterwards(place.remove)
+        made = mixed(options, wishes, sources, place, in_memory=executor == "local", say=run.say)
+        run.reads(made.inputs)
+        run.counts.read += made.read
+        run.write(made.outcomes(held))
+    run.say_all(made.shares.lines())
+    run.note(sources=made.shares.as_dict(), left_out=left_out, **made.shares.totals())
 
 
-def _token_counter(run: Run, name: str | None) -> Callable[[list[str]], list[int]] | None:
-    if name is None:
-        return None
-    from latxa_cli.model import load_tokenizer
+def _list_variants(run: Run) -> None:
+    """Write the 24 variants, as a table on a terminal and else as records."""
+    from latxa_cli.stream.table import render
+    from latxa_cli.variants import rows
 
-    run.depends_on(name)
-    tokenizer = load_tokenizer(name)
-
-    def count(texts: list[str]) -> list[int]:
-        # `verbose=False`: a text longer than the model's window is no cause for a warning here.
-        return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
-
-    return count
+    table = rows()
+    run.print(render(table, list(table[0]), "table" if run.is_terminal else "jsonl"), records=len(table))

@@ -1,181 +1,167 @@
-"""The steps of `latxa mix`: named inputs, the choice that a variant makes among them, one shuffled mix, its shares.
+"""One mix of documents and conversations, from the parts of its inputs to lines in one random order.
 
 latxa mix corpus=eu.jsonl eu=eu_inst.jsonl en=en_inst.jsonl --variant exp_2_111 > mix.jsonl
 
-The mix is the union of its inputs in their natural proportions, as in *Instructing Large Language Models for
-Low-Resource Languages* (arXiv 2506.07597).
+The mix is the union of its inputs, in their natural proportions as in *Instructing Large Language Models for
+Low-Resource Languages* (arXiv 2506.07597), or in others by weights. Every part is read into rows of 48 bytes; what
+becomes of each record is decided by them alone (`draw`); then the lines are written in their new order.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from latxa_cli.mixing.shuffle import Key, drawn, shuffled
-from latxa_cli.stream.errors import UsageError
-from latxa_cli.stream.records import Record, Reject
-from latxa_cli.variants import Variant
+import numpy as np
 
-CORPUS, ENGLISH = "corpus", "en"  # the two names that a variant knows; the third is the target language's own
-STDIN = "-"
-BATCH = 256  # records whose tokens are counted together
+from latxa_cli.mixing import memory
+from latxa_cli.mixing.checks import check
+from latxa_cli.mixing.choose import Wishes
+from latxa_cli.mixing.draw import Budget, Decision, Rows, decide
+from latxa_cli.mixing.files import WORKER_BYTES, ByFiles
+from latxa_cli.mixing.fit import save_scores
+from latxa_cli.mixing.plan import Plan, Store
+from latxa_cli.mixing.rows import Reading
+from latxa_cli.mixing.shares import Shares
+from latxa_cli.stages import Work, cores, open_executor
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.inputs import Input
+from latxa_cli.stream.parts import Part, cut, spooled_bytes
+from latxa_cli.stream.records import Lines
+from latxa_cli.stream.sizes import show_size
+from latxa_cli.stream.sources import Source, is_regular
+from latxa_cli.stream.writer import Writer
 
-# Texts -> the number of tokens of each.
-CountTokens = Callable[[list[str]], list[int]]
+Say = Callable[[str], None]
+# (the store, the decision so far, an input's number, how many of it are wanted) -> ordinals of what is left out.
+Diversify = Callable[[Store, Decision, int, int], np.ndarray]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_MISSING = {
-    "corpus": f"the corpus: add `{CORPUS}=FILE`",
-    "target": "the instructions in the target language: add `CODE=FILE` with its code, for example `cy=FILE`",
-    "english": f"the English instructions: add `{ENGLISH}=FILE`",
-}
+LITTLE = 64 << 20  # bytes that one process spools in less time than more would take to start
 
 
-# --- which inputs ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, of the mix as a whole, by the flags of these names. `set_aside`: `--rejects`."""
 
+    memory: int
+    workers: int | None = None
+    seed: int = 0
+    split: str = "train"
+    take: int | None = None
+    take_tokens: int | None = None
+    tokenizer: str | None = None
+    scores: str | None = None
+    criterion: str | None = None
+    embedder: str | None = None
+    clusters: int | None = None
+    device: str | None = None
+    set_aside: bool = False
 
-def parse_inputs(arguments: Iterable[str]) -> dict[str, str]:
-    """Return {name: file} for arguments written `NAME=FILE`; raises UsageError, before anything is read."""
-    inputs: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, file = argument.partition("=")
-        if not equals or not file or not _NAME.fullmatch(name):
+    def check(self) -> None:
+        """Raise UsageError for what cannot be."""
+        if self.take is not None and self.take_tokens is not None:
+            raise UsageError("`--take` and `--take-tokens` are two budgets", hint="give one of them")
+        if self.take_tokens is not None and self.tokenizer is None:
+            raise UsageError("`--take-tokens` needs `--tokenizer`")
+        if self.memory < WORKER_BYTES:
             raise UsageError(
-                f"`{argument}` is not `NAME=FILE`",
-                hint="give every input a name, for example `corpus=eu.jsonl eu=eu_inst.jsonl en=en_inst.jsonl`",
+                f"`--memory {show_size(self.memory)}` is too little", hint=f"{show_size(WORKER_BYTES)} will do"
             )
-        if name in inputs:
-            raise UsageError(f"two inputs are named `{name}`", hint=f"join them: `cat A B | latxa mix {name}=- …`")
-        inputs[name] = file
-    if list(inputs.values()).count(STDIN) > 1:
-        raise UsageError("stdin (`-`) can be one input only")
-    if not inputs:
-        raise UsageError("nothing to mix", hint="name inputs as `NAME=FILE`, for example `corpus=eu.jsonl`")
-    return inputs
-
-
-def choose(inputs: Mapping[str, str], variant: Variant) -> tuple[dict[str, str], list[str]]:
-    """Return the inputs that `variant` is trained on, in the order of its digits, and the names that it leaves out.
-
-    `corpus` and `en` are the corpus and the English instructions; the one other name is the target language.
-    Raises UsageError for a missing input, for more than one other name, and for a variant that is trained on nothing.
-    """
-    if not variant.inputs:
-        raise UsageError(f"`{variant.code}` is the {variant.backbone} model untouched: there is nothing to mix")
-    others = [name for name in inputs if name not in (CORPUS, ENGLISH)]
-    if len(others) > 1:
-        named = " and ".join(f"`{name}`" for name in others)
-        raise UsageError(
-            f"`{variant.code}` takes one target language, but {named} are named",
-            hint=f"with `--variant`, name one input besides `{CORPUS}` and `{ENGLISH}`",
-        )
-    names = {"corpus": CORPUS, "target": others[0] if others else "", "english": ENGLISH}
-    chosen: dict[str, str] = {}
-    for role in variant.inputs:
-        if names[role] not in inputs:
-            raise UsageError(f"`{variant.code}` needs {_MISSING[role]}")
-        chosen[names[role]] = inputs[names[role]]
-    return chosen, [name for name in inputs if name not in chosen]
-
-
-# --- the mix ---------------------------------------------------------------------------------------------------------
-
-
-def mix(sources: Mapping[str, Iterable[Record]], seed: int, take: int | None = None) -> Iterator[Record | Reject]:
-    """Yield the records of all `sources` in one random order, `take` of them drawn at random when given.
-
-    Every record's `source` becomes the name of its input, or `NAME/its own source`; the second record with one
-    (`source`, `id`) is rejected. The order depends on the seed and these keys alone. Holds all records in memory.
-    """
-    held: dict[Key, Record] = {}
-    for name, records in sources.items():
-        for record in records:
-            source = f"{name}/{record['source']}" if record.get("source") else name
-            key = (source, record["id"])
-            if key in held:
-                yield Reject(record, "duplicate id", f"{source}: {record['id']}")
-            else:
-                held[key] = record | {"source": source}
-    keys = held if take is None else drawn(held, seed, take)
-    for key in shuffled(keys, seed):
-        yield held[key]
-
-
-# --- its shares ------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Share:
-    """What one input gave: records, and the bytes (UTF-8), words (as `wc -w` counts) and tokens of their text."""
-
-    records: int = 0
-    bytes: int = 0
-    words: int = 0
-    tokens: int = 0
-
-
-@dataclass
-class Shares:
-    """The shares of a mix by input, summed up while its records pass through `counted`.
-
-    The text of a conversation is the content of its messages; what a chat template adds is not counted. Tokens are
-    counted only where `count_tokens` is given.
-    """
-
-    names: Iterable[str]
-    count_tokens: CountTokens | None = None
-    by_name: dict[str, Share] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.by_name = {name: Share() for name in self.names}
-
-    def counted(self, outcomes: Iterable[Record | Reject]) -> Iterator[Record | Reject]:
-        """Yield `outcomes` unchanged and count the records among them."""
-        outcomes = iter(outcomes)
-        while batch := list(islice(outcomes, BATCH)):
-            self._add([outcome for outcome in batch if not isinstance(outcome, Reject)])
-            yield from batch
-
-    def _add(self, records: list[Record]) -> None:
-        texts = [_text(record) for record in records]
-        tokens = self.count_tokens(texts) if self.count_tokens and texts else [0] * len(texts)
-        for record, text, count in zip(records, texts, tokens, strict=True):
-            share = self.by_name[record["source"].partition("/")[0]]
-            share.records += 1
-            share.bytes += len(text.encode("utf-8"))
-            share.words += len(text.split())
-            share.tokens += count
 
     @property
-    def units(self) -> list[str]:
-        """What was counted."""
-        return ["records", "bytes", "words", *(["tokens"] if self.count_tokens else [])]
-
-    def as_dict(self) -> dict[str, dict[str, Any]]:
-        """Return {name: {unit: amount, `share`: {unit: part of the whole in [0, 1]}}} for the manifest."""
-        return {
-            name: {unit: getattr(share, unit) for unit in self.units}
-            | {"share": {unit: round(self._part(share, unit), 4) for unit in self.units}}
-            for name, share in self.by_name.items()
-        }
-
-    def lines(self) -> list[str]:
-        """Return one line for people per input."""
-        return [
-            f"{name}: "
-            + ", ".join(f"{getattr(share, unit):,} {unit} ({self._part(share, unit):.1%})" for unit in self.units)
-            for name, share in self.by_name.items()
-        ]
-
-    def _part(self, share: Share, unit: str) -> float:
-        whole = sum(getattr(other, unit) for other in self.by_name.values())
-        return getattr(share, unit) / whole if whole else 0.0
+    def processes(self) -> int:
+        """How many processes to use: as many as asked for, or one a core, as far as the memory goes."""
+        return self.workers or max(1, min(cores(), self.memory // WORKER_BYTES - 1))
 
 
-def _text(record: Record) -> str:
-    if "messages" in record:
-        return "\n".join(message["content"] for message in record["messages"])
-    return record["text"]
+class Mix:
+    """A mix that is decided on: its lines, and its shares once they are written out."""
+
+    def __init__(self, store: Store, decision: Decision) -> None:
+        self.store, self.decision = store, decision
+        weights = {want.name: want.weight for want in store.plan.wanted}
+        self.read = sum(store.reads)  # lines that are not blank
+        self.shares = Shares(weights, tokens=store.plan.tokenizer is not None)
+        self.inputs: list[dict[str, Any]] = []  # as a manifest describes them
+        self.files: dict[str, tuple[int, int] | None] = {}  # {file: its size and when it was changed}
+
+    def outcomes(self, held: Writer | None = None) -> Iterator[Lines]:
+        """Yield rejects, then the mix in its order; records that are held out go to `held`.
+
+        Raises LatxaError when an input was changed meanwhile: lines are read where they lie, more than once.
+        """
+        yield from self.store.outcomes(self.decision, self.shares, held)
+        for file, seen in self.files.items():
+            if _seen(file) != seen:
+                raise LatxaError(f"{file}: was changed while it was read", hint="run it again")
+
+
+def _seen(file: str) -> tuple[int, int] | None:
+    """Return by what a file is known to be the same, if it is one."""
+    if not is_regular(file):
+        return None
+    status = Path(file).stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def mixed(options: Options, wishes: Wishes, sources: Sequence[Source], work: Work, *, in_memory: bool, say: Say) -> Mix:
+    """Read all sources and decide on every record; `in_memory`: where they fit.
+
+    Raises RecordError for a malformed line where none are set aside, LatxaError where an input cannot be read or has
+    fewer records than are to be held out, where nothing of what was read is in the mix, and where no record has the
+    score that is gone by.
+    """
+    files = {file: _seen(file) for source in sources for file in source.files}
+    pool = work.executor
+    if in_memory and spooled_bytes(sources) < LITTLE:
+        work.executor = open_executor("local", 1)
+    parts, inputs = cut(sources, work)
+    work.executor = pool
+    plan = planned(options, wishes, [source.name for source in sources], work.folder)
+    made = build(plan, parts, work, in_memory=in_memory, diversify=diversifier(options, work.folder, say))
+    check(made, options, parts, say)
+    made.inputs, made.files = inputs, files
+    return made
+
+
+def planned(options: Options, wishes: Wishes, names: Sequence[str], folder: Path) -> Plan:
+    """Return how the inputs with these names are read and mixed; scores are saved to `folder`."""
+    scores = None
+    if options.scores is not None:
+        scores = folder / "scores.npy"
+        save_scores(Input(options.scores), options.criterion, scores)
+    fits = wishes.fits(names, options.criterion, str(scores) if scores else None)
+    readings = tuple(
+        Reading(name, number, options.seed, options.split, options.set_aside, fits.get(name))
+        for number, name in enumerate(names)
+    )
+    budget = Budget(options.take, options.take_tokens)
+    return Plan(
+        readings, wishes.wanted(names), budget, options.memory, options.processes, options.tokenizer, options.set_aside
+    )
+
+
+def build(plan: Plan, parts: Sequence[Part], work: Work, *, in_memory: bool, diversify: Diversify | None = None) -> Mix:
+    """Read the parts and decide on every record; see `mixed`."""
+    held = memory.read(plan, parts) if in_memory and memory.fits(parts, plan.memory) else None
+    store: Store = held or ByFiles(plan, parts, work)
+    if plan.budget.tokens is not None:
+        store.count_tokens(None)
+    rows = Rows(store.inputs, store.rows, store.tokens)
+    choose = partial(diversify, store) if diversify else None
+    decision = decide(rows, plan.wanted, plan.budget, plan.memory // 4, choose)
+    if plan.tokenizer is not None and plan.budget.tokens is None:
+        store.count_tokens(decision)
+    return Mix(store, decision)
+
+
+def diversifier(options: Options, folder: Path, say: Say) -> Diversify | None:
+    """Return what chooses by embeddings, if that is asked for; it keeps its files in `folder`."""
+    if options.embedder is None:
+        return None
+    from latxa_cli.mixing.diversify import Diversifier
+
+    return Diversifier(options.embedder, folder / "embeddings", options.clusters, options.device, say)

@@ -1,175 +1,333 @@
-from collections.abc import Iterable, Iterator
+"""Whole mixes: the same in memory and by files, with kernels and without, and as the plain reference says."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+import reference
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mixing_world import Made, Record, conversation, document, documents, lines, mix, parsed, write
 
-from latxa_cli.mixing.mix import Shares, choose, mix, parse_inputs
-from latxa_cli.stream.errors import UsageError
-from latxa_cli.stream.records import Record, Reject
-from latxa_cli.variants import parse
+from latxa_cli.mixing import memory
+from latxa_cli.mixing.choose import Wishes
+from latxa_cli.mixing.mix import Options
+from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 
-FILES = {"corpus": "c.jsonl", "cy": "y.jsonl", "en": "e.jsonl"}
-
-
-def documents(*names: str, **fields: Any) -> list[Record]:
-    return [{"id": name, "text": f"text of {name}", **fields} for name in names]
-
-
-def conversation(name: str, *contents: str) -> Record:
-    roles = ("user", "assistant") * len(contents)
-    messages = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)]
-    return {"id": name, "messages": messages}
-
-
-def keys(outcomes: Iterable[Record | Reject]) -> list[tuple[str, str]]:
-    return [(outcome["source"], outcome["id"]) for outcome in outcomes if isinstance(outcome, dict)]
+FEW = 4000  # bytes: with so little memory, everything is done in many rounds and buckets
+WAYS: dict[str, dict[str, Any]] = {
+    "in memory": {},
+    "in memory, by kernel": {"kernel": True},
+    "in memory, by kernel, in parts": {"kernel": True, "part_bytes": 700, "workers": 3},
+    "by files": {"in_memory": False, "part_bytes": 700},
+    "by files, with little memory": {"in_memory": False, "part_bytes": 5000, "memory": FEW},
+}
 
 
-# --- names -----------------------------------------------------------------------------------------------------------
+def made(folder: Path, way: str, monkeypatch: pytest.MonkeyPatch, *arguments: Any, **options: Any) -> Made:
+    given = WAYS[way] | options
+    if given.pop("kernel", False):
+        monkeypatch.setattr(memory, "SMALL", 0)
+    return mix(folder, *arguments, **given)
 
 
-def test_inputs_by_name() -> None:
-    assert parse_inputs(["corpus=eu.jsonl", "en=-", "cy=a=b.jsonl"]) == {
-        "corpus": "eu.jsonl", "en": "-", "cy": "a=b.jsonl",
-    }  # fmt: skip
+def world() -> dict[str, list[Record]]:
+    """Three inputs with all that can be in one: sources, repeated content, records that come twice, numbers as ids."""
+    corpus: list[Record] = documents(*map(str, range(60)), source="web") + documents(*map(str, range(40, 70)))
+    corpus += [
+        document("5", source="web"),
+        {"text": "no id"},
+        {"text": "no id"},
+        document("61"),
+        {"id": 62, "text": "x"},
+    ]
+    corpus += [{"text": "no id", "metadata": {"n": 3}}, {"text": "no id", "source": "web"}]
+    english = [conversation(str(n), f"question {n} é\n", "answer", task="t", metadata={"n": n}) for n in range(50)]
+    welsh = [record | {"metadata": {}} for record in english[:20]] + [document("a\u2028", source="ü")]
+    return {"corpus": corpus, "en": english, "cy": welsh}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["eu.jsonl"], "`eu.jsonl` is not `NAME=FILE`"),
-        (["=eu.jsonl"], "is not `NAME=FILE`"),
-        (["eu="], "is not `NAME=FILE`"),
-        (["./a=b.jsonl"], "is not `NAME=FILE`"),
-        (["a/b=c.jsonl"], "is not `NAME=FILE`"),
-        (["en=a", "en=b"], "two inputs are named `en`"),
-        (["en=-", "eu=-"], "stdin"),
-        ([], "nothing to mix"),
-    ],
-)
-def test_wrong_inputs(arguments: list[str], message: str) -> None:
-    with pytest.raises(UsageError) as error:
-        parse_inputs(arguments)
-    assert message in error.value.message
+# --- the same, however it is made ------------------------------------------------------------------------------------
+
+DEMANDS: dict[str, tuple[Wishes, dict[str, Any], dict[str, Any]]] = {
+    "all": (Wishes(), {}, {}),
+    "weights": (
+        Wishes(weight=["corpus=2.5", "en=0.25", "cy=3"]), {}, {"weights": {"corpus": 2.5, "en": 0.25, "cy": 3.0}}
+    ),
+    "held out": (
+        Wishes(hold_out=["en=7", "corpus=3"], weight=["en=2"]), {},
+        {"hold_out": {"en": 7, "corpus": 3}, "weights": {"en": 2.0}},
+    ),
+    "subsets": (
+        Wishes(take_from=["corpus=11", "cy=500"], weight=["corpus=1.5"]), {"seed": 33},
+        {"take_from": {"corpus": 11, "cy": 500}, "weights": {"corpus": 1.5}, "seed": 33},
+    ),
+    "some": (
+        Wishes(weight=["cy=2"]), {"take": 31, "seed": 2**64 - 1},
+        {"take": 31, "weights": {"cy": 2.0}, "seed": 2**64 - 1},
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("code", "chosen", "left_out"),
-    [
-        ("exp_2_111", ["corpus", "cy", "en"], []),
-        ("exp_2_101", ["corpus", "en"], ["cy"]),
-        ("exp_0_010", ["cy"], ["corpus", "en"]),
-        ("exp_1_001", ["en"], ["corpus", "cy"]),
-    ],
-)
-def test_variant_takes_the_inputs_that_it_names(code: str, chosen: list[str], left_out: list[str]) -> None:
-    taken, rest = choose(FILES, parse(code))
-    assert taken == {name: FILES[name] for name in chosen}
-    assert rest == left_out
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("what", DEMANDS)
+def test_a_mix_is_what_the_reference_says(way: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes, options, demands = DEMANDS[what]
+    found = made(tmp_path, way, monkeypatch, world(), wishes=wishes, **options)
+    expected, held, duplicates = reference.mix(world(), **demands)
+    assert found.data == b"".join(orjson.dumps(record) + b"\n" for record in expected)
+    assert found.held == held
+    assert [entry["detail"] for entry in found.rejects] == duplicates
+    assert Counter(entry["reason"] for entry in found.rejects) == {"duplicate id": 3}
 
 
-@pytest.mark.parametrize(
-    ("missing", "message"), [("corpus", "`corpus=FILE`"), ("cy", "target language"), ("en", "`en=FILE`")]
-)
-def test_missing_input_is_named(missing: str, message: str) -> None:
-    with pytest.raises(UsageError) as error:
-        choose({name: file for name, file in FILES.items() if name != missing}, parse("exp_2_111"))
-    assert message in error.value.message
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(some=st.lists(lines(), max_size=12), part_bytes=st.integers(1, 200))
+def test_any_lines_give_the_same_mix_in_every_way(
+    some: Sequence[bytes], part_bytes: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("mix")
+    given = {"a": some, "b": some[::2]}
+    wishes = Wishes(weight=["a=1.5"])
+    first = mix(folder, given, wishes=wishes)
+    by_files = mix(folder, given, wishes=wishes, in_memory=False, part_bytes=part_bytes, memory=FEW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "SMALL", 0)
+        by_kernel = mix(folder, given, wishes=wishes, part_bytes=part_bytes, workers=2)
+    for other in (by_files, by_kernel):
+        assert _same(first.data, other.data)
+        assert [entry["reason"] for entry in other.rejects] == [entry["reason"] for entry in first.rejects]
+        assert other.mix.shares.as_dict() == first.mix.shares.as_dict()
 
 
-def test_one_target_language_at_a_time() -> None:
-    with pytest.raises(UsageError, match="`cy` and `ga`"):
-        choose(FILES | {"ga": "g.jsonl"}, parse("exp_2_111"))
+def _same(one: bytes, other: bytes) -> bool:
+    """Whether two mixes hold equal records in one order; numbers may be spelled in different ways."""
+    return parsed(one) == parsed(other)
 
 
-def test_the_untouched_backbone_has_nothing_to_mix() -> None:
-    with pytest.raises(UsageError, match="nothing to mix"):
-        choose(FILES, parse("exp_2_000"))
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    one = mix(tmp_path, world(), in_memory=False, part_bytes=2000)
+    two = mix(tmp_path, world(), in_memory=False, part_bytes=2000, workers=2)
+    assert (two.data, two.rejects) == (one.data, one.rejects)
 
 
-# --- the mix ---------------------------------------------------------------------------------------------------------
+def test_packed_inputs_give_the_same_mix(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain.jsonl", world()["corpus"])
+    expected = mix(tmp_path, {"corpus": plain})
+    for ending, pack in ((".gz", gzip.compress), (".zst", zstandard.ZstdCompressor().compress)):
+        packed = tmp_path / f"packed.jsonl{ending}"
+        packed.write_bytes(pack(plain.read_bytes()))
+        for in_memory in (True, False):
+            assert mix(tmp_path, {"corpus": packed}, in_memory=in_memory).data == expected.data
 
 
-def test_source_is_the_name_before_what_was_there() -> None:
+def test_a_file_without_a_last_line_break_and_one_that_fills_its_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are mapped: what is behind their ends must not be taken for a part of them."""
+    monkeypatch.setattr(memory, "SMALL", 0)
+    for size in (4096 - 65, 4096 - 63, 4096 - 1, 4096, 4096 + 1):
+        for end in (b"", b"\n"):
+            path = tmp_path / f"{size}-{len(end)}.jsonl"
+            line = orjson.dumps(document("1", more=""))
+            path.write_bytes(line[:-2] + b"x" * (size - len(line) - len(end)) + line[-2:] + end)
+            assert path.stat().st_size == size
+            assert len(mix(tmp_path, {"docs": path}).records[0]["more"]) == size - len(line) - len(end)
+
+
+# --- what is in it ---------------------------------------------------------------------------------------------------
+
+
+def test_source_is_the_name_before_what_was_there(tmp_path: Path) -> None:
     sources = {"corpus": documents("1", source="web/2024") + documents("2"), "en": [conversation("1", "Hi", "Hello")]}
-    assert sorted(keys(mix(sources, 0))) == [("corpus", "2"), ("corpus/web/2024", "1"), ("en", "1")]
+    assert sorted(mix(tmp_path, sources).keys) == [("corpus", "2"), ("corpus/web/2024", "1"), ("en", "1")]
 
 
-def test_records_are_otherwise_untouched() -> None:
-    record = {"id": "1", "messages": [{"role": "user", "content": "Hi"}], "task": "t", "metadata": {"a": 1}}
-    before = dict(record)
-    assert list(mix({"en": [record]}, 0)) == [{**record, "source": "en"}]
-    assert record == before
+@pytest.mark.parametrize("way", WAYS)
+def test_duplicates_are_set_aside_as_they_came(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [document("1", n=1), document("1", n=2), document("1", source="s"), {"id": 1, "text": "y", "source": "s"}]
+    found = made(tmp_path, way, monkeypatch, {"docs": records})
+    assert [(entry["reason"], entry["detail"]) for entry in found.rejects] == [
+        ("duplicate id", "docs: 1"), ("duplicate id", "docs/s: 1"),
+    ]  # fmt: skip
+    first, second = (entry["record"] for entry in found.rejects)
+    assert first == records[1]
+    assert (second["id"], second["text"], second["source"]) == ("1", "y", "s")
 
 
-def test_the_key_is_source_and_id() -> None:
-    sources = {"cy": documents("1", "2", "1"), "en": documents("1", source="a") + documents("1", source="b")}
-    outcomes = list(mix(sources, 0))
-    rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
-    assert [(reject.reason, reject.detail) for reject in rejects] == [("duplicate id", "cy: 1")]
-    assert sorted(keys(outcomes)) == [("cy", "1"), ("cy", "2"), ("en/a", "1"), ("en/b", "1")]
+@pytest.mark.parametrize("way", WAYS)
+def test_malformed_lines_stop_the_run_or_are_set_aside(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(
+        tmp_path / "in.jsonl", [*documents(*map(str, range(30))), b"", b"broken", document("x"), b'{"id":"y"}']
+    )
+    with pytest.raises(RecordError) as error:
+        made(tmp_path, way, monkeypatch, {"docs": path}, set_aside=False)
+    assert error.value.message.startswith(f"{path}:32: not JSON")
+    found = made(tmp_path, way, monkeypatch, {"docs": path})
+    assert [(entry["reason"], entry["where"]) for entry in found.rejects] == [
+        ("malformed", f"{path}:32"), ("malformed", f"{path}:34"),
+    ]  # fmt: skip
+    assert (found.mix.read, len(found.records)) == (33, 31)
 
 
-def test_order_depends_on_seed_and_keys_alone() -> None:
-    corpus, english = documents(*map(str, range(50))), documents(*map(str, range(30)))
-    one = list(mix({"corpus": corpus, "en": english}, 33))
-    assert one == list(mix({"en": english[::-1], "corpus": corpus[20:] + corpus[:20]}, 33))
-    assert keys(one) != keys(mix({"corpus": corpus, "en": english}, 34))
-    assert keys(one) != sorted(keys(one))
+def test_rejects_are_counted_when_nobody_wants_them(tmp_path: Path) -> None:
+    for in_memory in (True, False):
+        found = mix(tmp_path, {"docs": documents("1", "1", "2")}, in_memory=in_memory, set_aside=False)
+        assert (found.counts, found.rejects) == ({"": 2, "duplicate id": 1}, [])
 
 
-def test_take_draws_nested_subsets_in_the_order_of_the_whole() -> None:
-    sources = {"corpus": documents(*map(str, range(60))), "en": documents(*map(str, range(40)))}
-    whole, larger, smaller = (keys(mix(sources, 1, take)) for take in (None, 30, 10))
-    assert len(smaller) == 10 and len(larger) == 30
-    assert larger == [key for key in whole if key in set(larger)]
-    assert smaller == [key for key in larger if key in set(smaller)]
-    assert keys(mix(sources, 1, 1000)) == whole
+@pytest.mark.parametrize("way", WAYS)
+def test_records_are_asked_in_a_language_if_their_scores_are_high_enough(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = write(tmp_path / "scores.jsonl", [{"id": str(n), "scores": {"a": n}} for n in range(4)])
+    english = [conversation(str(n), "Hi", "Kaixo") for n in range(5)] + [document("2", source="s")]
+    wishes = Wishes(minimum=["eu=2"], answer_in=["eu=Basque"])
+    found = made(tmp_path, way, monkeypatch, {"eu": english, "en": english}, wishes=wishes, scores=str(scores))
+    assert sorted(key for key in found.keys if key[0] == "eu") == [("eu", "2"), ("eu", "3")]
+    assert Counter(entry["reason"] for entry in found.rejects) == {"low score": 2, "no score": 1, "no user turn": 1}
+    asked = [record["messages"][0]["content"] for record in found.records if record["source"] == "eu"]
+    assert asked == ["Hi Answer in Basque."] * 2
+    assert sum(record["source"].startswith("en") for record in found.records) == 6
 
 
-def test_nothing_is_read_before_the_first_outcome_is_asked_for() -> None:
-    def forbidden() -> Iterator[Record]:
-        raise AssertionError("read too early")
-        yield {}
-
-    mix({"corpus": forbidden()}, 0)
+def test_lines_of_monstrous_length_are_malformed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("latxa_cli.stream.reader", "latxa_cli.mixing.lines", "latxa_cli.mixing.rows"):
+        monkeypatch.setattr(f"{module}.LONGEST_LINE", 1000)
+    monkeypatch.setattr("latxa_cli.mixing.lines.PART_BYTES", 500)
+    for length in (970, 5000):  # the part is read as a whole, or line by line
+        given = {"docs": [document("1"), document("long", more="x" * length), document("2")]}
+        for in_memory in (True, False):
+            found = mix(tmp_path, given, in_memory=in_memory, part_bytes=500)
+            assert sorted(found.keys) == [("docs", "1"), ("docs", "2")]
+            assert "the line is longer than" in found.rejects[0]["detail"]
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
 
 
-def test_shares_count_what_was_kept() -> None:
-    sources: dict[str, list[Record]] = {
-        "corpus": [{"id": "1", "text": "bat bi hiru ñ"}, {"id": "1", "text": "twice"}],
+@pytest.mark.parametrize("way", WAYS)
+def test_shares_say_what_each_input_gave(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = {
+        "corpus": [
+            {"id": "1", "text": "bat bi hiru ñ"}, {"id": "1", "text": "twice"},
+            {"id": "2", "text": "x", "metadata": {"split": "test"}},
+        ],
         "en": [conversation("1", "one two", "three")],
         "cy": [],
-    }
-    shares = Shares(sources, lambda texts: [len(text) for text in texts])
-    outcomes = list(shares.counted(mix(sources, 0)))
-    assert len(outcomes) == 3
-    found = shares.as_dict()
-    assert found["corpus"] == {
-        "records": 1, "bytes": 14, "words": 4, "tokens": 13,
-        "share": {"records": 0.5, "bytes": 0.5185, "words": 0.5714, "tokens": 0.5},
     }  # fmt: skip
-    assert {name: found["en"][name] for name in ("bytes", "words", "tokens")} == {"bytes": 13, "words": 3, "tokens": 13}
-    assert found["cy"]["records"] == 0 and found["cy"]["share"]["records"] == 0.0
-    assert shares.lines()[0] == "corpus: 1 records (50.0%), 14 bytes (51.9%), 4 words (57.1%), 13 tokens (50.0%)"
-
-
-def test_shares_without_tokenizer_say_nothing_of_tokens() -> None:
-    shares = Shares(["corpus"])
-    records = documents(*map(str, range(1000)), source="corpus/web")
-    assert list(shares.counted(records)) == records
-    assert shares.as_dict() == {
+    found = made(tmp_path, way, monkeypatch, inputs, wishes=Wishes(weight=["en=2"]))
+    assert found.mix.shares.as_dict() == {
         "corpus": {
-            "records": 1000, "bytes": 10 * 9 + 90 * 10 + 900 * 11, "words": 3000,
-            "share": {"records": 1.0, "bytes": 1.0, "words": 1.0},
-        }
+            "records": 1, "bytes": 14, "words": 4,
+            "share": {"records": 0.3333, "bytes": 0.35, "words": 0.4}, "other split": 1,
+        },
+        "en": {
+            "records": 2, "bytes": 26, "words": 6, "share": {"records": 0.6667, "bytes": 0.65, "words": 0.6},
+            "weight": 2.0, "copies": 1,
+        },
+        "cy": {"records": 0, "bytes": 0, "words": 0, "share": {"records": 0.0, "bytes": 0.0, "words": 0.0}},
     }  # fmt: skip
+    assert next(iter(found.mix.shares.lines())) == (
+        "corpus: 1 records (33.3%), 14 bytes (35.0%), 4 words (40.0%); 1 other split"
+    )
+    assert found.mix.shares.totals() == {"other split": 1, "copies": 1}
 
 
-def test_shares_of_nothing() -> None:
-    shares = Shares(["corpus"])
-    assert list(shares.counted([])) == []
-    assert shares.lines() == ["corpus: 0 records (0.0%), 0 bytes (0.0%), 0 words (0.0%)"]
+def test_what_is_not_taken_adds_up(tmp_path: Path) -> None:
+    wishes = Wishes(weight=["corpus=0.5", "en=2"], hold_out=["en=10"])
+    found = mix(tmp_path, world(), wishes=wishes, take=60)
+    shares = found.mix.shares
+    left = {name: shares.total(name) for name in ("not taken", "held out", "copies")}
+    assert left["held out"] == len(found.held) == 10
+    assert shares.total("records") == len(found.records) == 60
+    distinct = {(record["source"], record["id"]) for record in found.records}
+    assert len(distinct) == 60 - left["copies"]
+    assert found.mix.read == len(distinct) + len(found.rejects) + left["held out"] + left["not taken"]
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model folder whose tokenizer makes each word, or run of signs, a token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return str(folder)
+
+
+@pytest.mark.parametrize("way", ["in memory, by kernel, in parts", "by files"])
+def test_tokens_are_counted_and_can_be_a_budget(
+    way: str, tokenizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = {"docs": documents(*map(str, range(60))), "en": [conversation("1", "one two", "three, four")]}
+    whole = made(tmp_path, way, monkeypatch, inputs, tokenizer=tokenizer).mix.shares.as_dict()
+    assert (whole["docs"]["tokens"], whole["en"]["tokens"]) == (180, 5)  # `text of 7`; the comma is one
+    few, more = (
+        made(
+            tmp_path, way, monkeypatch, inputs, tokenizer=tokenizer, take_tokens=count, wishes=Wishes(weight=["docs=2"])
+        )
+        for count in (50, 120)
+    )
+    assert 46 <= few.mix.shares.total("tokens") <= 50 and 116 <= more.mix.shares.total("tokens") <= 120
+    lines = [set(made.data.split(b"\n")[:-1]) for made in (few, more)]
+    assert lines[0] < lines[1]
+    taken = made(tmp_path, way, monkeypatch, inputs, tokenizer=tokenizer, take=10).mix.shares
+    assert taken.total("records") == 10 and 30 <= taken.total("tokens") <= 32
+
+
+# --- memory, and inputs that change ----------------------------------------------------------------------------------
+
+
+def test_what_turns_out_not_to_fit_goes_through_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = mix(tmp_path, world())
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "ROW_BYTES", 1 << 30)
+    monkeypatch.setattr(memory, "LINE_BYTES", 1 << 40)
+    found = mix(tmp_path, world())
+    assert type(found.mix.store).__name__ == "ByFiles" and type(expected.mix.store).__name__ == "InMemory"
+    assert found.data == expected.data
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_an_input_that_is_changed_meanwhile_is_an_error(in_memory: bool, tmp_path: Path) -> None:
+    from latxa_cli.mixing.mix import mixed
+    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stream.sources import parse_sources
+
+    path = write(tmp_path / "in.jsonl", documents(*map(str, range(9))))
+    sources = parse_sources([f"docs={path}"])
+    with open_executor("local", 1) as pool, Work(tmp_path / "work", {}, pool) as work:
+        made = mixed(Options(1 << 30), Wishes(), sources, work, in_memory=in_memory, say=lambda _: None)
+        path.write_bytes(path.read_bytes().replace(b"text of 3", b"TEXT OF 3"))
+        with pytest.raises(LatxaError, match="was changed while it was read"):
+            list(made.outcomes())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"take": 1, "take_tokens": 1}, "two budgets"),
+        ({"take_tokens": 1}, "`--take-tokens` needs `--tokenizer`"),
+        ({"memory": 10**6}, "`--memory 1 MB` is too little"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Options(**{"memory": 10**9} | options).check()

@@ -1,0 +1,92 @@
+"""A varied choice among the instructions of one input: their embeddings clustered, and as many drawn from each cluster.
+
+The third step of X-Instruction (arXiv 2405.19744), done for each language, that is, each input, by itself. How many
+clusters there are the paper does not say; here, by default, as many as the square root of the instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.lib.format import open_memmap
+
+from latxa_cli.mixing.clusters import clustered, spread_over
+from latxa_cli.mixing.draw import DIVERSIFY, Decision, draw
+from latxa_cli.mixing.embed import Embedder
+from latxa_cli.mixing.lines import line_of
+from latxa_cli.mixing.plan import Store
+from latxa_cli.stages import load_array, save_array
+from latxa_cli.stream.files import cannot_write
+from latxa_cli.stream.records import Record
+
+BATCH = 1024  # texts embedded at once, of which those of like length go through the model together
+
+
+def instruction(record: Record) -> str:
+    """Return what a conversation's first user turn says; of one without, and of a document, all of its text."""
+    if "messages" not in record:
+        return str(record["text"])
+    messages = record["messages"]
+    return str(next((message for message in messages if message["role"] == "user"), messages[0])["content"])
+
+
+@dataclass(frozen=True)
+class Diversifier:
+    """Chooses by embeddings of `model`; they lie in `folder` (2 bytes a number), not in memory.
+
+    `clusters`: how many; None for the default.
+    """
+
+    model: str
+    folder: Path
+    clusters: int | None = None
+    device: str | None = None
+    say: Callable[[str], None] = lambda _text: None
+
+    def __call__(self, store: Store, decision: Decision, number: int, count: int) -> np.ndarray:
+        """Return the ordinals (u64, ascending) of the usable records of an input that are left out of `count`."""
+        done = self.folder / f"left-out-{number}.npy"
+        if not done.exists():  # an interrupted run may have embedded them
+            save_array(done, self._left_out(store, decision, number, count))
+        left_out: np.ndarray = load_array(done)
+        return left_out
+
+    def _left_out(self, store: Store, decision: Decision, number: int, count: int) -> np.ndarray:
+        places: list[tuple[int, np.ndarray]] = []  # part, rows
+        keys, ordinals = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for part in (part for part, its_input in enumerate(store.inputs) if its_input == number):
+            look = decision.look(part, store.rows(part), number)
+            rows = np.flatnonzero(look.usable)
+            places.append((part, rows))
+            keys.append(draw(look.identity[rows], DIVERSIFY))
+            ordinals.append(rows.astype(np.uint64) | np.uint64(part << 32))
+        every, key = np.concatenate(ordinals), np.concatenate(keys)
+        if len(every) <= count:
+            return every[:0]
+        clusters = min(self.clusters or round(len(every) ** 0.5), len(every))
+        self.say(f"{store.plan.names[number]}: {len(every):,} instructions, {clusters:,} clusters")
+        vectors = self._vectors(store, places, number, len(every))
+        return every[~spread_over(clustered(vectors, clusters, key), key, count)]
+
+    def _vectors(self, store: Store, places: list[tuple[int, np.ndarray]], number: int, total: int) -> np.ndarray:
+        """Embed the instructions of these rows into a file, and return it mapped: float16 [total, dimensions]."""
+        embedder = Embedder(self.model, self.device)
+        self.folder.mkdir(exist_ok=True)
+        file = self.folder / f"vectors-{number}.npy"
+        try:
+            vectors = open_memmap(file, "w+", np.float16, (total, embedder.dimensions))
+            start = 0
+            for part, rows in places:
+                table = store.table(part)
+                texts = (instruction(orjson.loads(line_of(row))) for row in table.rows[rows])
+                while batch := list(islice(texts, BATCH)):
+                    vectors[start : start + len(batch)] = embedder.embed(batch)
+                    start += len(batch)
+        except OSError as error:
+            raise cannot_write(file, error) from None
+        return vectors

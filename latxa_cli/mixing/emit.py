@@ -1,0 +1,147 @@
+"""The kernel that writes records in their new order: each line copied, what the mix adds inserted on the way.
+
+A record gets the name of its input before its own source, and copies after the first say which one they are in
+`metadata.epoch`. Lines that were written anew (`MADE`) are copied as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, MADE, SPACED
+from latxa_cli.mixing.vectors import WIDTH, byte_at, copy, equal, lowest, put
+
+_QUOTE, _BACKSLASH, _NEWLINE = (ord(character) for character in '"\\\n')
+_SPACE, _TAB, _RETURN = (ord(character) for character in " \t\r")
+_BLOCK = 1 << WIDTH  # the bit behind a mask
+
+# Of each input, and of each epoch from the second on, three texts to insert.
+_TEXTS = 3
+_NO_FIELD, _SOME, _EMPTY = range(_TEXTS)
+
+
+class Insertions(NamedTuple):
+    """The texts to insert, one after the other, and where each one starts (i64, the end of the last included)."""
+
+    texts: bytes
+    starts: np.ndarray
+
+    @property
+    def longest(self) -> int:
+        """The most bytes that a line may grow by."""
+        return 2 * int(np.diff(self.starts).max())
+
+
+def insertions(names: Sequence[str], epochs: int) -> Insertions:
+    """Return what is inserted into records of the inputs `names`, written up to `epochs` times."""
+    texts = [text for name in names for text in (f',"source":"{name}"', f"{name}/", name)]
+    for epoch in range(2, epochs + 1):
+        field = f'"epoch":{epoch}'
+        texts += [f',"metadata":{{{field}}}', "," + field, field]
+    encoded = [text.encode() for text in texts]
+    return Insertions(b"".join(encoded), np.cumsum([0, *map(len, encoded)]))
+
+
+@njit(cache=True, nogil=True)
+def emit(
+    rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray, texts: int, starts: np.ndarray, inputs: int, out: int,
+    ends: np.ndarray,
+) -> int:  # fmt: skip
+    """Write the lines of picked rows to the address `out`, each with its line break; return how many bytes they have.
+
+    Args:
+        rows: of `latxa_cli.mixing.rows.ROW`, their offsets being addresses.
+        picked: i64, which rows, in order.
+        epochs: i64, the how manieth copy of its record each one is, from 1.
+        texts, starts: see `Insertions`, the texts by their address; `inputs`: how many inputs they are for.
+        out: with room for all the lines and `WIDTH` bytes more.
+        ends: i64, gets where each line ends, counted from `out`.
+    """
+    to = out
+    for place in range(len(picked)):
+        row = rows[picked[place]]
+        start = np.int64(row.offset)
+        end = start + row.length
+        if row.flags & MADE:
+            to = _copied(start, end, to)
+        else:
+            to = _changed(start, end, row, epochs[place], texts, starts, inputs, to)
+        put(_NEWLINE, to)
+        to += 1
+        ends[place] = to - out
+    return to - out
+
+
+@njit(cache=True, nogil=True)
+def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.ndarray, inputs: int, to: int) -> int:
+    """Copy a line with what is inserted: before its own source or at its end, and in its metadata or at its end."""
+    flags = row.flags
+    kind = _NO_FIELD if not row.source_at else _EMPTY if flags & EMPTY_SOURCE else _SOME
+    source_at = start + row.source_at if row.source_at else end - 1
+    source = _TEXTS * row.input + kind
+    metadata_at, metadata = end, -1
+    if epoch > 1:
+        kind = _NO_FIELD if not row.metadata_at else _EMPTY if flags & EMPTY_METADATA else _SOME
+        metadata_at = start + row.metadata_at if row.metadata_at else end - 1
+        metadata = _TEXTS * (inputs + epoch - 2) + kind
+    spaced = flags & SPACED
+    first, second, before, behind = source_at, metadata_at, source, metadata
+    if metadata_at < source_at:
+        first, second, before, behind = metadata_at, source_at, metadata, source
+    to = _segment(start, first, spaced, False, to)
+    to = _copied(texts + starts[before], texts + starts[before + 1], to)
+    to = _segment(first, second, spaced, before == source and row.source_at > 0, to)
+    if behind >= 0:
+        to = _copied(texts + starts[behind], texts + starts[behind + 1], to)
+    return _segment(second, end, spaced, behind == source and row.source_at > 0, to)
+
+
+@njit(cache=True, nogil=True)
+def _segment(at: int, end: int, spaced: int, in_string: bool, to: int) -> int:
+    """Copy part of a line, which may begin inside a string; `spaced`: without blanks between tokens."""
+    if not spaced:
+        return _copied(at, end, to)
+    if in_string:
+        at, to = _string(at, end, to)
+    while at < end:
+        byte = byte_at(at)
+        at += 1
+        if byte not in (_SPACE, _TAB, _RETURN):
+            put(byte, to)
+            to += 1
+            if byte == _QUOTE:
+                at, to = _string(at, end, to)
+    return to
+
+
+@njit(cache=True, nogil=True)
+def _string(at: int, end: int, to: int) -> tuple[int, int]:
+    """Copy a string from behind its opening quote to behind its closing one, or to `end`."""
+    while at < end:
+        run = lowest(equal(at, _QUOTE) | equal(at, _BACKSLASH) | _BLOCK)
+        run = min(run, end - at)
+        copy(at, to)  # more than `run`, which what follows overwrites
+        at += run
+        to += run
+        if run < WIDTH and at < end:
+            size = 2 if byte_at(at) == _BACKSLASH else 1
+            copy(at, to)
+            at += size
+            to += size
+            if size == 1:
+                break
+    return at, to
+
+
+@njit(cache=True, nogil=True)
+def _copied(at: int, end: int, to: int) -> int:
+    stop = to + end - at
+    while to < stop:
+        copy(at, to)
+        at += WIDTH
+        to += WIDTH
+    return stop

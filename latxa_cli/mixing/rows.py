@@ -1,0 +1,203 @@
+"""What `mix` keeps of a record while it decides: one row of 48 bytes; and how to make one in plain Python.
+
+The kernel (`latxa_cli.mixing.scan`) makes rows of usual lines, which stay where they lie. `Maker` makes those of all
+others: they are parsed, changed where the mix is to change them, and written anew. Both give the same records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+from xxhash import xxh64_intdigest
+
+from latxa_cli.mixing.fit import Fit
+from latxa_cli.stream.errors import RecordError
+from latxa_cli.stream.inputs import LONGEST_LINE
+from latxa_cli.stream.reader import explain, name_of, parser
+from latxa_cli.stream.records import CHECKS, Record, Reject
+
+KINDS = ("document", "conversation")
+UNSAID = "train"  # the split of records that do not say theirs
+MASK = 2**64 - 1
+LONGEST_EXCERPT = 1 << 20  # bytes of a malformed line that are set aside
+
+# Flags of a row.
+MADE = 1  # its line was written anew, and lies with the others that were
+SPACED = 2  # its line has blanks between tokens
+EMPTY_SOURCE = 4  # its `source` is the empty string
+EMPTY_METADATA = 8  # its `metadata` has no fields
+OTHER_SPLIT = 16  # its `metadata.split` is not the one that is wanted
+UNNAMED = 32  # it had no id: its key is that of the hash of its content
+UNREAD = 64  # the kernel leaves the line to `Maker`
+AGAIN = 128  # its key says the how manieth it is of its content, or which copy of a record
+
+ROW = np.dtype(
+    [
+        ("identity", "<u8"),  # the hash of its source and id, the same of all that repeat one content or are its copies
+        ("check", "<u8"),  # another hash, which tells these apart too
+        ("offset", "<u8"), ("length", "<u4"),  # its line, without the line break
+        ("source_at", "<u4"),  # where in the line its own source begins; 0: it has none, or the line is made
+        ("metadata_at", "<u4"),  # where in the line its metadata end; 0: it has none
+        # (of a line that is made: how long the record as it came is, which lies behind it; 0: it is not kept)
+        ("bytes", "<u4"), ("words", "<u4"),  # of its text: UTF-8, and as `wc -w` counts
+        ("input", "<u2"), ("flags", "<u2"),
+    ]
+)  # fmt: skip
+
+_REPEATED = re.compile(r"([0-9a-f]{16})-([1-9][0-9]{0,17})")
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def key_seeds(seed: int, name: str) -> tuple[int, int]:
+    """Return what the two hashes of the keys of the input `name` start from."""
+    return xxh64_intdigest(name.encode(), seed & MASK), xxh64_intdigest(f"{name}\0check".encode(), seed & MASK)
+
+
+def key_of(seeds: tuple[int, int], own_source: str, name: str, epoch: int = 1) -> tuple[int, int, bool]:
+    """Return the two hashes of a record's key, and whether it is `AGAIN`.
+
+    They are XXH64 of the id, seeded by XXH64 of the record's own source. The ids `HASH-COUNT` of repeated content and
+    the copies (`metadata.epoch`) of one record have the identity of the first, so that they are found, and held out,
+    together; the check tells them apart.
+    """
+    repeated = _REPEATED.fullmatch(name)
+    count = int(repeated[2]) if repeated else 1
+    base = repeated[1] if repeated and count > 1 else name
+    identity, check = (xxh64_intdigest(base.encode(), xxh64_intdigest(own_source.encode(), seed)) for seed in seeds)
+    if epoch > 1:
+        check = xxh64_intdigest(str(epoch).encode(), check)
+    if count > 1:
+        check = int(repeat(np.array([check], np.uint64), np.array([count]))[0])
+    return identity, check, count > 1 or epoch > 1
+
+
+def epoch_of(record: Record) -> int:
+    """Return which copy of a record it is by its `metadata.epoch`: 1 for the first, which does not say so."""
+    epoch = (record.get("metadata") or {}).get("epoch")
+    return epoch if type(epoch) is int and epoch > 1 else 1
+
+
+def repeat(check: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return the checks (u64) of the ids `HASH-COUNT`, given those of `HASH`; for a count of 1 they stay."""
+    return np.where(count > 1, spread(check + count.astype(np.uint64) * _STEP), check)
+
+
+def spread(values: np.ndarray) -> np.ndarray:
+    """Return 64-bit hashes of 64-bit values: the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the records of the input `name`, the `number`-th, are read.
+
+    `split`: the `metadata.split` that is wanted; records without one are of `UNSAID`. `set_aside`: malformed lines do
+    not stop the run, and lines that are made are kept as they came too. With `fit` no line is left to the kernel.
+    """
+
+    name: str
+    number: int = 0
+    seed: int = 0
+    split: str = "train"
+    set_aside: bool = False
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A line that is left out for a reason, and its entry for `--rejects`."""
+
+    reason: str
+    entry: bytes
+
+
+class Maker:
+    """Makes rows of lines one by one: `rows`, the `lines` that they point into, and what is left out.
+
+    `where` gives `FILE:LINE` of the line with an index; `places` says which ones of the lines given have a row.
+    """
+
+    def __init__(self, reading: Reading, where: Callable[[int], str] = str) -> None:
+        self.reading = reading
+        self.where = where
+        self.rows: list[tuple[int, ...]] = []
+        self.places: list[int] = []
+        self.lines = bytearray()
+        self.asides: list[Aside] = []
+        self.read = 0  # lines that are not blank
+        self.other_split = 0
+        self._parse = parser(KINDS)
+        self._seeds = key_seeds(reading.seed, reading.name)
+
+    def make(self, entries: Iterable[tuple[int, bytes]]) -> None:
+        """Read lines, each with its index; raises RecordError at a malformed one unless those are set aside."""
+        for place, (index, raw) in enumerate(entries):
+            try:
+                if len(raw) > LONGEST_LINE:
+                    raise ValueError("the line is too long")
+                record = self._parse(raw)
+                if "text" in record and "messages" in record:  # which is a conversation to those who come after
+                    CHECKS["conversation"](record)
+                name, given = name_of(record)
+            except ValueError as error:
+                if raw.strip():
+                    self._malformed(index, explain(error, raw), raw)
+                continue
+            self.read += 1
+            metadata = record.get("metadata") or {}
+            split = metadata.get("split")
+            if (UNSAID if split is None else split) != self.reading.split:
+                self.other_split += 1
+                continue
+            if type(record.get("id")) is not str:
+                record = {"id": name} | {field: value for field, value in record.items() if field != "id"}
+            fitting = self.reading.fit(record) if self.reading.fit else record
+            if isinstance(fitting, Reject):
+                entry = {"reason": fitting.reason, "detail": fitting.detail, "record": record}
+                self.asides.append(Aside(fitting.reason, orjson.dumps(entry)))
+            else:
+                self._add(fitting, given, record)
+                self.places.append(place)
+
+    def array(self) -> np.ndarray:
+        """Return the rows as an array."""
+        return np.array(self.rows, ROW) if self.rows else np.empty(0, ROW)
+
+    def _malformed(self, index: int, what: str, raw: bytes) -> None:
+        if not self.reading.set_aside:
+            raise RecordError(self.where(index), what, hint="`--rejects FILE` sets such lines aside and goes on")
+        self.read += 1
+        line = raw[:LONGEST_EXCERPT].decode("utf-8", "replace")
+        entry = {"reason": "malformed", "detail": what, "where": self.where(index), "line": line}
+        self.asides.append(Aside("malformed", orjson.dumps(entry)))
+
+    def _add(self, record: Record, given: bool, came: Record) -> None:
+        own = record.get("source") or ""
+        identity, check, again = key_of(self._seeds, own, record["id"], epoch_of(record))
+        record = record | {"source": f"{self.reading.name}/{own}" if own else self.reading.name}
+        line = orjson.dumps(record)
+        texts = texts_of(record)
+        size = sum(len(text.encode()) for text in texts) + len(texts) - 1
+        words = sum(len(text.split()) for text in texts)
+        flags = MADE | (0 if given else UNNAMED) | (AGAIN if again else 0)
+        kept = orjson.dumps(came) if self.reading.set_aside else b""
+        number = self.reading.number
+        self.rows.append((identity, check, len(self.lines), len(line), 0, len(kept), size, words, number, flags))
+        self.lines += line + kept
+
+
+def texts_of(record: Record) -> list[str]:
+    """Return the text of a document, or the contents of a conversation's messages."""
+    return [message["content"] for message in record["messages"]] if "messages" in record else [record["text"]]

@@ -1,0 +1,37 @@
+"""Counting the tokens of texts, many at once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import orjson
+
+from latxa_cli.mixing.lines import Table, line_of
+from latxa_cli.mixing.rows import texts_of
+from latxa_cli.model import load_tokenizer
+
+BATCH = 256  # records whose tokens are counted together
+
+
+def count_tokens(table: Table, wanted: np.ndarray, model: str) -> np.ndarray:
+    """Return how many tokens (u32) the text of each row has that is `wanted` (a mask), and 0 for the others.
+
+    The messages of a conversation are joined by line breaks, without special tokens.
+    """
+    tokenizer = _tokenizer(model)
+    tokens = np.zeros(len(table.rows), np.uint32)
+    places = np.flatnonzero(wanted)
+    for start in range(0, len(places), BATCH):
+        batch = places[start : start + BATCH]
+        texts = ["\n".join(texts_of(orjson.loads(line_of(row)))) for row in table.rows[batch]]
+        # `verbose=False`: a text longer than the model's window is no cause for a warning here.
+        ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        tokens[batch] = [len(found) for found in ids]
+    return tokens
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(model: str) -> Any:
+    return load_tokenizer(model)

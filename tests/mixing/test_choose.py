@@ -1,0 +1,104 @@
+import pytest
+
+from latxa_cli.mixing.choose import Wishes, choose, chosen, named
+from latxa_cli.mixing.draw import Wanted
+from latxa_cli.mixing.fit import Fit
+from latxa_cli.stream.errors import UsageError
+from latxa_cli.variants import parse
+
+NAMES = ["corpus", "cy", "en"]
+
+
+def test_inputs_by_name() -> None:
+    assert named(["corpus=eu.jsonl", "en=-", "cy=a=b.jsonl"]) == {
+        "corpus": "corpus=eu.jsonl", "en": "en=-", "cy": "cy=a=b.jsonl",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["eu.jsonl"], "`eu.jsonl` is not `NAME=FILE`"),
+        (["=eu.jsonl"], "is not `NAME=FILE`"),
+        (["eu="], "is not `NAME=FILE`"),
+        (["./a=b.jsonl"], "is not `NAME=FILE`"),
+        (["a/b=c.jsonl"], "is not `NAME=FILE`"),
+        (['a"=c.jsonl'], "is not `NAME=FILE`"),
+        (["en=a", "en=b"], "two inputs are named `en`"),
+        ([], "nothing to mix"),
+    ],
+)
+def test_wrong_inputs(arguments: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        named(arguments)
+    assert message in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("exp_2_111", ["corpus", "cy", "en"]),
+        ("exp_2_101", ["corpus", "en"]),
+        ("exp_0_010", ["cy"]),
+        ("exp_1_001", ["en"]),
+    ],
+)
+def test_variant_takes_the_inputs_that_it_names(code: str, expected: list[str]) -> None:
+    assert chosen(["en", "cy", "corpus"], code) == expected
+
+
+def test_without_variant_all_inputs_are_taken_as_they_come() -> None:
+    assert chosen(["b", "a", "c"], None) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"), [("corpus", "`corpus=FILE`"), ("cy", "target language"), ("en", "`en=FILE`")]
+)
+def test_missing_input_is_named(missing: str, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        choose([name for name in NAMES if name != missing], parse("exp_2_111"))
+    assert message in error.value.message
+
+
+def test_one_target_language_at_a_time() -> None:
+    with pytest.raises(UsageError, match="`cy` and `ga`"):
+        choose([*NAMES, "ga"], parse("exp_2_111"))
+
+
+def test_the_untouched_backbone_has_nothing_to_mix() -> None:
+    with pytest.raises(UsageError, match="nothing to mix"):
+        choose(NAMES, parse("exp_2_000"))
+
+
+def test_wishes_are_by_input() -> None:
+    wishes = Wishes(
+        ["corpus=2.5", "en=0.25"], ["en=1000"], ["cy=5"], ["en=32000"], ["cy=-1.5"], ["en=Welsh", "cy=Old Welsh"]
+    )
+    wishes.check(NAMES)
+    assert wishes.wanted(["corpus", "en"]) == (Wanted("corpus", weight=2.5), Wanted("en", 1000, 0.25, None, 32000))
+    assert wishes.fits(NAMES, "fluency", "scores.npy") == {
+        "cy": Fit(-1.5, "fluency", "scores.npy", "Old Welsh"),
+        "en": Fit(None, "fluency", None, "Welsh"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message", "hint"),
+    [
+        (Wishes(weight=["2.5"]), "`--weight 2.5` is not `NAME=VALUE`", "NAME is that of an input"),
+        (Wishes(weight=["corpsu=2"]), "`--weight corpsu=2`: no input is named `corpsu`", "did you mean `corpus`?"),
+        (Wishes(weight=["en=2", "en=3"]), "`--weight` is given twice for `en`", ""),
+        (Wishes(weight=["en=0"]), "`0` is not a number above 0", ""),
+        (Wishes(weight=["en=nan"]), "`nan` is not a number", ""),
+        (Wishes(weight=["en=1001"]), "up to 1000", ""),
+        (Wishes(hold_out=["en=0"]), "`--hold-out en=0`: `0` is not a whole number from 1", ""),
+        (Wishes(take_from=["en=1.5"]), "`--take-from en=1.5`: `1.5` is not a whole number", ""),
+        (Wishes(diversify=["en=-1"]), "`--diversify en=-1`: `-1` is not a whole number", ""),
+        (Wishes(minimum=["en=high"]), "`--minimum en=high`: `high` is not a number", ""),
+        (Wishes(answer_in=["en="]), "`--answer-in en=`: a language has a name", ""),
+    ],
+)
+def test_wrong_wishes(wishes: Wishes, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        wishes.check(NAMES)
+    assert message in error.value.message and hint in error.value.hint

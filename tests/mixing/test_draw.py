@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latxa_cli.mixing.draw import (
+    ALL,
+    ORDER,
+    SUBSET,
+    TAKE,
+    Budget,
+    Decision,
+    Picks,
+    Rows,
+    Wanted,
+    bound_of,
+    decide,
+    draw,
+    without_duplicates,
+)
+from latxa_cli.mixing.rows import AGAIN, ROW, UNNAMED, key_of, key_seeds
+from latxa_cli.stream.errors import LatxaError
+
+MEMORY = 1 << 30
+HASH = "0123456789abcdef"
+
+
+def rows_of(names: Sequence[str | None], *, seed: int = 0, name: str = "docs", text_hash: str = HASH) -> np.ndarray:
+    """Return rows of records with these ids; None is a record without id whose content hashes to `text_hash`."""
+    rows = np.zeros(len(names), ROW)
+    for place, given_id in enumerate(names):
+        identity, check, again = key_of(key_seeds(seed, name), "", given_id or text_hash)
+        rows["identity"][place], rows["check"][place] = identity, check
+        rows["flags"][place] = (0 if given_id else UNNAMED) | (AGAIN if again else 0)
+    return rows
+
+
+def parts_of(*parts: np.ndarray, inputs: Sequence[int] | None = None, tokens: Sequence[np.ndarray] = ()) -> Rows:
+    counted: Callable[[int], np.ndarray | None] = (lambda part: tokens[part]) if tokens else lambda _: None
+    return Rows(inputs or [0] * len(parts), lambda part: parts[part], counted)
+
+
+def picked(rows: Rows, decision: Decision) -> list[tuple[int, int, int]]:
+    """Return (part, row, epoch) of all copies, in their order in the mix."""
+    found = []
+    for part, those in rows.of():
+        picks: Picks = decision.look(part, those, rows.inputs[part]).picks()
+        found += [(order, part, row, epoch) for row, epoch, order, _ in zip(*(a.tolist() for a in picks), strict=True)]
+    return [tuple(place) for _, *place in sorted(found)]  # type: ignore[misc]
+
+
+def decided(rows: Rows, *wanted: Wanted, memory: int = MEMORY, **budget: int) -> Decision:
+    return decide(rows, wanted or [Wanted("docs")], Budget(**budget), memory)
+
+
+MANY = rows_of([f"d{n}" for n in range(2000)])
+IN_PARTS = parts_of(MANY[:700], MANY[700:710], MANY[710:])
+
+
+# --- keys and draws --------------------------------------------------------------------------------------------------
+
+
+def test_keys_tell_inputs_sources_ids_and_seeds_apart() -> None:
+    keys = {
+        key_of(key_seeds(seed, name), source, given)
+        for seed in (0, 1) for name in ("a", "b") for source in ("", "s") for given in ("1", "2")
+    }  # fmt: skip
+    assert len(keys) == 16
+
+
+def test_the_id_of_repeated_content_has_the_key_that_repeated_content_gets() -> None:
+    rows = parts_of(rows_of([None, None, f"{HASH}-2", f"{HASH}-3"]))
+    assert without_duplicates(rows, MEMORY).duplicates.tolist() == [2]
+    assert without_duplicates(rows, MEMORY).counts.tolist() == [2]
+
+
+@pytest.mark.parametrize("given_id", [f"{HASH}-1", f"{HASH}-02", f"{HASH}-", "0123456789abcdeg-2", f"{HASH}-2x"])
+def test_other_ids_are_as_they_are(given_id: str) -> None:
+    rows = parts_of(rows_of([None, None, None, given_id]))
+    assert without_duplicates(rows, MEMORY).duplicates.tolist() == []
+
+
+def test_draws_of_different_purposes_and_epochs_are_independent() -> None:
+    identity = MANY["identity"]
+    halves = [
+        set(np.argsort(draw(identity, p, e))[:1000].tolist())
+        for p, e in ((ORDER, 1), (TAKE, 1), (TAKE, 2), (SUBSET, 1))
+    ]
+    for place, one in enumerate(halves):
+        for other in halves[:place]:
+            assert abs(len(one & other) - 500) < 6 * 11.2  # standard deviations
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, ALL - 1), st.integers(0, 9)), unique_by=lambda item: item[0], max_size=40),
+    st.integers(0, 60),
+)
+def test_a_budget_is_filled_and_not_exceeded(items: list[tuple[int, int]], budget: int) -> None:
+    hashes = np.array([item[0] for item in items], np.uint64)
+    weights = np.array([item[1] for item in items], float)
+
+    def weighed() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(items), 7):
+            yield hashes[start : start + 7], weights[start : start + 7]
+
+    bound = bound_of(weighed, budget)
+    expected, used = [], 0
+    for item, weight in sorted(items):
+        if used + weight > budget:
+            break
+        expected.append(item)
+        used += weight
+    assert sorted(item for item, _ in items if item < bound) == expected
+
+
+def test_hashes_that_share_their_high_bits_are_told_apart() -> None:
+    hashes = np.array([3 << 48 | low for low in (5, 1, 9, 7)], np.uint64)
+    assert bound_of(lambda: [(hashes, np.ones(4))], 2) == 3 << 48 | 7
+
+
+# --- records that come twice -----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "b", "c", None, f"{HASH}-2", f"{HASH}-3"]), max_size=6), max_size=4),
+    st.integers(1, 2000),
+)
+def test_the_first_of_a_key_is_kept_in_however_many_rounds(parts: list[list[str | None]], memory: int) -> None:
+    decision = without_duplicates(parts_of(*map(rows_of, parts)), memory)
+    seen: set[str] = set()
+    numbers: Counter[str] = Counter()
+    duplicates, repeats = [], {}
+    for part, names in enumerate(parts):
+        for row, name in enumerate(names):
+            ordinal = part << 32 | row
+            if name is None:
+                numbers[HASH] += 1
+                if numbers[HASH] > 1:
+                    repeats[ordinal] = numbers[HASH]
+                name = HASH if numbers[HASH] == 1 else f"{HASH}-{numbers[HASH]}"
+            if name in seen:
+                duplicates.append(ordinal)
+            seen.add(name)
+    assert decision.duplicates.tolist() == duplicates
+    assert dict(zip(decision.repeats.tolist(), decision.counts.tolist(), strict=True)) == repeats
+
+
+def test_a_collision_of_one_hash_is_no_duplicate() -> None:
+    rows = rows_of(["a", "b"])
+    rows["identity"] = rows["identity"][0]
+    assert without_duplicates(parts_of(rows), MEMORY).duplicates.tolist() == []
+
+
+# --- order, subsets, copies ------------------------------------------------------------------------------------------
+
+
+def test_order_depends_on_keys_and_not_on_parts() -> None:
+    other = parts_of(MANY[::-1])
+    one = [MANY[[0, 700, 710][part] + row]["identity"] for part, row, _ in picked(IN_PARTS, decided(IN_PARTS))]
+    assert one == [MANY[::-1][row]["identity"] for _, row, _ in picked(other, decided(other))]
+    assert one != MANY["identity"].tolist()
+
+
+def test_the_order_is_spread_evenly() -> None:
+    """Of 2,000 records, the first half of the order holds about half of the first thousand (6 standard deviations)."""
+    rows = parts_of(MANY)
+    first = sum(row < 1000 for _, row, _ in picked(rows, decided(rows))[:1000])
+    assert abs(first - 500) < 6 * 11.2
+
+
+def test_seeds_give_different_orders_and_draws() -> None:
+    orders = []
+    for seed in (0, 1):
+        rows = parts_of(rows_of([f"d{n}" for n in range(200)], seed=seed))
+        orders.append((picked(rows, decided(rows)), set(picked(rows, decided(rows, records=100)))))
+    assert orders[0][0] != orders[1][0] and orders[0][1] != orders[1][1]
+
+
+def test_smaller_draws_are_part_of_larger_ones_in_the_same_order() -> None:
+    whole = picked(IN_PARTS, decided(IN_PARTS))
+    larger, smaller = (picked(IN_PARTS, decided(IN_PARTS, records=count)) for count in (300, 100))
+    assert len(larger) == 300 and len(smaller) == 100
+    assert larger == [place for place in whole if place in set(larger)]
+    assert smaller == [place for place in larger if place in set(smaller)]
+    assert picked(IN_PARTS, decided(IN_PARTS, records=5000)) == whole
+    assert smaller != whole[:100], "the draw is not the head of the order"
+
+
+@pytest.mark.parametrize(
+    ("weight", "counts"), [(1.0, {1: 2000}), (2.0, {2: 2000}), (2.5, {2: 1000, 3: 1000}), (0.25, {1: 500})]
+)
+def test_weights_are_numbers_of_copies(weight: float, counts: dict[int, int]) -> None:
+    places = picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=weight)))
+    copies: dict[tuple[int, int], list[int]] = {}
+    for part, row, epoch in places:
+        copies.setdefault((part, row), []).append(epoch)
+    assert Counter(map(len, copies.values())) == counts
+    assert all(sorted(epochs) == list(range(1, len(epochs) + 1)) for epochs in copies.values())
+    if weight == 2.0:  # the copies of a record are anywhere
+        order = {place: number for number, place in enumerate(places)}
+        near = sum(abs(order[part, row, 1] - order[part, row, 2]) < 400 for part, row in copies)
+        assert near < 600  # of two places among 4,000, 19 % are so near
+
+
+def test_fractions_are_part_of_larger_ones() -> None:
+    quarter, half = (set(picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=weight)))) for weight in (0.25, 0.5))
+    more = {place for place in picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=1.5))) if place[2] == 2}
+    assert quarter < half
+    assert {place[:2] for place in half} == {place[:2] for place in more}
+
+
+def test_what_is_held_out_does_not_depend_on_the_rest_and_is_in_no_copy() -> None:
+    held: list[set[tuple[int, int]]] = []
+    for wanted, budget in (
+        (Wanted("docs", 50), {}),
+        (Wanted("docs", 50, 3.5), {}),
+        (Wanted("docs", 50, take_from=70), {"records": 9}),
+    ):
+        decision = decided(IN_PARTS, wanted, **budget)
+        looks = [(part, decision.look(part, rows, 0)) for part, rows in IN_PARTS.of()]
+        held.append({(part, row) for part, look in looks for row in look.held_out().rows.tolist()})
+        assert not held[-1] & {place[:2] for place in picked(IN_PARTS, decision)}
+    assert len(held[0]) == 50 and held[0] == held[1] == held[2]
+    larger = decided(IN_PARTS, Wanted("docs", 80))
+    assert held[0] < {(p, row) for p, rows in IN_PARTS.of() for row in larger.look(p, rows, 0).held_out().rows.tolist()}
+
+
+def test_more_than_there_is_cannot_be_held_out() -> None:
+    with pytest.raises(LatxaError, match="`docs` has 2,000 records, of which 2,001"):
+        decided(IN_PARTS, Wanted("docs", 2001))
+
+
+def test_a_subset_of_an_input_comes_before_its_weight() -> None:
+    small, large = (
+        picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=1.5, take_from=count))) for count in (20, 60)
+    )
+    assert (len(small), len({place[:2] for place in small})) == (30, 20)
+    assert {place[:2] for place in small} < {place[:2] for place in large}
+
+
+def test_inputs_have_rules_of_their_own() -> None:
+    rows = parts_of(MANY[:1000], MANY[1000:], inputs=[0, 1])
+    decision = decided(rows, Wanted("a", 10, 2.0), Wanted("b", take_from=7))
+    assert Counter(part for part, _, _ in picked(rows, decision)) == {0: 2 * 990, 1: 7}
+
+
+def test_a_budget_of_tokens_counts_copies() -> None:
+    tokens = [np.full(len(rows), 3, np.uint32) for _, rows in IN_PARTS.of()]
+    rows = parts_of(*(those for _, those in IN_PARTS.of()), tokens=tokens)
+    found = picked(rows, decided(rows, Wanted("docs", weight=2.0), tokens=100))
+    assert len(found) == 33
+    assert set(found) < set(picked(rows, decided(rows, Wanted("docs", weight=2.0), tokens=1000)))
+
+
+def test_nothing_at_all() -> None:
+    for rows in (parts_of(), parts_of(rows_of([]))):
+        assert picked(rows, decided(rows, Wanted("docs", weight=2.5, take_from=3), records=5)) == []

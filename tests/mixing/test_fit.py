@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from mixing_world import conversation, document, write
+
+from latxa_cli.mixing.fit import Fit, answered_in, mean_score, save_scores
+from latxa_cli.stream.errors import RecordError
+from latxa_cli.stream.inputs import Input
+from latxa_cli.stream.records import Reject
+
+
+def test_the_last_user_turn_asks_for_the_language() -> None:
+    record = conversation("1", "Hi", "Hello", "Bye?\n", "Bye", metadata={"a": 1})
+    before = orjson.dumps(record)
+    asked = answered_in(record, "Old Welsh")
+    assert isinstance(asked, dict)
+    assert [message["content"] for message in asked["messages"]] == ["Hi", "Hello", "Bye? Answer in Old Welsh.", "Bye"]
+    assert asked["metadata"] == {"a": 1, "answer_in": "Old Welsh"}
+    assert answered_in(asked, "Old Welsh") == asked, "done twice, it is done once"
+    assert orjson.dumps(record) == before
+
+
+@pytest.mark.parametrize(
+    "record",
+    [document("1"), {"id": "1", "messages": [{"role": "system", "content": "Be kind."}]}],
+    ids=["text", "system"],
+)
+def test_without_a_user_turn_there_is_nobody_to_ask(record: dict[str, object]) -> None:
+    rejected = answered_in(record, "Welsh")
+    assert isinstance(rejected, Reject) and rejected.reason == "no user turn"
+
+
+def test_a_score_is_the_mean_or_the_one_that_is_named() -> None:
+    scores = {"accuracy": 3, "fluency": 2.0, "comment": "good", "flag": True, "none": None}
+    assert mean_score(scores, None) == 2.5
+    assert mean_score(scores, "fluency") == 2.0
+    assert mean_score(scores, "comment") is None
+    assert mean_score({}, None) is None
+
+
+def test_records_carry_their_scores() -> None:
+    fit = Fit(minimum=2)
+    good, poor, none = (document("1", metadata={"scores": s}) for s in ({"a": 1, "b": 3}, {"a": 1.5}, {}))
+    assert fit(good) is good
+    assert fit(poor) == Reject(poor, "low score", "1.5 is less than 2")
+    assert fit(none) == Reject(none, "no score")
+    assert fit(document("1")) == Reject(document("1"), "no score")
+    assert Fit(minimum=2, criterion="b")(good) is good
+    assert isinstance(Fit(minimum=2, criterion="a")(good), Reject)
+
+
+def test_scores_come_from_a_file_by_id(tmp_path: Path) -> None:
+    entries = [
+        {"id": "a", "rubric": "r", "scores": {"accuracy": 3, "fluency": 1}},
+        {"id": "b", "rubric": "r", "scores": {"accuracy": 1}},
+        {"id": "b", "rubric": "other", "scores": {"accuracy": 2}},
+        {"id": "c", "rubric": "r", "scores": {}},
+    ]
+    source = Input(str(write(tmp_path / "scores.jsonl", [*entries, b""])))
+    save_scores(source, None, tmp_path / "scores.npy")
+    fit = Fit(minimum=1.6, scores=str(tmp_path / "scores.npy"))
+    outcomes = [fit(document(name)) for name in "abcz"]
+    assert [out.reason if isinstance(out, Reject) else "" for out in outcomes] == [
+        "",
+        "low score",
+        "no score",
+        "no score",
+    ]
+    save_scores(source, "fluency", tmp_path / "fluency.npy")
+    assert isinstance(Fit(minimum=1, scores=str(tmp_path / "fluency.npy"))(document("a")), dict)
+    assert source.describe()["bytes"] == (tmp_path / "scores.jsonl").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [(b"{", "not JSON"), (b'{"id":"a"}', "no record of scores"), (b'{"id":1,"scores":{}}', "no record of scores")],
+)
+def test_what_is_no_score_is_told_by_line(line: bytes, what: str, tmp_path: Path) -> None:
+    source = Input(str(write(tmp_path / "scores.jsonl", [b'{"id":"a","scores":{}}', line])))
+    with pytest.raises(RecordError, match=what) as error:
+        save_scores(source, None, tmp_path / "scores.npy")
+    assert error.value.message.startswith(f"{tmp_path}/scores.jsonl:2: ")
