@@ -20,7 +20,8 @@ from latxa_cli.stream.errors import LatxaError, nearest
 # The verbs in the order of the flow, each with the first line of its help: `latxa --help` loads none of them.
 VERBS = {
     "init": "Make a new tokenizer and a new model, from scratch.",
-    "corpus": "Clean raw documents of one language.",
+    "corpus": "Make a clean, deduplicated corpus of one language out of many dumps.",
+    "profile": "Derive a quality profile of a language from trusted text.",
     "sample": "Draw instructions and answers from a model, or answer prompts.",
     "translate": "Translate conversations with a few examples and a base model.",
     "mix": "Mix documents and conversations into training data.",

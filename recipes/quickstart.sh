@@ -18,7 +18,9 @@ step "The island: English and Basque text, questions, a few examples of translat
 [ -e data ] || { python3 "$recipe/world.py" data.part && mv data.part data; }
 
 step "Clean the Basque crawl: duplicates, other languages, scraps and broken lines go, each with its reason"
-latxa corpus data/corpus_eu_raw.jsonl --language eu --rejects text/rejects.jsonl -o text/corpus_eu.jsonl --resume
+latxa corpus data/corpus_eu_raw.jsonl --language eu --profile "$recipe/island.toml" \
+    --only normalise --only language --only quality --only exact \
+    --rejects text/rejects.jsonl -o text/corpus_eu.jsonl --resume
 
 step "BASE_EN: a new tokenizer and a new model, trained on English"
 latxa init "$recipe/model.json" data/corpus_en.jsonl text/corpus_eu.jsonl --vocabulary-size 1024 -o models/new --resume

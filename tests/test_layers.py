@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "latxa_cli"
-BASE = {"stream", "text", "chat", "variants", "generation", "model", "hub"}  # what every room may stand on
+BASE = {"stream", "stages", "text", "chat", "variants", "generation", "model", "hub"}  # what every room may stand on
 ROOMS = sorted(
     folder.name
     for folder in PACKAGE.iterdir()

@@ -39,7 +39,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train a model on raw text and chat in one run.
 
-    in:  documents (every token is learnt) and conversations (answers are learnt), packed into full sequences
+    in:  documents (every token is learnt) and conversations (answers are learnt), packed into full sequences;
+         those whose `metadata.split` is another than `train` are left out
     out: a directory with the model (safetensors), its tokenizer, `metrics.jsonl` and the settings (`train.toml`)
 
     memory: 12 bytes a token of the whole mix, twice that while it is packed; 16 bytes a parameter, and a forward pass

@@ -238,6 +238,14 @@ def _set_shots(task: Any, few_shot: int | None, seed: int) -> bool:
     return not final
 
 
+def items(loaded: LoadedTask) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (`TASK:NUMBER`, item) for every item that is evaluated."""
+    with quiet_libraries(Talk()):
+        for name, task in loaded.tasks.items():
+            for number, item in enumerate(task.eval_docs):
+                yield f"{name}:{number}", dict(item)
+
+
 def files_of(found: Iterable[Found]) -> list[Path]:
     """Return the local data files that tasks read."""
     return [path for one in found for configuration in one.configurations for path in data_files(configuration)]

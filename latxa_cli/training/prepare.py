@@ -18,6 +18,7 @@ from latxa_cli.chat import Encoded, Loss, TemplateError, encode_chats
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record, Reject
 
+SPLIT = "train"  # the `metadata.split` of records that have one
 IGNORED = -100  # the label that the loss leaves out
 BATCH = 1000  # records tokenised at a time
 WINDOW = 16_384  # pieces packed together: a larger window leaves less padding
@@ -53,11 +54,12 @@ class Share:
 
 @dataclass(slots=True)
 class Prepared:
-    """Packed rows, what each source gave to them, and the records that did not fit."""
+    """Packed rows, what each source gave to them, the records that did not fit, and how many are of other splits."""
 
     packed: Packed
     shares: dict[str, Share] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
+    other_split: int = 0
 
     @property
     def tokens(self) -> int:
@@ -83,7 +85,8 @@ def prepare(records: Iterable[Record], tokenizer: Any, *, sequence_length: int, 
 
     A document is begin-of-text (where the tokenizer has one), its tokens and end-of-text, all of them trained; one
     longer than the sequence is cut into pieces that hold every token. A conversation is kept whole, or rejected when
-    it is longer than the sequence. For what is trained of it, see `latxa_cli.chat.encode_chats`.
+    it is longer than the sequence. For what is trained of it, see `latxa_cli.chat.encode_chats`. Records whose
+    `metadata.split` is there and is not `train` are left out.
 
     Args:
         records: documents and conversations, mixed.
@@ -92,16 +95,19 @@ def prepare(records: Iterable[Record], tokenizer: Any, *, sequence_length: int, 
         chat_loss: `assistant` or `all`.
 
     Raises:
-        LatxaError: the mix is empty, nothing of it is trained, or the tokenizer has no chat template but needs one.
+        LatxaError: the mix is empty or all of other splits, nothing of it is trained, or the tokenizer has no chat
+            template but needs one.
     """
     prepared = Prepared(Packed(*(np.empty((0, sequence_length), np.int32) for _ in range(3))))
-    pieces: Iterator[Piece] = _pieces(iter(records), tokenizer, sequence_length, chat_loss, prepared)
+    pieces: Iterator[Piece] = _pieces(_of_training(records, prepared), tokenizer, sequence_length, chat_loss, prepared)
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     blocks = []
     while window := list(islice(pieces, WINDOW)):
         rows = best_fit([len(piece.ids) for piece in window], sequence_length)
         blocks.append(_lay_out([[window[index] for index in row] for row in rows], sequence_length, padding))
     if not prepared.shares and not prepared.rejects:
+        if prepared.other_split:
+            raise LatxaError(f"all {prepared.other_split:,} records are of other splits than `{SPLIT}`")
         raise LatxaError("the mix is empty", hint="give files with documents or conversations")
     if not prepared.trained:
         raise LatxaError(
@@ -110,6 +116,16 @@ def prepare(records: Iterable[Record], tokenizer: Any, *, sequence_length: int, 
         )
     prepared.packed = Packed(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
     return prepared
+
+
+def _of_training(records: Iterable[Record], prepared: Prepared) -> Iterator[Record]:
+    """Yield the records that are to be trained on; count those of other splits into `prepared`."""
+    for record in records:
+        split = (record.get("metadata") or {}).get("split")
+        if split is None or split == SPLIT:
+            yield record
+        else:
+            prepared.other_split += 1
 
 
 def _pieces(

@@ -69,6 +69,8 @@ def describe(prepared: Prepared) -> list[str]:
     for name, share in prepared.shares.items():
         part = share.trained / max(1, share.tokens)
         lines.append(f"{name}: {share.records:,} records, {share.tokens:,} tokens, {part:.1%} trained")
+    if prepared.other_split:
+        lines.append(f"{prepared.other_split:,} records of other splits are left out")
     lines += [f"warning: nothing of `{name}` is trained" for name in prepared.untrained_sources]
     return lines
 
@@ -117,6 +119,7 @@ def run(
         "trained_tokens": prepared.trained,
         "fill": round(prepared.fill, 4),
         "sources": {name: asdict(share) for name, share in prepared.shares.items()},
+        **({"other split": prepared.other_split} if prepared.other_split else {}),
         "threads": torch.get_num_threads(),
         "device": str(trainer.device),
     }

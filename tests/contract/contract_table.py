@@ -32,6 +32,7 @@ GRID = """
                 pipe  packed  closed  empty  terminal  malformed  shards  killed  complete  manifest  quiet  unkept
 init             x      .       .       .       x          x        .       .        x          x       x      .
 corpus           x      x       x       x       x          x        .       x        x          x       x      x
+profile          .      .       .       .       x          x        .       .        x          x       x      .
 sample magpie    .      .       x       .       .          .        x       x        x          x       x      x
 sample respond   x      .       .       x       x          x        x       x        x          x       x      .
 translate        x      .       x       x       x          x        x       x        x          x       x      x
@@ -156,7 +157,10 @@ def shots() -> Records:
 
 CASES = {
     "init": Case("init config.json IN --vocabulary-size 400", documents, 40, directory=True, model=True),
-    "corpus": Case("corpus IN --language en", documents, 300, unkept="--minimum-words 1000"),
+    "corpus": Case(
+        "corpus IN --language en --skip quality", documents, 300, cannot_resume_midway=True, unkept="--language cy"
+    ),
+    "profile": Case("profile IN --language en", documents, 300, cannot_resume_midway=True),
     "sample magpie": Case(
         "sample --model trained -n 16 --max-tokens 16 --batch-size 2", model=True, unkept="--max-tokens 1 -n 2"
     ),

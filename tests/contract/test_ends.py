@@ -27,7 +27,7 @@ def test_the_manifest_says_what_was_made_from_what(name: str, case: Case, space:
     counts = manifest["counts"]
     if case.verb in ("corpus", "sample", "translate", "mix", "eval"):  # one outcome for each record
         assert counts["in"] == counts["out"] + sum(counts["rejected"].values())
-    if not case.directory:
+    if not case.directory and case.verb != "profile":  # which writes TOML
         assert counts["out"] == len(space.finished(name).data.splitlines())
     if case.make:
         assert counts["in"] == case.count

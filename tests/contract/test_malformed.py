@@ -167,7 +167,7 @@ def test_what_is_not_what_its_ending_says_is_an_error(ending: str, light: Worksp
 
 def test_a_missing_file_and_a_directory_are_one_line(light: Workspace, tmp_path: Path) -> None:
     for path, what in ((tmp_path / "nowhere.jsonl", "no such file"), (tmp_path, "cannot be read (Is a directory)")):
-        done = light.run("corpus", path, "--language", "en")
+        done = light.run("judge", path, "theirs.jsonl")
         assert done.returncode == 1
         assert done.stderr.decode().splitlines()[0] == f"latxa: {path}: {what}"
         assert is_one_error(done.stderr.decode())
@@ -198,8 +198,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("ending", ["", ".zst"])
 def test_a_full_disk_loses_nothing_that_was_done(ending: str, light: Workspace, small_disk: Path) -> None:
-    source = light.more("corpus", 6000)
-    words = ["corpus", source, "--language", "en", "-o", small_disk / f"out.jsonl{ending}"]
+    source = light.more("judge", 2000)
+    words = ["judge", source, "theirs.jsonl", "-o", small_disk / f"out.jsonl{ending}"]
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * (160 << 10))
     full = light.run(*words)
@@ -210,7 +210,7 @@ def test_a_full_disk_loses_nothing_that_was_done(ending: str, light: Workspace, 
     filler.unlink()
     resumed = light.run(*words, "--resume")
     assert resumed.returncode == 0, resumed.stderr.decode()
-    expected = light.run("corpus", source, "--language", "en", "-o", small_disk / f"again.jsonl{ending}")
+    expected = light.run("judge", source, "theirs.jsonl", "-o", small_disk / f"again.jsonl{ending}")
     assert expected.returncode == 0
     assert _unpacked(small_disk / f"out.jsonl{ending}") == _unpacked(small_disk / f"again.jsonl{ending}")
 

@@ -158,7 +158,7 @@ def test_training_killed_and_resumed(name: str, case: Case, space: Workspace, tm
 
 
 def test_interrupted_by_the_user_and_resumed(light: Workspace, tmp_path: Path) -> None:
-    data, case = light.input("corpus").read_bytes(), CASES["corpus"]
+    data, case = light.input("judge").read_bytes(), CASES["judge"]
     output = tmp_path / "out.jsonl"
     words = [*case.words("-"), "-o", str(output)]
     process = fed(light, words, data)
@@ -172,7 +172,7 @@ def test_interrupted_by_the_user_and_resumed(light: Workspace, tmp_path: Path) -
     assert stderr.decode().splitlines() == ["latxa: interrupted", "hint: with `-o FILE`, `--resume` continues"]
     assert position(output) > 0, "what was done before the interruption is kept"
     finish(fed(light, [*words, "--resume"], data))
-    assert output.read_bytes() == light.finished("corpus").data
+    assert output.read_bytes() == light.finished("judge").data
 
 
 @pytest.mark.parametrize("name", cases("complete"))
@@ -195,7 +195,7 @@ def test_a_complete_output_is_left_alone(name: str, case: Case, space: Workspace
 
 def _another_setting(case: Case) -> list[str]:
     return {
-        "corpus": ["--minimum-words", "9"],
+        "profile": ["--language", "cy"],
         "judge": ["--margin", "7"],
         "report": ["--format", "csv"],
     }.get(case.verb, ["--seed", "12"])
@@ -221,11 +221,11 @@ def test_a_complete_output_of_another_input_is_a_usage_error(
 
 
 def test_an_interrupted_run_is_not_continued_with_other_settings_or_input(light: Workspace, tmp_path: Path) -> None:
-    data, case, output = light.input("corpus").read_bytes(), CASES["corpus"], tmp_path / "out.jsonl"
+    data, case, output = light.input("judge").read_bytes(), CASES["judge"], tmp_path / "out.jsonl"
     words = [*case.words("-"), "-o", str(output), "--resume"]
     kill(fed(light, words, data), output, 0)
     done = position(output)
-    other = light.run(*words, "--minimum-words", "9", stdin=data)
+    other = light.run(*words, "--margin", "7", stdin=data)
     assert other.returncode == 2 and b"the interrupted run had other settings" in other.stderr
     reordered = b"\n".join(reversed(data.split(b"\n")[:-1])) + b"\n"
     moved = light.run(*words, stdin=reordered)
@@ -234,19 +234,19 @@ def test_an_interrupted_run_is_not_continued_with_other_settings_or_input(light:
     assert shorter.returncode == 2 and b"the interrupted run had another input" in shorter.stderr
     assert position(output) == done, "a refused run spoils nothing"
     assert light.run(*words, stdin=data).returncode == 0
-    assert output.read_bytes() == light.finished("corpus").data
+    assert output.read_bytes() == light.finished("judge").data
 
 
 def test_without_resume_a_run_starts_again(light: Workspace, tmp_path: Path) -> None:
-    data, case, output = light.input("corpus").read_bytes(), CASES["corpus"], tmp_path / "out.jsonl"
+    data, case, output = light.input("judge").read_bytes(), CASES["judge"], tmp_path / "out.jsonl"
     words = [*case.words("-"), "-o", str(output)]
     kill(fed(light, words, data), output, 0)
     assert light.run(*words, stdin=data).returncode == 0
-    assert output.read_bytes() == light.finished("corpus").data
+    assert output.read_bytes() == light.finished("judge").data
 
 
 def test_resume_of_a_complete_output_from_a_terminal_does_not_hang(light: Workspace, tmp_path: Path) -> None:
-    data, case, output = light.input("corpus").read_bytes(), CASES["corpus"], tmp_path / "out.jsonl"
+    data, case, output = light.input("judge").read_bytes(), CASES["judge"], tmp_path / "out.jsonl"
     words = [*case.words("-"), "-o", str(output)]
     assert light.run(*words, stdin=data).returncode == 0
     master, slave = pty.openpty()

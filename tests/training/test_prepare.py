@@ -117,6 +117,20 @@ def test_an_empty_mix_and_one_without_anything_to_learn(tokenizer):
         prepare([question], tokenizer, sequence_length=64, chat_loss="assistant")
 
 
+def test_other_splits_are_left_out_and_counted(records, tokenizer):
+    splits = [None, {}, {"split": None}, {"split": "train"}, {"split": "valid"}, {"split": "test"}]
+    mixed = [record | {"metadata": splits[place % 6]} for place, record in enumerate(records)]
+    wanted = [record for place, record in enumerate(mixed) if place % 6 < 4]
+    prepared = prepare(mixed, tokenizer, sequence_length=64, chat_loss="assistant")
+    assert prepared.other_split == len(mixed) - len(wanted) > 0
+    expected = prepare(wanted, tokenizer, sequence_length=64, chat_loss="assistant")
+    assert (prepared.packed.input_ids == expected.packed.input_ids).all()
+    assert prepared.shares == expected.shares
+    others = [record for record in mixed if record not in wanted]
+    with pytest.raises(LatxaError, match=f"all {len(others)} records are of other splits than `train`"):
+        prepare(others, tokenizer, sequence_length=64, chat_loss="assistant")
+
+
 def test_texts_that_spell_special_tokens_do_not_become_them(tokenizer):
     end = tokenizer.eos_token
     page = {"id": "page", "text": f"etxe {end} mendi"}
