@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -15,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from latxa_cli.corpus.pipeline import Settings, clean
-from latxa_cli.stream.records import Reject, checker
+from latxa_cli.stream.records import checker
 
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 QUICKSTART = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"
 sys.path.append(str(QUICKSTART))
 
@@ -66,14 +67,21 @@ def readable(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(directory: Path) -> list[dict[str, Any] | Reject]:
-    """What cleaning makes of the crawl."""
-    return list(clean(readable(directory / "corpus_eu_raw.jsonl"), Settings("eu"), set()))
+def cleaned(latxa: Run, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the quickstart's command makes of the crawl: corpus_eu.jsonl and rejects.jsonl."""
+    recipe = (QUICKSTART.parent / "quickstart.sh").read_text(encoding="utf-8").replace("\\\n", "")
+    command = re.search(r"^latxa (corpus .*)$", recipe, re.MULTILINE)
+    assert command is not None
+    folder = tmp_path_factory.mktemp("text")
+    words = command[1].replace("$recipe", str(QUICKSTART)).replace("data/", f"{directory}/").replace("text/", "")
+    result = latxa(*shlex.split(words), cwd=folder)
+    assert result.returncode == 0, result.stderr.decode()
+    return folder
 
 
 @pytest.fixture(scope="module")
-def kept(outcomes: list[dict[str, Any] | Reject]) -> list[str]:
-    return [outcome["text"] for outcome in outcomes if isinstance(outcome, dict)]
+def kept(cleaned: Path) -> list[str]:
+    return [record["text"] for record in read(cleaned / "corpus_eu.jsonl")]
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -110,13 +118,19 @@ def test_records_are_valid(directory: Path, name: str, kind: str) -> None:
     assert len({record["id"] for record in records}) == len(records) > 0
 
 
-def test_the_crawl_holds_what_a_cleaner_must_find(directory: Path, outcomes: list[dict[str, Any] | Reject]) -> None:
+def test_the_crawl_holds_what_a_cleaner_must_find(directory: Path, cleaned: Path) -> None:
     records = readable(directory / "corpus_eu_raw.jsonl")
     assert len(lines(directory / "corpus_eu_raw.jsonl")) - len(records) == 2
     for record in records:
         checker("document")(record)
-    rejects = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Reject))
-    assert rejects == {"exact duplicate": 140, "wrong language": 60, "too short": 30}
+    rejects = Counter(reject["reason"] for reject in read(cleaned / "rejects.jsonl"))
+    assert rejects == {
+        "malformed": 2,
+        "exact duplicate": 140,
+        "wrong language": 60,
+        "uncertain language": 25,
+        "too short": 5,
+    }
 
 
 def test_the_crawl_keeps_its_pages_of_both_kinds(kept: list[str]) -> None:
