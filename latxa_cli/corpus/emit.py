@@ -28,6 +28,7 @@ from latxa_cli.stream.records import Lines, Record
 from latxa_cli.text.words import segment
 
 REPEATED = "repeated paragraphs"
+CHUNK = 256 << 10  # bytes that are read and written at once
 _AS_IT_STANDS, _ANEW, _DROPPED = 0, 1, 2
 
 
@@ -85,12 +86,9 @@ class _Part:
     def outcomes(self) -> Iterator[Lines]:
         self._take_stock()
         status = self._status()
-        if len(self.rows):
-            start, data = self._read()
-            kept = self._kept(status, start, data)
-            if kept.count:
-                yield kept
-            self._drop(status, start, data)
+        with Path(self.info["data"]).open("rb", buffering=0) as self.data:
+            yield from self._kept(status)
+            self._drop()
         self._count(status)
         self._take_aside()
         yield from self._rejects()
@@ -105,33 +103,23 @@ class _Part:
         status[self.dropped["index"]] = _DROPPED
         return status
 
-    def _read(self) -> tuple[int, memoryview]:
-        """Return where the part's lines begin in their file, and all of them as one stretch of bytes."""
-        start = int(self.rows["offset"].min())
-        end = int((self.rows["offset"] + self.rows["length"]).max()) + 1
-        with Path(self.info["data"]).open("rb") as data:
-            data.seek(start)
-            return start, memoryview(data.read(end - start))
-
-    def _line(self, index: int, start: int, data: memoryview) -> bytes:
+    def _line(self, index: int) -> bytes:
         row = self.rows[index]
-        offset = int(row["offset"]) - start
-        return bytes(data[offset : offset + int(row["length"])])
+        return os.pread(self.data.fileno(), int(row["length"]), int(row["offset"]))
 
     # --- what is kept
 
-    def _kept(self, status: np.ndarray, start: int, data: memoryview) -> Lines:
-        pieces: list[bytes | memoryview] = []
-        offsets = self.rows["offset"].astype(np.int64) - start
-        ends = offsets + self.rows["length"] + 1
-        for first, last in _stretches(status, offsets, ends):
+    def _kept(self, status: np.ndarray) -> Iterator[Lines]:
+        ends = self.rows["offset"] + self.rows["length"] + np.uint64(1)
+        for first, last in _stretches(status, self.rows["offset"], ends):
             if status[first] == _AS_IT_STANDS:
-                pieces.append(data[offsets[first] : ends[last]])
+                start = int(self.rows["offset"][first])
+                data = os.pread(self.data.fileno(), int(ends[last]) - start, start)
+                # the last line of a file may lack its end
+                yield Lines(data if data.endswith(b"\n") else data + b"\n", last - first + 1)
             else:
-                pieces += [self._anew(index, self._line(index, start, data)) for index in range(first, last + 1)]
-        if pieces and bytes(pieces[-1][-1:]) != b"\n":  # the last line of a file may lack its end
-            pieces.append(b"\n")
-        return Lines(b"".join(pieces), int((status != _DROPPED).sum()))
+                lines = [self._anew(index, self._line(index)) for index in range(first, last + 1)]
+                yield Lines(b"".join(lines), len(lines))
 
     def _anew(self, index: int, line: bytes) -> bytes:
         copies, trimmed = self.copies.get(index, 0), self.trims.get(index)
@@ -155,7 +143,7 @@ class _Part:
 
     # --- what is dropped
 
-    def _drop(self, status: np.ndarray, start: int, data: memoryview) -> None:
+    def _drop(self) -> None:
         """Count the dropped, and make the entries for `--rejects`, if they are wanted."""
         for code in np.unique(self.dropped["reason"]).tolist():
             self._lose(*reason_of(code), self.dropped["index"][self.dropped["reason"] == code])
@@ -166,10 +154,10 @@ class _Part:
         for index, code, similarity, keeper in self.dropped.tolist():
             of, similarity = self.emitter.id_of(keeper), round(similarity, 4)
             entry = {"reason": reason_of(code)[1], "detail": f"of {of}, similarity {similarity}"}
-            self._enter(index, entry | {"duplicate_of": of, "similarity": similarity}, self._line(index, start, data))
+            self._enter(index, entry | {"duplicate_of": of, "similarity": similarity}, self._line(index))
         for index in emptied:
             entry = {"reason": REPEATED, "detail": "all but a few words stand in earlier documents"}
-            self._enter(index, entry, self._line(index, start, data))
+            self._enter(index, entry, self._line(index))
 
     def _lose(self, step: str, reason: str, indices: np.ndarray) -> None:
         if len(indices):
@@ -220,11 +208,14 @@ class _Part:
                 self.losses.splits[split] += count
 
 
-def _stretches(status: np.ndarray, offsets: np.ndarray, ends: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of each stretch of kept documents of one status whose lines follow on one another."""
+def _stretches(status: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of each stretch of kept documents of one status whose lines follow on one another.
+
+    A stretch is of `CHUNK` bytes or one line: what was just read is still in the processor's cache when it is written.
+    """
     if not len(status):
         return
-    breaks = np.flatnonzero((status[1:] != status[:-1]) | (offsets[1:] != ends[:-1])) + 1
-    for first, after in pairwise([0, *breaks.tolist(), len(status)]):
+    breaks = (status[1:] != status[:-1]) | (starts[1:] != ends[:-1]) | (starts[1:] // CHUNK != starts[:-1] // CHUNK)
+    for first, after in pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(status)]):
         if status[first] != _DROPPED:
             yield first, after - 1

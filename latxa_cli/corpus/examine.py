@@ -23,6 +23,7 @@ import numpy as np
 import orjson
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
+from latxa_cli.corpus import scan
 from latxa_cli.corpus.boilerplate import line_hashes, without
 from latxa_cli.corpus.judgement import REVIEWED, Finding, Settings, judge_of
 from latxa_cli.stages import load_array, save_array, save_bytes
@@ -81,6 +82,7 @@ class _Examination:
     def __init__(self, task: Task, as_it_is: bool) -> None:
         self.task, self.settings, self.as_it_is = task, task.settings, as_it_is
         self.judge = judge_of(task.settings)
+        self.parse = parser("document")
         self.boilerplate = frozenset(load_array(Path(task.boilerplate)).tolist()) if task.boilerplate else frozenset()
         self.normalises = self.settings.does("normalise")
         self.splits = self.settings.does("split")
@@ -90,6 +92,7 @@ class _Examination:
         self.reasons: Counter[str] = Counter()
         self.leaked: Counter[str] = Counter()
         self.licences: dict[str, int] = {"": 0}
+        self.tables: list[tuple[np.ndarray, np.ndarray]] = []  # rows and keys of many documents at once
         self.rows: list[tuple[Any, ...]] = []  # as ROW
         self.digests: list[bytes] = []
         self.urls: list[int] = []
@@ -102,36 +105,16 @@ class _Examination:
         self.aside_rows: list[tuple[Any, ...]] = []
 
     def run(self) -> dict[str, Any]:
-        parse = parser("document")
-        for row, offset, raw in lines_of(self.task.part):
-            try:
-                record = parse(raw)
-                name, given = name_of(record)
-            except ValueError as error:
-                if raw.strip():
-                    self._set_aside_malformed(row, raw, error)
-                continue
-            if self.as_it_is and name is not record.get("id"):
-                raise _NoId
-            text, lines = self._cleaned(record["text"])
-            data = text.encode("utf-8", "surrogatepass")
-            digest = xxh3_128_digest(data)
-            finding = self.judge.find(text, digest)
-            self._count(self.read, finding.words, len(data))
-            if finding.reason:
-                self._set_aside(record, name, text, finding, row, len(data))
-                continue
-            if not self.as_it_is:
-                raw = self._written(record, name, text, finding)
-                offset, self.place = self.place, self.place + len(raw) + 1
-            self._keep(record, name, (row, offset, len(raw), finding.words, len(data), len(lines), given))
-            self.digests.append(digest)
-            self.bands.append(finding.bands)
-            self.paragraphs += lines
-        self._save()
+        if self.as_it_is and self.settings.reads_lines and scan.is_usual(self.task.part):
+            for block in scan.blocks(self.task.part, near=self.settings.does("near")):
+                self._take(block)
+        else:
+            for row, offset, raw in lines_of(self.task.part):
+                self._look_at(row, offset, raw)
+        rows = self._save()
         return {
             "data": self.task.part.path if self.as_it_is else str(self.task.file("kept")),
-            "documents": len(self.rows),
+            "documents": rows,
             "paragraphs": len(self.paragraphs),
             "read": self.read,
             "malformed": self.reasons["malformed"],
@@ -140,6 +123,52 @@ class _Examination:
             "leaked": dict(self.leaked),
             "licences": list(self.licences),
         }
+
+    def _take(self, block: scan.Block) -> None:
+        """Take the documents that the kernel has read, and look at each of its other lines."""
+        taken = block.taken()
+        for line in block.lines[~taken]:
+            self._look_at(int(line["row"]), int(line["offset"]), block.raw(line))
+        lines = block.lines[taken]
+        self._count(self.read, int(lines["words"].sum()), int(lines["bytes"].sum()), len(lines))
+        rows = np.zeros(len(lines), ROW)
+        for name in ("row", "offset", "length", "words", "bytes"):
+            rows[name] = lines[name]
+        rows["named"] = True
+        rows["licence"] = [self._licence(licence.decode()) for licence in block.strings(lines, "licence")]
+        keys = np.zeros((3 + BANDS, len(lines)), np.uint64)
+        keys[:2] = _halves(block.digests(lines))
+        if self.settings.does("url"):
+            keys[2] = list(map(_url_key, block.strings(lines, "url")))
+        if len(block.bands):
+            keys[3:] = block.bands[taken].T
+        self.tables.append((rows, keys))
+
+    def _look_at(self, row: int, offset: int, raw: bytes) -> None:
+        """Examine one line."""
+        try:
+            record = self.parse(raw)
+            name, given = name_of(record)
+        except ValueError as error:
+            if raw.strip():
+                self._set_aside_malformed(row, raw, error)
+            return
+        if self.as_it_is and name is not record.get("id"):
+            raise _NoId
+        text, lines = self._cleaned(record["text"])
+        digest = xxh3_128_digest(orjson.dumps(text)[1:-1])  # of the text as it is spelled, which can be had without it
+        finding, size = self.judge.find(text, digest), len(text.encode())
+        self._count(self.read, finding.words, size)
+        if finding.reason:
+            self._set_aside(record, name, text, finding, row, size)
+            return
+        if not self.as_it_is:
+            raw = self._written(record, name, text, finding)
+            offset, self.place = self.place, self.place + len(raw) + 1
+        self._keep(record, name, (row, offset, len(raw), finding.words, size, len(lines), given))
+        self.digests.append(digest)
+        self.bands.append(finding.bands)
+        self.paragraphs += lines
 
     @staticmethod
     def _count(counts: list[int], words: int, size: int, documents: int = 1) -> None:
@@ -174,14 +203,14 @@ class _Examination:
 
     def _keep(self, record: Record, name: str, figures: tuple[Any, ...]) -> None:
         """Add what is known of a document that passes: `figures` are the first columns of ROW, in their order."""
-        licence, url = record.get("licence") or record.get("license") or "", record.get("url")
-        number = self.licences.get(licence) if type(licence) is str else 0
-        if number is None:
-            number = self.licences[licence] = min(len(self.licences), 0xFFFF)
+        licence, url = record.get("licence") or record.get("license"), record.get("url")
+        number = self._licence(licence) if type(licence) is str else 0
         self.rows.append((*figures, number, split_of(name, self.settings.seed) if self.splits else 0))
-        self.urls.append(
-            xxh3_64_intdigest(url.encode("utf-8", "surrogatepass")) or 1 if url and type(url) is str else 0
-        )
+        self.urls.append(_url_key(url.encode()) if type(url) is str and self.settings.does("url") else 0)
+
+    def _licence(self, licence: str) -> int:
+        """Return the number of a licence: its place in `licences`, as far as that goes."""
+        return self.licences.setdefault(licence, min(len(self.licences), 0xFFFF))
 
     def _written(self, record: Record, name: str, text: str, finding: Finding) -> bytes:
         data = orjson.dumps(self._made(record, name, text, finding))
@@ -233,16 +262,9 @@ class _Examination:
 
     # --- the files
 
-    def _save(self) -> None:
-        rows = np.zeros(len(self.rows), ROW)
-        for name, values in zip(ROW.names or (), zip(*self.rows, strict=True), strict=False):
-            rows[name] = values
-        keys = np.zeros((3 + BANDS, len(rows)), np.uint64)
-        if len(rows):
-            halves = np.frombuffer(b"".join(self.digests), ">u8").reshape(-1, 2)
-            keys[0], keys[1], keys[2] = halves[:, 1], halves[:, 0], self.urls
-            if self.settings.does("near"):
-                keys[3:] = np.array(self.bands).T
+    def _save(self) -> int:
+        """Write the files; return how many documents there are."""
+        rows, keys = self._arrays()
         if not self.as_it_is:
             save_bytes(self.task.file("kept"), _joined(self.kept))
         save_array(self.task.file("rows.npy"), rows)
@@ -250,6 +272,33 @@ class _Examination:
         save_array(self.task.file("paragraphs.npy"), np.array(self.paragraphs, np.uint64))
         save_bytes(self.task.file("aside"), _joined(self.aside))
         save_array(self.task.file("aside.npy"), np.array(self.aside_rows, ASIDE))
+        return len(rows)
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows and keys of all documents in input order."""
+        rows = np.zeros(len(self.rows), ROW)
+        for name, values in zip(ROW.names or (), zip(*self.rows, strict=True), strict=False):
+            rows[name] = values
+        keys = np.zeros((3 + BANDS, len(rows)), np.uint64)
+        if len(rows):
+            keys[:2], keys[2] = _halves(self.digests), self.urls
+            if self.settings.does("near"):
+                keys[3:] = np.array(self.bands).T
+        if not self.tables:
+            return rows, keys
+        all_rows, all_keys = zip(*self.tables, (rows, keys), strict=True)
+        rows = np.concatenate(all_rows)
+        order = np.argsort(rows["row"], kind="stable")
+        return rows[order], np.concatenate(all_keys, axis=1)[:, order]
+
+
+def _halves(digests: list[bytes]) -> np.ndarray:
+    """Return (low, high) of hashes of 128 bits: u64 [2, hashes]."""
+    return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).T[::-1]
+
+
+def _url_key(url: bytes) -> int:
+    return xxh3_64_intdigest(url) or 1 if url else 0
 
 
 def _joined(lines: list[bytes]) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from latxa_cli.corpus.profile import load_profile
-from latxa_cli.corpus.steps import CHANGING, LOOKING, READS_WORDS
+from latxa_cli.corpus.steps import CHANGING, LOOKING, OF_LINES, READS_WORDS
 from latxa_cli.text.language import identifier, other_lines
 from latxa_cli.text.near import BANDS, bands_of
 from latxa_cli.text.ngrams import NgramIndex
@@ -46,6 +46,10 @@ class Settings:
     @property
     def changes_documents(self) -> bool:
         return not self.steps.isdisjoint(CHANGING)
+
+    @property
+    def reads_lines(self) -> bool:
+        return self.steps <= OF_LINES
 
     @property
     def reads_words(self) -> bool:

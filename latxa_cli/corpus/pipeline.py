@@ -36,7 +36,7 @@ from latxa_cli.stream.records import Lines, Record
 from latxa_cli.stream.sizes import show_size
 from latxa_cli.stream.sources import Source
 from latxa_cli.stream.writer import Writer
-from latxa_cli.text.language import check_language
+from latxa_cli.text.language import check_language, identifier
 from latxa_cli.text.near import SHINGLE
 
 MODULES = ("latxa_cli.corpus.examine", "latxa_cli.corpus.duplicates", "latxa_cli.corpus.paragraphs")
@@ -77,7 +77,7 @@ class Options:
             yield "nothing will stand in `--review`: the step `language` is left out"
         load_profile(self.profile_name)
         if "language" in self.steps:
-            check_language(self.language, str(self.language_model) if self.language_model else None)
+            self._check_language()
         if self.profile_name == GENERIC and "quality" in self.steps and not self.profile:
             yield f"`{self.language}` has no profile: general rules only; `latxa profile TRUSTED.jsonl` derives one"
         if self.memory < (workers or 1) * WORKER_BYTES:
@@ -85,6 +85,16 @@ class Options:
                 f"`--memory {show_size(self.memory)}` is too little for {workers or 1} processes",
                 hint=f"each takes {show_size(WORKER_BYTES)}",
             )
+
+    def _check_language(self) -> None:
+        model = str(self.language_model) if self.language_model else None
+        identifier(model)  # first: one that cannot be loaded has a hint of its own
+        try:
+            check_language(self.language, model)
+        except UsageError as error:
+            error.hint += "; `--language-model FILE` takes a fastText model that knows it, such as GlotLID"
+            error.hint += "; `--skip language` does without"
+            raise
 
     def processes(self, workers: int | None) -> int:
         """Return how many processes to use: as many as asked for, or one a core, as far as the memory goes."""

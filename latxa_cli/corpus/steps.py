@@ -22,6 +22,7 @@ CHANGING = frozenset(("normalise", "boilerplate", "language", "split"))  # steps
 READS_WORDS = frozenset(("quality", "contamination", "near", "paragraphs"))  # steps that need a text's words
 LOOKING = READS_WORDS | {"normalise", "boilerplate", "language"}  # steps that look at what a text says
 DUPLICATES = ("exact", "url", "near")
+OF_LINES = frozenset(DUPLICATES)  # steps for which documents need not be made of their lines
 
 
 def chosen(only: Iterable[str], skip: Iterable[str], *, contamination: bool) -> frozenset[str]:

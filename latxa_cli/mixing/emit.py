@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, MADE, SPACED
-from latxa_cli.mixing.vectors import WIDTH, byte_at, copy, equal, lowest, put
+from latxa_cli.text.vectors import WIDTH, byte_at, copy, equal, lowest, put
 
 _QUOTE, _BACKSLASH, _NEWLINE = (ord(character) for character in '"\\\n')
 _SPACE, _TAB, _RETURN = (ord(character) for character in " \t\r")

@@ -133,7 +133,8 @@ def from_data(data: np.ndarray, size: int, how: Reading, where: Where = str) -> 
     """Read the lines in `data[:size]`, behind which are `PADDING` bytes; raises RecordError as `Maker` does."""
     if how.fit:
         return from_lines(enumerate(data[:size].tobytes().split(b"\n")), how, where)
-    from latxa_cli.mixing.scan import count_lines, scan
+    from latxa_cli.mixing.scan import scan
+    from latxa_cli.text.json_lines import count_lines
 
     start, end = address(data), address(data) + size
     rows = np.zeros(count_lines(start, end), ROW)

@@ -31,6 +31,7 @@ from latxa_cli.stream.sources import Source, ending_of, is_regular
 from latxa_cli.stream.spool import Chunk, TextUnit, lines_of_table, lines_of_text, write_chunks
 
 PART_BYTES = 32 << 20
+BLOCK = 1 << 20  # bytes of whole lines that are read at once
 PLAIN = (".jsonl", ".ndjson", ".json")
 Kind = Literal["jsonl", "spooled", "texts"]
 
@@ -82,10 +83,11 @@ class Task:
     """Files of one source to be cut: a large one, or several small ones of one way that follow each other.
 
     `way`: "here" what only this process can read; "texts" files that are a document each; "plain" all others.
-    `stem`: what the names of chunks begin with.
+    `name`, `root`: those of the source. `stem`: what the names of chunks begin with.
     """
 
     source: int
+    name: str
     way: Literal["here", "texts", "plain"]
     files: tuple[str, ...]
     root: str
@@ -124,7 +126,7 @@ def _tasks(sources: Sequence[Source], folder: Path, unit: TextUnit, part_bytes: 
     for number, source in enumerate(sources):
         for way, files in _groups(source.files, unit, part_bytes):
             stem = folder / ("spool-stdin" if way == "here" else "spool") / f"{len(tasks):05}"
-            tasks.append(Task(number, way, tuple(files), source.root, str(stem), unit, part_bytes))
+            tasks.append(Task(number, source.name, way, tuple(files), source.root, str(stem), unit, part_bytes))
     return tasks
 
 
@@ -219,8 +221,11 @@ def _names_of(path: str) -> Path:
 
 
 def _name_in(task: Task, source: Input) -> str:
-    """Return what a text file is called in the ids of its documents: its path inside the source."""
-    return Path(source.label).name if task.way == "here" else os.path.relpath(source.name, task.root or ".")
+    """Return what a text file is called in the ids of its documents: the source's name and its path inside that.
+
+    Names hold no `/`, and no two sources have the same: so no two files have either.
+    """
+    return f"{task.name}/{os.path.relpath(source.name, task.root or '.')}"
 
 
 def _seen(file: str) -> list[int]:
@@ -268,6 +273,30 @@ def lines_of(part: Part) -> Iterator[tuple[int, int, bytes]]:
     return numbered_lines(_blocks(part), part.start)
 
 
+def whole_lines(part: Part, behind: int) -> Iterator[tuple[int, bytearray, int]]:
+    """Yield (offset in the file, buffer, bytes of whole lines in it) of a part of kind "jsonl", block after block.
+
+    The buffer is used again for the next block; behind what was read into it are `behind` zeros. Raises LatxaError.
+    """
+    buffer = bytearray(BLOCK + behind)
+    held, offset, zeros = 0, part.start, bytes(behind)
+    with reading(part.name), Path(part.path).open("rb", buffering=0) as file:
+        file.seek(part.start)
+        while offset < part.end:
+            if held == len(buffer) - behind:
+                buffer = buffer + bytes(len(buffer))  # a long line
+            wanted = min(len(buffer) - behind, part.end - offset)
+            if not (count := file.readinto(memoryview(buffer)[held:wanted])):
+                raise _shorter(part)
+            held += count
+            buffer[held : held + behind] = zeros
+            size = held if offset + held == part.end else buffer.rfind(b"\n", 0, held) + 1
+            if size:
+                yield offset, buffer, size
+                buffer[: held - size] = buffer[size:held]
+                held, offset = held - size, offset + size
+
+
 def data_of(part: Part) -> bytes:
     """Return all the lines of a part as they are; raises LatxaError."""
     return b"".join(_blocks(part))
@@ -279,7 +308,11 @@ def _blocks(part: Part) -> Iterator[bytes]:
         read += len(block)
         yield block
     if read < part.size:
-        raise LatxaError(f"{part.path}: has become shorter", hint="start again without `--resume`")
+        raise _shorter(part)
+
+
+def _shorter(part: Part) -> LatxaError:
+    return LatxaError(f"{part.path}: has become shorter", hint="start again without `--resume`")
 
 
 def _range(part: Part) -> Iterator[bytes]:

@@ -26,7 +26,11 @@ def shingles(words: Words) -> np.ndarray:
 
     A text of fewer words is one shingle; one without words has none.
     """
-    hashes = _shingles(words.hashes)
+    return distinct(hash_runs(words.hashes))
+
+
+def distinct(hashes: np.ndarray) -> np.ndarray:
+    """Return the distinct ones of these, sorted; the array itself is sorted on the way."""
     hashes.sort()
     return hashes[: _compact(hashes)]
 
@@ -38,12 +42,12 @@ def bands(shingles: np.ndarray) -> np.ndarray:
     permutation hashing, repeated until no bin is empty. Bins of two sets agree with probability J, independently
     enough for sets of any size, and a set of n takes about n + _BINS log _BINS steps.
     """
-    return _bands(shingles)
+    return band_keys(shingles)
 
 
 def bands_of(words: Words) -> np.ndarray:
     """Return `bands(shingles(words))`; without the sorting that only `jaccard` needs, it takes half the time."""
-    return _bands(_shingles(words.hashes))
+    return band_keys(hash_runs(words.hashes))
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:
@@ -54,7 +58,8 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _shingles(hashes: np.ndarray) -> np.ndarray:
+def hash_runs(hashes: np.ndarray) -> np.ndarray:
+    """Return the hashes (u64) of the runs of `SHINGLE` words, given those of the words; see `shingles`."""
     size = min(SHINGLE, len(hashes))
     count = len(hashes) - size + 1 if size else 0
     found = np.empty(count, np.uint64)
@@ -77,9 +82,12 @@ def _compact(values: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _bands(shingles: np.ndarray) -> np.ndarray:
-    """Return the keys of a set. A bin keeps the least hash of the first round in which one falls into it: the least of
-    (round << 56 | hash >> 8). From round _BINS on, round r is for bin r - _BINS alone, which bounds the work."""
+def band_keys(shingles: np.ndarray) -> np.ndarray:
+    """Return the keys of a set, see `bands`.
+
+    A bin keeps the least hash of the first round in which one falls into it: the least of (round << 56 | hash >> 8).
+    From round _BINS on, round r is for bin r - _BINS alone, which bounds the work.
+    """
     keys = np.zeros(BANDS, np.uint64)
     if len(shingles) == 0:
         return keys

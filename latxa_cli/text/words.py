@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -27,7 +28,7 @@ _WITHOUT_SPACES = (
     (0xFF66, 0xFF9F), (0x11700, 0x1174F), (0x1AFF0, 0x1B16F),  # halfwidth kana, Ahom, historic kana
 )  # fmt: skip
 
-_START = np.uint64(0x243F6A8885A308D3)
+START = np.uint64(0x243F6A8885A308D3)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -50,7 +51,7 @@ class Words:
 def segment(text: str) -> Words:
     """Return the words of `text`. Any string will do; lone surrogates separate words."""
     codepoints = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    return Words(codepoints, *_segment(codepoints, _table()))
+    return Words(codepoints, *_segment(codepoints, table()))
 
 
 def words(text: str) -> list[str]:
@@ -60,7 +61,7 @@ def words(text: str) -> list[str]:
 
 
 @cache
-def _table() -> np.ndarray:
+def table() -> np.ndarray:
     """Return u32 [0x110000]: of each code point its class, above `_CLASS_BITS`, and what it is hashed as, below.
 
     Built once a process, in 25 ms: the categories of the first two planes come from `unicodedata`.
@@ -99,19 +100,12 @@ def _segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.
     size = len(codepoints)
     starts, ends = np.empty(size + 1, np.int64), np.empty(size + 1, np.int64)
     hashes = np.empty(size + 1, np.uint64)
-    count = 0
-    run = 0  # the class of the run of letters that the position is in
-    value = _START
+    count, run, value = 0, 0, START
     for position in range(size):
         entry = table[codepoints[position]]
-        kind = entry >> _CLASS_BITS
-        if kind == _INNER:
-            followed = position + 1 < size and table[codepoints[position + 1]] >> _CLASS_BITS == _LETTER
-            kind = _MARK if run == _LETTER and followed else 0
-        begins = (kind == _ALONE) | ((kind == _LETTER) & (run != _LETTER))
-        run = run if kind == _MARK else kind
+        follower = table[codepoints[position + 1]] if is_inner(entry) and position + 1 < size else np.uint32(0)
+        begins, run, value = step(entry, follower, run, value)
         count += begins
-        value = ((_START if begins else value) ^ np.uint64(entry)) * _FACTOR
         starts[count if begins else 0] = position
         word = count if run else 0
         ends[word] = position + 1
@@ -119,6 +113,28 @@ def _segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.
     for word in range(1, count + 1):
         hashes[word] = mix(hashes[word])
     return starts[1 : count + 1], ends[1 : count + 1], hashes[1 : count + 1]
+
+
+@njit(cache=True, nogil=True)
+def is_inner(entry: Any) -> bool:
+    """Whether a code point with this entry of the table joins letters, if another follows."""
+    return bool(entry >> _CLASS_BITS == _INNER)
+
+
+@njit(cache=True, nogil=True)
+def step(entry: Any, follower: Any, run: int, value: np.uint64) -> tuple[bool, int, np.uint64]:
+    """Read a code point: return whether a word begins there, the class of the run of letters that it is in (0: none),
+    and the hash of the word so far, still to be mixed.
+
+    entry, follower: what the table says of it, and of the next one if `is_inner`; run, value: as returned before, at
+    first 0 and `START`.
+    """
+    kind = int(entry >> _CLASS_BITS)
+    if kind == _INNER:
+        kind = _MARK if run == _LETTER and follower >> _CLASS_BITS == _LETTER else 0
+    begins = (kind == _ALONE) | ((kind == _LETTER) & (run != _LETTER))
+    run = run if kind == _MARK else kind
+    return begins, run, ((START if begins else value) ^ np.uint64(entry)) * _FACTOR
 
 
 @njit(cache=True, nogil=True)

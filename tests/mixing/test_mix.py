@@ -14,7 +14,8 @@ import reference
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mixing_world import Made, Record, conversation, document, documents, lines, mix, parsed, write
+from mixing_world import Made, Record, conversation, document, documents, mix, parsed, write
+from spellings import lines
 
 from latxa_cli.mixing import memory
 from latxa_cli.mixing.choose import Wishes

@@ -11,7 +11,7 @@ import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixing_world import TEXTS, lines
+from spellings import TEXTS, lines
 
 from latxa_cli.mixing.draw import Picks
 from latxa_cli.mixing.lines import Scanned, Table, array_of, from_data, from_lines, placed

@@ -1,4 +1,4 @@
-"""Bytes looked at many at a time, for the kernels of this room: compared, copied and loaded by their address.
+"""Bytes looked at many at a time, for kernels: compared, copied and loaded by their address.
 
 Compilers turn a comparison of 32 bytes at once into two or three instructions, but do not find it by themselves in a
 loop that ends at the first hit; so it is spelled out in LLVM's portable instructions, which name no processor. A mask
