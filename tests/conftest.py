@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,10 @@ def _present(folder: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs `{folder.parent.name}/{folder.name}` beside the checkout")
     return folder
+
+
+# A shell has those that it starts with `&` ignore Ctrl-C, and they hand that down to all that they start themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- the installed command -------------------------------------------------------------------------------------------

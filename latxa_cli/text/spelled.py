@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from latxa_cli.text.vectors import byte_at
-from latxa_cli.text.words import START, is_inner, mix, step
+from latxa_cli.text.words import INNER, START, class_of, joined, mix, step
 
 _BACKSLASH, _U, _ZERO, _NINE, _A = (ord(character) for character in "\\u09a")
 _ESCAPED = np.zeros(128, np.int64)  # what the letter behind a backslash stands for
@@ -24,18 +24,22 @@ def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int
         hashes: u64, more than `size`; what lies behind the words' is overwritten.
     """
     end = at + size
-    count, run, value = 0, 0, START
+    # Places are unsigned: a signed one could count from the end, and to look whether it does takes as long as the rest.
+    count, nowhere, run, value = np.uint64(0), np.uint64(0), 0, START
     while at < end:
         code, length = _code_point(at)
         at += length
-        entry = table[code]
-        follower = table[_code_point(at)[0]] if is_inner(entry) and at < end else np.uint32(0)
-        begins, run, value = step(entry, follower, run, value)
-        count += begins
-        hashes[count if run else 0] = value  # entry 0 is for what is outside of words
-    for word in range(count):
+        entry = table[np.uint64(code)]
+        kind = class_of(entry)
+        if kind == INNER:
+            kind = joined(run, table[np.uint64(_code_point(at)[0])]) if at < end else 0
+        begins, run, value = step(entry, kind, run, value)
+        count += np.uint64(begins)
+        hashes[count if run else nowhere] = value  # entry 0 is for what is outside of words
+    words = np.int64(count)
+    for word in range(words):
         hashes[word] = mix(hashes[word + 1])
-    return count
+    return words  # type: ignore[return-value]
 
 
 @njit(cache=True, nogil=True)

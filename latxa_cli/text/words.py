@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 
 # The classes of code points: the highest byte of an entry of the table. The rest is what the code point is hashed as.
-_LETTER, _MARK, _INNER, _ALONE = 1, 2, 3, 4
-_CLASS_BITS = 24
+_LETTER, _MARK, INNER, _ALONE = 1, 2, 3, 4
+_CLASS_BITS = np.uint32(24)  # of the type of the entries: numba would widen them for another
 
 _JOINERS = "\u200c\u200d"  # they shape the letters beside them, as marks do
 _INSIDE = "'’·"
@@ -79,7 +79,7 @@ def table() -> np.ndarray:
     classes[0x20000:0x40000] = _ALONE  # nothing but Han
     classes[0xE0100:0xE01F0] = _MARK  # they choose among variants of a character
     classes[list(map(ord, _JOINERS))] = _MARK
-    classes[list(map(ord, _INSIDE))] = _INNER
+    classes[list(map(ord, _INSIDE))] = INNER
 
     folded = np.arange(0x110000, dtype=np.uint32)
     for position in np.flatnonzero(np.isin(categories, [b"Lu", b"Ll", b"Lt", b"Nl"])).tolist():
@@ -100,38 +100,45 @@ def _segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.
     size = len(codepoints)
     starts, ends = np.empty(size + 1, np.int64), np.empty(size + 1, np.int64)
     hashes = np.empty(size + 1, np.uint64)
-    count, run, value = 0, 0, START
+    # Places are unsigned: a signed one could count from the end, and to look whether it does takes as long as the rest.
+    count, nowhere, run, value = np.uint64(0), np.uint64(0), 0, START
     for position in range(size):
-        entry = table[codepoints[position]]
-        follower = table[codepoints[position + 1]] if is_inner(entry) and position + 1 < size else np.uint32(0)
-        begins, run, value = step(entry, follower, run, value)
-        count += begins
-        starts[count if begins else 0] = position
-        word = count if run else 0
+        entry = table[np.uint64(codepoints[position])]
+        kind = class_of(entry)
+        if kind == INNER:
+            kind = joined(run, table[np.uint64(codepoints[position + 1])]) if position + 1 < size else 0
+        begins, run, value = step(entry, kind, run, value)
+        count += np.uint64(begins)
+        starts[count if begins else nowhere] = position
+        word = count if run else nowhere
         ends[word] = position + 1
         hashes[word] = value
-    for word in range(1, count + 1):
-        hashes[word] = mix(hashes[word])
-    return starts[1 : count + 1], ends[1 : count + 1], hashes[1 : count + 1]
+    behind = np.int64(count) + 1
+    for entry in range(1, behind):
+        hashes[entry] = mix(hashes[entry])
+    return starts[1:behind], ends[1:behind], hashes[1:behind]
 
 
 @njit(cache=True, nogil=True)
-def is_inner(entry: Any) -> bool:
-    """Whether a code point with this entry of the table joins letters, if another follows."""
-    return bool(entry >> _CLASS_BITS == _INNER)
+def class_of(entry: Any) -> int:
+    """Return the class of a code point, given its entry of the table."""
+    return np.int64(entry >> _CLASS_BITS)  # type: ignore[return-value]
 
 
 @njit(cache=True, nogil=True)
-def step(entry: Any, follower: Any, run: int, value: np.uint64) -> tuple[bool, int, np.uint64]:
-    """Read a code point: return whether a word begins there, the class of the run of letters that it is in (0: none),
-    and the hash of the word so far, still to be mixed.
+def joined(run: int, follower: Any) -> int:
+    """Return the class that a code point of class `INNER` acts as in a run of letters of a class, given the entry of
+    the next one: a mark, if letters go on behind it."""
+    return _MARK if run == _LETTER and follower >> _CLASS_BITS == _LETTER else 0
 
-    entry, follower: what the table says of it, and of the next one if `is_inner`; run, value: as returned before, at
-    first 0 and `START`.
+
+@njit(cache=True, nogil=True)
+def step(entry: Any, kind: int, run: int, value: np.uint64) -> tuple[bool, int, np.uint64]:
+    """Read a code point with this entry and class: return whether a word begins there, the class of the run of letters
+    that it is in (0: none), and the hash of the word so far, still to be mixed.
+
+    run, value: as returned for the one before; at first 0 and `START`.
     """
-    kind = int(entry >> _CLASS_BITS)
-    if kind == _INNER:
-        kind = _MARK if run == _LETTER and follower >> _CLASS_BITS == _LETTER else 0
     begins = (kind == _ALONE) | ((kind == _LETTER) & (run != _LETTER))
     run = run if kind == _MARK else kind
     return begins, run, ((START if begins else value) ^ np.uint64(entry)) * _FACTOR
