@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from latxa_cli.corpus.documents import HIGH_BITS, LOW, Documents
 from latxa_cli.stages import load_array, save_array
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.near import BANDS
 
 TEXT, URL, FIRST_BAND = 0, 1, 2  # kinds of keys; the others are the next bands
@@ -234,7 +234,7 @@ def _sizes(documents: Documents) -> np.ndarray:
     return sizes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _union(parents: np.ndarray, pairs: np.ndarray) -> None:
     """Join the trees of the members of each pair; the root of a tree is its smallest number."""
     for pair in pairs:
@@ -248,7 +248,7 @@ def _union(parents: np.ndarray, pairs: np.ndarray) -> None:
         parents[max(one, other)] = min(one, other)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pack(parents: np.ndarray, sizes: np.ndarray, limit: int) -> np.ndarray:
     """Return the batch (from 1) of each document, 0 for one that is alone. Components are taken in the order of their
     first documents; one that is larger than `limit` has a batch to itself."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from latxa_cli.corpus.repetition import NGRAMS, ngrams, repeated_lines
 from latxa_cli.corpus.tokens import (
@@ -23,6 +22,7 @@ from latxa_cli.corpus.tokens import (
     most_tokens,
     tokenise,
 )
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.words import Words, mix, segment
 
 SHORT_LINE = 30  # characters
@@ -109,7 +109,7 @@ def foreign_letters(words: Words, table: np.ndarray) -> float:
     return _foreign(words.codepoints, table)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distinct(hashes: np.ndarray, table: np.ndarray) -> int:
     found = np.zeros(len(table), np.bool_)
     for mark in hashes:
@@ -119,7 +119,7 @@ def _distinct(hashes: np.ndarray, table: np.ndarray) -> int:
     return found.sum()
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _foreign(codepoints: np.ndarray, table: np.ndarray) -> float:
     counts = np.zeros(4, np.int64)
     for code in codepoints:
@@ -131,7 +131,7 @@ def _foreign(codepoints: np.ndarray, table: np.ndarray) -> float:
 # --- the measurement -----------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(
     codepoints: np.ndarray, starts: np.ndarray, ends: np.ndarray, hashes: np.ndarray, letters: np.ndarray
 ) -> tuple[int, tuple[float, ...], tuple[float, ...], np.ndarray]:
@@ -145,7 +145,7 @@ def _measure(
     return tokens, of_words, _lines(codepoints), of_ngrams
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lines(codepoints: np.ndarray) -> tuple[float, ...]:
     """Return the figures of the lines, from `lines` to `ellipsis_lines`."""
     total = len(codepoints)
@@ -179,7 +179,7 @@ def _lines(codepoints: np.ndarray) -> tuple[float, ...]:
     return (float(lines), *shares)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ends_in_ellipsis(codepoints: np.ndarray, first: int, last: int) -> bool:
     if codepoints[last] == _ELLIPSIS:
         return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from latxa_cli.text.kernel import kernel
 
 TOP = (2, 3, 4)  # lengths of n-grams, in tokens, of which the most frequent one is looked at
 REPEATED = (5, 6, 7, 8, 9, 10)  # and of which all that stood before are
@@ -12,7 +13,7 @@ NGRAMS = len(TOP) + len(REPEATED)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repeated_lines(hashes: np.ndarray, lengths: np.ndarray) -> tuple[int, int]:
     """Return how many lines stood before, and their characters."""
     first = np.empty(len(hashes), np.int32)
@@ -25,7 +26,7 @@ def repeated_lines(hashes: np.ndarray, lengths: np.ndarray) -> tuple[int, int]:
     return repeated, characters
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _size(count: int) -> int:
     """Return how many slots a hash table for `count` keys has: a power of two, at most half of them to be filled."""
     size = 4
@@ -34,7 +35,7 @@ def _size(count: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _number(keys: np.ndarray, slots: np.ndarray, first: np.ndarray) -> None:
     """Write for each key the first position that holds an equal one."""
     last = len(slots) - 1
@@ -51,7 +52,7 @@ def _number(keys: np.ndarray, slots: np.ndarray, first: np.ndarray) -> None:
 # --- n-grams of tokens ---------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ngrams(lengths: np.ndarray, marks: np.ndarray, characters: int, figures: np.ndarray) -> None:
     """Fill in the figures of the n-grams of tokens (f64 [NGRAMS]), as shares of `characters`.
 
@@ -85,7 +86,7 @@ def ngrams(lengths: np.ndarray, marks: np.ndarray, characters: int, figures: np.
             figures[n - 2] = _repeated(first, again, until, n) / characters
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _longer(
     first: np.ndarray,
     token: np.ndarray,
@@ -123,7 +124,7 @@ def _longer(
     return again[:kept]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _top(first: np.ndarray, again: np.ndarray, counts: np.ndarray, until: np.ndarray, n: int) -> int:
     """Return the characters of the most frequent n-gram (of several, the first), spaces between tokens included."""
     best, times = 0, 1
@@ -133,7 +134,7 @@ def _top(first: np.ndarray, again: np.ndarray, counts: np.ndarray, until: np.nda
     return (until[best + n] - until[best] + n - 1) * times
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _repeated(first: np.ndarray, again: np.ndarray, until: np.ndarray, n: int) -> int:
     """Return the characters of the n-grams that stood before, read from the left; none overlaps another."""
     seen = np.zeros(len(first), np.bool_)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from xxhash import xxh3_128_digest
 
 from latxa_cli.stream.inputs import LONGEST_LINE
 from latxa_cli.stream.parts import PART_BYTES, Part, whole_lines
 from latxa_cli.text import json_lines
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.near import BANDS, band_keys, hash_runs
 from latxa_cli.text.spelled import hash_words
 from latxa_cli.text.vectors import WIDTH
@@ -80,7 +80,7 @@ def blocks(part: Part, *, near: bool) -> Iterator[Block]:
         yield Block(offset, lines[:count], bands[:count], memoryview(buffer))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scan(
     start: int, end: int, table: np.ndarray, hashes: np.ndarray, lines: np.ndarray, bands: np.ndarray
 ) -> tuple[int, int]:
@@ -116,7 +116,7 @@ def _scan(
     return count, row
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill(line: Any, start: int, found: np.ndarray) -> None:
     line.bytes = found[json_lines.BYTES]
     line.id, line.id_size = found[json_lines.ID] - start, found[json_lines.ID_SIZE]

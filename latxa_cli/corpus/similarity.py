@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from latxa_cli.text.kernel import kernel
 
 KEPT, EXACT, URL, NEAR = 0, 1, 2, 3
 LISTED = 1024  # kept documents that are compared for one band key: the first ones that have it
@@ -93,7 +94,7 @@ class _Lists(NamedTuple):
     members: np.ndarray  # i64 [slots]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decide(
     numbers: np.ndarray, texts: Texts, keys: Keys, state: State, found: Found, rules: Rules
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -111,7 +112,7 @@ def decide(
         if reason == URL and keeper < numbers[0]:
             similarity = found.url_similarities[document]
         elif reason == URL:
-            similarity = _similarity(sets, document, sets, np.searchsorted(numbers, keeper), 0.0)
+            similarity = _similarity(sets, document, sets, int(np.searchsorted(numbers, keeper)), 0.0)
         elif reason == KEPT:
             similarity, nearest = _nearest(sets, document, sets, keys, lists, seen, rules)
             keeper = numbers[nearest] if nearest >= 0 else -1
@@ -128,7 +129,7 @@ def decide(
     return reasons, keepers, similarities, listed
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(
     numbers: np.ndarray,
     earlier: Texts,
@@ -159,7 +160,7 @@ def gather(
             found.similarities[document], found.nearest[document] = similarity, numbers[nearest]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _by_key(document: int, keys: Keys, state: State, rules: Rules) -> tuple[int, int, float]:
     """Return (reason, keeper, similarity) as far as text and URL decide; the similarity of a URL is left open."""
     for slot in range(keys.bounds[document], keys.bounds[document + 1]):
@@ -180,7 +181,7 @@ def _by_key(document: int, keys: Keys, state: State, rules: Rules) -> tuple[int,
 # --- lists
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _no_lists(keys: Keys, groups: int) -> _Lists:
     starts = np.zeros(groups + 1, np.int64)
     for group in keys.groups:
@@ -188,7 +189,7 @@ def _no_lists(keys: Keys, groups: int) -> _Lists:
     return _Lists(np.cumsum(starts), np.zeros(groups, np.int64), np.empty(len(keys.groups), np.int64))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _list(place: int, group: int, number: int, state: State, lists: _Lists, rules: Rules) -> bool:
     """List a kept document in a group, unless there are enough."""
     if state.holders[group] < 0:
@@ -202,7 +203,7 @@ def _list(place: int, group: int, number: int, state: State, lists: _Lists, rule
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _nearest(
     sets: _Sets, document: int, others: _Sets, keys: Keys, lists: _Lists, seen: np.ndarray, rules: Rules
 ) -> tuple[float, int]:
@@ -235,7 +236,7 @@ def _nearest(
 # --- similarity
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _similarity(sets: _Sets, one: int, others: _Sets, other: int, least: float) -> float:
     """Return the Jaccard similarity of two sets, or 0 where it is less than `least`."""
     left = sets.hashes[sets.bounds[one] : sets.bounds[one + 1]]
@@ -243,7 +244,7 @@ def _similarity(sets: _Sets, one: int, others: _Sets, other: int, least: float) 
     return _jaccard(left, right, _spare(len(left) + len(right), least))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _jaccard(left: np.ndarray, right: np.ndarray, spare: int) -> float:
     """Return the similarity of two sets, or 0 where they differ in more than `spare` hashes; of two empty sets 1."""
     shared = i = j = 0
@@ -258,7 +259,7 @@ def _jaccard(left: np.ndarray, right: np.ndarray, spare: int) -> float:
     return shared / union if union - shared <= spare else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _spare(total: int, least: float) -> int:
     """Return in how many hashes two sets may differ that have `total` together and a similarity of at least `least`."""
     differ = min(total, int((1 - least) / (1 + least) * total) + 2)
@@ -268,7 +269,7 @@ def _spare(total: int, least: float) -> int:
     return differ
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sketched(texts: Texts) -> _Sets:
     count = len(texts.bounds) - 1
     places = np.zeros(count + 1, np.int64)
@@ -286,7 +287,7 @@ def _sketched(texts: Texts) -> _Sets:
     return _Sets(texts.hashes, texts.bounds, sketches, places)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distance(left: np.ndarray, right: np.ndarray) -> int:
     """Return in how many bits two sketches differ, at the size of the smaller one."""
     if len(left) == len(right):
@@ -295,7 +296,7 @@ def _distance(left: np.ndarray, right: np.ndarray) -> int:
     return _differing(_folded(left, size), _folded(right, size))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _folded(sketch: np.ndarray, size: int) -> np.ndarray:
     folded = np.zeros(size, np.uint64)
     for word in range(len(sketch)):
@@ -303,7 +304,7 @@ def _folded(sketch: np.ndarray, size: int) -> np.ndarray:
     return folded
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _differing(left: np.ndarray, right: np.ndarray) -> int:
     """Return in how many bits two sketches of one size differ; the bits of a word are counted in parallel (Warren,
     Hacker's Delight, section 5-1)."""

@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.words import mix
 
 LETTER, CAPITAL = 1, 2  # in the table of letters
@@ -33,7 +34,7 @@ def letter_classes() -> np.ndarray:
     return letters
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def most_tokens(codepoints: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:
     """Return more tokens than a text can have: its words, its apostrophes, and all that is outside of words."""
     apostrophes = 0
@@ -42,7 +43,7 @@ def most_tokens(codepoints: np.ndarray, starts: np.ndarray, ends: np.ndarray) ->
     return len(codepoints) - (ends - starts).sum() + len(starts) + apostrophes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tokenise(
     codepoints: np.ndarray,
     starts: np.ndarray,
@@ -102,7 +103,7 @@ def is_space(code: int) -> bool:
     return code <= 32 or code == 0xA0 or code == 0x3000 or 0x2000 <= code <= 0x200B or code == 0x2028
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sign(codepoints: np.ndarray, position: int, limit: int) -> int:
     """Return where the token that begins with a sign ends, at most at `limit`."""
     end = position + 1
@@ -112,7 +113,7 @@ def _sign(codepoints: np.ndarray, position: int, limit: int) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _hash(signs: np.ndarray) -> np.uint64:
     value = _MIX
     for code in signs:
@@ -120,14 +121,14 @@ def _hash(signs: np.ndarray) -> np.uint64:
     return mix(value)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sticks(codepoints: np.ndarray, first: int, end: int, word_end: int) -> bool:
     """Whether a sign from `first` to `end`, where a word begins, belongs to that word."""
     last = codepoints[end - 1]
     return first != word_end and last != _POINT and among(_RULES, last)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _joined(codepoints: np.ndarray, end: int, start: int, letters: np.ndarray) -> bool:
     """Whether the signs from `end` to `start`, between two words, make one of them."""
     for code in codepoints[end:start]:
@@ -152,7 +153,7 @@ def _letter(code: int, letters: np.ndarray) -> int:
     return letters[code] if code < LETTERS_BELOW else LETTER
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _piece(codepoints: np.ndarray, start: int, end: int, letters: np.ndarray) -> tuple[int, bool]:
     """Return where the piece from `start` ends, at most at `end`, and whether it holds a letter."""
     has_letter = False
@@ -171,7 +172,7 @@ def among(codes: np.ndarray, code: int) -> bool:
     return bool(place < len(codes) and codes[place] == code)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _median(by_length: np.ndarray, words: int) -> float:
     """Return the median of the lengths that are counted in `by_length`."""
     below, middle, lower = 0, 0.0, -1

@@ -10,8 +10,8 @@ which decides whether it is sound and what is wrong with it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.vectors import WIDTH, bits, byte_at, equal, lowest, special, word_at
 
 _DEEPEST = 60  # levels that `_value` follows
@@ -52,7 +52,7 @@ _FOUR_BYTES, _FIVE_BYTES = np.uint64(2**32 - 1), np.uint64(2**40 - 1)
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_lines(start: int, end: int) -> int:
     """Return how many lines the bytes from `start` to `end` have at most."""
     count = 1
@@ -63,7 +63,7 @@ def count_lines(start: int, end: int) -> int:
     return count + end - at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def line_end(at: int, end: int) -> int:
     """Return where the line ends that the address is in: at its line break, or at `end`."""
     while at < end:
@@ -74,7 +74,7 @@ def line_end(at: int, end: int) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def blank(at: int, found: np.ndarray) -> int:
     """Pass over blanks within a line."""
     byte = byte_at(at)
@@ -85,13 +85,13 @@ def blank(at: int, found: np.ndarray) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ends_line(at: int, end: int) -> bool:
     """Whether a line is over at the address."""
     return at >= end or byte_at(at) == _NEWLINE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def room() -> tuple[np.ndarray, np.ndarray]:
     """Return what `record` needs: `found` (i64), whose first `SLOTS` it fills in, and `names` (u64)."""
     return np.empty(SLOTS + _DEEPEST + 1, np.int64), np.empty(_FIELDS_AT_MOST, np.uint64)
@@ -100,7 +100,7 @@ def room() -> tuple[np.ndarray, np.ndarray]:
 # --- a record: every function returns the address behind what it read, or 0 where the reader must look ---------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
     """Read the record that begins at an address; behind the line's end are 2 `WIDTH` bytes that may be read."""
     found[:SLOTS] = 0
@@ -152,7 +152,7 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
         at = blank(at + 1, found)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _messages(at: int, found: np.ndarray) -> int:
     """Read a list of messages, one or more; their contents are texts, joined by line breaks."""
     if byte_at(at) != _OPEN_LIST:
@@ -170,7 +170,7 @@ def _messages(at: int, found: np.ndarray) -> int:
             return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _message(at: int, found: np.ndarray) -> int:
     if byte_at(at) != _OPEN:
         return 0
@@ -196,7 +196,7 @@ def _message(at: int, found: np.ndarray) -> int:
             return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _role(at: int, found: np.ndarray) -> int:
     if byte_at(at) != _QUOTE:
         return 0
@@ -210,7 +210,7 @@ def _role(at: int, found: np.ndarray) -> int:
     return end if name in (_NAME_USER, _NAME_SYSTEM) else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _metadata(at: int, found: np.ndarray, names: np.ndarray) -> int:
     """Read an object; note where it is closed and its field `split`, which must be a string."""
     if byte_at(at) != _OPEN:
@@ -242,7 +242,7 @@ def _metadata(at: int, found: np.ndarray, names: np.ndarray) -> int:
         at = blank(at + 1, found)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _text(at: int, found: np.ndarray) -> int:
     """Read a string and add it to what is counted of the record."""
     if byte_at(at) != _QUOTE:
@@ -253,7 +253,7 @@ def _text(at: int, found: np.ndarray) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _plain(at: int, found: np.ndarray, slot: int) -> int:
     """Read a string without escapes and note where it is."""
     if byte_at(at) != _QUOTE:
@@ -265,7 +265,7 @@ def _plain(at: int, found: np.ndarray, slot: int) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _key(at: int, found: np.ndarray) -> int:
     """Read a name and the colon behind it; return where its value begins."""
     if byte_at(at) != _QUOTE:
@@ -277,19 +277,19 @@ def _key(at: int, found: np.ndarray) -> int:
     return blank(colon + 1, found) if byte_at(colon) == _COLON else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _name(at: int) -> np.uint64:
     """Return the first eight bytes of a name without escapes as a number."""
     return _packed_at(at, lowest(equal(at, _QUOTE)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _packed_at(at: int, size: int) -> np.uint64:
     word = word_at(at)
     return word if size >= 8 else word & ((np.uint64(1) << np.uint64(8 * size)) - np.uint64(1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_new(name: np.uint64, names: np.ndarray, count: int) -> bool:
     """Whether no name before begins with the same eight bytes; if so, keep it."""
     if count >= len(names):
@@ -304,7 +304,7 @@ def _is_new(name: np.uint64, names: np.ndarray, count: int) -> bool:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _value(at: int, found: np.ndarray, names: np.ndarray) -> int:
     """Read any value. The bits of `kinds` say of each level, the innermost lowest, whether it is an object.
 
@@ -354,14 +354,14 @@ def _value(at: int, found: np.ndarray, names: np.ndarray) -> int:
             return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _new_key(at: int, found: np.ndarray, names: np.ndarray, first: int, count: int) -> int:
     """Read a name as `_key` does, and keep it; 0 too where those of its object, from `first` on, have one like it."""
     value = _key(at, found)
     return value if value and _is_new(_name(at + 1), names[first:], count - first) else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scalar(at: int) -> int:
     byte = byte_at(at)
     if byte == _QUOTE:
@@ -374,7 +374,7 @@ def _scalar(at: int) -> int:
     return at + 5 if word & _FIVE_BYTES == _FALSE else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _number(at: int) -> int:
     """Read a number that would be written with the same digits: no exponent, at most 15 digits in a decimal."""
     first = at + (byte_at(at) == _MINUS)
@@ -399,7 +399,7 @@ def _number(at: int) -> int:
     return 0 if byte_at(end) | 32 == _E else end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _string(at: int) -> tuple[int, int, int]:
     """Read a string from behind its quote on: the position behind its end, its words as `str.split` counts them, and
     by how many bytes its escapes are longer than the characters for which they stand."""
@@ -431,7 +431,7 @@ def _string(at: int) -> tuple[int, int, int]:
         at += size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _escape(at: int) -> tuple[int, int]:
     """Return the size of an escape that must be one, and whether it stands for a space; (0, 0) for any other."""
     byte = byte_at(at + 1)
@@ -451,7 +451,7 @@ def _escape(at: int) -> tuple[int, int]:
     return 6, int(code == 11 or code >= 28)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _character(at: int) -> tuple[int, int]:
     """Return the size of a character of more than one byte, and whether it is a space; (0, 0) for invalid UTF-8.
 

@@ -7,11 +7,12 @@ of Lui and Baldwin, langid.py: An Off-the-shelf Language Identification Tool (AC
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 
 import numpy as np
-from numba import njit
 
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.text.kernel import kernel
 
 _UNIT = np.float32(1024)  # of the weights as integers, which the model's 16-bit floats (of 2 to 16) fill exactly
 
@@ -66,7 +67,7 @@ class NaiveBayes:
         return self.languages[best], probability
 
 
-@njit(cache=True)
+@partial(kernel, nogil=False)
 def _classify(
     text: np.ndarray,
     moves: np.ndarray,
@@ -101,7 +102,7 @@ def _classify(
     return best, float(probabilities[best] / probabilities.sum())
 
 
-@njit(cache=True)
+@partial(kernel, nogil=False)
 def _visit(text: np.ndarray, moves: np.ndarray, states: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Count the features of a text in `counts`; return those that occur."""
     seen = np.empty(len(text) + 1, np.uint32)

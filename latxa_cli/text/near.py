@@ -8,8 +8,8 @@ similarity J that has probability 1 - (1 - J^ROWS)^BANDS: 0.9999 at J = 0.8, 0.9
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.words import Words, mix
 
 SHINGLE = 5  # words
@@ -57,7 +57,7 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
     return shared / union if union else 1.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_runs(hashes: np.ndarray) -> np.ndarray:
     """Return the hashes (u64) of the runs of `SHINGLE` words, given those of the words; see `shingles`."""
     size = min(SHINGLE, len(hashes))
@@ -71,7 +71,7 @@ def hash_runs(hashes: np.ndarray) -> np.ndarray:
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compact(values: np.ndarray) -> int:
     """Move the distinct ones of sorted values to the front, in order, and return how many there are."""
     count = min(1, len(values))
@@ -81,7 +81,7 @@ def _compact(values: np.ndarray) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def band_keys(shingles: np.ndarray) -> np.ndarray:
     """Return the keys of a set, see `bands`.
 
@@ -110,7 +110,7 @@ def band_keys(shingles: np.ndarray) -> np.ndarray:
     return keys
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _shared(a: np.ndarray, b: np.ndarray) -> int:
     """Return how many values two sorted arrays share. Which one goes on is computed: a branch would often go wrong."""
     shared = i = j = 0

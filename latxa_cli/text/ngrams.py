@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numba import njit
 
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.normalise import normalise
 from latxa_cli.text.words import Words, mix, segment
 
@@ -75,7 +75,7 @@ class NgramIndex:
 # n-gram, and of a longer one with the same start, follow from it in one step.
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ngrams(hashes: np.ndarray, length: int) -> np.ndarray:
     """Return the hashes of all n-grams of `length` words, in order."""
     grams = np.empty(len(hashes) - length + 1, np.uint64)
@@ -87,7 +87,7 @@ def _ngrams(hashes: np.ndarray, length: int) -> np.ndarray:
     return grams
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _filter(grams: np.ndarray) -> np.ndarray:
     """Return a Bloom filter of hashes: each sets three bits of one entry. The number of entries is a power of 2."""
     size = 1 << 10
@@ -99,13 +99,13 @@ def _filter(grams: np.ndarray) -> np.ndarray:
     return table
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bits(gram: np.uint64) -> np.uint64:
     one, low = np.uint64(1), np.uint64(63)
     return one << (gram >> np.uint64(58)) | one << (gram >> np.uint64(52) & low) | one << (gram >> np.uint64(46) & low)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find(hashes: np.ndarray, lengths: np.ndarray, filter_: np.ndarray, grams: np.ndarray, found: np.ndarray) -> int:
     """Return how many n-grams of a text are among `grams` (sorted), and put the places of as many as fit into `found`.
 
@@ -130,7 +130,7 @@ def _find(hashes: np.ndarray, lengths: np.ndarray, filter_: np.ndarray, grams: n
     return hits
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find_here(
     value: np.uint64, rest: np.ndarray, lengths: np.ndarray, grams: np.ndarray, found: np.ndarray, hits: int
 ) -> int:

@@ -10,7 +10,8 @@ import unicodedata
 from functools import cache
 
 import numpy as np
-from numba import njit
+
+from latxa_cli.text.kernel import kernel
 
 # What becomes a plain line end: vertical tab, form feed, carriage return, next line, line and paragraph separator.
 _LINE_ENDS = "\x0b\x0c\r\x85\u2028\u2029"
@@ -104,7 +105,7 @@ def _kinds() -> np.ndarray:
     return kinds
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _look(codepoints: np.ndarray, kinds: np.ndarray) -> int:
     """Return what there may be to do for a text, as a sum of flags. Each kind is held against the three before it."""
     third = second = first = np.uint8(0)

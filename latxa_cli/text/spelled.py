@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.vectors import byte_at
 from latxa_cli.text.words import INNER, START, class_of, joined, mix, step
 
@@ -14,7 +14,7 @@ for _letter, _character in zip('"\\bfnrt', '"\\\b\f\n\r\t', strict=True):
     _ESCAPED[ord(_letter)] = ord(_character)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int:
     """Write the hashes of the words to `hashes` and return how many there are; see `words.Words.hashes`.
 
@@ -42,7 +42,7 @@ def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int
     return words  # type: ignore[return-value]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _code_point(at: int) -> tuple[int, int]:
     """Return the code point that begins at an address, and by how many bytes it is spelled."""
     first = byte_at(at)
@@ -57,7 +57,7 @@ def _code_point(at: int) -> tuple[int, int]:
     return (first & 7) << 18 | second << 12 | third << 6 | byte_at(at + 3) & 63, 4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _escape(at: int) -> tuple[int, int]:
     letter = byte_at(at + 1)
     if letter != _U:

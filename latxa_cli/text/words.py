@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from latxa_cli.text.kernel import kernel
 
 # The classes of code points: the highest byte of an entry of the table. The rest is what the code point is hashed as.
 _LETTER, _MARK, INNER, _ALONE = 1, 2, 3, 4
@@ -90,7 +91,7 @@ def table() -> np.ndarray:
     return classes << _CLASS_BITS | folded
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the starts, ends and hashes of the words.
 
@@ -119,20 +120,20 @@ def _segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.
     return starts[1:behind], ends[1:behind], hashes[1:behind]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def class_of(entry: Any) -> int:
     """Return the class of a code point, given its entry of the table."""
     return np.int64(entry >> _CLASS_BITS)  # type: ignore[return-value]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def joined(run: int, follower: Any) -> int:
     """Return the class that a code point of class `INNER` acts as in a run of letters of a class, given the entry of
     the next one: a mark, if letters go on behind it."""
     return _MARK if run == _LETTER and follower >> _CLASS_BITS == _LETTER else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def step(entry: Any, kind: int, run: int, value: np.uint64) -> tuple[bool, int, np.uint64]:
     """Read a code point with this entry and class: return whether a word begins there, the class of the run of letters
     that it is in (0: none), and the hash of the word so far, still to be mixed.
@@ -144,7 +145,7 @@ def step(entry: Any, kind: int, run: int, value: np.uint64) -> tuple[bool, int, 
     return begins, run, ((START if begins else value) ^ np.uint64(entry)) * _FACTOR
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mix(value: np.uint64) -> np.uint64:
     """Spread 64 bits over one another: the finaliser of MurmurHash3 (Appleby), which is a bijection."""
     value ^= value >> np.uint64(33)
