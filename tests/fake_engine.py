@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from latxa_cli.generation.engine import Completion, Request, windows
+from latxa_cli.generation.engine import Completion, Request, gathered
 
 
 class FakeEngine:
@@ -17,8 +17,8 @@ class FakeEngine:
         self.answer, self.window = answer, window
         self.requests: list[Request] = []
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        for window in windows(enumerate(requests), self.window):
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
+        for window in gathered(requests, self.window):
             for place, request in reversed(window):
                 self.requests.append(request)
                 given = self.answer(request)

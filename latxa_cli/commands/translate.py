@@ -63,7 +63,7 @@ def translate(
     from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
     from latxa_cli.translation.prompt import few_shot
-    from latxa_cli.translation.translate import Translation, conversations_at_once, translate_conversations
+    from latxa_cli.translation.translate import Translation, translate_conversations
 
     conversations = run.read(files, "conversation", take=take)
     run.depends_on(model)
@@ -77,4 +77,4 @@ def translate(
         preview(run.say, outcomes, total=share(take, shard))
     else:
         outcomes = translate_conversations(conversations, generator, how)
-        run.write(run.watched(outcomes), burst=conversations_at_once(generator))
+        run.write(run.watched(outcomes), burst=generator.window)

@@ -1,8 +1,8 @@
 """The protocol of text generation, and the choice of an engine.
 
-An engine takes requests and gives completions as they finish, in any order; `in_order` puts them back. A request's
-random draws depend on its `seed` alone, never on its neighbours in a batch, so that a resumed or sharded run draws what
-one run would.
+An engine takes requests and gives completions as they finish, in any order; `flow` makes conversations of them. A
+request's random draws depend on its `seed` alone, never on its neighbours in a batch, so that a resumed or sharded run
+draws what one run would.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 from latxa_cli.model import check
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 
-Item = TypeVar("Item")
 FinishReason = Literal["stop", "length", "too long", "refused"]
 
 
@@ -66,10 +64,14 @@ class Engine(Protocol):
     """What every adapter offers. `tokenizer` is a transformers tokenizer, or None where a server keeps it to itself."""
 
     tokenizer: Any
-    window: int  # requests to hand over at once, enough to keep the engine busy
+    window: int  # requests that keep the engine busy
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """Yield (position of the request, completion) as they finish; requests are pulled as the engine needs them."""
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
+        """Yield (position of the request, completion) as they finish; requests are pulled as the engine needs them.
+
+        None among the requests says that there is none before another completion: the engine then gives one before it
+        pulls again. Positions do not count it.
+        """
         ...
 
     def facts(self) -> dict[str, Any]:
@@ -112,19 +114,19 @@ def open_engine(model: str, options: EngineOptions) -> Engine:
     return engine
 
 
-def in_order(completions: Iterable[tuple[int, Completion]]) -> Iterator[Completion]:
-    """Yield the completions by position, each as soon as all before it have come."""
-    waiting: dict[int, Completion] = {}
-    position = 0
-    for place, completion in completions:
-        waiting[place] = completion
-        while position in waiting:
-            yield waiting.pop(position)
-            position += 1
-
-
-def windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield the items in lists of `size`."""
-    iterator = iter(items)
-    while window := list(islice(iterator, size)):
-        yield window
+def gathered(requests: Iterable[Request | None], size: int) -> Iterator[list[tuple[int, Request]]]:
+    """Yield the requests with their positions in lists of `size`, or fewer where others come only after these."""
+    iterator = iter(requests)
+    place, more = 0, True
+    while more:
+        batch: list[tuple[int, Request]] = []
+        more = False
+        for request in iterator:
+            if request is not None:
+                batch.append((place, request))
+                place += 1
+            if request is None or len(batch) == size:
+                more = True
+                break
+        if batch:
+            yield batch

@@ -16,7 +16,7 @@ import transformers
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from latxa_cli import chat
-from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, windows
+from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, gathered
 from latxa_cli.model import load_model, load_tokenizer
 
 BATCHES_PER_WINDOW = 4  # requests are sorted by length within so many batches
@@ -58,8 +58,8 @@ class TransformersEngine:
             "batch_invariant": False,
         }
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        for window in windows(enumerate(requests), self.window):
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
+        for window in gathered(requests, self.window):
             tokens: dict[int, list[int]] = {}
             for row, (place, request) in enumerate(window):
                 try:

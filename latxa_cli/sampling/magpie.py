@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from latxa_cli.chat import PreQuery
-from latxa_cli.generation.engine import Completion, Decoding, Engine, Request, in_order, windows
+from latxa_cli.generation.engine import Completion, Decoding, Engine, Request
+from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 
@@ -31,26 +32,17 @@ class Magpie:
 
 def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outcome]:
     """Yield one conversation, or reject, for each number of `draws`; it depends on the seed and that number alone."""
-    for window in windows(draws, engine.window):
-        asked = [
-            Request(magpie.instruction, _seed(magpie, number, "instruction"), magpie.query.prefix) for number in window
-        ]
-        instructions = list(in_order(engine.generate(asked)))
-        fit = [
-            number for number, instruction in zip(window, instructions, strict=True) if not _unfit(instruction, magpie)
-        ]
-        texts = dict(zip(window, (instruction.text.strip() for instruction in instructions), strict=True))
-        answered = [
-            Request(
-                magpie.answer,
-                _seed(magpie, number, "answer"),
-                magpie.query.prefix + texts[number] + magpie.query.suffix,
-            )
-            for number in fit
-        ]
-        answers = dict(zip(fit, in_order(engine.generate(answered)), strict=True))
-        for number, instruction in zip(window, instructions, strict=True):
-            yield _outcome(number, instruction, answers.get(number), magpie)
+
+    def talk(number: int) -> Talk:
+        query = magpie.query
+        (instruction,) = yield [Request(magpie.instruction, _seed(magpie, number, "instruction"), query.prefix)]
+        if _unfit(instruction, magpie):
+            return _outcome(number, instruction, None, magpie)
+        prompt = query.prefix + instruction.text.strip() + query.suffix
+        (answer,) = yield [Request(magpie.answer, _seed(magpie, number, "answer"), prompt)]
+        return _outcome(number, instruction, answer, magpie)
+
+    return converse(engine, draws, talk)
 
 
 def _seed(magpie: Magpie, number: int, turn: str) -> int:

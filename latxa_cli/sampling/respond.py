@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from latxa_cli.generation.engine import Completion, Decoding, Engine, Request, in_order, windows
+from latxa_cli.generation.engine import Completion, Decoding, Engine, Request
+from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 
@@ -19,19 +20,16 @@ def respond(
 
     `markers`: the special tokens of the model, as they are written.
     """
-    for window in windows(prompts, engine.window):
-        spelt = [_spelt(prompt, markers) for prompt in window]
-        requests = [
+
+    def talk(prompt: Record) -> Talk:
+        if marker := _spelt(prompt, markers):  # the model would take it for the end of a turn or the like
+            return Reject(prompt, "special token in the prompt", marker)
+        (completion,) = yield [
             Request(decoding, keyed_hash(seed, "respond", prompt["id"]), messages=tuple(_turns(prompt)))
-            for prompt, marker in zip(window, spelt, strict=True)
-            if not marker
         ]
-        completions = in_order(engine.generate(requests))
-        for prompt, marker in zip(window, spelt, strict=True):
-            if marker:  # the model would take it for the end of a turn or the like
-                yield Reject(prompt, "special token in the prompt", marker)
-            else:
-                yield _outcome(prompt, next(completions), seed, model)
+        return _outcome(prompt, completion, seed, model)
+
+    return converse(engine, prompts, talk)
 
 
 def _spelt(prompt: Record, markers: frozenset[str]) -> str:

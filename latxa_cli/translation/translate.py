@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from latxa_cli.generation.engine import Completion, Engine, Request, in_order, windows
+from latxa_cli.generation.engine import Completion, Engine, Request
+from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.stream.records import Outcome, Record, Reject
 from latxa_cli.translation.checks import failure
 from latxa_cli.translation.prompt import FewShot
@@ -23,23 +24,16 @@ class Translation:
 
 def translate_conversations(conversations: Iterable[Record], engine: Engine, how: Translation) -> Iterator[Outcome]:
     """Yield each conversation translated, or a reject that names the first message that failed."""
-    for window in windows(conversations, conversations_at_once(engine)):
-        texts = [
-            message["content"] for conversation in window for message in conversation["messages"] if _prose(message)
-        ]
-        requests = [
+
+    def talk(conversation: Record) -> Talk:
+        texts = [message["content"] for message in conversation["messages"] if _prose(message)]
+        completions = yield [
             Request(how.few_shot.decoding(text, how.max_tokens), text=how.few_shot.prompt(text)) for text in texts
         ]
-        completions = in_order(engine.generate(requests))
-        for conversation in window:
-            yield _outcome(
-                conversation, [next(completions) if _prose(m) else None for m in conversation["messages"]], how
-            )
+        waiting = iter(completions)
+        return _outcome(conversation, [next(waiting) if _prose(m) else None for m in conversation["messages"]], how)
 
-
-def conversations_at_once(engine: Engine) -> int:
-    """Return how many conversations keep the engine busy: they have two messages or more."""
-    return max(1, engine.window // 2)
+    return converse(engine, conversations, talk)
 
 
 def _prose(message: Record) -> bool:

@@ -1,53 +1,39 @@
-"""What is around every engine: order, windows, the choice of an engine."""
+"""What is around every engine: the requests that it takes, and the choice of an engine."""
 
 from __future__ import annotations
 
 import pytest
-from fake_engine import FakeEngine, stopped
+from fake_engine import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latxa_cli.generation.engine import Decoding, EngineOptions, Request, in_order, open_engine, windows
+from latxa_cli.generation.engine import Decoding, EngineOptions, Request, gathered, open_engine
 from latxa_cli.stream.errors import UsageError
 
 
-@given(st.permutations(range(12)))
-def test_completions_come_back_in_the_order_of_requests(order: list[int]) -> None:
-    completions = [(place, stopped(str(place))) for place in order]
-    assert [completion.text for completion in in_order(completions)] == [str(place) for place in range(12)]
+def requests(count: int) -> list[Request]:
+    return [Request(Decoding(), seed, "x") for seed in range(count)]
 
 
-def test_a_completion_is_given_as_soon_as_all_before_it_are_there() -> None:
-    taken = []
-
-    def completions():
-        for place in (1, 0, 3, 2):
-            taken.append(place)
-            yield place, stopped(str(place))
-
-    ordered = in_order(completions())
-    assert (next(ordered).text, taken) == ("0", [1, 0])
-    assert (next(ordered).text, taken) == ("1", [1, 0])
-    assert (next(ordered).text, taken) == ("2", [1, 0, 3, 2])
+@given(st.lists(st.booleans(), max_size=20), st.integers(1, 7))
+def test_requests_are_gathered_until_others_must_wait(given: list[bool], size: int) -> None:
+    stream = [request if asked else None for asked, request in zip(given, requests(len(given)), strict=True)]
+    batches = list(gathered(iter(stream), size))
+    wanted = [request for request in stream if request is not None]
+    assert [entry for batch in batches for entry in batch] == list(enumerate(wanted))
+    assert all(0 < len(batch) <= size for batch in batches)
 
 
-@given(st.lists(st.integers(), max_size=20), st.integers(1, 7))
-def test_windows_are_the_items_in_parts(items: list[int], size: int) -> None:
-    parts = list(windows(items, size))
-    assert [item for part in parts for item in part] == items
-    assert all(len(part) == size for part in parts[:-1]) and all(parts)
-
-
-def test_windows_take_no_more_than_they_give() -> None:
-    numbers = iter(range(10))
-    next(windows(numbers, 3))
-    assert next(numbers) == 3
+def test_no_more_requests_are_taken_than_are_given() -> None:
+    stream = iter(requests(10))
+    next(gathered(stream, 3))
+    assert next(stream).seed == 3
 
 
 def test_the_fake_engine_keeps_the_protocol() -> None:
     engine = FakeEngine(lambda request: str(request.seed))
-    requests = [Request(Decoding(), seed, "x") for seed in range(10)]
-    assert [completion.text for completion in in_order(engine.generate(requests))] == [str(seed) for seed in range(10)]
+    completions = dict(engine.generate(requests(10)))
+    assert {place: completion.text for place, completion in completions.items()} == {n: str(n) for n in range(10)}
 
 
 def test_an_unknown_engine_names_the_nearest() -> None:

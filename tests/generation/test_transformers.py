@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, in_order, open_engine
+from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, open_engine
 from latxa_cli.stream.errors import LatxaError
 
 GREEDY = Decoding(12)
@@ -31,7 +31,7 @@ def prompts(count: int) -> list[str]:
 
 
 def complete(engine: Any, requests: list[Request]) -> list[Completion]:
-    return list(in_order(engine.generate(iter(requests))))
+    return [completion for _, completion in sorted(engine.generate(iter(requests)), key=lambda entry: entry[0])]
 
 
 def requests(decoding: Decoding, count: int = 11) -> list[Request]:
