@@ -76,7 +76,8 @@ def corpus(
 ) -> None:
     """Make a clean, deduplicated corpus of one language out of many dumps.
 
-    in:  documents {text, ...}; the first source that has a document keeps it
+    in:  documents {text, ...}; the first source that has a document keeps it;
+         those of text files get the id SOURCE/PATH, or SOURCE/PATH#LINE
     out: documents with clean text, in input order; `source` where it was named, `language`, and
          in `metadata` language_probability, split (train, valid, test: 98/1/1), cluster_size
          (copies, where there were several)
@@ -92,8 +93,9 @@ def corpus(
       split          train, valid and test are drawn by seed and id
 
     A document is dropped only for one that is kept and is itself so similar; its entry in --rejects
-    names it (`duplicate_of`, `similarity`). Losses by source and step are shown at the end and stand
-    in the manifest. --resume goes on after any interruption.
+    names it (`duplicate_of`, `similarity`). There, what repeats others is in clean form, all else as
+    it came. Losses by source and step are shown at the end and stand in the manifest. --resume goes
+    on after any interruption.
 
     examples:
       latxa corpus dump.jsonl --language eu > clean.jsonl

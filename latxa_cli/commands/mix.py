@@ -55,7 +55,7 @@ def mix(
 
     in:  documents and conversations, each input under a name
     out: all of them in one random order, the name before each record's `source`;
-         copies after the first say so in `metadata.epoch`
+         copies after the first say so in `metadata.epoch`, which goes on where an input has it
 
     variant: B is the backbone (0 base, 1 adapted base, 2 instructed); C, T and E are 1
              for data to train on: corpus, target-language and English instructions

@@ -92,9 +92,8 @@ class Options:
         try:
             check_language(self.language, model)
         except UsageError as error:
-            error.hint += "; `--language-model FILE` takes a fastText model that knows it, such as GlotLID"
-            error.hint += "; `--skip language` does without"
-            raise
+            ways = "`--language-model FILE` takes a fastText model, such as GlotLID; `--skip language` does without one"
+            raise UsageError(error.message, hint=f"{ways}; {error.hint}") from None
 
     def processes(self, workers: int | None) -> int:
         """Return how many processes to use: as many as asked for, or one a core, as far as the memory goes."""

@@ -7,19 +7,20 @@ A record gets the name of its input before its own source, and copies after the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, MADE, SPACED
+from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, MADE, SPACED, later_epoch
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.vectors import WIDTH, byte_at, copy, equal, lowest, put
 
 _QUOTE, _BACKSLASH, _NEWLINE = (ord(character) for character in '"\\\n')
 _SPACE, _TAB, _RETURN = (ord(character) for character in " \t\r")
 _BLOCK = 1 << WIDTH  # the bit behind a mask
 
-# Of each input, and of each epoch from the second on, three texts to insert.
+# Of each input, and then of each input for each epoch from the second on, three texts to insert.
 _TEXTS = 3
 _NO_FIELD, _SOME, _EMPTY = range(_TEXTS)
 
@@ -36,17 +37,20 @@ class Insertions(NamedTuple):
         return 2 * int(np.diff(self.starts).max())
 
 
-def insertions(names: Sequence[str], epochs: int) -> Insertions:
-    """Return what is inserted into records of the inputs `names`, written up to `epochs` times."""
+def insertions(names: Sequence[str], last_epochs: Sequence[int], epochs: int) -> Insertions:
+    """Return what is inserted into records of the inputs `names`, written up to `epochs` times.
+
+    last_epochs: of each input, the highest that its records have already.
+    """
     texts = [text for name in names for text in (f',"source":"{name}"', f"{name}/", name)]
-    for epoch in range(2, epochs + 1):
-        field = f'"epoch":{epoch}'
+    for epoch, last in product(range(2, epochs + 1), last_epochs):
+        field = f'"epoch":{later_epoch(1, epoch, last)}'
         texts += [f',"metadata":{{{field}}}', "," + field, field]
     encoded = [text.encode() for text in texts]
     return Insertions(b"".join(encoded), np.cumsum([0, *map(len, encoded)]))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def emit(
     rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray, texts: int, starts: np.ndarray, inputs: int, out: int,
     ends: np.ndarray,
@@ -64,7 +68,7 @@ def emit(
     to = out
     for place in range(len(picked)):
         row = rows[picked[place]]
-        start = np.int64(row.offset)
+        start: Any = np.int64(row.offset)
         end = start + row.length
         if row.flags & MADE:
             to = _copied(start, end, to)
@@ -76,7 +80,7 @@ def emit(
     return to - out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.ndarray, inputs: int, to: int) -> int:
     """Copy a line with what is inserted: before its own source or at its end, and in its metadata or at its end."""
     flags = row.flags
@@ -87,7 +91,7 @@ def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.
     if epoch > 1:
         kind = _NO_FIELD if not row.metadata_at else _EMPTY if flags & EMPTY_METADATA else _SOME
         metadata_at = start + row.metadata_at if row.metadata_at else end - 1
-        metadata = _TEXTS * (inputs + epoch - 2) + kind
+        metadata = _TEXTS * (inputs * (epoch - 1) + row.input) + kind
     spaced = flags & SPACED
     first, second, before, behind = source_at, metadata_at, source, metadata
     if metadata_at < source_at:
@@ -100,7 +104,7 @@ def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.
     return _segment(second, end, spaced, behind == source and row.source_at > 0, to)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _segment(at: int, end: int, spaced: int, in_string: bool, to: int) -> int:
     """Copy part of a line, which may begin inside a string; `spaced`: without blanks between tokens."""
     if not spaced:
@@ -118,7 +122,7 @@ def _segment(at: int, end: int, spaced: int, in_string: bool, to: int) -> int:
     return to
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _string(at: int, end: int, to: int) -> tuple[int, int]:
     """Copy a string from behind its opening quote to behind its closing one, or to `end`."""
     while at < end:
@@ -137,7 +141,7 @@ def _string(at: int, end: int, to: int) -> tuple[int, int]:
     return at, to
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _copied(at: int, end: int, to: int) -> int:
     stop = to + end - at
     while to < stop:

@@ -48,7 +48,8 @@ class ByFiles:
         self.other_split = [found["other split"] for found in self._found]
         self._size = sum(part.size for part in parts)
         names = tuple(plan.names)
-        self._tasks = [PartTask(part, folder, names, plan.epochs, set_aside=plan.set_aside) for part in parts]
+        last = plan.last_epochs(self.inputs, [found["last epoch"] for found in self._found])
+        self._tasks = [PartTask(part, folder, names, last, plan.epochs, set_aside=plan.set_aside) for part in parts]
         self._counted = False
 
     def rows(self, part: int) -> np.ndarray:
@@ -125,7 +126,7 @@ class _Gather:
         rows["length"] -= 1  # without its line break
         rows["flags"] = MADE
         order, ones = np.argsort(found["order"], kind="stable"), np.ones(len(found), np.int64)
-        yield from Table(rows, [data], ["-"]).written(Picks(order, ones, found["order"], ones))
+        yield from Table(rows, [data], ["-"], [1]).written(Picks(order, ones, found["order"], ones))
 
 
 def _read(path: Path, start: int, data: np.ndarray) -> None:

@@ -20,7 +20,19 @@ import numpy as np
 import orjson
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.rows import MADE, OTHER_SPLIT, ROW, UNREAD, UNSAID, Aside, Maker, Reading, key_seeds
+from latxa_cli.mixing.rows import (
+    MADE,
+    OTHER_SPLIT,
+    ROW,
+    UNREAD,
+    UNSAID,
+    Aside,
+    Maker,
+    Reading,
+    epoch_of,
+    key_seeds,
+    later_epoch,
+)
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import LONGEST_LINE, reading
 from latxa_cli.stream.parts import PART_BYTES, Part, data_of, lines_of, where
@@ -42,13 +54,15 @@ Where = Callable[[int], str]  # row number -> `FILE:LINE`
 
 @dataclass
 class Scanned:
-    """What was read: the rows, the lines of those that are `MADE`, what is left out, and how many lines there were."""
+    """What was read: the rows, the lines of those that are `MADE`, what is left out, how many lines there were, and the
+    highest epoch that a record has."""
 
     rows: np.ndarray
     made: bytes
     asides: list[Aside]
     read: int
     other_split: int
+    last_epoch: int
 
 
 def scan_part(part: Part, how: Reading, data: np.ndarray | None) -> Scanned:
@@ -126,7 +140,7 @@ def from_lines(entries: Iterable[tuple[int, bytes]], how: Reading, where: Where 
     """Read lines, each with its row number in the part, in plain Python; raises RecordError as `Maker` does."""
     maker = Maker(how, where)
     maker.make(entries)
-    return Scanned(maker.array(), bytes(maker.lines), maker.asides, maker.read, maker.other_split)
+    return Scanned(maker.array(), bytes(maker.lines), maker.asides, maker.read, maker.other_split, maker.last_epoch)
 
 
 def from_data(data: np.ndarray, size: int, how: Reading, where: Where = str) -> Scanned:
@@ -153,7 +167,8 @@ def from_data(data: np.ndarray, size: int, how: Reading, where: Where = str) -> 
     made = unread[maker.places]
     rows[made], kept[made] = maker.array(), True
     read = len(rows) - len(unread) + maker.read
-    return Scanned(rows[kept], bytes(maker.lines), maker.asides, read, other_split + maker.other_split)
+    other_split += maker.other_split
+    return Scanned(rows[kept], bytes(maker.lines), maker.asides, read, other_split, maker.last_epoch)
 
 
 class _RowNumbers:
@@ -183,12 +198,14 @@ class Chunk(NamedTuple):
 class Table:
     """Rows whose offsets are addresses, and the arrays that they point into, which must live as long.
 
-    `names`: of the inputs; `epochs`: the most copies that any record has. Without `by_kernel` all rows are `MADE`.
+    `names`: of the inputs; `last_epochs`: of each, the highest that its records have already; `epochs`: the most copies
+    that any record has. Without `by_kernel` all rows are `MADE`.
     """
 
     rows: np.ndarray
     arrays: Sequence[np.ndarray]
     names: Sequence[str]
+    last_epochs: Sequence[int]
     epochs: int = 1
     by_kernel: bool = True
 
@@ -197,7 +214,7 @@ class Table:
 
         A chunk is good until two more have been asked for: then its memory is used again.
         """
-        write = _Emitter(self.names, self.epochs) if self.by_kernel else _joined
+        write = _Emitter(self.names, self.last_epochs, self.epochs) if self.by_kernel else _joined
         made = self.rows["flags"][picks.rows] & MADE > 0
         others = np.flatnonzero(made & ((picks.epochs > 1) | (picks.counts > 1)))  # not written as they are
         ends = np.cumsum(self.rows["length"][picks.rows] + _GROWTH, dtype=np.int64)
@@ -219,7 +236,7 @@ class Table:
         """Return the rows of the picks, and the lines of the `others` among them as they are to be written."""
         rows = self.rows[picks.rows]
         changes = zip(rows[others], picks.epochs[others].tolist(), picks.counts[others].tolist(), strict=True)
-        lines = [_again(line_of(row), epoch, count) for row, epoch, count in changes]
+        lines = [_again(line_of(row), epoch, count, self.last_epochs[row["input"]]) for row, epoch, count in changes]
         data = array_of(b"".join(lines))
         rows[others] = point(rows[others], [len(line) for line in lines], data)
         return rows, data
@@ -228,10 +245,10 @@ class Table:
 class _Emitter:
     """Writes lines by the kernel, to three arrays in turn: memory that is new costs more than what is written to it."""
 
-    def __init__(self, names: Sequence[str], epochs: int) -> None:
+    def __init__(self, names: Sequence[str], last_epochs: Sequence[int], epochs: int) -> None:
         from latxa_cli.mixing.emit import emit, insertions
 
-        self.emit, inserted = emit, insertions(names, epochs)
+        self.emit, inserted = emit, insertions(names, last_epochs, epochs)
         self.texts, self.starts, self.growth = array_of(inserted.texts), inserted.starts, inserted.longest + 1
         self.inputs = len(names)
         self.outs = [padded(CHUNK) for _ in range(3)]
@@ -283,12 +300,13 @@ def as_it_came(row: np.void) -> bytes:
     return ctypes.string_at(int(row["offset"]) + int(row["length"]), int(row["metadata_at"]))
 
 
-def _again(line: bytes, epoch: int, count: int) -> bytes:
+def _again(line: bytes, epoch: int, count: int, last_epoch: int) -> bytes:
     """Return a made line as the copy `epoch` of a record, the `count`-th one of its content where it had no id."""
     if count > 1:
         line = b"%b-%d%b" % (line[:_HASH_ENDS], count, line[_HASH_ENDS:])
     if epoch > 1:
         record = orjson.loads(line)
+        epoch = later_epoch(epoch_of(record), epoch, last_epoch)
         line = orjson.dumps(record | {"metadata": (record.get("metadata") or {}) | {"epoch": epoch}})
     return line
 

@@ -52,6 +52,7 @@ class InMemory:
             np.concatenate([np.empty(0, ROW), *rows]),
             [*made, *(array for array in arrays if array is not None)],
             plan.names,
+            plan.last_epochs(self.inputs, [scanned.last_epoch for scanned in found]),
             plan.epochs,
             by_kernel=any(array is not None for array in arrays),
         )

@@ -46,6 +46,13 @@ class Plan:
         """The most copies that any record has."""
         return max(math.ceil(want.weight) for want in self.wanted)
 
+    def last_epochs(self, inputs: Iterable[int], found: Iterable[int]) -> tuple[int, ...]:
+        """Return the highest epoch of each input, given the number of each part's input, and what was found in it."""
+        last = [1] * len(self.wanted)
+        for number, epoch in zip(inputs, found, strict=True):
+            last[number] = max(last[number], epoch)
+        return tuple(last)
+
 
 class Store(Protocol):
     """The rows of all parts and the lines that they point into; part p is of the input `inputs[p]`."""

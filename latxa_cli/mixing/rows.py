@@ -24,6 +24,7 @@ KINDS = ("document", "conversation")
 UNSAID = "train"  # the split of records that do not say theirs
 MASK = 2**64 - 1
 LONGEST_EXCERPT = 1 << 20  # bytes of a malformed line that are set aside
+LAST_EPOCH = 1 << 40  # beyond it, `metadata.epoch` is a time or the like
 
 # Flags of a row.
 MADE = 1  # its line was written anew, and lies with the others that were
@@ -81,7 +82,15 @@ def key_of(seeds: tuple[int, int], own_source: str, name: str, epoch: int = 1) -
 def epoch_of(record: Record) -> int:
     """Return which copy of a record it is by its `metadata.epoch`: 1 for the first, which does not say so."""
     epoch = (record.get("metadata") or {}).get("epoch")
-    return epoch if type(epoch) is int and epoch > 1 else 1
+    return epoch if type(epoch) is int and 1 < epoch <= LAST_EPOCH else 1
+
+
+def later_epoch(own: int, epoch: int, last: int) -> int:
+    """Return the `metadata.epoch` of a record in an `epoch` of this mix, from 1; its `own` comes from an earlier mix.
+
+    last: the highest that any record of its input has. So each copy of a record in a mix of mixes has another.
+    """
+    return own + (epoch - 1) * last
 
 
 def repeat(check: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -138,6 +147,7 @@ class Maker:
         self.asides: list[Aside] = []
         self.read = 0  # lines that are not blank
         self.other_split = 0
+        self.last_epoch = 1  # the highest of the records that have a row
         self._parse = parser(KINDS)
         self._seeds = key_seeds(reading.seed, reading.name)
 
@@ -185,7 +195,9 @@ class Maker:
 
     def _add(self, record: Record, given: bool, came: Record) -> None:
         own = record.get("source") or ""
-        identity, check, again = key_of(self._seeds, own, record["id"], epoch_of(record))
+        epoch = epoch_of(record)
+        self.last_epoch = max(self.last_epoch, epoch)
+        identity, check, again = key_of(self._seeds, own, record["id"], epoch)
         record = record | {"source": f"{self.reading.name}/{own}" if own else self.reading.name}
         line = orjson.dumps(record)
         texts = texts_of(record)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, OTHER_SPLIT, SPACED, UNREAD
 from latxa_cli.text import json_lines
+from latxa_cli.text.kernel import kernel
 from latxa_cli.text.vectors import byte_at, word_at
 
 _MINUS, _ZERO, _NINE, _A, _F = (ord(character) for character in "-09af")
 _FOUR_BYTES = np.uint64(2**32 - 1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int, rows: np.ndarray) -> int:
     """Read lines into `rows`, and return how many rows there are; blank lines have none.
 
@@ -56,7 +56,7 @@ def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_other(found: np.ndarray, split: np.ndarray, unsaid: int) -> int:
     """Whether a record is of another split than the one that is wanted."""
     if not found[json_lines.SPLIT]:
@@ -69,7 +69,7 @@ def _is_other(found: np.ndarray, split: np.ndarray, unsaid: int) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill(row: Any, first: int, seeds: np.ndarray, found: np.ndarray, blanks: int, other: int) -> None:
     source, identity, check = found[json_lines.SOURCE], seeds[0], seeds[1]
     identity = xxh64(source, found[json_lines.SOURCE_SIZE], identity)
@@ -91,7 +91,7 @@ def _fill(row: Any, first: int, seeds: np.ndarray, found: np.ndarray, blanks: in
     row.flags = flags
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_counted(found: np.ndarray) -> bool:
     """Whether a record is a copy of another, or may have an id that the reader gives to repeated content: 16 hex
     digits, `-` and a number."""
@@ -114,17 +114,17 @@ _P1, _P2, _P3, _P4, _P5 = map(
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rotated(value: np.uint64, by: int) -> np.uint64:
     return value << np.uint64(by) | value >> np.uint64(64 - by)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _round(value: np.uint64, word: np.uint64) -> np.uint64:
     return _rotated(value + word * _P2, 31) * _P1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def xxh64(at: int, size: int, seed: np.uint64) -> np.uint64:
     """Return XXH64 (Collet, xxHash specification 0.1.1) of `size` bytes."""
     end = at + size

@@ -50,7 +50,10 @@ def scan(task: ScanTask) -> dict[str, Any]:
     if task.how.set_aside:
         save_bytes(task.file("aside"), b"".join(aside.entry + b"\n" for aside in found.asides))
     rejected = Counter(aside.reason for aside in found.asides)
-    return {"rows": len(found.rows), "read": found.read, "other split": found.other_split, "rejected": rejected}
+    return {
+        "rows": len(found.rows), "read": found.read, "other split": found.other_split, "rejected": rejected,
+        "last epoch": found.last_epoch,
+    }  # fmt: skip
 
 
 # --- once it is ------------------------------------------------------------------------------------------------------
@@ -80,11 +83,13 @@ def settle(decision: Decision, folder: Path) -> Settled:
 
 @dataclass(frozen=True)
 class PartTask:
-    """What is to be done with a part, of inputs with these `names` and as many copies as `epochs` at most."""
+    """What is to be done with a part, of inputs with these `names` and `last_epochs`, and as many copies as `epochs` at
+    most."""
 
     part: Part
     folder: str  # of the work
     names: tuple[str, ...]
+    last_epochs: tuple[int, ...]
     epochs: int
     settled: Settled = Settled()
     tokenizer: str | None = None
@@ -104,7 +109,7 @@ class PartTask:
         with reading(str(path := self.file("scan", "made"))):
             made = array_of(path.read_bytes())
         rows = placed(self.rows(), data, made)
-        return Table(rows, [made] if data is None else [data, made], self.names, self.epochs)
+        return Table(rows, [made] if data is None else [data, made], self.names, self.last_epochs, self.epochs)
 
     def look(self, rows: np.ndarray) -> Look:
         return self.settled.decision().look(self.part.number, rows, self.part.source)

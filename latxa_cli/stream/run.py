@@ -55,7 +55,8 @@ class Run:
     """The run of `verb` with `settings` (the command's own parameters, by name).
 
     What it `makes`: "records", one outcome for each record read, so that an interrupted run goes on; a "whole", for
-    which all input must be seen first, so that it starts again; or a "directory", whose room has its own checkpoints.
+    which all input must be seen first, so that it starts again and leaves no half file; or a "directory", whose room
+    has its own checkpoints.
     """
 
     def __init__(
@@ -493,15 +494,20 @@ class Run:
         self.terminal.clear()
         if self._temporary is not None:
             self._temporary.cleanup()
-        if kind is None:
-            self.finish()
-            return
-        self.abandon()
-        if kind is SystemExit and self._rejects is not None:  # the reader closed the pipe: that is success
-            self._rejects.finish()
-        for writer in (self._writer, self._rejects, *self._extra_writers):
-            if writer is not None:
-                writer.close()
+        try:
+            if kind is None:
+                self.finish()
+                return
+            self.abandon()
+            if kind is SystemExit and self._rejects is not None:  # the reader closed the pipe: that is success
+                self._rejects.finish()
+        finally:
+            writers = [writer for writer in (self._writer, self._rejects, *self._extra_writers) if writer]
+            for writer in writers:
+                if self.stepwise or self.makes_directory:
+                    writer.close()
+                else:
+                    writer.discard()  # a whole is written from its beginning again
 
     def _save_manifest(self) -> None:
         if self._manifest_path is None:

@@ -89,7 +89,7 @@ def _source(argument: str) -> Source:
         raise UsageError(f"`{argument}` has {missing}", hint="write `NAME=SOURCE`, or the source alone")
     found = _find(where if named else argument)
     own = name if named else found.name
-    if not own:
+    if not own or not _is_text(own):
         raise UsageError(f"`{argument}` has no name of its own", hint=f"give it one: `NAME={argument}`")
     return Source(own, argument, tuple(found.files), named, found.root, found.ignored)
 
@@ -113,7 +113,7 @@ def _find(where: str) -> _Found:
         what = f"none of the {found.ignored:,} files there can be read" if found.ignored else "there is no such file"
         raise LatxaError(f"{where}: {what}", hint=KINDS)
     for file in found.files:
-        if any("\udc80" <= character <= "\udcff" for character in file):
+        if not _is_text(file):
             raise UsageError(f"{where}: the name `{file!a}` in it is not UTF-8", hint="rename the file")
     once = {os.path.realpath(file): file for file in sorted(found.files, reverse=True)}  # links may lead to it too
     return found._replace(files=sorted(once.values()))
@@ -163,6 +163,11 @@ def _in_folder(folder: str) -> _Found:
             else:
                 ignored += 1
     return _Found(files, Path(folder).resolve().name, folder, ignored)
+
+
+def _is_text(name: str) -> bool:
+    """Whether the name of a file or folder is UTF-8."""
+    return not any("\udc80" <= character <= "\udcff" for character in name)
 
 
 def _is_seen(name: str) -> bool:

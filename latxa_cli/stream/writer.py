@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,13 @@ class Writer:
         if self.part is not None and self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+    def discard(self) -> None:
+        """Let go of the file and remove it, unless it has its name already."""
+        if self.part is not None and self.descriptor >= 0:
+            with suppress(OSError):
+                self.part.unlink()
+            self.close()
 
     def _cannot_write(self, error: OSError) -> LatxaError:
         where = self.path or "stdout"

@@ -310,6 +310,19 @@ def test_records_without_ids_keep_apart(latxa: Run, tmp_path: Path, world: World
     assert [json.loads(line)["id"] for line in exact.stdout.splitlines()] == [*ids[:6], "7"]
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_text_files_of_two_sources_may_have_the_same_names(latxa: Run, tmp_path: Path, workers: str) -> None:
+    texts = {"a/1.txt": "Bat bi hiru.", "a/sub/1.txt": "Lau bost.", "b/1.txt": "Sei zazpi.", "c/1.txt": "Zortzi."}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    words = ["corpus", "a", tmp_path / "b", "third=c/*.txt", "--language", "eu", "--only", "normalise"]
+    done = latxa(*words, "--workers", workers, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    found = {record["id"]: record["text"] for record in map(json.loads, done.stdout.splitlines())}
+    assert found == {name.replace("c/", "third/"): text for name, text in texts.items()}
+
+
 def test_odd_records_pass_unchanged(latxa: Run, tmp_path: Path) -> None:
     lines = [
         b'{"id": "a", "text": "Bat bi hiru lau bost sei.", "url": null, "metadata": {}}',

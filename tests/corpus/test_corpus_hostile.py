@@ -87,6 +87,13 @@ def test_a_malformed_line(latxa: Run, tmp_path: Path, what: str) -> None:
     assert entry["reason"] == "malformed" and entry["where"] == f"{source}:3" and message in entry["detail"]
 
 
+def test_a_run_that_fails_leaves_no_half_output(latxa: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "a", "text": "Bat bi hiru."}\n{"id": "b"}\n')
+    words = ["in.jsonl", "--language", "eu", "--review", "review.jsonl", "--card", "card.md", "-o", "out.jsonl"]
+    fails(latxa("corpus", *words, cwd=tmp_path), 1, "in.jsonl:2: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl.work"]
+
+
 def test_empty_sources(latxa: Run, tmp_path: Path) -> None:
     empty, blank = tmp_path / "empty.jsonl", tmp_path / "blank.jsonl"
     empty.write_bytes(b"")
@@ -107,9 +114,10 @@ def test_empty_sources(latxa: Run, tmp_path: Path) -> None:
 
 def test_nothing_kept_is_a_failure(latxa: Run, tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [{"id": "a", "text": "The rain in Spain stays mainly in the plain. " * 9}])
-    done = latxa("corpus", source, "--language", "eu", "-o", tmp_path / "out.jsonl", "--rejects", tmp_path / "r.jsonl")
+    further = ["--rejects", "r.jsonl", "--review", "review.jsonl", "--card", "card.md"]
+    done = latxa("corpus", source, "--language", "eu", "-o", "out.jsonl", *further, cwd=tmp_path)
     assert done.returncode == 1 and b"nothing was kept" in done.stderr
-    assert not (tmp_path / "out.jsonl").exists()
+    assert not (tmp_path / "out.jsonl").exists() and not list(tmp_path.glob("*.part"))
     assert [entry["reason"] for entry in read(tmp_path / "r.jsonl")] == ["wrong language"]
 
 
@@ -176,6 +184,11 @@ def test_the_output_does_not_take_the_place_of_the_input(latxa: Run, folder: Pat
 def test_an_unknown_language(latxa: Run, tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", good(2))
     fails(latxa("corpus", source, "--language", "eus-x"), 2, "eus-x")
+    done = latxa("corpus", source, "--language", "eu-ES", "--quiet")
+    fails(done, 2, "eu-ES", hint="did you mean `eu`?")
+    assert "--language-model FILE" in done.stderr.decode() and "--skip language" in done.stderr.decode()
+    ways_out = ["--skip", "language", "--skip", "quality"]
+    assert latxa("corpus", source, "--language", "eu-ES", *ways_out).returncode == 0
 
 
 def test_a_language_that_nobody_profiled(latxa: Run, tmp_path: Path, shared_data: Path) -> None:

@@ -125,7 +125,34 @@ def test_more_than_there_is_cannot_be_held_out(latxa: Latxa, folder: Path, tmp_p
     done = latxa("mix", "en=en.jsonl", "--hold-out", "en=31", "--hold-out-file", tmp_path / "x", cwd=folder)
     assert done.returncode == 1
     assert "`en` has 30 records, of which 31 are to be held out" in done.stderr.decode()
-    assert not (tmp_path / "x").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mix_of_nothing_leaves_no_file_of_what_is_held_out(latxa: Latxa, folder: Path, tmp_path: Path) -> None:
+    done = latxa("mix", "en=en.jsonl", "--hold-out", "en=30", "--hold-out-file", tmp_path / "x", cwd=folder)
+    assert done.returncode == 1 and "nothing is in the mix" in done.stderr.decode()
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_files_of_two_inputs_may_have_the_same_names(latxa: Latxa, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.txt").write_text(f"the text of {name}")
+    done = latxa("mix", "x=a", "y=b/1.txt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert {record["id"]: record["text"] for record in parsed(done.stdout)} == {
+        "x/1.txt": "the text of a", "y/1.txt": "the text of b"
+    }  # fmt: skip
+
+
+def test_a_mix_of_a_mix_repeats_no_epoch(latxa: Latxa, folder: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    for source, output in ((folder / "corpus.jsonl", first), (first, second)):
+        done = latxa("mix", f"docs={source}", "--weight", "docs=1.5", "-o", output)
+        assert done.returncode == 0, done.stderr.decode()
+    records = parsed(second.read_bytes())
+    keys = {(r["source"], r["id"], r.get("metadata", {}).get("epoch", 1)) for r in records}
+    assert len(keys) == len(records) == 90
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +180,20 @@ def test_killed_again_and_again_it_ends_with_the_same_mix(latxa: Latxa, large: P
         "--rejects", tmp_path / "rejects", "--memory", "350MB", "--resume",
     ]  # fmt: skip
     draw = random.Random()
-    kills = 0
-    for _ in range(5):
+    kills, longest = 0, 2.0
+    while kills < 4:
         process = subprocess.Popen(words, stderr=subprocess.PIPE)
-        time.sleep(0.3 + draw.random() * 2)
+        time.sleep(draw.random() * longest)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        kills += process.returncode == -signal.SIGKILL
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in (0, -signal.SIGKILL), said.decode()
+        if process.returncode == 0:  # it was done before
+            output.unlink()
+            longest *= 0.8
+        else:
+            kills += 1
     done = subprocess.run(words, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert kills, "every run came to its end before it was killed"
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert held.read_bytes() == (tmp_path / "held").read_bytes()
     assert [entry["detail"] for entry in parsed((tmp_path / "rejects").read_bytes())] == ["docs: d7"]

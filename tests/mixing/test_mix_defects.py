@@ -137,6 +137,31 @@ def test_a_mix_of_a_mix_has_all_its_copies(way: str, tmp_path: Path, monkeypatch
     assert len(held.held) == len(names) == 3 and not names & {record["id"] for record in held.records}
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_copies_of_copies_are_each_of_an_epoch_of_their_own(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = made(tmp_path, way, monkeypatch, {"docs": documents(*"abcdefgh")}, wishes=Wishes(weight=["docs=2.5"]))
+    others = [*documents("x", "y"), document("z", metadata={"n": 1}), document("t", metadata={"epoch": 2**62})]
+    inputs = {"m": first.records, "new": others}
+    wishes = Wishes(weight=["m=2.25", "new=3"])
+    again = made(tmp_path, way, monkeypatch, inputs, wishes=wishes)
+    epochs: dict[tuple[str, str], list[int]] = {}
+    for record in again.records:
+        epochs.setdefault((record["source"], record["id"]), []).append((record.get("metadata") or {}).get("epoch", 1))
+    assert all(len(set(found)) == len(found) for found in epochs.values())
+    assert len(again.records) == 45 + 12 and not again.rejects
+    assert [sorted(epochs["new", name]) for name in "xyz"] == [[1, 2, 3]] * 3
+    assert sorted(epochs["new", "t"]) == [2, 3, 2**62], "a time is no epoch"
+    for record in first.records:
+        own = (record.get("metadata") or {}).get("epoch", 1)
+        found = set(epochs["m/docs", record["id"]])
+        assert {own, own + 3} <= found <= set(range(1, 10))
+    mixed_again = made(tmp_path, way, monkeypatch, {"k": again.records}, wishes=Wishes(weight=["k=2"]))
+    assert not mixed_again.rejects and len(mixed_again.records) == 2 * 57
+    assert len({orjson.dumps(record) for record in mixed_again.records}) == 2 * 57
+
+
 # --- rejects ---------------------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ def read(line: bytes, how: Reading = HOW) -> tuple[Scanned, np.ndarray]:
 def written(found: Scanned, data: np.ndarray, epoch: int = 1, count: int = 1) -> bytes:
     """Return what becomes of the one record that was read, as a copy or as repeated content."""
     made = array_of(found.made)
-    table = Table(placed(found.rows, data, made), [data, made], ["docs"], epoch)
+    table = Table(placed(found.rows, data, made), [data, made], ["docs"], [1], epoch)
     picks = Picks(np.array([0]), np.array([epoch]), np.array([0], np.uint64), np.array([count]))
     return b"".join(chunk.data.tobytes() for chunk in table.written(picks))
 

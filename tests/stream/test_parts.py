@@ -169,7 +169,7 @@ def test_text_by_the_line(ending: str, part_bytes: int, tmp_path: Path) -> None:
     parts = text(tmp_path, POEM, "line", ending, part_bytes=part_bytes)
     name = f"in.txt{ending}"
     assert documents(parts) == {
-        f"{name}#1": "first", f"{name}#2": "second", f"{name}#5": "third #3", f"{name}#7": "last"
+        f"in/{name}#1": "first", f"in/{name}#2": "second", f"in/{name}#5": "third #3", f"in/{name}#7": "last"
     }  # fmt: skip
     assert places(parts) == [f"{tmp_path}/{name}:{line}" for line in (1, 2, 5, 7)]
 
@@ -179,7 +179,7 @@ def test_text_by_the_line(ending: str, part_bytes: int, tmp_path: Path) -> None:
 def test_text_by_the_paragraph(ending: str, part_bytes: int, tmp_path: Path) -> None:
     parts = text(tmp_path, POEM, "blank-line", ending, part_bytes=part_bytes)
     name = f"in.txt{ending}"
-    assert documents(parts) == {f"{name}#1": "first\nsecond", f"{name}#5": "third #3", f"{name}#7": "last"}
+    assert documents(parts) == {f"in/{name}#1": "first\nsecond", f"in/{name}#5": "third #3", f"in/{name}#7": "last"}
     assert places(parts) == [f"{tmp_path}/{name}:{line}" for line in (1, 5, 7)]
 
 
@@ -190,7 +190,7 @@ def test_paragraphs_are_what_lies_between_blank_lines(made: list[str]) -> None:
     for number, line in enumerate(made, 1):
         if line.strip():
             begins = number == 1 or not made[number - 2].strip()
-            expected.setdefault(f"in.txt#{number}", []) if begins else None
+            expected.setdefault(f"in/in.txt#{number}", []) if begins else None
             expected[list(expected)[-1]].append(line)
     with TemporaryDirectory() as name:
         parts = text(Path(name), "\n".join(made), "blank-line")
@@ -212,7 +212,7 @@ def test_text_files_are_documents_called_by_their_paths(part_bytes: int, tmp_pat
     (tmp_path / "books" / "c.jsonl").write_bytes(b"\n" * 3)
     parts, described = cut_all(tmp_path, tmp_path / "books", part_bytes=part_bytes)
     assert documents(parts) == {
-        "a.txt": "one\n\ntwo\n", "b.txt.gz": "three\n", "sub/a.txt": "four", "z#1.txt": "é"
+        "books/a.txt": "one\n\ntwo\n", "books/b.txt.gz": "three\n", "books/sub/a.txt": "four", "books/z#1.txt": "é"
     }  # fmt: skip
     names = ["a.txt", "b.txt.gz", "sub/a.txt", "z#1.txt"]
     assert places(parts) == [f"{tmp_path}/books/{name}:1" for name in names]

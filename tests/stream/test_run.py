@@ -328,7 +328,21 @@ def test_a_failed_run_leaves_no_further_output(tmp_path: Path) -> None:
     with pytest.raises(LatxaError), Run("test", destination, {}, makes="whole") as run:
         run.extra("--review", tmp_path / "review.jsonl")
         raise LatxaError("no more")
-    assert not (tmp_path / "review.jsonl").exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("end", [LatxaError("no more"), KeyboardInterrupt(), SystemExit(0)])
+def test_a_whole_that_is_not_complete_leaves_nothing(end: BaseException, tmp_path: Path) -> None:
+    destination = Destination(output=tmp_path / "out.jsonl", quiet=True)
+
+    def outcomes() -> Iterator[Outcome]:
+        yield Lines(b'{"id":"a"}\n', 1)
+        raise end
+
+    with pytest.raises(type(end)), Run("test", destination, {}, makes="whole") as run:
+        run.extra("--review", tmp_path / "review.jsonl")
+        run.write(outcomes())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("flag", ["output", "rejects", "manifest"])

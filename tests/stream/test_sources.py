@@ -162,3 +162,12 @@ def test_a_name_that_is_not_utf8_is_told(place: Path) -> None:
     (place / "crawls" / "a\udcff.jsonl").touch()
     with pytest.raises(UsageError, match="is not UTF-8"):
         parse_sources(["crawls"])
+
+
+def test_a_folder_whose_name_is_not_utf8_needs_another(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "a\udcff").mkdir()
+    (place / "a\udcff" / "1.txt").touch()
+    monkeypatch.chdir(place / "a\udcff")
+    with pytest.raises(UsageError, match=r"`\.` has no name of its own"):
+        parse_sources(["."])
+    assert [source.name for source in parse_sources(["docs=."])] == ["docs"]

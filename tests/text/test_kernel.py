@@ -12,6 +12,7 @@ import pytest
 
 import latxa_cli
 
+ROOMS = ("text", "corpus", "mixing")  # those that have kernels
 CALLEE = (
     "from latxa_cli.text.kernel import kernel\n\n\n@kernel\ndef number(value: int) -> int:\n    return value + {}\n"
 )
@@ -53,11 +54,26 @@ def test_a_change_of_what_is_called_is_noticed(package: Path) -> None:
     assert run(package) == [30, 0, 1]
 
 
-def test_there_may_be_no_place_to_keep_it(package: Path) -> None:
+def without_a_place(package: Path) -> dict[str, str]:
+    """Leave no place where machine code could be kept, and return the environment for that."""
     blocked = package.parent / "file"
     blocked.write_text("a file where folders would have to be")
-    for room in ("text", "corpus"):
+    for room in ROOMS:
         (package / room / "__pycache__").write_text("")
-    nowhere = {"NUMBA_CACHE_DIR": str(blocked), "HOME": str(blocked), "XDG_CACHE_HOME": str(blocked)}
+    return dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), str(blocked))
+
+
+def test_there_may_be_no_place_to_keep_it(package: Path) -> None:
+    nowhere = without_a_place(package)
     assert run(package, **nowhere)[0] == 20
     assert run(package, **nowhere)[0] == 20
+
+
+def test_every_kernel_is_one_of_ours(package: Path) -> None:
+    """Those of numba's own would fail where there is no place to keep them, as soon as they are imported."""
+    modules = [f"latxa_cli.{room}.{path.stem}" for room in ROOMS for path in (package / room).glob("[a-z]*.py")]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(modules)}"], cwd=package.parent, capture_output=True, text=True,
+        check=False, env=os.environ | {"PYTHONPATH": str(package.parent)} | without_a_place(package),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
