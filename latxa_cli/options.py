@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from latxa_cli.generation.engine import EngineOptions
     from latxa_cli.stream.run import Run
 else:
-    Run = Any  # a verb's first parameter; help need not wait for the module
+    Run = EngineOptions = Any  # what a verb is given; help need not wait for the modules
 
 # --- what every verb has: the fields of `stream.run.Destination`
 
@@ -80,12 +81,12 @@ WorkFolder = Annotated[
         "--work", metavar="DIR", help="For intermediate files. [default: beside the output]", show_default=False
     ),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Sequences that the engine works on at once.")]
-EngineName = Annotated[
-    str, typer.Option("--engine", metavar="ENGINE", help="`transformers`, or `auto`: the best that is there.")
-]
 TopP = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens of this total probability.")
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Sequences at once. [default: what the engine does best]", show_default=False),
 ]
 Device = Annotated[
     str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`. [default: a GPU if there is one]", show_default=False)
@@ -107,8 +108,37 @@ Shard = Annotated[
     ),
 ]
 
+# --- what every verb has that generates text: the fields of `generation.engine.EngineOptions`
+
+EngineName = Annotated[
+    str,
+    typer.Option(metavar="ENGINE", help="`transformers`, `vllm`, `openai` (a server), or `auto`: the best there is."),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="An OpenAI-compatible server (`http://host:8000/v1`).", show_default=False),
+]
+GpuMemory = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1.0, metavar="SHARE", help="How much of a GPU to take (vllm).", show_default=False),
+]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="An option of the engine's own; repeat it.", show_default=False),
+]
+
+_ENGINE: dict[str, tuple[Any, Any]] = {
+    "engine": (EngineName, "auto"),
+    "batch_size": (BatchSize, None),
+    "device": (Device, None),
+    "gpu_memory": (GpuMemory, None),
+    "base_url": (BaseUrl, None),
+    "engine_option": (EngineOption, None),
+    "trust_remote_code": (TrustRemoteCode, False),
+}
+
 # Parameters that change how a verb works but not what it makes: `--resume` may go on with others.
-HOW = frozenset(("batch_size", "device", "threads", "dry_run", "engine", "workers", "executor", "memory", "work"))
+HOW = frozenset(("threads", "dry_run", "workers", "executor", "memory", "work", *_ENGINE)) - {"trust_remote_code"}
 
 _DESTINATION: dict[str, tuple[Any, Any]] = {
     "output": (Output, None),
@@ -120,14 +150,15 @@ _DESTINATION: dict[str, tuple[Any, Any]] = {
 }
 
 
-def verb(function: Callable[..., None] | None = None, *, makes: Any = "records") -> Any:
+def verb(function: Callable[..., None] | None = None, *, makes: Any = "records", generates: bool = False) -> Any:
     """Make a command of `function(run, ...)`: add the flags that every verb has, open the run, and complete it.
 
-    `makes`: see `stream.run.Run`; a verb that makes a directory requires `-o DIR`. When `--resume` finds the output
+    `makes`: see `stream.run.Run`; a verb that makes a directory requires `-o DIR`. `generates`: add the flags of the
+    engines, and give the function the `EngineOptions` that they make as `engine`. When `--resume` finds the output
     complete, the function is not called, so that its heavy libraries are not loaded.
     """
     if function is None:
-        return functools.partial(verb, makes=makes)
+        return functools.partial(verb, makes=makes, generates=generates)
     body, name = function, function.__name__.rstrip("_").replace("_", "-")
 
     @functools.wraps(body)
@@ -137,6 +168,10 @@ def verb(function: Callable[..., None] | None = None, *, makes: Any = "records")
         destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION})
         settings = {flag: value for flag, value in given.items() if flag not in HOW}
         run = Run(name, destination, settings, makes=makes)
+        if generates:
+            from latxa_cli.generation.engine import EngineOptions
+
+            given["engine"] = EngineOptions(**{flag: given.pop(flag) for flag in _ENGINE})
         if given.get("dry_run"):
             with run.terminal:
                 body(run, **given)
@@ -148,13 +183,19 @@ def verb(function: Callable[..., None] | None = None, *, makes: Any = "records")
     kinds = (
         {**_DESTINATION, "output": (OutputDirectory, inspect.Parameter.empty)} if makes == "directory" else _DESTINATION
     )
-    added = [
-        inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
-        for flag, (hint, default) in kinds.items()
-    ]
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    parameters = own + added
+    if generates:
+        place = [parameter.name for parameter in own].index("engine")
+        own[place : place + 1] = _flags(_ENGINE)
+    parameters = own + _flags(kinds)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del command.__wrapped__  # type: ignore[attr-defined]  # typer must see this signature, not the body's
     return command
+
+
+def _flags(hints: dict[str, tuple[Any, Any]]) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+        for flag, (hint, default) in hints.items()
+    ]

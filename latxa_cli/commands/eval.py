@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from latxa_cli.options import BatchSize, Device, DryRun, Run, Seed, Shard, TrustRemoteCode, verb
+from latxa_cli.options import Device, DryRun, Run, Seed, Shard, TrustRemoteCode, verb
 
 
 @verb
@@ -35,7 +35,7 @@ def eval_(
     ] = None,
     seed: Seed = 1234,
     shard: Shard = None,
-    batch_size: BatchSize = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Sequences that the model reads at once.")] = 16,
     device: Device = None,
     trust_remote_code: TrustRemoteCode = False,
     dry_run: DryRun = False,

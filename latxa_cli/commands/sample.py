@@ -5,10 +5,8 @@ from typing import Annotated, Literal
 import typer
 
 from latxa_cli.options import (
-    BatchSize,
-    Device,
     DryRun,
-    EngineName,
+    EngineOptions,
     Files,
     Model,
     Run,
@@ -16,7 +14,6 @@ from latxa_cli.options import (
     Shard,
     Take,
     TopP,
-    TrustRemoteCode,
     verb,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
@@ -36,7 +33,7 @@ AnswerTemperature = Annotated[
 ]
 
 
-@verb
+@verb(generates=True)
 def sample(
     run: Run,
     files: Files = None,
@@ -57,10 +54,7 @@ def sample(
     seed: Seed = 0,
     take: Take = None,
     shard: Shard = None,
-    engine: EngineName = "auto",
-    batch_size: BatchSize = 32,
-    device: Device = None,
-    trust_remote_code: TrustRemoteCode = False,
+    engine: EngineOptions,
     dry_run: DryRun = False,
 ) -> None:
     """Draw instructions and answers from a model, or answer prompts.
@@ -79,7 +73,7 @@ def sample(
       latxa sample --method respond -m models/exp_2_111 prompts.jsonl -o responses.jsonl
     """
     from latxa_cli import chat
-    from latxa_cli.generation.engine import Decoding, EngineOptions, open_engine
+    from latxa_cli.generation.engine import Decoding, open_engine
     from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
     from latxa_cli.sampling.magpie import Magpie, draw
@@ -102,7 +96,7 @@ def sample(
         )
     prompts = run.read(files, "prompt", take=take) if method == "respond" else iter(())
     run.depends_on(model)
-    generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
+    generator = open_engine(model, engine)
     run.note(engine=generator.facts())
     markers = chat.special_tokens(generator.tokenizer)
     if method == "magpie":

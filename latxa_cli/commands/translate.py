@@ -6,22 +6,19 @@ from typing import Annotated
 import typer
 
 from latxa_cli.options import (
-    BatchSize,
-    Device,
     DryRun,
-    EngineName,
+    EngineOptions,
     Files,
     Model,
     Run,
     Seed,
     Shard,
     Take,
-    TrustRemoteCode,
     verb,
 )  # fmt: skip
 
 
-@verb
+@verb(generates=True)
 def translate(
     run: Run,
     files: Files = None,
@@ -41,10 +38,7 @@ def translate(
     seed: Seed = 0,
     take: Take = None,
     shard: Shard = None,
-    engine: EngineName = "auto",
-    batch_size: BatchSize = 32,
-    device: Device = None,
-    trust_remote_code: TrustRemoteCode = False,
+    engine: EngineOptions,
     dry_run: DryRun = False,
 ) -> None:
     """Translate conversations with a few examples and a base model.
@@ -59,7 +53,7 @@ def translate(
       latxa translate -m models/base_eu --shots shots.jsonl --to Euskara -l eu en.jsonl > eu.jsonl
       latxa sample -m models/instruct_en -n 1000 | latxa translate -m models/base_eu --shots shots.jsonl --to Euskara
     """
-    from latxa_cli.generation.engine import EngineOptions, open_engine
+    from latxa_cli.generation.engine import open_engine
     from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
     from latxa_cli.translation.prompt import few_shot
@@ -68,7 +62,7 @@ def translate(
     conversations = run.read(files, "conversation", take=take)
     run.depends_on(model)
     pairs = run.read_all(str(shots), "pair")
-    generator = open_engine(model, EngineOptions(engine, batch_size, device, trust_remote_code))
+    generator = open_engine(model, engine)
     run.note(engine=generator.facts())
     prompt = few_shot(pairs, source_name, target_name, shot_count)
     how = Translation(prompt, max_tokens, short_name(model), language)

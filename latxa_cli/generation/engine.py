@@ -85,11 +85,14 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What the user may say about the engine."""
+    """What the user may say about the engine. None: what the engine does best; `engine_option`: `KEY=VALUE` each."""
 
     engine: str = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
     device: str | None = None
+    gpu_memory: float | None = None
+    base_url: str | None = None
+    engine_option: tuple[str, ...] | list[str] | None = None
     trust_remote_code: bool = False
 
 

@@ -19,6 +19,7 @@ from latxa_cli import chat
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, gathered
 from latxa_cli.model import load_model, load_tokenizer
 
+BATCH_SIZE = 32
 BATCHES_PER_WINDOW = 4  # requests are sorted by length within so many batches
 
 
@@ -26,7 +27,7 @@ def load(model: str, options: EngineOptions) -> TransformersEngine:
     """Load a model directory or hub name; raises LatxaError when it cannot be loaded."""
     tokenizer = load_tokenizer(model, trust_remote_code=options.trust_remote_code)
     network = load_model(model, device=options.device, trust_remote_code=options.trust_remote_code)
-    return TransformersEngine(model, tokenizer, network.eval(), options.batch_size)
+    return TransformersEngine(model, tokenizer, network.eval(), options.batch_size or BATCH_SIZE)
 
 
 class TransformersEngine:
