@@ -7,22 +7,24 @@ with the helpers named here, and returns a small dict.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
-from latxa_cli.stages.executor import Executor, Local, cores
+from latxa_cli.stages.executor import Executor, Local, cores, one_a_core
 from latxa_cli.stages.work import Work
 from latxa_cli.stream.files import load_array, new_file, save_array, save_bytes
 
 __all__ = ["Executor", "Work", "cores", "load_array", "new_file", "open_executor", "save_array", "save_bytes"]
 
 
-def open_executor(kind: str, workers: int | None = None, preload: Sequence[str] = ()) -> Executor:
+def open_executor(kind: str, workers: int | None = None, preload: Sequence[str] = (), *, most: float = inf) -> Executor:
     """Return what does tasks: `local` processes, or `ray`, the running Ray cluster; use it in a `with` block.
 
-    `workers`: tasks at once (default: one a core). `preload`: modules that the processes will need.
+    `workers`: tasks at once (default: one a core of this machine or of the cluster, and no more than `most`).
+    `preload`: modules that the processes will need.
     Raises LatxaError where there is no such cluster, UsageError where Ray is not installed.
     """
     if kind == "ray":
         from latxa_cli.stages.ray import Cluster
 
-        return Cluster(workers)
-    return Local(workers or cores(), preload)
+        return Cluster(workers, most)
+    return Local(workers or one_a_core(cores(), most), preload)

@@ -141,12 +141,12 @@ class Local(Executor):
         return Process.wait(handles)
 
     def _result(self, handle: Process) -> Any:
-        try:
-            result, error = handle.receive()
-        except EOFError:
+        answer = handle.receive()
+        if answer is None:
             self.processes.discard(handle)
-            raise Died(handle.end()) from None
+            raise Died(handle.end())
         self.idle.append(handle)
+        result, error = answer
         if error is not None:
             raise error
         return result
@@ -167,3 +167,8 @@ def _given_up(function: Function, index: int, count: int, death: Died) -> LatxaE
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def one_a_core(cores: float, most: float) -> int:
+    """Return how many tasks to do at once on so many cores, where the memory has room for `most`."""
+    return max(1, int(min(cores, most)))

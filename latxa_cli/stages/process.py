@@ -45,12 +45,13 @@ class Process:
         with suppress(BrokenPipeError, ConnectionResetError):  # it was killed while idle: `receive` will tell
             self.pipe.send((function, task))
 
-    def receive(self) -> tuple[Any, LatxaError | None]:
-        """Return the task's (result, error); raises EOFError when the process has ended before it was done."""
+    def receive(self) -> tuple[Any, LatxaError | None] | None:
+        """Return the task's (result, error), or None when the process has ended before it was done."""
         try:
-            return pickle.loads(self.pipe.recv_bytes())
-        except OSError:  # it ended in the middle of its answer
-            raise EOFError from None
+            answer = self.pipe.recv_bytes()
+        except (EOFError, OSError):  # OSError: in the middle of its answer
+            return None
+        return pickle.loads(answer)
 
     @staticmethod
     def wait(processes: list[Process]) -> list[Process]:
@@ -91,15 +92,21 @@ def _serve(pipe: Connection) -> None:
     os.dup2(2, 1)  # stdout is for data, which only the run itself writes
     while True:
         try:
-            function, task = pipe.recv()
-        except EOFError:
+            sent = pipe.recv_bytes()
+        except (EOFError, OSError):  # the run has ended, or was killed before it had read all answers
             return
         answer: tuple[Any, LatxaError | None]
         try:
-            answer = do(function, task), None
+            answer = do(_call, sent), None
         except LatxaError as error:
             answer = None, error
-        pipe.send(answer)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            pipe.send(answer)
+
+
+def _call(sent: bytes) -> Any:
+    function, task = pickle.loads(sent)  # which may import a module, and memory run out
+    return function(task)
 
 
 def _end_with_run() -> None:

@@ -10,7 +10,7 @@ from socket import create_connection
 from typing import Any
 
 from latxa_cli import __version__
-from latxa_cli.stages.executor import Died, Executor
+from latxa_cli.stages.executor import Died, Executor, one_a_core
 from latxa_cli.stages.process import do
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 
@@ -25,14 +25,14 @@ except ModuleNotFoundError:
 # With these, a worker, its machine or what it returned was lost: the task is done again, by `Executor.map`.
 LOST = (
     exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError, exceptions.ObjectLostError,
-    exceptions.LocalRayletDiedError, exceptions.RaySystemError, exceptions.TaskUnschedulableError,
+    exceptions.RaySystemError, exceptions.TaskUnschedulableError,
 )  # fmt: skip
 
 
 class Cluster(Executor):
     """The cluster that was started on this machine, or that `RAY_ADDRESS` names; a task takes one core of it."""
 
-    def __init__(self, workers: int | None) -> None:
+    def __init__(self, workers: int | None, most: float) -> None:
         try:
             address = get_ray_address_from_environment("auto", None)
         except ConnectionError:
@@ -45,7 +45,7 @@ class Cluster(Executor):
             raise LatxaError(f"the Ray cluster at `{address}` cannot be used: {first_line(error)}") from None
         # What the cluster has to say of machines that are lost would go to stdout, among the data.
         ray._private.worker._worker_logs_enabled = False
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.workers = workers or one_a_core(ray.cluster_resources().get("CPU", 1), most)
         self.remote = ray.remote(max_retries=0)(_do)
 
     def check(self, file: Path) -> None:
@@ -88,6 +88,9 @@ class Cluster(Executor):
                 hint = "install the same `latxa-cli` on all machines"
                 raise LatxaError(f"a machine of the Ray cluster cannot do it: {what}", hint=hint) from None
             raise  # a bug
+        except exceptions.LocalRayletDiedError:
+            hint = "start it again; with `-o FILE`, `--resume` continues"
+            raise LatxaError("Ray has ended on this machine", hint=hint) from None
         except LOST as lost:
             raise Died(f"was lost ({first_line(lost)})") from None
         if error is not None:

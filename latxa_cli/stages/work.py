@@ -55,21 +55,20 @@ class Work:
         self.stages: list[str] = []  # those that this run has begun, in order
         self._lock = _lock(self.folder)
         try:
-            self.resumed = self._take_over(orjson.loads(_json({"latxa": __version__, **plan})), resume)
+            self._take_over(orjson.loads(_json({"latxa": __version__, **plan})), resume)
             executor.check(self.folder / PLAN)
         except BaseException:
             self.close()
             raise
 
-    def _take_over(self, plan: dict[str, Any], resume: bool) -> bool:
-        """Go on with what is there, or begin by `plan` in the cleared folder; return whether it goes on."""
+    def _take_over(self, plan: dict[str, Any], resume: bool) -> None:
+        """Go on with what is there, or begin by `plan` in the cleared folder."""
         if resume and self._has(plan):
             for part in self.folder.rglob("*.part"):  # of tasks that were killed
-                part.unlink()
-            return True
+                part.unlink(missing_ok=True)  # on a cluster the last of them may end a moment after their run
+            return
         self._clear()
         save_bytes(self.folder / PLAN, _json(plan))
-        return False
 
     def _has(self, plan: dict[str, Any]) -> bool:
         """Whether an interrupted run by the same plan left its work; raises UsageError where it is by another."""

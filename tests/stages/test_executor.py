@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import stage_tasks
 
-from latxa_cli.stages import Executor, open_executor
+from latxa_cli.stages import Executor, cores, open_executor
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 
 HERE = Path(__file__).parent
@@ -37,6 +38,12 @@ def test_processes_are_kept_from_stage_to_stage(pool: Executor) -> None:
     first = {number for _, number in pool.map(stage_tasks.process, range(6))}
     assert len(first) == 2 and os.getpid() not in first
     assert {number for _, number in pool.map(stage_tasks.process, range(6))} == first
+
+
+def test_there_is_a_worker_for_each_core_as_far_as_that_goes() -> None:
+    for workers, most, expected in [(None, 1, 1), (None, 0, 1), (None, 10**6, cores()), (3, 1, 3)]:
+        with open_executor("local", workers, most=most) as executor:
+            assert executor.workers == expected
 
 
 def test_one_worker_is_this_process() -> None:
@@ -87,6 +94,59 @@ def test_the_server_that_begins_processes_may_be_killed_too(pool: Executor, tmp_
     assert {number for _, number in pool.map(stage_tasks.begun_by, range(4))} != {server}
 
 
+DEADLY = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+
+WHERE = {"server": sys.argv[0] == "-c", "worker": multiprocessing.parent_process() is not None}
+killed = len(list(Path("FOLDER").glob("*.killed")))
+if WHERE["PLACE"] and killed < TIMES:
+    Path(f"FOLDER/{killed}-{os.getpid()}.killed").touch()
+    END
+
+def square(number):
+    return number * number
+"""
+USE = """
+from latxa_cli.stages import open_executor
+if __name__ == "__main__":
+    import deadly
+    with open_executor("local", 2, PRELOAD) as executor:
+        print(sorted(executor.map(deadly.square, range(4))))
+"""
+
+
+def import_deadly(folder: Path, place: str, times: int, end: str) -> subprocess.CompletedProcess[str]:
+    """Do tasks of a module that comes to an `end` when it is imported at a `place`, so many times."""
+    filled = {"FOLDER": str(folder), "PLACE": place, "TIMES": str(times), "END": end}
+    (folder / "deadly.py").write_text(re.sub("|".join(filled), lambda found: filled[found[0]], DEADLY))
+    (folder / "run.py").write_text(USE.replace("PRELOAD", repr(["deadly"] if place == "server" else [])))
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, str(folder / "run.py")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("place", ["server", "worker"])
+def test_killed_while_it_is_started(place: str, tmp_path: Path) -> None:
+    done = import_deadly(tmp_path, place, 3, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert (done.stdout, done.stderr) == ("[(0, 0), (1, 1), (2, 4), (3, 9)]\n", "")
+    assert len(list(tmp_path.glob("*.killed"))) >= 3
+
+
+@pytest.mark.parametrize(
+    ("place", "end", "said"),
+    [
+        ("server", "os.kill(os.getpid(), signal.SIGKILL)", "no worker process can be started"),
+        ("worker", "os.kill(os.getpid(), signal.SIGKILL)", "was begun 4 times, and its process was killed by SIGKILL"),
+        ("worker", "raise MemoryError", "there is not enough memory"),
+    ],
+)
+def test_what_cannot_be_started_is_one_error(place: str, end: str, said: str, tmp_path: Path) -> None:
+    done = import_deadly(tmp_path, place, 1000, end)
+    assert done.stdout == ""
+    assert said in done.stderr.splitlines()[-1] and done.stderr.count("Error: ") == 1, done.stderr
+
+
 # --- failing
 
 
@@ -116,8 +176,9 @@ def test_memory_that_runs_out_is_one_line(workers: int) -> None:
 
 
 def test_a_bug_is_not_tried_again(pool: Executor) -> None:
-    with pytest.raises(RuntimeError, match="a worker process failed"):
+    with pytest.raises(RuntimeError, match="a worker process failed") as caught:
         list(pool.map(stage_tasks.fails, [(0.0, "bug"), (0.0, "")]))
+    assert caught.value.__context__ is None
     assert sorted(pool.map(stage_tasks.square, range(2))) == [(0, 0), (1, 1)]
 
 
@@ -194,6 +255,26 @@ def test_no_process_outlives_the_run(sent: signal.Signals, tmp_path: Path) -> No
     until(lambda: not any(map(is_running, group)))
     assert run.returncode == -sent
     assert said.count(b"Traceback") == (sent == signal.SIGINT)  # the run's own
+
+
+UNREAD = """
+import os, signal, time
+import stage_tasks
+from latxa_cli.stages import open_executor
+if __name__ == "__main__":
+    with open_executor("local", 24) as executor:
+        for _ in executor.map(stage_tasks.square, range(24)):
+            time.sleep(1)  # until the others are done
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_whose_answers_nobody_reads_end_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(UNREAD)
+    environment = os.environ | {"PYTHONPATH": str(HERE)}
+    command = [sys.executable, str(tmp_path / "run.py")]
+    run = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr) == (-signal.SIGKILL, b"")
 
 
 def test_an_interrupt_while_processes_begin_is_the_run_s_alone(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ RUN = """
 import os, sys, stage_tasks
 from latxa_cli.stages import open_executor
 before = dict(os.environ)
+with open_executor("ray", most=1) as executor:
+    assert executor.workers == 1
 with open_executor("ray", 2) as executor:
     results = dict(executor.map(stage_tasks.leaves_a_mark, [(sys.argv[1], number) for number in range(12)]))
 assert results == {number: number for number in range(12)}, results

@@ -37,7 +37,6 @@ def test_results_come_in_order_and_through_json(tmp_path: Path) -> None:
     assert results == [{"number": number, "pair": [1, 2]} for number in range(4)]
     assert told == [("first", done, 4) for done in range(5)]
     with work(tmp_path / "w") as place:
-        assert place.resumed
         assert place.is_done("first", tasks(tmp_path))
         assert place.stage("first", stage_tasks.noted, tasks(tmp_path)) == results
     assert log(tmp_path) == ["0", "1", "2", "3"]
@@ -63,7 +62,7 @@ def test_only_what_is_missing_is_done_again(workers: int, tmp_path: Path) -> Non
 def test_without_resume_all_is_done_again(tmp_path: Path) -> None:
     for _ in range(2):
         with work(tmp_path / "w", resume=False) as place:
-            assert not place.resumed
+            assert not place.is_done("first", tasks(tmp_path))
             place.stage("first", stage_tasks.noted, tasks(tmp_path))
             save_bytes(place.folder / "first" / "made", b"")
     assert log(tmp_path) == ["0", "1", "2", "3"] * 2
@@ -162,11 +161,11 @@ def test_an_empty_folder_will_do_and_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_kill_before_the_plan_was_written_leaves_a_folder_of_ours(tmp_path: Path) -> None:
-    with work(tmp_path / "w"):
-        pass
+    with work(tmp_path / "w") as place:
+        place.stage("first", stage_tasks.noted, tasks(tmp_path))
     (tmp_path / "w" / "plan.json").unlink()
     with work(tmp_path / "w") as place:
-        assert not place.resumed
+        assert not place.is_done("first", tasks(tmp_path))
 
 
 # --- files
