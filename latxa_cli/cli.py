@@ -122,6 +122,10 @@ def _run(command: Any) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return _tell("interrupted", "with `-o FILE`, `--resume` continues", 130)
+    except MemoryError:
+        return _tell(
+            "there is not enough memory", "a smaller `--memory` or fewer `--workers` need less, if the verb has them", 1
+        )
     except BrokenPipeError:
         from latxa_cli.stream.writer import close_stdout_quietly
 

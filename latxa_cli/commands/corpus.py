@@ -103,7 +103,7 @@ def corpus(
       latxa corpus dump.jsonl --language eu --against exam.jsonl --card card.md -o eu.jsonl --resume
       latxa corpus a.jsonl b.jsonl --language eu --only exact > distinct.jsonl
     """
-    from latxa_cli.corpus.pipeline import MODULES, Options, build
+    from latxa_cli.corpus.pipeline import MODULES, WORKER_BYTES, Options, build
     from latxa_cli.corpus.profile import profile_names
     from latxa_cli.corpus.steps import chosen
     from latxa_cli.model import load_tokenizer
@@ -124,7 +124,7 @@ def corpus(
     reviewed, card_file = run.extra("--review", review), run.extra("--card", card)
     plan = {"settings": run.settings, "uses": run.uses, "rejects": bool(run.destination.rejects), "memory": memory}
     with (
-        open_executor(executor, options.processes(workers), MODULES) as pool,
+        open_executor(executor, workers, MODULES, most=memory // WORKER_BYTES) as pool,
         Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
     ):
         run.afterwards(place.remove)

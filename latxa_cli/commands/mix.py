@@ -77,7 +77,7 @@ def mix(
         _list_variants(run)
         return
     from latxa_cli.mixing.choose import Wishes, chosen, named
-    from latxa_cli.mixing.files import MODULES
+    from latxa_cli.mixing.files import MODULES, WORKER_BYTES
     from latxa_cli.mixing.mix import Options, mixed
     from latxa_cli.stages import Work, open_executor
     from latxa_cli.stream.sources import parse_sources
@@ -107,7 +107,7 @@ def mix(
     held = run.extra("--hold-out-file", hold_out_file)
     plan = {"settings": run.settings, "uses": run.uses, "rejects": options.set_aside, "memory": memory}
     with (
-        open_executor(executor, options.processes, MODULES) as pool,
+        open_executor(executor, workers, MODULES, most=memory // WORKER_BYTES - 1) as pool,
         Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
     ):
         run.afterwards(place.remove)

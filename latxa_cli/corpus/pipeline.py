@@ -29,7 +29,7 @@ from latxa_cli.corpus.paragraphs import disk_need as paragraphs_need
 from latxa_cli.corpus.paragraphs import paragraphs
 from latxa_cli.corpus.profile import load_profile, profile_names
 from latxa_cli.corpus.steps import DUPLICATES, STEPS
-from latxa_cli.stages import Work, cores, save_array
+from latxa_cli.stages import Work, save_array
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.parts import Part, cut
 from latxa_cli.stream.records import Lines, Record
@@ -94,10 +94,6 @@ class Options:
         except UsageError as error:
             ways = "`--language-model FILE` takes a fastText model, such as GlotLID; `--skip language` does without one"
             raise UsageError(error.message, hint=f"{ways}; {error.hint}") from None
-
-    def processes(self, workers: int | None) -> int:
-        """Return how many processes to use: as many as asked for, or one a core, as far as the memory goes."""
-        return workers or max(1, min(cores(), self.memory // WORKER_BYTES))
 
     def share(self, processes: int) -> int:
         """Return the bytes that each of so many processes may hold, apart from what it needs to run at all."""
