@@ -63,11 +63,17 @@ Skeletons = dict[tuple[str, ...], Skeleton | None]  # by the roles of a conversa
 
 
 def render(
-    tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool = False, system: str | None = None
+    tokenizer: Any,
+    messages: Sequence[Message],
+    *,
+    add_generation_prompt: bool = False,
+    system: str | None = None,
+    thinking: bool | None = None,
 ) -> str:
     """Return the conversation as the tokenizer's chat template writes it.
 
-    `system` is put first, in place of a system message that the conversation may have.
+    `system` is put first, in place of a system message that the conversation may have. `thinking`: what a template is
+    told that asks whether the model thinks aloud.
 
     Raises:
         LatxaError: the tokenizer has no chat template.
@@ -84,7 +90,10 @@ def render(
     if system is not None:
         turns = [{"role": "system", "content": system}, *(turn for turn in turns if turn["role"] != "system")]
     try:
-        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+        asked = {} if thinking is None else {"enable_thinking": thinking}
+        return tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=add_generation_prompt, **asked
+        )
     except (JinjaError, TypeError, ValueError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise TemplateError(
@@ -93,7 +102,14 @@ def render(
         ) from error
 
 
-def pre_query(tokenizer: Any, *, system: str | None = None, default_system: bool = True) -> PreQuery:
+def pre_query(
+    tokenizer: Any,
+    messages: Sequence[Message] = (),
+    *,
+    system: str | None = None,
+    default_system: bool = True,
+    thinking: bool | None = None,
+) -> PreQuery:
     """Find the text that stands before a user's first word and the text between their last word and the answer.
 
     Magpie (Xu et al. 2024, arXiv 2406.08464, section 2.1) lets an aligned model continue `prefix` to obtain an
@@ -101,20 +117,36 @@ def pre_query(tokenizer: Any, *, system: str | None = None, default_system: bool
 
     Args:
         tokenizer: a transformers tokenizer with a chat template.
+        messages: the turns before, without a system message.
         system: the system message to stand before the instruction.
         default_system: keep what the template writes of itself before the first turn (Llama 3.1 and Qwen 2.5 write a
             system block). When false, and no `system` is given, the prefix is the begin-of-text token, where the
-            template writes one, and the user header alone.
+            template writes one, and the turns alone.
+        thinking: whether the model is to think aloud before its answer, where its template asks (`enable_thinking`).
 
     Raises:
         LatxaError: no chat template, or one that refuses a system message or changes the user's words.
     """
     user = PLACEHOLDER.format(0, 0)
-    text = render(tokenizer, [{"role": "user", "content": user}], add_generation_prompt=True, system=system)
+    turns = [*messages, {"role": "user", "content": user}]
+    text = render(tokenizer, turns, add_generation_prompt=True, system=system, thinking=thinking)
     before, after = _cut(tokenizer, text, [user]).pieces
     if system is None and not default_system:
-        before = _begin(tokenizer, before) + _user_header(tokenizer, before)
+        first = pre_query(tokenizer, thinking=thinking).prefix
+        if not before.startswith(first):
+            raise TemplateError(
+                f"the chat template of `{_name(tokenizer)}` writes another beginning where there are more turns",
+                hint="leave `--no-template-system` out",
+            )
+        before = _begin(tokenizer, first) + _user_header(tokenizer, first) + before[len(first) :]
     return PreQuery(before, after)
+
+
+def end_of_thinking(tokenizer: Any) -> str | None:
+    """Return the token that ends what a model thinks aloud (`</think>`), where its vocabulary and template have one."""
+    known = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    template = str(tokenizer.chat_template or "")
+    return next((end for end in ("</think>",) if end in known and end in template), None)
 
 
 def end_of_turn_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:

@@ -1,6 +1,6 @@
-"""`latxa sample`: instructions and answers drawn from a model (Magpie), or answers to prompts."""
+"""`latxa sample`: instructions and answers drawn from a model, instructions for native texts, or answers to prompts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,24 +13,33 @@ from latxa_cli.options import (
     Seed,
     Shard,
     Take,
-    TopP,
     verb,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
 
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0,
-        help="Temperature of the instruction (magpie) or of the answer (respond); 0 takes the likeliest token. "
-        "[default: 1 for magpie, 0 for respond]",
-        show_default=False,
-    ),
-]
-AnswerTemperature = Annotated[
-    float | None,
-    typer.Option(min=0.0, help="Temperature of the answer (magpie). [default: 0]", show_default=False),
-]
+Method = Literal["magpie", "respond", "reverse"]
+
+# Flags that some methods alone have.
+_OF_METHODS: dict[str, tuple[Method, ...]] = {
+    "-n": ("magpie",), "--task": ("magpie",), "--turns": ("magpie",), "--system": ("magpie",),
+    "--no-template-system": ("magpie",), "--thinking": ("magpie",), "--answer-temperature": ("magpie",),
+    "--answer-top-p": ("magpie",), "--answer-max-tokens": ("magpie",), "--skip": ("magpie", "reverse"),
+    "--language": ("magpie", "reverse"), "--take": ("respond", "reverse"), "--from": ("reverse",), "--to": ("reverse",),
+    "--shots": ("reverse",), "--longest": ("reverse",),
+}  # fmt: skip
+
+
+_INSTEAD = {
+    ("magpie", "--take"): "`-n N` draws N conversations",
+    ("respond", "-n"): "`--take N` answers N of the prompts",
+    ("reverse", "-n"): "`--take N` takes N of the documents",
+    ("respond", "--answer-temperature"): "say `--temperature`",
+    ("respond", "--system"): "give each prompt its system message in `messages`",
+}
+
+
+def _number(text: str, **given: Any) -> Any:
+    return typer.Option(help=text, show_default=False, **given)
 
 
 @verb(generates=True)
@@ -40,79 +49,197 @@ def sample(
     *,
     model: Model,
     method: Annotated[
-        Literal["magpie", "respond"], typer.Option(help="Draw instructions, or answer prompts.")
+        Method, typer.Option(help="Draw instructions and answers, answer prompts, or ask for what texts answer.")
     ] = "magpie",
     count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="Conversations to draw (magpie).")] = None,
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message to draw under (magpie).")] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What to draw (magpie): `general`, `code`, `math`, `arithmetic`, `translation`, a `.toml` file or a "
+            "folder of them; repeat it. [default: general]",
+            show_default=False,
+        ),
+    ] = None,
+    turns: Annotated[int, typer.Option(min=1, help="Instructions of each conversation (magpie).")] = 1,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A system message to draw under (magpie).", show_default=False)
+    ] = None,
     template_system: Annotated[
         bool, typer.Option(help="Keep the system block that the template adds by itself (magpie).")
     ] = True,
-    temperature: Temperature = None,
-    top_p: TopP = 1.0,
-    answer_temperature: AnswerTemperature = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest instruction and longest answer, in tokens.")] = 1024,
+    thinking: Annotated[
+        Literal["on", "off"] | None,
+        typer.Option(help="Whether a model that can is to think aloud before its answer (magpie).", show_default=False),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        _number(
+            "Of the instruction, or of the answer (respond); 0: the likeliest. [default: the task's, or 0]", min=0.0
+        ),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        _number("Sample among the likeliest tokens of this probability. [default: the task's, or 1]", min=0.0, max=1.0),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, _number("Longest instruction and answer. [default: the task's, or 1024]", min=1)
+    ] = None,
+    answer_temperature: Annotated[
+        float | None, _number("Of the answer (magpie). [default: the task's]", min=0.0)
+    ] = None,
+    answer_top_p: Annotated[
+        float | None, _number("Of the answer (magpie). [default: the task's]", min=0.0, max=1.0)
+    ] = None,
+    answer_max_tokens: Annotated[int | None, _number("Longest answer (magpie). [default: --max-tokens]", min=1)] = None,
+    source_name: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="The language of the texts (reverse).", show_default=False),
+    ] = None,
+    target_name: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="NAME", help="That of the instructions (reverse). [default: English]", show_default=False
+        ),
+    ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Conversations to show a base model (reverse).", show_default=False),
+    ] = None,
+    longest: Annotated[
+        int, typer.Option(min=1, help="Words of a text, which is cut where a paragraph ends (reverse).")
+    ] = 400,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language", "-l", metavar="CODE", help="Keep instructions in this language only.", show_default=False
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="FILTER", help="Leave this filter out; repeat it.", show_default=False)
+    ] = None,
     seed: Seed = 0,
     take: Take = None,
     shard: Shard = None,
     engine: EngineOptions,
     dry_run: DryRun = False,
 ) -> None:
-    """Draw instructions and answers from a model, or answer prompts.
+    """Draw instructions and answers from a model, ask what texts answer, or answer prompts.
 
-    in:  nothing (magpie), or prompts: `messages` that end in a user turn, or `prompt` (respond)
-    out: conversations (magpie), or responses: conversations with `model` (respond)
+    in:  nothing (magpie); documents (reverse); prompts: `messages` that end in a user turn, or
+         `prompt` (respond)
+    out: conversations; with `model`: responses (respond)
 
-    Magpie gives the model only what its own chat template writes before a user's first word; the model goes on with
-    an instruction, then answers it.
+    magpie   gives the model only what its own chat template writes before a user's first word; the
+             model goes on with an instruction, then answers it
+    reverse  gives it a text that people wrote; it writes the instruction that the text answers
+    respond  lets it answer prompts; nothing is filtered, so that silent models lose their battles
 
-    rejected: unfinished, empty or special token in the instruction or answer (magpie); special token in the prompt,
-    or refused by the chat template (respond); longer than the context
+    filters (magpie, reverse), each a reason in --rejects:
+      short, beginning, colon   of fewer than 3 words; begins in the middle; ends in a colon
+      role, loop, refusal       another turn begins in it; ends in a loop; an answer that refuses
+      language                  the instruction is in another language than --language
+      duplicate, near           the instruction was there before, or nearly
+      always                    unfinished, empty, or a special token of the model in it
 
     examples:
       latxa sample -m models/instruct_en -n 1000 --seed 7 > en.jsonl
+      latxa sample -m models/instruct_en -n 100000 --task general --task code -o en.jsonl.zst --resume
+      latxa sample --method reverse -m models/instruct_en --from Basque eu.jsonl -o reverse.jsonl
       latxa sample --method respond -m models/exp_2_111 prompts.jsonl -o responses.jsonl
     """
+    from functools import cache, partial
+
     from latxa_cli import chat
     from latxa_cli.generation.engine import Decoding, open_engine
     from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
+    from latxa_cli.sampling.distinct import Distinct
+    from latxa_cli.sampling.filters import Filters, check_filters
     from latxa_cli.sampling.magpie import Magpie, draw
     from latxa_cli.sampling.respond import respond
+    from latxa_cli.sampling.reverse import Reverse, reverse
+    from latxa_cli.sampling.tasks import GENERAL, load_tasks
 
-    if method == "magpie" and (count is None or files):
-        raise UsageError(
-            "`--method magpie` takes `-n COUNT` and no FILE", hint="`--method respond` answers the prompts of FILEs"
-        )
-    if method == "magpie" and take is not None:
-        raise UsageError("`--take` goes with `--method respond`", hint="`-n N` draws N conversations")
-    if method == "respond" and count is not None:
-        raise UsageError("`-n` goes with `--method magpie`", hint="`--take N` answers N of the prompts")
-    if method == "respond" and answer_temperature is not None:
-        raise UsageError("`--answer-temperature` goes with `--method magpie`", hint="say `--temperature`")
-    if method == "respond" and (system is not None or not template_system):
-        raise UsageError(
-            "`--system` and `--no-template-system` go with `--method magpie`",
-            hint="give each prompt its system message in `messages`",
-        )
-    prompts = run.read(files, "prompt", take=take) if method == "respond" else iter(())
+    given = {
+        "-n": count, "--task": task, "--turns": turns > 1, "--system": system,
+        "--no-template-system": not template_system,
+        "--thinking": thinking, "--answer-temperature": answer_temperature, "--answer-top-p": answer_top_p,
+        "--answer-max-tokens": answer_max_tokens, "--skip": skip, "--language": language, "--take": take,
+        "--from": source_name, "--to": target_name, "--shots": shots, "--longest": longest != 400,
+    }  # fmt: skip
+    _check(method, given, files)
+    check_filters(skip or [], language)
     run.depends_on(model)
+    if method == "magpie":
+        tasks = load_tasks(task or [GENERAL])
+        for path in task or []:
+            run.depends_on(path)
+    else:
+        units = run.read(files, "prompt" if method == "respond" else "document", take=take)
+    pairs = [_shot(record) for record in run.read_all(shots, "conversation")] if shots else []
     generator = open_engine(model, engine)
     run.note(engine=generator.facts())
-    markers = chat.special_tokens(generator.tokenizer)
+    if generator.tokenizer is None and method == "magpie":
+        raise UsageError("magpie needs the model's chat template", hint="`--engine-option tokenizer=MODEL` names it")
+    markers = chat.special_tokens(generator.tokenizer) if generator.tokenizer else frozenset()
+    rules, name = Filters(markers, frozenset(skip or []), language), short_name(model)
     if method == "magpie":
-        instruction = Decoding(max_tokens, 1.0 if temperature is None else temperature, top_p)
-        answer = Decoding(max_tokens, answer_temperature or 0.0, top_p)
-        query = chat.pre_query(generator.tokenizer, system=system, default_system=template_system)
-        how = Magpie(query, instruction, answer, seed, short_name(model), markers, system)
-        run.note(pre_query=query.prefix, temperature=instruction.temperature, answer_temperature=answer.temperature)
+        instruction = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+        answer = {
+            "temperature": answer_temperature, "top_p": answer_top_p, "max_tokens": answer_max_tokens or max_tokens,
+        }  # fmt: skip
+        tasks = [one.changed(system, instruction, answer) for one in tasks]
+        thinks = None if thinking is None else thinking == "on"
+        query = partial(chat.pre_query, generator.tokenizer, default_system=template_system, thinking=thinks)
+        first_query = cache(lambda system: query((), system=system))
+        run.note(tasks={one.name: one.as_dict() | {"pre_query": first_query(one.system).prefix} for one in tasks})
+        how = Magpie(
+            lambda messages, system: query(messages, system=system) if messages else first_query(system),
+            tasks, rules, seed, name, turns, chat.end_of_thinking(generator.tokenizer),
+        )  # fmt: skip
         draws = run.items(range(count or 0))
         outcomes = draw(first(draws) if dry_run else draws, generator, how)
+        total = count
     else:
-        answer = Decoding(max_tokens, temperature or 0.0, top_p)
-        run.note(temperature=answer.temperature)
-        given = first(prompts) if dry_run else prompts
-        outcomes = respond(given, generator, answer, seed=seed, model=short_name(model), markers=markers)
+        decoding = Decoding(max_tokens or 1024, temperature or 0.0, 1.0 if top_p is None else top_p)
+        run.note(
+            decoding={"max_tokens": decoding.max_tokens, "temperature": decoding.temperature, "top_p": decoding.top_p}
+        )
+        asked = first(units) if dry_run else units
+        total = take
+        if method == "respond":
+            outcomes = respond(asked, generator, decoding, seed=seed, model=name, markers=markers)
+        else:
+            back = Reverse(decoding, rules, source_name or "", target_name or "English", pairs, longest, seed, name)
+            outcomes = reverse(asked, generator, back)
+    if method != "respond" and rules.does("duplicate"):
+        seen = Distinct(near=rules.does("near"))
+        for record in run.already_written():
+            seen.add(record)
+        outcomes = seen.filter(outcomes)
     if dry_run:
-        preview(run.say, outcomes, total=share(count or take, shard))
+        preview(run.say, outcomes, total=share(total, shard))
     else:
         run.write(run.watched(outcomes, total=share(count, shard)), burst=generator.window)
+
+
+def _check(method: Method, given: dict[str, Any], files: list[str] | None) -> None:
+    """Raise UsageError for flags that do not go with the method, and for what it lacks."""
+    for flag, value in given.items():
+        if value and method not in _OF_METHODS[flag]:
+            others = " or ".join(f"`--method {name}`" for name in _OF_METHODS[flag])
+            raise UsageError(f"`{flag}` goes with {others}", hint=_INSTEAD.get((method, flag), ""))
+    if method == "magpie" and (not given["-n"] or files):
+        raise UsageError(
+            "`--method magpie` takes `-n COUNT` and no FILE",
+            hint="`--method respond` answers the prompts of FILEs; `--method reverse` asks what their texts answer",
+        )
+    if method == "reverse" and not given["--from"]:
+        raise UsageError("`--method reverse` needs `--from NAME`", hint="the language of the texts: `--from Basque`")
+
+
+def _shot(record: dict[str, Any]) -> tuple[str, str]:
+    """Return a text and its instruction: those of the first turns of a conversation."""
+    turns = {message["role"]: message["content"].strip() for message in reversed(record["messages"])}
+    return turns["assistant"], turns["user"]

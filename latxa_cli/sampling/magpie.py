@@ -1,82 +1,126 @@
 """Magpie: an instruct model, given only what its template writes before a user's first word, writes the instruction.
 
-Then it answers it. The method is Magpie's; *Instructing Large Language Models for Low-Resource Languages*
-(arXiv 2506.07597) draws its English instructions in this way. The text before the user's first word is derived from
-the model's own chat template.
+Then it answers it. The method is Magpie's (Xu et al. 2024, arXiv 2406.08464); *Instructing Large Language Models for
+Low-Resource Languages* (arXiv 2506.07597) draws its English instructions in this way. The text before the user's first
+word is derived from the model's own chat template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from latxa_cli.chat import PreQuery
-from latxa_cli.generation.engine import Completion, Decoding, Engine, Request
+from latxa_cli.generation.engine import Completion, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.sampling.filters import Filters
+from latxa_cli.sampling.tasks import Task, task_of
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
+
+TRIES = 4  # at an instruction that does not begin with what its task forbids
+
+Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Magpie:
-    """What to draw: the texts round the instruction, how to decode both turns, and what the records say of it."""
+    """What to draw, and what the records say of it.
 
-    query: PreQuery
-    instruction: Decoding
-    answer: Decoding
+    `query`: given the messages so far and a system message, the text round the next instruction; `turns`: instructions
+    of each conversation; `end_of_thinking`: behind what an answer's text begins, for a model that thinks aloud.
+    """
+
+    query: Callable[[Sequence[Message], str | None], PreQuery]
+    tasks: Sequence[Task]
+    filters: Filters
     seed: int
     model: str
-    markers: frozenset[str]  # the special tokens, as they are written
-    system: str | None = None
+    turns: int = 1
+    end_of_thinking: str | None = None
 
 
 def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outcome]:
     """Yield one conversation, or reject, for each number of `draws`; it depends on the seed and that number alone."""
-
-    def talk(number: int) -> Talk:
-        query = magpie.query
-        (instruction,) = yield [Request(magpie.instruction, _seed(magpie, number, "instruction"), query.prefix)]
-        if _unfit(instruction, magpie):
-            return _outcome(number, instruction, None, magpie)
-        prompt = query.prefix + instruction.text.strip() + query.suffix
-        (answer,) = yield [Request(magpie.answer, _seed(magpie, number, "answer"), prompt)]
-        return _outcome(number, instruction, answer, magpie)
-
-    return converse(engine, draws, talk)
+    return converse(engine, draws, lambda number: _Draw(magpie, number).talk())
 
 
-def _seed(magpie: Magpie, number: int, turn: str) -> int:
-    return keyed_hash(magpie.seed, "magpie", number, turn)
+class _Draw:
+    """One conversation that is being drawn."""
 
+    def __init__(self, magpie: Magpie, number: int) -> None:
+        self.magpie, self.number = magpie, number
+        self.task = task_of(magpie.tasks, magpie.seed, number)
+        self.messages: list[Message] = []
+        self.told: Record = {"method": "magpie", "model": magpie.model, "seed": magpie.seed, "draw": number}
+        self.tokens = [0, 0]  # of instructions, of answers
+        self.reason = ""  # why the last answer ended
+        self.thoughts: list[str] = []
 
-def _unfit(completion: Completion, magpie: Magpie) -> str:
-    """Return what is wrong with a text, or the empty string."""
-    if completion.finish_reason == "length":
-        return "unfinished"
-    if any(marker in completion.text for marker in magpie.markers):
-        return "special token in the"
-    return "" if completion.text.strip() else "empty"
+    def talk(self) -> Talk:
+        filters = self.magpie.filters
+        for turn in range(self.magpie.turns):
+            query = self.magpie.query(self.messages, self.task.system)
+            instruction, begins = yield from self._instruct(query, turn)
+            text = instruction.text.strip()
+            self._say("user", text)
+            self.tokens[0] += instruction.completion_tokens
+            if fault := (begins and "forbidden beginning") or filters.fault_of_instruction(instruction):
+                return self._reject(fault)
+            prompt = query.prefix + text + query.suffix
+            (answer,) = yield [Request(self.task.answer, self._seed("answer", turn), prompt)]
+            self.tokens[1] += answer.completion_tokens
+            self.reason = answer.finish_reason
+            answer = self._thought(answer)
+            self._say("assistant", answer.text.strip())
+            if fault := filters.fault_of_answer(answer):
+                return self._reject(fault)
+        return self._record()
 
+    def _instruct(
+        self, query: PreQuery, turn: int
+    ) -> Generator[list[Request], list[Completion], tuple[Completion, bool]]:
+        """Draw an instruction, again while it begins with what the task forbids: return it, and whether it still does.
 
-def _outcome(number: int, instruction: Completion, answer: Completion | None, magpie: Magpie) -> Outcome:
-    messages: list[dict[str, Any]] = [{"role": "user", "content": instruction.text.strip()}]
-    if magpie.system is not None:
-        messages.insert(0, {"role": "system", "content": magpie.system})
-    record: Record = {
-        "id": f"magpie-{magpie.model}-{magpie.seed}-{number}",
-        "messages": messages,
-        "metadata": {"method": "magpie", "model": magpie.model, "seed": magpie.seed, "draw": number},
-    }
-    if answer is None:
-        return Reject(record, f"{_unfit(instruction, magpie)} instruction")
-    messages.append({"role": "assistant", "content": answer.text.strip()})
-    record["metadata"] |= {
-        "finish_reason": answer.finish_reason,
-        "instruction_tokens": instruction.completion_tokens,
-        "answer_tokens": answer.completion_tokens,
-    }
-    if answer.finish_reason == "too long":
-        return Reject(record, "instruction longer than the context")
-    if unfit := _unfit(answer, magpie):
-        return Reject(record, f"{unfit} answer")
-    return record
+        To draw again until it does not is to draw from what the model would write if it could not begin so.
+        """
+        for attempt in range(TRIES):
+            seed = self._seed("instruction", turn, attempt)
+            (instruction,) = yield [Request(self.task.instruction, seed, query.prefix)]
+            if not self.task.not_first or not instruction.text.strip().startswith(self.task.not_first):
+                return instruction, False
+        return instruction, True
+
+    def _seed(self, part: str, turn: int, attempt: int = 0) -> int:
+        more = (turn, attempt) if turn or attempt else ()
+        return keyed_hash(self.magpie.seed, "magpie", self.number, part, *more)
+
+    def _thought(self, answer: Completion) -> Completion:
+        """Return an answer without what the model thought aloud before it, which is kept apart."""
+        end = self.magpie.end_of_thinking
+        if end is None or end not in answer.text:
+            return answer
+        thought, _, text = answer.text.partition(end)
+        self.thoughts.append(thought.strip())
+        return replace(answer, text=text)
+
+    def _say(self, role: str, text: str) -> None:
+        self.messages.append({"role": role, "content": text})
+
+    def _reject(self, fault: str) -> Reject:
+        return Reject(self._record(), fault)
+
+    def _record(self) -> Record:
+        magpie, system = self.magpie, self.task.system
+        messages = [{"role": "system", "content": system}] if system is not None else []
+        metadata = self.told | {"instruction_tokens": self.tokens[0], "answer_tokens": self.tokens[1]}
+        if self.reason:
+            metadata["finish_reason"] = self.reason
+        if self.thoughts:
+            metadata["thinking"] = self.thoughts
+        return {
+            "id": f"magpie-{magpie.model}-{magpie.seed}-{self.number}",
+            "messages": messages + self.messages,
+            "task": self.task.name,
+            "metadata": metadata,
+        }

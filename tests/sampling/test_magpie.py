@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -10,14 +13,23 @@ from fake_engine import TOO_LONG, FakeEngine, cut_off
 
 from latxa_cli.chat import PreQuery
 from latxa_cli.generation.engine import Completion, Decoding, Request
-from latxa_cli.sampling.magpie import Magpie, draw
+from latxa_cli.sampling.filters import Filters
+from latxa_cli.sampling.magpie import TRIES, Magpie, draw
+from latxa_cli.sampling.tasks import Task
 from latxa_cli.stream.records import Reject
 
-QUERY = PreQuery("<user>", "<assistant>")
+TASK = Task("general", instruction=Decoding(50, 1.0), answer=Decoding(90, 0.0))
+FILTERS = Filters(frozenset({"<user>", "<end>"}), frozenset(("short",)))
 
 
-def magpie(seed: int = 7, system: str | None = None) -> Magpie:
-    return Magpie(QUERY, Decoding(50, 1.0), Decoding(90, 0.0), seed, "tiny", frozenset({"<user>", "<end>"}), system)
+def query(messages: Sequence[dict[str, Any]], system: str | None) -> PreQuery:
+    said = "".join(f"<{message['role']}>{message['content']}" for message in messages)
+    return PreQuery(f"{said}<user>", "<assistant>")
+
+
+def magpie(seed: int = 7, system: str | None = None, **given: Any) -> Magpie:
+    tasks = given.pop("tasks", [replace(TASK, system=system)])
+    return Magpie(query, tasks, given.pop("filters", FILTERS), seed, "tiny", **given)
 
 
 def talk(request: Request) -> str:
@@ -103,3 +115,53 @@ def test_special_tokens_in_a_text(question: str, answer: str, turn: str) -> None
     engine = FakeEngine(lambda request: question if request.prompt == "<user>" else answer)
     (reject,) = draw(range(1), engine, magpie())
     assert isinstance(reject, Reject) and reject.reason == f"special token in the {turn}"
+
+
+def test_several_turns_see_those_before() -> None:
+    seen = []
+
+    def answer(request: Request) -> str:
+        assert request.prompt is not None
+        seen.append(request.prompt)
+        return f"Q{request.prompt.count('<user>')}" if request.prompt.endswith("<user>") else "A"
+
+    (record,) = draw([0], FakeEngine(answer), magpie(turns=3))
+    assert isinstance(record, dict)
+    assert [message["content"] for message in record["messages"]] == ["Q1", "A", "Q2", "A", "Q3", "A"]
+    assert seen[-2:] == [
+        "<user>Q1<assistant>A<user>Q2<assistant>A<user>",
+        "<user>Q1<assistant>A<user>Q2<assistant>A<user>Q3<assistant>",
+    ]
+
+
+def test_seeds_of_turns_and_tries_differ() -> None:
+    engine = FakeEngine(lambda request: "# no")
+    list(draw(range(5), engine, magpie(turns=2, tasks=[replace(TASK, not_first=("#",))])))
+    assert len({request.seed for request in engine.requests}) == len(engine.requests) == 5 * TRIES
+
+
+def test_a_forbidden_beginning_is_drawn_again() -> None:
+    def answer(request: Request) -> str:
+        assert request.prompt is not None
+        return talk(request) if request.prompt != "<user>" else ("# Title" if request.seed % 2 else talk(request))
+
+    outcomes = list(draw(range(60), FakeEngine(answer), magpie(tasks=[replace(TASK, not_first=("#",))])))
+    kept = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    reasons = {outcome.reason for outcome in outcomes if isinstance(outcome, Reject)}
+    assert not any(record["messages"][0]["content"].startswith("#") for record in kept)
+    assert reasons <= {"forbidden beginning"} and len(kept) > 40
+
+
+def test_tasks_are_drawn_by_their_weights() -> None:
+    tasks = [replace(TASK, name="a", system="be a"), replace(TASK, name="b", weight=3.0)]
+    records = [record for record in draw(range(400), FakeEngine(talk), magpie(tasks=tasks)) if isinstance(record, dict)]
+    counts = Counter(record["task"] for record in records)
+    assert sum(counts.values()) == 400 and 0.2 < counts["a"] / 400 < 0.3
+    assert all((record["messages"][0]["role"] == "system") == (record["task"] == "a") for record in records)
+
+
+def test_what_a_model_thinks_aloud_is_kept_apart() -> None:
+    engine = FakeEngine(lambda request: talk(request) if request.prompt == "<user>" else "<think>hm</think>\nYes.")
+    (record,) = draw([0], engine, magpie(end_of_thinking="</think>"))
+    assert isinstance(record, dict)
+    assert record["messages"][-1]["content"] == "Yes." and record["metadata"]["thinking"] == ["<think>hm"]

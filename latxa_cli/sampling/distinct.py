@@ -1,0 +1,85 @@
+"""Instructions that were drawn before, or nearly: a model draws the same ones again and again.
+
+What is remembered is bounded: the last `EXACT` instructions that were kept, by their words, and the last `NEAR` of them
+by their shingles, of which candidates share a MinHash band (`latxa_cli.text.near`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.text.near import BANDS, bands, jaccard, shingles
+from latxa_cli.text.words import segment
+
+EXACT, NEAR = 1 << 21, 1 << 18  # instructions
+SIMILARITY = 0.7
+
+
+class Distinct:
+    """The instructions of the conversations that were kept. `near`: look for those that are nearly the same too."""
+
+    def __init__(self, *, near: bool = True, exact: int = EXACT, most: int = NEAR) -> None:
+        self.near, self.exact, self.most = near, exact, most
+        self.ids: dict[int, str] = {}  # by the words of the instruction, the oldest first
+        self.sets: list[tuple[str, np.ndarray]] = []  # a ring: the id and the shingles of an instruction
+        self.count = 0
+        # The last instruction with a band key, by the key's place in the table; others with that place are forgotten.
+        self.table = np.full((BANDS, most), -1, np.int64) if near else None
+
+    def filter(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """Yield outcomes, in place of conversations whose instruction was there before a reject."""
+        for outcome in outcomes:
+            yield (self._fault(outcome) or outcome) if isinstance(outcome, dict) else outcome
+
+    def add(self, record: Record) -> None:
+        """Remember a conversation that an interrupted run had kept."""
+        self._fault(record)
+
+    def _fault(self, record: Record) -> Reject | None:
+        """Return a reject for a conversation that repeats another; remember it if it does not."""
+        text = _instruction(record)
+        words = segment(text)
+        key = xxh3_64_intdigest(words.hashes.tobytes() if len(words) else text.strip().encode())
+        if (known := self.ids.get(key)) is not None:
+            return Reject(record, "duplicate instruction", f"of {known}")
+        if self.near:
+            found = shingles(words)
+            places = (bands(found) % np.uint64(self.most)).astype(np.int64)
+            if near := self._nearest(found, places):
+                return Reject(record, "near-duplicate instruction", near)
+            self._keep(record["id"], found, places)
+        self.ids[key] = record["id"]
+        if len(self.ids) > self.exact:
+            del self.ids[next(iter(self.ids))]
+        return None
+
+    def _nearest(self, found: np.ndarray, places: np.ndarray) -> str:
+        """Return which instruction is the most similar one and how similar, or the empty string."""
+        assert self.table is not None
+        candidates = set(self.table[np.arange(BANDS), places].tolist())
+        similar = [
+            (jaccard(found, self.sets[n % self.most][1]), -n)
+            for n in candidates
+            if n >= self.count - self.most and n >= 0
+        ]
+        best = max(similar, default=(0.0, 0))
+        if best[0] < SIMILARITY or not len(found):
+            return ""
+        return f"of {self.sets[-best[1] % self.most][0]}, similarity {best[0]:.2f}"
+
+    def _keep(self, name: str, found: np.ndarray, places: np.ndarray) -> None:
+        assert self.table is not None
+        if self.count < self.most:
+            self.sets.append((name, found))
+        else:
+            self.sets[self.count % self.most] = (name, found)
+        self.table[np.arange(BANDS), places] = self.count
+        self.count += 1
+
+
+def _instruction(record: Record) -> str:
+    return next(message["content"] for message in record["messages"] if message["role"] == "user")

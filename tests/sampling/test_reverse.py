@@ -1,0 +1,66 @@
+"""Reverse instructions with an engine that has its answers written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_engine import TOO_LONG, FakeEngine
+
+from latxa_cli.generation.engine import Decoding
+from latxa_cli.sampling.filters import Filters
+from latxa_cli.sampling.reverse import Reverse, first_part, reverse
+from latxa_cli.stream.records import Reject
+
+DOCUMENT = {
+    "id": "d1", "text": "Itsasoa urdina da.\n\nMendia berdea da.", "source": "wiki", "language": "eu",
+    "metadata": {"split": "train"},
+}  # fmt: skip
+
+
+def how(**given: Any) -> Reverse:
+    given = {"shots": [], "longest": 100} | given
+    return Reverse(Decoding(50), Filters(frozenset(("<end>",))), "Basque", "English", seed=3, model="tiny", **given)
+
+
+def test_the_text_becomes_the_answer() -> None:
+    engine = FakeEngine(lambda request: " What colours do the sea and the hills have?\n")
+    (record,) = reverse([DOCUMENT], engine, how())
+    assert isinstance(record, dict)
+    assert record["messages"] == [
+        {"role": "user", "content": "What colours do the sea and the hills have?"},
+        {"role": "assistant", "content": DOCUMENT["text"]},
+    ]
+    assert (record["id"], record["source"], record["language"]) == ("reverse-d1", "wiki", "eu")
+    assert record["metadata"]["split"] == "train" and record["metadata"]["document"] == "d1"
+    (request,) = engine.requests
+    assert request.messages is not None and DOCUMENT["text"] in request.messages[0]["content"]
+    assert "Basque" in request.messages[0]["content"] and "English" in request.messages[0]["content"]
+
+
+def test_a_base_model_is_shown_pairs() -> None:
+    engine = FakeEngine(lambda request: "Describe the sea to me.")
+    list(reverse([DOCUMENT], engine, how(shots=[("Kaixo.", "Greet me in Basque.")])))
+    (request,) = engine.requests
+    assert request.text == (
+        "Basque: Kaixo.\n\nEnglish: Greet me in Basque.\n\n\n"
+        "Basque: Itsasoa urdina da.\n\nMendia berdea da.\n\nEnglish:"
+    )
+    assert request.decoding.stop == ("\n\n", "\nBasque: ")
+
+
+def test_long_texts_are_cut_where_a_paragraph_ends() -> None:
+    assert first_part("a b\n\nc d e\nf", 5) == "a b\n\nc d e"
+    assert first_part("a b\n\nc d e\nf", 4) == "a b"
+    assert first_part("a b c", 2) == "" and first_part("a b c", 3) == "a b c"
+
+
+def test_what_cannot_be_used_is_rejected_by_name() -> None:
+    cases = {
+        "no paragraph ends soon enough": (DOCUMENT | {"text": "w " * 101}, "Write it all down."),
+        "special token in the text": (DOCUMENT | {"text": "<end> of it"}, "Write it all down."),
+        "text longer than the context": (DOCUMENT, TOO_LONG),
+        "short instruction": (DOCUMENT, "Why?"),
+    }
+    for reason, (document, answer) in cases.items():
+        (outcome,) = reverse([document], FakeEngine(lambda _, answer=answer: answer), how())
+        assert isinstance(outcome, Reject) and outcome.reason == reason and outcome.record == document
