@@ -35,7 +35,7 @@ wait $!
 
 step "Instructions: INSTRUCT_EN writes questions and answers (Magpie), BASE_EU translates them"
 [ -e text/eu.jsonl ] || {
-    latxa sample --model models/instruct_en -n 800 --max-tokens 60 --batch-size 64 --seed 1 |
+    latxa sample --model models/instruct_en -n 800 --max-tokens 60 --batch-size 64 --seed 1 --skip duplicate |
         tee text/en.part |
         latxa translate --model models/base_eu --shots data/shots.jsonl --shot-count 3 --to Euskara --language eu \
             --max-tokens 60 --batch-size 64 --rejects text/untranslated.jsonl > text/eu.part

@@ -124,7 +124,7 @@ def sample(
     engine: EngineOptions,
     dry_run: DryRun = False,
 ) -> None:
-    """Draw instructions and answers from a model, ask what texts answer, or answer prompts.
+    """Draw instructions and answers from a model, or answer prompts.
 
     in:  nothing (magpie); documents (reverse); prompts: `messages` that end in a user turn, or
          `prompt` (respond)

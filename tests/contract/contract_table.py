@@ -162,7 +162,9 @@ CASES = {
     ),
     "profile": Case("profile IN --language en", documents, 300, cannot_resume_midway=True),
     "sample magpie": Case(
-        "sample --model trained -n 16 --max-tokens 16 --batch-size 2", model=True, unkept="--max-tokens 1 -n 2"
+        "sample --model trained -n 16 --max-tokens 16 --batch-size 2 --skip beginning --skip short --skip duplicate",
+        model=True,
+        unkept="--max-tokens 1 -n 2",
     ),
     "sample respond": Case(
         "sample --method respond --model trained IN --max-tokens 16 --batch-size 2", prompts, 16, model=True
