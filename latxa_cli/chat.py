@@ -381,7 +381,12 @@ def _user_header(tokenizer: Any, before: str) -> str:
     header, perhaps without the blank lines that part it from an answer, so the common ending of the two is it.
     """
     between = _dialogue(tokenizer, 3)[2]
-    header = between[len(_common_prefix(between, _assistant_tail(tokenizer))) :]
+    end = len(_common_prefix(between, _assistant_tail(tokenizer)))
+    for token in special_tokens(tokenizer):  # two that begin alike may follow the answer: `<|user|>`, `<|endoftext|>`
+        start = between.rfind(token, 0, end + len(token) - 1)
+        if start >= 0 and start < end < start + len(token):
+            end = start
+    header = between[end:]
     length = len(_common_prefix(before[::-1], header[::-1]))
     return before[len(before) - length :]
 
