@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -118,6 +119,15 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(metavar="URL", help="An OpenAI-compatible server (`http://host:8000/v1`).", show_default=False),
 ]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="AMOUNT",
+        help="The most that a run may spend (openai); needs `--engine-option price=PROMPT/COMPLETION`.",
+        show_default=False,
+    ),
+]
 GpuMemory = Annotated[
     float | None,
     typer.Option(min=0.01, max=1.0, metavar="SHARE", help="How much of a GPU to take (vllm).", show_default=False),
@@ -133,6 +143,7 @@ _ENGINE: dict[str, tuple[Any, Any]] = {
     "device": (Device, None),
     "gpu_memory": (GpuMemory, None),
     "base_url": (BaseUrl, None),
+    "max_cost": (MaxCost, None),
     "engine_option": (EngineOption, None),
     "trust_remote_code": (TrustRemoteCode, False),
 }
@@ -171,7 +182,8 @@ def verb(function: Callable[..., None] | None = None, *, makes: Any = "records",
         if generates:
             from latxa_cli.generation.engine import EngineOptions
 
-            given["engine"] = EngineOptions(**{flag: given.pop(flag) for flag in _ENGINE})
+            flags = {flag: given.pop(flag) for flag in _ENGINE}
+            given["engine"] = EngineOptions(**flags, api_key=os.environ.get("OPENAI_API_KEY"))
         if given.get("dry_run"):
             with run.terminal:
                 body(run, **given)

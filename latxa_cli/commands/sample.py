@@ -222,6 +222,7 @@ def sample(
         preview(run.say, outcomes, total=share(total, shard))
     else:
         run.write(run.watched(outcomes, total=share(count, shard)), burst=generator.window)
+        run.note(engine=generator.facts())  # with what was spent
 
 
 def _check(method: Method, given: dict[str, Any], files: list[str] | None) -> None:

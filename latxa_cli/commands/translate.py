@@ -72,3 +72,4 @@ def translate(
     else:
         outcomes = translate_conversations(conversations, generator, how)
         run.write(run.watched(outcomes), burst=generator.window)
+        run.note(engine=generator.facts())  # with the tokens and the cost of the whole run

@@ -7,8 +7,8 @@ draws what one run would.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
@@ -85,36 +85,90 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What the user may say about the engine. None: what the engine does best; `engine_option`: `KEY=VALUE` each."""
+    """What the user may say about the engine. None: what the engine does best; `engine_option`: `KEY=VALUE` each.
+
+    `max_cost`: the most to spend, in the currency of the engine's `price`.
+    """
 
     engine: str = "auto"
     batch_size: int | None = None
     device: str | None = None
     gpu_memory: float | None = None
     base_url: str | None = None
+    max_cost: float | None = None
     engine_option: tuple[str, ...] | list[str] | None = None
     trust_remote_code: bool = False
+    api_key: str | None = field(default=None, repr=False)
 
 
 # name → (module with `load(model, options)`, library that it needs, extra that brings the library)
-ENGINES = {"transformers": ("latxa_cli.generation.transformers", "transformers", "")}
+ENGINES = {
+    "transformers": ("latxa_cli.generation.transformers", "transformers", ""),
+    "vllm": ("latxa_cli.generation.vllm", "vllm", "vllm"),
+    "openai": ("latxa_cli.generation.openai", "aiohttp", ""),
+}
 
 
 def open_engine(model: str, options: EngineOptions) -> Engine:
     """Load `model` into the engine that `options` names, or (`auto`) into the best one that this machine has.
 
-    Raises UsageError for an unknown engine, LatxaError for one that is not installed or a model that cannot be loaded.
+    Raises UsageError for an unknown engine or a flag that is another engine's, LatxaError for one that is not installed
+    or a model that cannot be loaded.
     """
-    name = "transformers" if options.engine == "auto" else options.engine
+    name = _chosen(options)
     if name not in ENGINES:
         raise UsageError(f"there is no engine `{name}`", hint=nearest(name, ["auto", *ENGINES]))
     module, library, extra = ENGINES[name]
     if find_spec(library) is None:
         package = f"latxa-cli[{extra}]" if extra else "latxa-cli"
         raise LatxaError(f"the engine `{name}` is not installed", hint=f"pip install '{package}'")
-    check(model)  # before the library is imported, which takes seconds
+    if name != "openai":  # there the model is the server's
+        for flag, given in (("--base-url", options.base_url), ("--max-cost", options.max_cost)):
+            if given is not None:
+                raise UsageError(
+                    f"`{flag}` goes with `--engine openai`", hint="`--base-url URL` and no other `--engine`"
+                )
+        check(model)  # before the library is imported, which takes seconds
     engine: Engine = import_module(module).load(model, options)
     return engine
+
+
+def _chosen(options: EngineOptions) -> str:
+    if options.engine != "auto":
+        return options.engine
+    return "openai" if options.base_url is not None else "transformers"
+
+
+def engine_options(given: Sequence[str] | None, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """Return the values of `KEY=VALUE` options by key, each made by the key's type in `known`.
+
+    A type is `str`, `int`, `float`, `bool` (`true` or `false`), or a function of the text that raises ValueError, whose
+    message ends the sentence "`VALUE` is not …".
+
+    Raises UsageError for what is not `KEY=VALUE`, a key that is not known or given twice, a value of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    for option in given or ():
+        key, equals, text = option.partition("=")
+        if not equals:  # it may be a secret: not shown
+            raise UsageError("an `--engine-option` is not `KEY=VALUE`", hint="known: " + ", ".join(sorted(known)))
+        if key not in known:
+            raise UsageError(f"the engine has no option `{key}`", hint=nearest(key, sorted(known)))
+        if key in values:
+            raise UsageError(f"`--engine-option {key}` is given twice", hint="leave one of them out")
+        kind = known[key]
+        try:
+            values[key] = _truth(text) if kind is bool else kind(text)
+        except ValueError as error:
+            what = {int: "a whole number", float: "a number"}.get(kind, str(error))  # type: ignore[call-overload]
+            raise UsageError(f"`--engine-option {key}`: `{text}` is not {what}") from None
+    return values
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("`true` or `false`")
+    return text.lower() == "true"
 
 
 def gathered(requests: Iterable[Request | None], size: int) -> Iterator[list[tuple[int, Request]]]:

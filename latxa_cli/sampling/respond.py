@@ -45,7 +45,11 @@ def _turns(prompt: Record) -> list[Record]:
 
 def _outcome(prompt: Record, completion: Completion, seed: int, model: str) -> Outcome:
     if completion.finish_reason == "too long":
-        return Reject(prompt, "prompt longer than the context", f"{completion.prompt_tokens} tokens")
+        return Reject(
+            prompt,
+            "prompt longer than the context",
+            f"{completion.prompt_tokens} tokens" if completion.prompt_tokens else "",
+        )
     if completion.finish_reason == "refused":
         return Reject(prompt, "refused by the chat template", completion.text)
     rest = {

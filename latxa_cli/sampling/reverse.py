@@ -62,7 +62,11 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
             return Reject(document, "special token in the text", marker)
         (completion,) = yield [how.request(text, document["id"])]
         if completion.finish_reason == "too long":
-            return Reject(document, "text longer than the context", f"{completion.prompt_tokens} tokens")
+            return Reject(
+                document,
+                "text longer than the context",
+                f"{completion.prompt_tokens} tokens" if completion.prompt_tokens else "",
+            )
         if completion.finish_reason == "refused":
             return Reject(document, "refused by the chat template", completion.text)
         if fault := how.filters.fault_of_instruction(completion):
