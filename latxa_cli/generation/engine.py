@@ -136,7 +136,14 @@ def open_engine(model: str, options: EngineOptions) -> Engine:
 def _chosen(options: EngineOptions) -> str:
     if options.engine != "auto":
         return options.engine
-    return "openai" if options.base_url is not None else "transformers"
+    if options.base_url is not None:
+        return "openai"
+    if options.device == "cpu" or find_spec("vllm") is None:
+        return "transformers"
+    import torch
+
+    # A count, not `is_available`: vLLM forks this process, in which CUDA must not have been touched.
+    return "vllm" if torch.cuda.device_count() else "transformers"
 
 
 def engine_options(given: Sequence[str] | None, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

@@ -8,26 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, NamedTuple
 
 import numpy
 import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
-from latxa_cli import chat
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, gathered
+from latxa_cli.generation.prompts import Codec
 from latxa_cli.model import load_model, load_tokenizer
+from latxa_cli.stream.errors import UsageError
 
 BATCH_SIZE = 32
 BATCHES_PER_WINDOW = 4  # requests are sorted by length within so many batches
 
 
 def load(model: str, options: EngineOptions) -> TransformersEngine:
-    """Load a model directory or hub name; raises LatxaError when it cannot be loaded."""
+    """Load a model directory or hub name.
+
+    Raises LatxaError when it cannot be loaded, UsageError for a flag that is another engine's.
+    """
+    if options.gpu_memory is not None or options.engine_option:
+        raise UsageError(
+            "the engine `transformers` takes no `--gpu-memory` and no `--engine-option`", hint="`--engine vllm` does"
+        )
     tokenizer = load_tokenizer(model, trust_remote_code=options.trust_remote_code)
     network = load_model(model, device=options.device, trust_remote_code=options.trust_remote_code)
     return TransformersEngine(model, tokenizer, network.eval(), options.batch_size or BATCH_SIZE)
+
+
+class _Task(NamedTuple):
+    """A request, its position, and its tokens."""
+
+    place: int
+    request: Request
+    prompt: list[int]
 
 
 class TransformersEngine:
@@ -36,14 +53,14 @@ class TransformersEngine:
     def __init__(self, name: str, tokenizer: Any, network: Any, batch_size: int) -> None:
         self.name, self.tokenizer, self.network, self.batch_size = name, tokenizer, network, batch_size
         self.window = batch_size * BATCHES_PER_WINDOW
-        self.ends = chat.end_of_turn_ids(tokenizer, network.generation_config)
+        self.codec = Codec(
+            tokenizer,
+            network.generation_config,
+            vocabulary=network.get_input_embeddings().num_embeddings,
+            context=getattr(network.config.get_text_config(), "max_position_embeddings", None) or 1 << 30,
+        )
         # `generate` would fill what we leave open (repetition penalty, beams, …) from the model's own configuration.
         network.generation_config = GenerationConfig()
-        self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
-        # Padding is masked, so that any token will do where the pad token has no embedding.
-        self.pad = pad if pad < network.get_input_embeddings().num_embeddings else 0
-        self.context = getattr(network.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
 
     def facts(self) -> dict[str, Any]:
         dtype = str(self.network.dtype).removeprefix("torch.")
@@ -61,76 +78,45 @@ class TransformersEngine:
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
         for window in gathered(requests, self.window):
-            tokens: dict[int, list[int]] = {}
-            for row, (place, request) in enumerate(window):
-                try:
-                    tokens[row] = self._tokenise(request)
-                except chat.TemplateError as error:
-                    yield place, Completion(str(error), "refused", 0, 0)
-            order = sorted(tokens, key=lambda row: (repr(window[row][1].decoding), len(tokens[row])))
-            for decoding, rows in _batches(order, [request.decoding for _, request in window], self.batch_size):
-                prompts = [tokens[row] for row in rows]
-                seeds = [window[row][1].seed for row in rows]
-                for row, completion in zip(rows, self._complete(prompts, seeds, decoding), strict=True):
-                    yield window[row][0], completion
-
-    def _tokenise(self, request: Request) -> list[int]:
-        """Return the tokens of a request, one at least; raises TemplateError when the chat template refuses it."""
-        ids: list[int]
-        if request.text is not None:
-            plain = self.tokenizer(request.text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-            ids = self.begin + plain["input_ids"]
-        else:
-            written = request.prompt or ""
-            if request.messages is not None:
-                written = chat.render(self.tokenizer, list(request.messages), add_generation_prompt=True)
-            ids = self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids or self.begin or [self.pad]  # an empty prompt still needs a first token
-
-    def _complete(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> Iterator[Completion]:
-        """Yield a completion for each prompt of one batch, in their order."""
-        fitting = [row for row, prompt in enumerate(prompts) if len(prompt) < self.context]
-        drawn = self._continue([prompts[row] for row in fitting], [seeds[row] for row in fitting], decoding)
-        ids_of = dict(zip(fitting, drawn, strict=True))
-        for row, prompt in enumerate(prompts):
-            if row not in ids_of:
-                yield Completion("", "too long", len(prompt), 0)
-                continue
-            ids = ids_of[row]
-            ended = bool(ids) and ids[-1] in self.ends
-            text = self._text(ids[:-1] if ended else ids)
-            places = [place for stop in decoding.stop if (place := text.find(stop)) >= 0]
-            text = text[: min(places)] if places else text
-            yield Completion(text, "stop" if ended or places else "length", len(prompt), len(ids))
+            tasks: list[_Task] = []
+            for place, request in window:
+                prompt = self.codec.encode(request)
+                if isinstance(prompt, Completion):
+                    yield place, prompt
+                else:
+                    tasks.append(_Task(place, request, prompt))
+            tasks.sort(key=lambda task: (repr(task.request.decoding), len(task.prompt)))
+            for batch in _batches(tasks, self.batch_size):
+                for task, ids in zip(batch, self._continue(batch), strict=True):
+                    yield task.place, self.codec.completion(task.request, len(task.prompt), ids)
 
     @torch.inference_mode()
-    def _continue(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[list[int]]:
-        """Return the new tokens of each prompt, the one that ended it included."""
-        if not prompts:
-            return []
+    def _continue(self, batch: list[_Task]) -> list[list[int]]:
+        """Return the new tokens of each task, which are decoded in the same way: the one that ended it included."""
+        prompts, decoding = [task.prompt for task in batch], batch[0].request.decoding
         width = max(map(len, prompts))
-        inputs = torch.full((len(prompts), width), self.pad)
+        # Padding is masked, so that any token will do where the pad token has no embedding.
+        inputs = torch.full((len(prompts), width), self.codec.pad)
         mask = torch.zeros_like(inputs)
         for row, prompt in enumerate(prompts):  # padded on the left: all rows grow at the same end
             inputs[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        limits = [min(decoding.max_tokens, self.context - len(prompt)) for prompt in prompts]
-        stopping = _Stopping(width, limits, self.ends, self._stop_finder(decoding.stop))
+        limits = [self.codec.room(task.request, task.prompt) for task in batch]
+        stopping = _Stopping(width, limits, self.codec.ends, self._stop_finder(decoding.stop))
+        seeds = [task.request.seed for task in batch]
         grown = self.network.generate(
             inputs.to(self.network.device),
             attention_mask=mask.to(self.network.device),
             generation_config=GenerationConfig(
-                max_new_tokens=max(limits), do_sample=False, pad_token_id=self.pad, eos_token_id=self.ends or None
+                max_new_tokens=max(limits),
+                do_sample=False,
+                pad_token_id=self.codec.pad,
+                eos_token_id=self.codec.ends or None,
             ),
             logits_processor=[_Draw(width, seeds, decoding)] if decoding.temperature > 0 else [],
             stopping_criteria=[stopping],
         )
         return [ids[:length] for ids, length in zip(grown[:, width:].tolist(), stopping.lengths, strict=True)]
-
-    def _text(self, ids: list[int]) -> str:
-        # Special tokens stay visible: a role marker in the middle of a text is for the filters to see.
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
 
     def _stop_finder(self, stops: tuple[str, ...]) -> Any:
         if not stops:
@@ -141,7 +127,7 @@ class TransformersEngine:
 
         def found(row: torch.Tensor) -> bool:
             ids = row[-longest:].tolist()
-            return ids[-1] in ending and any(stop in self._text(ids) for stop in stops)
+            return ids[-1] in ending and any(stop in self.codec.decode(ids) for stop in stops)
 
         return found
 
@@ -153,16 +139,11 @@ class TransformersEngine:
         return frozenset(token for token, text in enumerate(texts) if any(character in text for character in wanted))
 
 
-def _batches(order: list[int], decodings: list[Decoding], size: int) -> Iterator[tuple[Decoding, list[int]]]:
-    """Yield (decoding, rows): at most `size` neighbours in `order` that are decoded in the same way."""
-    batch: list[int] = []
-    for row in order:
-        if batch and (len(batch) == size or decodings[row] != decodings[batch[0]]):
-            yield decodings[batch[0]], batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield decodings[batch[0]], batch
+def _batches(tasks: list[_Task], size: int) -> Iterator[list[_Task]]:
+    """Yield at most `size` neighbours at a time that are decoded in the same way."""
+    for _, alike in groupby(tasks, key=lambda task: task.request.decoding):
+        while batch := list(islice(alike, size)):
+            yield batch
 
 
 class _Draw(LogitsProcessor):

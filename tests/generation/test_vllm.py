@@ -1,0 +1,140 @@
+"""What is the vLLM engine's own: its options, and how it behaves as a process (quiet, killed, short of memory)."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+import tiny
+from conftest import Latxa
+
+pytest.importorskip("vllm", reason="`vllm` is not installed: `recipes/test-vllm.sh` runs its tests")
+
+LIGHT = ("--engine-option", "enforce_eager=true", "--engine-option", "kv_cache_memory_bytes=64M")
+SECONDS = 400  # vLLM starts up to two processes more, each of which loads everything: a minute on an idle machine
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    draw = random.Random(0)
+    questions = [tiny.sentence(draw, 3) for _ in range(300)]
+    return tiny.write_jsonl(
+        tmp_path / "prompts.jsonl", [{"id": f"q{number}", "prompt": text} for number, text in enumerate(questions)]
+    )
+
+
+def command(model: Path, *more: str | Path) -> list[str | Path]:
+    return ["sample", "--method", "respond", "-m", model, "--max-tokens", "30", "--engine", "vllm", *LIGHT, *more]
+
+
+def test_a_run_is_quiet_and_gives_what_transformers_gives(latxa: Latxa, tiny_models: Path, prompts: Path) -> None:
+    model = tiny_models / "trained"
+    found = latxa(*command(model, prompts, "--take", "20"), timeout=SECONDS)
+    assert found.returncode == 0, found.stderr.decode()
+    assert found.stderr.count(b"\n") == 1 and found.stderr.startswith(b"latxa sample: 20 in, 20 out")
+    options = ["sample", "--method", "respond", "-m", model, "--max-tokens", "30", "--engine", "transformers"]
+    expected = latxa(*options, prompts, "--take", "20")
+    assert found.stdout == expected.stdout and found.stdout.count(b"\n") == 20
+
+
+def test_a_killed_run_goes_on_and_leaves_no_process(
+    latxa: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    part = tmp_path / "out.jsonl.part"
+    words = command(tiny_models / "trained", prompts, "-o", output, "--batch-size", "4", "--resume")
+    for _ in range(3):
+        before = size(part)
+        process = subprocess.Popen([tiny.BINARY, *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        wait_for(lambda before=before: size(part) > before, SECONDS)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not output.exists(), "killed in the middle of its work"
+        wait_for(lambda started=started: not any(child.is_running() for child in started))
+    done = latxa(*words, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr.decode()
+    assert [record["id"] for record in records(output)] == [f"q{number}" for number in range(300)]
+    assert not psutil.Process().children(recursive=True), "it ends its processes"
+
+
+def test_a_process_of_vllm_that_dies_is_told(latxa: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path) -> None:
+    part = tmp_path / "out.jsonl.part"
+    words = command(tiny_models / "trained", prompts, "-o", tmp_path / "out.jsonl", "--batch-size", "1")
+    process = subprocess.Popen([tiny.BINARY, *words], cwd=tmp_path, stderr=subprocess.PIPE)
+    wait_for(lambda: size(part) > 0, SECONDS)
+    next(one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "VLLM::EngineCore").kill()
+    said = process.communicate(timeout=SECONDS)[1].decode()
+    assert process.returncode == 1 and said.startswith("latxa: vLLM broke down with `") and "ended\n" in said, said
+
+
+def test_auto_is_vllm_where_there_is_a_gpu() -> None:
+    import torch
+
+    from latxa_cli.generation.engine import EngineOptions, _chosen
+
+    assert _chosen(EngineOptions()) == ("vllm" if torch.cuda.is_available() else "transformers")
+    assert _chosen(EngineOptions(device="cpu")) == "transformers"
+    assert _chosen(EngineOptions(base_url="http://localhost:1/v1")) == "openai"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("tensor_paralel_size=2", "the engine has no option `tensor_paralel_size`"),
+        ("max_model_len=long", "`--engine-option max_model_len`: `long` is not what vLLM takes"),
+        ("enforce_eager=1", "`--engine-option enforce_eager`: `1` is not `true` or `false`"),
+        ("data_parallel_size=2", "vLLM runs its replicas (`data_parallel_size`) in processes that are started apart"),
+        ("quantization=none_such", "vLLM cannot load `{model}`: Unknown quantization method: none_such."),
+        ("kv_cache_memory_bytes=1k", "vLLM cannot load `{model}`: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(latxa: Latxa, tiny_models: Path, option: str, message: str) -> None:
+    model = tiny_models / "trained"
+    given = ["sample", "-n", "1", "-m", model, "--engine", "vllm", "--engine-option", option]
+    found = latxa(*given, timeout=SECONDS)
+    line, *hint = found.stderr.decode().splitlines()
+    assert found.returncode in (1, 2) and line.startswith("latxa: " + message.format(model=model)), found.stderr
+    assert found.stdout == b"" and all(more.startswith("hint: ") for more in hint)
+    if option.startswith("kv_cache"):
+        assert "memory" in line and "--gpu-memory" in hint[0]
+
+
+def test_the_models_own_generation_configuration_changes_nothing(
+    latxa: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path
+) -> None:
+    """Its repetition penalty would; vLLM's log, which is asked for here, goes to stderr alone."""
+    shutil.copytree(tiny_models / "trained", tmp_path / "trained")
+    settings = tmp_path / "trained" / "generation_config.json"
+    settings.write_bytes(orjson.dumps(orjson.loads(settings.read_bytes()) | {"repetition_penalty": 9.0}))
+    given = (*command(tmp_path / "trained", prompts, "--take", "20"), "--engine-option", "log_level=INFO")
+    found = latxa(*given, timeout=SECONDS)
+    expected = latxa(
+        *("sample", "--method", "respond", "-m", tiny_models / "trained", "--max-tokens", "30"),
+        *("--engine", "transformers", prompts, "--take", "20"),
+    )
+    assert found.returncode == 0 and b"INFO" in found.stderr
+    assert found.stdout == expected.stdout
+
+
+def records(path: Path) -> list[dict[str, object]]:
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
