@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tiny
+from tiny import Latxa
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-Latxa = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+Latxa = Callable[..., "subprocess.CompletedProcess[bytes]"]  # what the fixture `latxa` gives
 
 BINARY = Path(sys.executable).with_name("latxa")
 

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 import tiny
 from aiohttp import web
-from conftest import Latxa
 from openai_server import (
     MODEL,
     SIX_WAYS,
@@ -30,6 +29,7 @@ from openai_server import (
     text_for,
     too_many_until,
 )
+from tiny import Latxa
 
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, engine_options, open_engine
 from latxa_cli.generation.server import _retry_after
