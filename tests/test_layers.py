@@ -20,7 +20,7 @@ HEAVY = {
     "matplotlib", "numpy", "pyarrow", "pandas", "scipy", "py3langid", "sacrebleu", "huggingface_hub",
 }  # fmt: skip
 # It takes stderr and stdout away from libraries that write there, so it must know them.
-KEEPS_LIBRARIES_QUIET = {"evaluation/libraries.py"}
+KEEPS_LIBRARIES_QUIET = {"evaluation/libraries.py", "generation/vllm.py"}
 
 
 def modules(*names: str) -> list[Path]:

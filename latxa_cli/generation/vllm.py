@@ -31,6 +31,9 @@ CPU_MEMORY = 0.4  # vLLM's own share is made for a GPU that is its alone, and fa
 # EngineArgs that `latxa` has flags for, or decides itself.
 OURS = {"model", "tokenizer", "trust_remote_code", "max_num_seqs", "gpu_memory_utilization", "device_ids"}
 
+# What comes of arguments that it checks, a model that it reads, and memory that it takes.
+REFUSALS = (ValueError, TypeError, RuntimeError, OSError, MemoryError, AssertionError, LookupError, ImportError)
+
 
 def load(model: str, options: EngineOptions) -> VllmEngine:
     """Load a model directory or hub name.
@@ -47,7 +50,7 @@ def load(model: str, options: EngineOptions) -> VllmEngine:
         arguments = _arguments(model, options)
         try:
             engine = LLMEngine.from_engine_args(EngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
-        except Exception as error:  # of any kind: it checks its arguments, reads the model and takes memory in there
+        except REFUSALS as error:
             raise _failure(f"vLLM cannot load `{model}`", error, log) from None
     _end_with_us(engine)
     return VllmEngine(model, tokenizer, engine, log)
