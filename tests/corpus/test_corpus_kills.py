@@ -18,7 +18,7 @@ from bench import mess
 from corpus_world import OUTCOMES, outcomes, read, write
 from tiny import BINARY
 
-KILLS = 8
+KILLS = 6
 TIMEOUT = 120  # seconds for any one process
 WORDS = [
     "corpus", "docs=in", "--language", "eu", "--workers", "2", "-o", "out.jsonl", "--rejects", "rejects.jsonl",
