@@ -20,6 +20,8 @@ Loss = Literal["assistant", "all"]
 # Letters and digits only, so that no template trims, escapes or splits it.
 PLACEHOLDER = "Zq{}placeholder{}qZ"
 
+END_OF_THINKING = "</think>"  # Qwen 3, DeepSeek R1 and others
+
 
 class TemplateError(LatxaError):
     """The chat template cannot render this conversation, or its turns cannot be found again in the text."""
@@ -143,10 +145,9 @@ def pre_query(
 
 
 def end_of_thinking(tokenizer: Any) -> str | None:
-    """Return the token that ends what a model thinks aloud (`</think>`), where its vocabulary and template have one."""
-    known = [token.content for token in tokenizer.added_tokens_decoder.values()]
-    template = str(tokenizer.chat_template or "")
-    return next((end for end in ("</think>",) if end in known and end in template), None)
+    """Return the token that ends what a model thinks aloud, where its vocabulary and template have it."""
+    known = {token.content for token in tokenizer.added_tokens_decoder.values()}
+    return END_OF_THINKING if END_OF_THINKING in known and END_OF_THINKING in str(tokenizer.chat_template) else None
 
 
 def end_of_turn_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:

@@ -28,7 +28,6 @@ _OF_METHODS: dict[str, tuple[Method, ...]] = {
     "--shots": ("reverse",), "--longest": ("reverse",),
 }  # fmt: skip
 
-
 _INSTEAD = {
     ("magpie", "--take"): "`-n N` draws N conversations",
     ("respond", "-n"): "`--take N` answers N of the prompts",
@@ -154,12 +153,11 @@ def sample(
     from latxa_cli.generation.engine import Decoding, open_engine
     from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
-    from latxa_cli.sampling.distinct import Distinct
     from latxa_cli.sampling.filters import Filters, check_filters
     from latxa_cli.sampling.magpie import Magpie, draw
     from latxa_cli.sampling.respond import respond
     from latxa_cli.sampling.reverse import Reverse, reverse
-    from latxa_cli.sampling.tasks import GENERAL, load_tasks
+    from latxa_cli.sampling.tasks import GENERAL, load_tasks, task_names
 
     given = {
         "-n": count, "--task": task, "--turns": turns > 1, "--system": system,
@@ -173,8 +171,8 @@ def sample(
     run.depends_on(model)
     if method == "magpie":
         tasks = load_tasks(task or [GENERAL])
-        for path in task or []:
-            run.depends_on(path)
+        for own in set(task or []).difference(task_names()):
+            run.depends_on(own)
     else:
         units = run.read(files, "prompt" if method == "respond" else "document", take=take)
     pairs = [_shot(record) for record in run.read_all(shots, "conversation")] if shots else []
@@ -214,6 +212,8 @@ def sample(
             back = Reverse(decoding, rules, source_name or "", target_name or "English", pairs, longest, seed, name)
             outcomes = reverse(asked, generator, back)
     if method != "respond" and rules.does("duplicate"):
+        from latxa_cli.sampling.distinct import Distinct  # its kernels take half a second to load
+
         seen = Distinct(near=rules.does("near"))
         for record in run.already_written():
             seen.add(record)
@@ -228,7 +228,7 @@ def sample(
 def _check(method: Method, given: dict[str, Any], files: list[str] | None) -> None:
     """Raise UsageError for flags that do not go with the method, and for what it lacks."""
     for flag, value in given.items():
-        if value and method not in _OF_METHODS[flag]:
+        if value is not None and value is not False and method not in _OF_METHODS[flag]:
             others = " or ".join(f"`--method {name}`" for name in _OF_METHODS[flag])
             raise UsageError(f"`{flag}` goes with {others}", hint=_INSTEAD.get((method, flag), ""))
     if method == "magpie" and (not given["-n"] or files):

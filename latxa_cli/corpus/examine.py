@@ -28,7 +28,7 @@ from latxa_cli.corpus.boilerplate import line_hashes, without
 from latxa_cli.corpus.judgement import REVIEWED, Finding, Settings, judge_of
 from latxa_cli.stages import load_array, save_array, save_bytes
 from latxa_cli.stream.errors import RecordError
-from latxa_cli.stream.parts import Part, lines_of, where
+from latxa_cli.stream.parts import Part, is_usual, lines_of, where
 from latxa_cli.stream.reader import explain, name_of, parser
 from latxa_cli.stream.records import Record, keyed_hash
 from latxa_cli.text.near import BANDS
@@ -105,7 +105,7 @@ class _Examination:
         self.aside_rows: list[tuple[Any, ...]] = []
 
     def run(self) -> dict[str, Any]:
-        if self.as_it_is and self.settings.reads_lines and scan.is_usual(self.task.part):
+        if self.as_it_is and self.settings.reads_lines and is_usual(self.task.part):
             for block in scan.blocks(self.task.part, near=self.settings.does("near")):
                 self._take(block)
         else:

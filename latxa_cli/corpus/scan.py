@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from xxhash import xxh3_128_digest
 
-from latxa_cli.stream.inputs import LONGEST_LINE
-from latxa_cli.stream.parts import PART_BYTES, Part, whole_lines
+from latxa_cli.stream.parts import Part, whole_lines
 from latxa_cli.text import json_lines
 from latxa_cli.text.kernel import kernel
 from latxa_cli.text.near import BANDS, band_keys, hash_runs
@@ -23,7 +22,7 @@ from latxa_cli.text.words import table
 LINE = np.dtype(
     [("row", "<u4"), ("offset", "<i8"), ("length", "<u4"), ("words", "<u4"), ("bytes", "<u4"), ("text", "<i8"),
      ("text_size", "<u4"), ("url", "<i8"), ("url_size", "<u4"), ("licence", "<i8"), ("licence_size", "<u4"),
-     ("id", "<i8"), ("id_size", "<u4")]
+     ("id_size", "<u4")]
 )  # fmt: skip
 
 
@@ -60,13 +59,8 @@ class Block:
         return [xxh3_128_digest(self.data[a:b]) for a, b in zip(lines["text"].tolist(), ends.tolist(), strict=True)]
 
 
-def is_usual(part: Part) -> bool:
-    """Whether the kernel can read a part: plain lines, and none longer than a record may be."""
-    return part.kind == "jsonl" and part.size <= PART_BYTES + LONGEST_LINE
-
-
 def blocks(part: Part, *, near: bool) -> Iterator[Block]:
-    """Yield the lines of a part; `near`: with bands and counted words. Raises LatxaError."""
+    """Yield the lines of a part of kind "jsonl"; `near`: with bands and counted words. Raises LatxaError."""
     row = 0
     for offset, buffer, size in whole_lines(part, 2 * WIDTH):
         data = np.frombuffer(buffer, np.uint8)
@@ -119,7 +113,7 @@ def _scan(
 @kernel
 def _fill(line: Any, start: int, found: np.ndarray) -> None:
     line.bytes = found[json_lines.BYTES]
-    line.id, line.id_size = found[json_lines.ID] - start, found[json_lines.ID_SIZE]
+    line.id_size = found[json_lines.ID_SIZE]
     line.text, line.text_size = found[json_lines.TEXT] - start, found[json_lines.TEXT_SIZE]
     if found[json_lines.URL]:
         line.url, line.url_size = found[json_lines.URL] - start, found[json_lines.URL_SIZE]

@@ -35,7 +35,7 @@ from latxa_cli.mixing.rows import (
 )
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import LONGEST_LINE, reading
-from latxa_cli.stream.parts import PART_BYTES, Part, data_of, lines_of, where
+from latxa_cli.stream.parts import Part, data_of, lines_of, where
 
 PADDING = 64  # zeros that the kernels want behind data
 CHUNK = 1 << 20  # bytes of lines that are written at once
@@ -74,11 +74,6 @@ def scan_part(part: Part, how: Reading, data: np.ndarray | None) -> Scanned:
     if data is None:
         return from_lines(((row, line) for row, _, line in lines_of(part)), how, here)
     return from_data(data, part.size, how, here)
-
-
-def is_usual(part: Part) -> bool:
-    """Whether a part can be read as a whole: not where a line is longer than any record may be."""
-    return part.size <= PART_BYTES + LONGEST_LINE
 
 
 def load(part: Part) -> np.ndarray:

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from latxa_cli.mixing.draw import ALL, Bounds, Decision, Look, Picks
-from latxa_cli.mixing.lines import Table, array_of, is_usual, look_at, placed, scan_part
+from latxa_cli.mixing.lines import Table, array_of, look_at, placed, scan_part
 from latxa_cli.mixing.plan import DUPLICATE, duplicates
 from latxa_cli.mixing.rows import Reading
 from latxa_cli.mixing.shares import tally
 from latxa_cli.stages import load_array, new_file, save_array, save_bytes
 from latxa_cli.stream.inputs import reading
-from latxa_cli.stream.parts import Part
+from latxa_cli.stream.parts import Part, is_usual
 
 KEY = np.dtype([("order", "<u8"), ("length", "<u4")])
 DECISION = ("duplicates", "repeats", "counts", "copies", "similar")  # the arrays of a decision, each a file

@@ -7,7 +7,7 @@ knows a language: what a refusal looks like stands in `refusals.txt`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -89,7 +89,7 @@ class Filters:
         return probability >= SURELY and language != self.language
 
     @cached_property
-    def _identify(self):  # type: ignore[no-untyped-def]
+    def _identify(self) -> Callable[[str], tuple[str, float]]:
         from latxa_cli.text.language import identifier
 
         return identifier()

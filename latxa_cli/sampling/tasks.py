@@ -62,14 +62,14 @@ def load_tasks(names: Iterable[str]) -> list[Task]:
     found: list[Task] = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        if name in task_names():
+            files = [FOLDER / f"{name}.toml"]
+        elif path.is_dir():
             files = sorted(path.glob("*.toml"))
             if not files:
                 raise UsageError(f"`--task {name}` is a folder without `.toml` files")
         elif path.suffix == ".toml":
             files = [path]
-        elif name in task_names():
-            files = [FOLDER / f"{name}.toml"]
         else:
             raise UsageError(f"there is no task `{name}`", hint=nearest(name, task_names()) or "or name a `.toml` file")
         found += map(_load, files)

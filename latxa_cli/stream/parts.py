@@ -20,6 +20,7 @@ from latxa_cli.stream.files import save_bytes
 from latxa_cli.stream.inputs import (
     BYTE_ORDER_MARK,
     CHUNK,
+    LONGEST_LINE,
     STDIN,
     Hashed,
     Input,
@@ -271,6 +272,11 @@ def lines_of(part: Part) -> Iterator[tuple[int, int, bytes]]:
     The offset says where the line lies only in a part of kind "jsonl". Raises LatxaError.
     """
     return numbered_lines(_blocks(part), part.start)
+
+
+def is_usual(part: Part) -> bool:
+    """Whether a part can be read in large blocks: not where a line is longer than any record may be."""
+    return part.size <= PART_BYTES + LONGEST_LINE
 
 
 def whole_lines(part: Part, behind: int) -> Iterator[tuple[int, bytearray, int]]:
