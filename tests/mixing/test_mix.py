@@ -202,9 +202,9 @@ def test_records_are_asked_in_a_language_if_their_scores_are_high_enough(
 
 
 def test_lines_of_monstrous_length_are_malformed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("latxa_cli.stream.reader", "latxa_cli.mixing.lines", "latxa_cli.mixing.rows"):
-        monkeypatch.setattr(f"{module}.LONGEST_LINE", 1000)
-    monkeypatch.setattr("latxa_cli.mixing.lines.PART_BYTES", 500)
+    for module in ("stream.reader", "stream.parts", "mixing.lines", "mixing.rows"):
+        monkeypatch.setattr(f"latxa_cli.{module}.LONGEST_LINE", 1000)
+    monkeypatch.setattr("latxa_cli.stream.parts.PART_BYTES", 500)
     for length in (970, 5000):  # the part is read as a whole, or line by line
         given = {"docs": [document("1"), document("long", more="x" * length), document("2")]}
         for in_memory in (True, False):
