@@ -20,7 +20,7 @@ Loss = Literal["assistant", "all"]
 # Letters and digits only, so that no template trims, escapes or splits it.
 PLACEHOLDER = "Zq{}placeholder{}qZ"
 
-END_OF_THINKING = "</think>"  # Qwen 3, DeepSeek R1 and others
+START_OF_THINKING, END_OF_THINKING = "<think>", "</think>"  # Qwen 3, DeepSeek R1 and others
 
 
 class TemplateError(LatxaError):
@@ -92,7 +92,7 @@ def render(
     if system is not None:
         turns = [{"role": "system", "content": system}, *(turn for turn in turns if turn["role"] != "system")]
     try:
-        asked = {} if thinking is None else {"enable_thinking": thinking}
+        asked = {} if thinking is None else thinking_switches(thinking)
         return tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=add_generation_prompt, **asked
         )
@@ -144,10 +144,33 @@ def pre_query(
     return PreQuery(before, after)
 
 
-def end_of_thinking(tokenizer: Any) -> str | None:
-    """Return the token that ends what a model thinks aloud, where its vocabulary and template have it."""
+def thinking_switches(thinking: bool) -> dict[str, bool]:
+    """Return the variables by which templates are told whether the model thinks aloud (Qwen 3; Granite, DeepSeek)."""
+    return {"enable_thinking": thinking, "thinking": thinking}
+
+
+def can_think(tokenizer: Any) -> bool:
+    """Whether a model may think aloud before it answers: vocabulary and template have the token that ends a thought."""
     known = {token.content for token in tokenizer.added_tokens_decoder.values()}
-    return END_OF_THINKING if END_OF_THINKING in known and END_OF_THINKING in str(tokenizer.chat_template) else None
+    return END_OF_THINKING in known and END_OF_THINKING in str(tokenizer.chat_template)
+
+
+def heeds_thinking(tokenizer: Any) -> bool:
+    """Whether the template writes another text when it is told that the model is to think aloud than when not."""
+    user = [{"role": "user", "content": PLACEHOLDER.format(0, 0)}]
+    on, off = (render(tokenizer, user, add_generation_prompt=True, thinking=thinking) for thinking in (True, False))
+    return on != off
+
+
+def split_thought(text: str, before: str = "") -> tuple[str, str]:
+    """Return what a model thought aloud, and its answer: none where the thought never ended.
+
+    `text`: what it wrote; `before`: what its template wrote before that, which may have begun the thought.
+    """
+    thought, end, answer = text.partition(END_OF_THINKING)
+    if not end and not before.rstrip().endswith(START_OF_THINKING) and not text.lstrip().startswith(START_OF_THINKING):
+        return "", text
+    return thought.strip().removeprefix(START_OF_THINKING).strip(), answer
 
 
 def end_of_turn_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:

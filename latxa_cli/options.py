@@ -183,7 +183,8 @@ def verb(function: Callable[..., None] | None = None, *, makes: Any = "records",
             from latxa_cli.generation.engine import EngineOptions
 
             flags = {flag: given.pop(flag) for flag in _ENGINE}
-            given["engine"] = EngineOptions(**flags, api_key=os.environ.get("OPENAI_API_KEY"))
+            key = os.environ.get("OPENAI_API_KEY")
+            given["engine"] = EngineOptions(**flags, verbose=destination.verbose, api_key=key)
         if given.get("dry_run"):
             with run.terminal:
                 body(run, **given)

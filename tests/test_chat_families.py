@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from latxa_cli.chat import TemplateError, end_of_thinking, end_of_turn_ids, pre_query
+from latxa_cli.chat import TemplateError, can_think, end_of_turn_ids, heeds_thinking, pre_query, split_thought
 
 ALTERNATE = (
     "{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}"
@@ -179,7 +179,22 @@ def test_the_token_that_ends_a_turn(family: tuple[Family, Any]) -> None:
 def test_thinking(family: tuple[Family, Any]) -> None:
     expected, tokenizer = family
     thinks = "enable_thinking" in expected.template
-    assert end_of_thinking(tokenizer) == ("</think>" if thinks else None)
+    assert can_think(tokenizer) == heeds_thinking(tokenizer) == thinks
     assert pre_query(tokenizer, thinking=True).suffix == expected.suffix
     silent = "<think>\n\n</think>\n\n" if thinks else ""
     assert pre_query(tokenizer, thinking=False).suffix == expected.suffix + silent
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "thought", "answer"),
+    [
+        ("<think>\nhm\n</think>\n\nYes.", "<assistant>", "hm", "\n\nYes."),
+        ("hm</think>Yes.", "<assistant><think>\n", "hm", "Yes."),
+        ("</think>Yes.", "", "", "Yes."),
+        ("Yes.", "<assistant>", "", "Yes."),
+        ("hm, never en", "<assistant><think>\n", "hm, never en", ""),
+        ("<think>hm, never en", "<assistant>", "hm, never en", ""),
+    ],
+)
+def test_a_thought_and_an_answer(text: str, before: str, thought: str, answer: str) -> None:
+    assert split_thought(text, before) == (thought, answer)

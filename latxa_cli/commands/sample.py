@@ -12,7 +12,6 @@ from latxa_cli.options import (
     Run,
     Seed,
     Shard,
-    Take,
     verb,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
@@ -22,14 +21,13 @@ Method = Literal["magpie", "respond", "reverse"]
 # Flags that some methods alone have.
 _OF_METHODS: dict[str, tuple[Method, ...]] = {
     "-n": ("magpie",), "--task": ("magpie",), "--turns": ("magpie",), "--system": ("magpie",),
-    "--no-template-system": ("magpie",), "--thinking": ("magpie",), "--answer-temperature": ("magpie",),
-    "--answer-top-p": ("magpie",), "--answer-max-tokens": ("magpie",), "--skip": ("magpie", "reverse"),
-    "--language": ("magpie", "reverse"), "--take": ("respond", "reverse"), "--from": ("reverse",), "--to": ("reverse",),
+    "--no-template-system": ("magpie",), "--answer-temperature": ("magpie",), "--answer-top-p": ("magpie",),
+    "--answer-max-tokens": ("magpie",), "--skip": ("magpie", "reverse"), "--language": ("magpie", "reverse"),
+    "--tag": ("magpie", "reverse"), "--embedder": ("magpie", "reverse"), "--from": ("reverse",), "--to": ("reverse",),
     "--shots": ("reverse",), "--longest": ("reverse",),
 }  # fmt: skip
 
 _INSTEAD = {
-    ("magpie", "--take"): "`-n N` draws N conversations",
     ("respond", "-n"): "`--take N` answers N of the prompts",
     ("reverse", "-n"): "`--take N` takes N of the documents",
     ("respond", "--answer-temperature"): "say `--temperature`",
@@ -69,7 +67,7 @@ def sample(
     ] = True,
     thinking: Annotated[
         Literal["on", "off"] | None,
-        typer.Option(help="Whether a model that can is to think aloud before its answer (magpie).", show_default=False),
+        typer.Option(help="Whether a model that can is to think aloud before its answer.", show_default=False),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -117,8 +115,32 @@ def sample(
     skip: Annotated[
         list[str] | None, typer.Option(metavar="FILTER", help="Leave this filter out; repeat it.", show_default=False)
     ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What the model is to say of each instruction: `quality`, `difficulty`, `category`, or a `.toml` file "
+            "or folder; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Reject what means the same to this embedding model too.", show_default=False
+        ),
+    ] = None,
+    similarity: Annotated[
+        float | None,
+        _number("Cosine from which two instructions mean the same. [default: 0.975]", min=0.0, max=1.0),
+    ] = None,
     seed: Seed = 0,
-    take: Take = None,
+    take: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Stop when N are kept (magpie); else: draw N of the records.", show_default=False
+        ),
+    ] = None,
     shard: Shard = None,
     engine: EngineOptions,
     dry_run: DryRun = False,
@@ -139,6 +161,7 @@ def sample(
       role, loop, refusal       another turn begins in it; ends in a loop; an answer that refuses
       language                  the instruction is in another language than --language
       duplicate, near           the instruction was there before, or nearly
+      quality                   the model itself finds it average or worse (with --tag quality)
       always                    unfinished, empty, or a special token of the model in it
 
     examples:
@@ -151,78 +174,106 @@ def sample(
 
     from latxa_cli import chat
     from latxa_cli.generation.engine import Decoding, open_engine
-    from latxa_cli.generation.preflight import first, preview, share
-    from latxa_cli.model import short_name
+    from latxa_cli.generation.preflight import RECORDS, first, preview, share
+    from latxa_cli.model import check, short_name
     from latxa_cli.sampling.filters import Filters, check_filters
     from latxa_cli.sampling.magpie import Magpie, draw
     from latxa_cli.sampling.respond import respond
     from latxa_cli.sampling.reverse import Reverse, reverse
-    from latxa_cli.sampling.tasks import GENERAL, load_tasks, task_names
+    from latxa_cli.sampling.tags import Tagger, load_tags, tag_names
+    from latxa_cli.sampling.tasks import GENERAL, load_tasks, some_of_each, task_names
 
     given = {
         "-n": count, "--task": task, "--turns": turns > 1, "--system": system,
-        "--no-template-system": not template_system,
-        "--thinking": thinking, "--answer-temperature": answer_temperature, "--answer-top-p": answer_top_p,
-        "--answer-max-tokens": answer_max_tokens, "--skip": skip, "--language": language, "--take": take,
-        "--from": source_name, "--to": target_name, "--shots": shots, "--longest": longest != 400,
+        "--no-template-system": not template_system, "--answer-temperature": answer_temperature,
+        "--answer-top-p": answer_top_p, "--answer-max-tokens": answer_max_tokens, "--skip": skip,
+        "--language": language, "--tag": tag, "--embedder": embedder, "--from": source_name, "--to": target_name,
+        "--shots": shots, "--longest": longest != 400,
     }  # fmt: skip
     _check(method, given, files)
-    check_filters(skip or [], language)
+    if embedder and "duplicate" in (skip or []):
+        raise UsageError(
+            "`--embedder` finds repeats, and `--skip duplicate` lets them be", hint="leave one of them out"
+        )
+    if similarity is not None and not embedder:
+        raise UsageError("`--similarity` goes with `--embedder`", hint="`--embedder MODEL` compares what they mean")
+    if embedder:
+        check(embedder)
+    tags = load_tags(tag or [])
+    check_filters(skip or [], [one.name for one in tags], language)
     run.depends_on(model)
+    run.depends_on(embedder)
+    for own in {*(task or []), *(tag or [])}.difference(task_names(), tag_names()):
+        run.depends_on(own)
     if method == "magpie":
         tasks = load_tasks(task or [GENERAL])
-        for own in set(task or []).difference(task_names()):
-            run.depends_on(own)
     else:
         units = run.read(files, "prompt" if method == "respond" else "document", take=take)
     pairs = [_shot(record) for record in run.read_all(shots, "conversation")] if shots else []
     generator = open_engine(model, engine)
+    tokenizer = generator.tokenizer
     run.note(engine=generator.facts())
-    if generator.tokenizer is None and method == "magpie":
+    if tokenizer is None and method == "magpie":
         raise UsageError("magpie needs the model's chat template", hint="`--engine-option tokenizer=MODEL` names it")
-    markers = chat.special_tokens(generator.tokenizer) if generator.tokenizer else frozenset()
+    thinks = None if thinking is None else thinking == "on"
+    can_think = tokenizer is not None and chat.can_think(tokenizer)
+    can_be_told = tokenizer is not None and bool(tokenizer.chat_template) and chat.heeds_thinking(tokenizer)
+    if thinks is not None and tokenizer is not None and not can_be_told:
+        raise UsageError(f"`--thinking`: the chat template of `{model}` cannot be told", hint="leave it out")
+    markers = chat.special_tokens(tokenizer) if tokenizer else frozenset()
     rules, name = Filters(markers, frozenset(skip or []), language), short_name(model)
+    tagger = Tagger(tags, False if can_be_told else thinks, can_think and not can_be_told, rules.skip)
     if method == "magpie":
         instruction = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
         answer = {
             "temperature": answer_temperature, "top_p": answer_top_p, "max_tokens": answer_max_tokens or max_tokens,
         }  # fmt: skip
         tasks = [one.changed(system, instruction, answer) for one in tasks]
-        thinks = None if thinking is None else thinking == "on"
-        query = partial(chat.pre_query, generator.tokenizer, default_system=template_system, thinking=thinks)
+        query = partial(chat.pre_query, tokenizer, default_system=template_system, thinking=thinks)
         first_query = cache(lambda system: query((), system=system))
         run.note(tasks={one.name: one.as_dict() | {"pre_query": first_query(one.system).prefix} for one in tasks})
         how = Magpie(
             lambda messages, system: query(messages, system=system) if messages else first_query(system),
-            tasks, rules, seed, name, turns, chat.end_of_thinking(generator.tokenizer),
+            tasks, rules, seed, name, turns, can_think, tagger,
         )  # fmt: skip
         draws = run.items(range(count or 0))
-        outcomes = draw(first(draws) if dry_run else draws, generator, how)
-        total = count
+        outcomes = draw(some_of_each(draws, tasks, seed, RECORDS) if dry_run else draws, generator, how)
+        total, most = share(count, shard), share(take, shard)
     else:
         decoding = Decoding(max_tokens or 1024, temperature or 0.0, 1.0 if top_p is None else top_p)
         run.note(
             decoding={"max_tokens": decoding.max_tokens, "temperature": decoding.temperature, "top_p": decoding.top_p}
         )
         asked = first(units) if dry_run else units
-        total = take
+        total, most = share(take, shard), None
         if method == "respond":
-            outcomes = respond(asked, generator, decoding, seed=seed, model=name, markers=markers)
+            outcomes = respond(asked, generator, decoding, seed=seed, model=name, markers=markers, thinking=thinks)
         else:
-            back = Reverse(decoding, rules, source_name or "", target_name or "English", pairs, longest, seed, name)
+            back = Reverse(
+                decoding, rules, source_name or "", target_name or "English", pairs, longest, seed, name, thinks, tagger
+            )
             outcomes = reverse(asked, generator, back)
     if method != "respond" and rules.does("duplicate"):
         from latxa_cli.sampling.distinct import Distinct  # its kernels take half a second to load
 
-        seen = Distinct(near=rules.does("near"))
-        for record in run.already_written():
-            seen.add(record)
+        seen = Distinct(near=rules.does("near"), meanings=_meanings(embedder, similarity, engine.device))
+        seen.remember(run.already_written())
         outcomes = seen.filter(outcomes)
     if dry_run:
-        preview(run.say, outcomes, total=share(total, shard))
+        preview(run.say, outcomes, total=total)
     else:
-        run.write(run.watched(outcomes, total=share(count, shard)), burst=generator.window)
+        outcomes = run.watched(outcomes, total=total, tokens=lambda: generator.completion_tokens)
+        run.write(outcomes, burst=generator.window, most=most)
         run.note(engine=generator.facts())  # with what was spent
+
+
+def _meanings(embedder: str | None, similarity: float | None, device: str | None) -> Any:
+    if embedder is None:
+        return None
+    from latxa_cli.sampling.meanings import SIMILARITY, Meanings
+    from latxa_cli.text.embedding import Embedder
+
+    return Meanings(Embedder(embedder, device).embed, SIMILARITY if similarity is None else similarity)
 
 
 def _check(method: Method, given: dict[str, Any], files: list[str] | None) -> None:

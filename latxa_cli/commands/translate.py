@@ -71,5 +71,5 @@ def translate(
         preview(run.say, outcomes, total=share(take, shard))
     else:
         outcomes = translate_conversations(conversations, generator, how)
-        run.write(run.watched(outcomes), burst=generator.window)
+        run.write(run.watched(outcomes, tokens=lambda: generator.completion_tokens), burst=generator.window)
         run.note(engine=generator.facts())  # with the tokens and the cost of the whole run

@@ -34,7 +34,7 @@ class Request:
     """What to continue, one of three.
 
     `prompt`: what a chat template wrote, read as it is: its special tokens are those tokens, and none is added.
-    `messages`: a conversation for the chat template.
+    `messages`: a conversation for the chat template, which is told whether the model is to think aloud (`thinking`).
     `text`: plain text. A model that begins its texts with a token gets it, as in training; what merely spells a special
     token is read as its letters.
     """
@@ -43,6 +43,7 @@ class Request:
     seed: int = 0
     prompt: str | None = None
     messages: tuple[dict[str, str], ...] | None = None
+    thinking: bool | None = None
     text: str | None = None
 
 
@@ -51,13 +52,15 @@ class Completion:
     """What came of a request: the text without the token or string that ended it, why it ended, and token counts.
 
     `finish_reason`: "stop" (ended by itself), "length" (cut off), "too long" (the prompt does not fit the context),
-    "refused" (by the chat template; `text` says why).
+    "refused" (by the chat template; `text` says why). `thought`: what the model thought aloud before it answered
+    `messages`, which `text` does not repeat.
     """
 
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    thought: str = ""
 
 
 class Engine(Protocol):
@@ -65,6 +68,16 @@ class Engine(Protocol):
 
     tokenizer: Any
     window: int  # requests that keep the engine busy
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompts of all that was completed so far."""
+        ...
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens that were written so far."""
+        ...
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
         """Yield (position of the request, completion) as they finish; requests are pulled as the engine needs them.
@@ -87,7 +100,7 @@ class Engine(Protocol):
 class EngineOptions:
     """What the user may say about the engine. None: what the engine does best; `engine_option`: `KEY=VALUE` each.
 
-    `max_cost`: the most to spend, in the currency of the engine's `price`.
+    `max_cost`: the most to spend, in the currency of the engine's `price`; `verbose`: show what the engine says.
     """
 
     engine: str = "auto"
@@ -98,6 +111,7 @@ class EngineOptions:
     max_cost: float | None = None
     engine_option: tuple[str, ...] | list[str] | None = None
     trust_remote_code: bool = False
+    verbose: bool = False
     api_key: str | None = field(default=None, repr=False)
 
 

@@ -125,12 +125,15 @@ class ServerEngine:
         self.prompt_tokens = self.completion_tokens = 0
         self.begin = ""  # what the server writes before a text of its own accord
         self.markers: frozenset[str] = frozenset()
+        self.before_answer: str | None = None  # what its template writes there, where the model may think aloud
         self.further: dict[str, Any] = {}  # fields that only this kind of server knows
 
     def use(self, tokenizer: Any) -> None:
         """Take the tokenizer of the server's model, for chat templates and for texts that spell special tokens."""
         self.tokenizer = tokenizer
         self.markers = chat.special_tokens(tokenizer)
+        if chat.can_think(tokenizer):
+            self.before_answer = chat.pre_query(tokenizer).suffix
         if tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id:
             self.begin = tokenizer.bos_token
         if self.kind == "vllm":
@@ -279,6 +282,8 @@ class ServerEngine:
             **self.further,
         }
         if request.messages is not None:
+            if request.thinking is not None:
+                body["chat_template_kwargs"] = chat.thinking_switches(request.thinking)
             return url / "chat/completions", body | {"messages": request.messages}
         if request.text is not None:
             return url / "completions", body | {"prompt": self._plain(request.text)}
@@ -311,6 +316,9 @@ class ServerEngine:
         text = message.get("content", 0) if isinstance(message, dict) else 0
         if not isinstance(text, str | None):
             raise ValueError("the choice has no text")
+        thought = message.get("reasoning") or message.get("reasoning_content")  # vLLM; SGLang, llama.cpp, DeepSeek
+        if not isinstance(thought, str):
+            thought, text = self._split_thought(text or "") if "message" in choice else ("", text)
         if choice.get("finish_reason") not in ENDINGS:
             raise Passing(f"ended a text by `{self.server.quoted(str(choice.get('finish_reason')))}`")
         reason = ENDINGS[choice["finish_reason"]]
@@ -320,7 +328,14 @@ class ServerEngine:
             raise ValueError("it does not say how many tokens it used (`usage`), so that `--max-cost` cannot be kept")
         if reason == "length" and used and not completion:  # the prompt is just as long as the context
             return Completion("", "too long", prompt, 0)
-        return Completion(text or "", reason, prompt, completion)
+        return Completion(text or "", reason, prompt, completion, thought)
+
+    def _split_thought(self, text: str) -> tuple[str, str]:
+        """Return the thought and the answer in what a server wrote that does not part them itself."""
+        if self.before_answer is not None:
+            return chat.split_thought(text, self.before_answer)
+        begun = text.lstrip().startswith(chat.START_OF_THINKING)
+        return chat.split_thought(text) if begun else ("", text)
 
 
 def _too_long(refusal: Refusal) -> bool:

@@ -9,7 +9,7 @@ from latxa_cli.generation.engine import Completion, Request
 
 
 class Codec:
-    """Translates between requests, completions and token ids.
+    """Translates between requests, completions and token ids, and counts the tokens.
 
     `ends`: the tokens that end a completion; `pad`: a token that has an embedding, for places where any will do;
     `context`: the most tokens that prompt and completion have together.
@@ -22,6 +22,9 @@ class Codec:
         self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
         self.pad = pad if pad < vocabulary else 0
+        self.prompt_tokens = self.completion_tokens = 0
+        self._can_think = chat.can_think(tokenizer)
+        self._before_answers: dict[bool | None, str] = {}  # what the template writes there, by what it is told
 
     def encode(self, request: Request) -> list[int] | Completion:
         """Return the tokens of a request, one at least, or what it comes to where the model cannot go on with it."""
@@ -39,7 +42,9 @@ class Codec:
         else:
             written = request.prompt or ""
             if request.messages is not None:
-                written = chat.render(self.tokenizer, list(request.messages), add_generation_prompt=True)
+                written = chat.render(
+                    self.tokenizer, list(request.messages), add_generation_prompt=True, thinking=request.thinking
+                )
             ids = self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
         return ids or self.begin or [self.pad]  # an empty prompt still needs a first token
 
@@ -52,11 +57,21 @@ class Codec:
 
         A token or string that ended them is cut off.
         """
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += len(ids)
         ended = bool(ids) and ids[-1] in self.ends
         text = self.decode(ids[:-1] if ended else ids)
         places = [place for stop in request.decoding.stop if (place := text.find(stop)) >= 0]
         text = text[: min(places)] if places else text
-        return Completion(text, "stop" if ended or places else "length", prompt_tokens, len(ids))
+        thought = ""
+        if request.messages is not None and self._can_think:
+            thought, text = chat.split_thought(text, self._before_answer(request.thinking))
+        return Completion(text, "stop" if ended or places else "length", prompt_tokens, len(ids), thought)
+
+    def _before_answer(self, thinking: bool | None) -> str:
+        if thinking not in self._before_answers:
+            self._before_answers[thinking] = chat.pre_query(self.tokenizer, thinking=thinking).suffix
+        return self._before_answers[thinking]
 
     def decode(self, ids: list[int]) -> str:
         # Special tokens stay visible: a role marker in the middle of a text is for the filters to see.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy
@@ -16,10 +16,11 @@ import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
+from latxa_cli.generation.batch_memory import BatchMemory
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, gathered
 from latxa_cli.generation.prompts import Codec
 from latxa_cli.model import load_model, load_tokenizer
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError
 
 BATCH_SIZE = 32
 BATCHES_PER_WINDOW = 4  # requests are sorted by length within so many batches
@@ -48,11 +49,12 @@ class _Task(NamedTuple):
 
 
 class TransformersEngine:
-    """`batch_size` sequences at once; see `generation.engine.Engine`."""
+    """`batch_size` sequences at once, as far as the memory goes; see `generation.engine.Engine`."""
 
     def __init__(self, name: str, tokenizer: Any, network: Any, batch_size: int) -> None:
         self.name, self.tokenizer, self.network, self.batch_size = name, tokenizer, network, batch_size
         self.window = batch_size * BATCHES_PER_WINDOW
+        self.memory = BatchMemory(network)
         self.codec = Codec(
             tokenizer,
             network.generation_config,
@@ -74,7 +76,17 @@ class TransformersEngine:
             "device": str(self.network.device),
             # Logits of the same text differ by some 1e-6 between batches (float32 on a CPU), so near-ties may flip.
             "batch_invariant": False,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
         }
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.codec.prompt_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        return self.codec.completion_tokens
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
         for window in gathered(requests, self.window):
@@ -86,9 +98,37 @@ class TransformersEngine:
                 else:
                     tasks.append(_Task(place, request, prompt))
             tasks.sort(key=lambda task: (repr(task.request.decoding), len(task.prompt)))
-            for batch in _batches(tasks, self.batch_size):
-                for task, ids in zip(batch, self._continue(batch), strict=True):
+            for batch in self._batches(tasks):
+                for task, ids in zip(batch, self._continue_as_memory_allows(batch), strict=True):
                     yield task.place, self.codec.completion(task.request, len(task.prompt), ids)
+
+    def _batches(self, tasks: list[_Task]) -> Iterator[list[_Task]]:
+        """Yield neighbours that are decoded in the same way, as many at a time as `batch_size` and memory allow."""
+        free = self.memory.free()
+        for _, alike in groupby(tasks, key=lambda task: task.request.decoding):
+            batch: list[_Task] = []
+            for task in alike:  # the longer ones come later: this one makes the batch as wide as it is itself
+                width = len(task.prompt) + self.codec.room(task.request, task.prompt)
+                if batch and (len(batch) >= self.batch_size or self.memory.of_rows(len(batch) + 1, width) > free):
+                    yield batch
+                    batch = []
+                batch.append(task)
+            yield batch
+
+    def _continue_as_memory_allows(self, batch: list[_Task]) -> list[list[int]]:
+        """Do the work of `_continue`, in halves where the memory of the GPU does not suffice for all."""
+        try:
+            return self._continue(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise LatxaError(
+                    f"`{self.name}`: one sequence of {len(batch[0].prompt):,} tokens and its continuation do not fit "
+                    f"in the memory of `{self.network.device}`",
+                    hint="a smaller `--max-tokens`, or another `--device`",
+                ) from None
+        # Here, and not while the error is at hand, which keeps alive what did not fit.
+        self.batch_size = half = len(batch) // 2
+        return self._continue_as_memory_allows(batch[:half]) + self._continue_as_memory_allows(batch[half:])
 
     @torch.inference_mode()
     def _continue(self, batch: list[_Task]) -> list[list[int]]:
@@ -137,13 +177,6 @@ class TransformersEngine:
         wanted = characters | {"�"}
         texts = self.tokenizer.batch_decode([[token] for token in range(len(self.tokenizer))])
         return frozenset(token for token, text in enumerate(texts) if any(character in text for character in wanted))
-
-
-def _batches(tasks: list[_Task], size: int) -> Iterator[list[_Task]]:
-    """Yield at most `size` neighbours at a time that are decoded in the same way."""
-    for _, alike in groupby(tasks, key=lambda task: task.request.decoding):
-        while batch := list(islice(alike, size)):
-            yield batch
 
 
 class _Draw(LogitsProcessor):

@@ -42,8 +42,7 @@ def load(model: str, options: EngineOptions) -> VllmEngine:
     vLLM does not know.
     """
     tokenizer = load_tokenizer(model, trust_remote_code=options.trust_remote_code)
-    shown = any(option.startswith("log_level=") for option in options.engine_option or ())
-    with _aside(shown=shown) as log:
+    with _aside(shown=options.verbose) as log:
         from vllm import EngineArgs, LLMEngine
         from vllm.usage.usage_lib import UsageContext
 
@@ -90,7 +89,17 @@ class VllmEngine:
             "pipeline_parallel_size": parallel.pipeline_parallel_size,
             "context": config.max_model_len,
             "batch_invariant": bool(vllm.envs.VLLM_BATCH_INVARIANT),
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
         }
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.codec.prompt_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        return self.codec.completion_tokens
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
         source, place = iter(requests), 0
@@ -178,7 +187,7 @@ def _arguments(model: str, options: EngineOptions) -> dict[str, Any]:
         "trust_remote_code": options.trust_remote_code,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
-        "log_level": "ERROR",
+        "log_level": "INFO" if options.verbose else "ERROR",
     }
     if current_platform.is_cpu():
         # vLLM 0.32 has no seeds on a CPU for prompts that it reads in parts.
@@ -285,7 +294,7 @@ def _failure(what: str, error: Exception, log: IO[str]) -> LatxaError:
     if re.search("memory|KV cache", reason):
         hint = "another share with `--gpu-memory`, or a shorter context: `--engine-option max_model_len=4096`"
     else:
-        hint = "`--engine-option log_level=INFO` shows what vLLM has to say"
+        hint = "`--verbose` shows what vLLM has to say"
     return LatxaError(f"{what}: {reason}", hint=hint)
 
 

@@ -17,12 +17,12 @@ from numpy.lib.format import open_memmap
 
 from latxa_cli.mixing.clusters import clustered, spread_over
 from latxa_cli.mixing.draw import DIVERSIFY, Decision, draw
-from latxa_cli.mixing.embed import Embedder
 from latxa_cli.mixing.lines import line_of
 from latxa_cli.mixing.plan import Store
 from latxa_cli.stages import load_array, save_array
 from latxa_cli.stream.files import cannot_write
 from latxa_cli.stream.records import Record
+from latxa_cli.text.embedding import Embedder
 
 BATCH = 1024  # texts embedded at once, of which those of like length go through the model together
 

@@ -1,17 +1,20 @@
 """Instructions that were drawn before, or nearly: a model draws the same ones again and again.
 
-What is remembered is bounded: the last `EXACT` instructions that were kept, by their words, and the last `NEAR` of them
-by their shingles, of which candidates share a MinHash band (`latxa_cli.text.near`).
+What is remembered is bounded: the last `EXACT` instructions that were kept, by their words, the last `NEAR` of them by
+their shingles, of which candidates share a MinHash band (`latxa_cli.text.near`), and the last by their embeddings
+(`latxa_cli.sampling.meanings`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.sampling.meanings import AT_ONCE, Meanings
+from latxa_cli.stream.records import Outcome, Record, Reject, instruction_of
 from latxa_cli.text.near import BANDS, bands, jaccard, shingles
 from latxa_cli.text.words import segment
 
@@ -20,10 +23,15 @@ SIMILARITY = 0.7
 
 
 class Distinct:
-    """The instructions of the conversations that were kept. `near`: look for those that are nearly the same too."""
+    """The instructions of the conversations that were kept.
 
-    def __init__(self, *, near: bool = True, exact: int = EXACT, most: int = NEAR) -> None:
-        self.near, self.exact, self.most = near, exact, most
+    `near`: look for those of nearly the same words too; `meanings`: and for those that mean nearly the same.
+    """
+
+    def __init__(
+        self, *, near: bool = True, meanings: Meanings | None = None, exact: int = EXACT, most: int = NEAR
+    ) -> None:
+        self.near, self.meanings, self.exact, self.most = near, meanings, exact, most
         self.ids: dict[int, str] = {}  # by the words of the instruction, the oldest first
         self.sets: list[tuple[str, np.ndarray]] = []  # a ring: the id and the shingles of an instruction
         self.count = 0
@@ -32,16 +40,30 @@ class Distinct:
 
     def filter(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         """Yield outcomes, in place of conversations whose instruction was there before a reject."""
-        for outcome in outcomes:
-            yield (self._fault(outcome) or outcome) if isinstance(outcome, dict) else outcome
+        waiting = iter(outcomes)
+        while batch := list(islice(waiting, AT_ONCE if self.meanings else 1)):
+            records = [outcome for outcome in batch if isinstance(outcome, dict)]
+            if self.meanings and records:
+                self.meanings.look([instruction_of(record) for record in records])
+            place = 0
+            for outcome in batch:
+                if isinstance(outcome, dict):
+                    yield self._fault(outcome, place) or outcome
+                    place += 1
+                else:
+                    yield outcome
 
-    def add(self, record: Record) -> None:
-        """Remember a conversation that an interrupted run had kept."""
-        self._fault(record)
+    def remember(self, records: Iterable[Record]) -> None:
+        """Remember the conversations that an interrupted run had kept."""
+        for _ in self.filter(records):
+            pass
 
-    def _fault(self, record: Record) -> Reject | None:
-        """Return a reject for a conversation that repeats another; remember it if it does not."""
-        text = _instruction(record)
+    def _fault(self, record: Record, place: int) -> Reject | None:
+        """Return a reject for a conversation that repeats another; remember it if it does not.
+
+        `place`: where it stands in the batch that `meanings` looked at.
+        """
+        text = instruction_of(record)
         words = segment(text)
         key = xxh3_64_intdigest(words.hashes.tobytes() if len(words) else text.strip().encode())
         if (known := self.ids.get(key)) is not None:
@@ -51,6 +73,12 @@ class Distinct:
             places = (bands(found) % np.uint64(self.most)).astype(np.int64)
             if near := self._nearest(found, places):
                 return Reject(record, "near-duplicate instruction", near)
+        if self.meanings:
+            similarity, other = self.meanings.nearest(place)
+            if other:
+                return Reject(record, "instruction that means the same", f"as {other}, similarity {similarity:.3f}")
+            self.meanings.keep(place, record["id"])
+        if self.near:
             self._keep(record["id"], found, places)
         self.ids[key] = record["id"]
         if len(self.ids) > self.exact:
@@ -79,7 +107,3 @@ class Distinct:
             self.sets[self.count % self.most] = (name, found)
         self.table[np.arange(BANDS), places] = self.count
         self.count += 1
-
-
-def _instruction(record: Record) -> str:
-    return next(message["content"] for message in record["messages"] if message["role"] == "user")

@@ -95,11 +95,12 @@ class Filters:
         return identifier()
 
 
-def check_filters(skip: Iterable[str], language: str | None) -> None:
-    """Raise UsageError for an unknown filter, or a language that cannot be identified."""
+def check_filters(skip: Iterable[str], tags: Iterable[str], language: str | None) -> None:
+    """Raise UsageError for what is neither a filter nor one of `tags`, or a language that cannot be identified."""
+    known = [*FILTERS, *tags]
     for name in skip:
-        if name not in FILTERS:
-            raise UsageError(f"there is no filter `{name}`", hint=nearest(name, list(FILTERS)))
+        if name not in known:
+            raise UsageError(f"there is no filter `{name}`", hint=nearest(name, known))
     if language and "language" not in skip:
         from latxa_cli.text.language import check_language
 

@@ -8,13 +8,14 @@ word is derived from the model's own chat template.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from latxa_cli.chat import PreQuery
+from latxa_cli.chat import PreQuery, split_thought
 from latxa_cli.generation.engine import Completion, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.sampling.filters import Filters
+from latxa_cli.sampling.tags import Tagger
 from latxa_cli.sampling.tasks import Task, task_of
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
@@ -28,7 +29,7 @@ class Magpie:
     """What to draw, and what the records say of it.
 
     `query`: given the messages so far and a system message, the text round the next instruction; `turns`: instructions
-    of each conversation; `end_of_thinking`: behind what an answer's text begins, for a model that thinks aloud.
+    of each conversation; `can_think`: the model may think aloud before its answers.
     """
 
     query: Callable[[Sequence[Message], str | None], PreQuery]
@@ -37,7 +38,8 @@ class Magpie:
     seed: int
     model: str
     turns: int = 1
-    end_of_thinking: str | None = None
+    can_think: bool = False
+    tagger: Tagger = field(default_factory=Tagger)
 
 
 def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outcome]:
@@ -71,11 +73,11 @@ class _Draw:
             (answer,) = yield [Request(self.task.answer, self._seed("answer", turn), prompt)]
             self.tokens[1] += answer.completion_tokens
             self.reason = answer.finish_reason
-            answer = self._thought(answer)
+            answer = self._without_thought(answer, query.suffix)
             self._say("assistant", answer.text.strip())
             if fault := filters.fault_of_answer(answer):
                 return self._reject(fault)
-        return self._record()
+        return (yield from self.magpie.tagger.tag(self._record()))
 
     def _instruct(
         self, query: PreQuery, turn: int
@@ -95,13 +97,13 @@ class _Draw:
         more = (turn, attempt) if turn or attempt else ()
         return keyed_hash(self.magpie.seed, "magpie", self.number, part, *more)
 
-    def _thought(self, answer: Completion) -> Completion:
+    def _without_thought(self, answer: Completion, before: str) -> Completion:
         """Return an answer without what the model thought aloud before it, which is kept apart."""
-        end = self.magpie.end_of_thinking
-        if end is None or end not in answer.text:
+        if not self.magpie.can_think:
             return answer
-        thought, _, text = answer.text.partition(end)
-        self.thoughts.append(thought.strip())
+        thought, text = split_thought(answer.text, before)
+        if thought:
+            self.thoughts.append(thought)
         return replace(answer, text=text)
 
     def _say(self, role: str, text: str) -> None:

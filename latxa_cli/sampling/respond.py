@@ -14,19 +14,25 @@ from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 
 def respond(
-    prompts: Iterable[Record], engine: Engine, decoding: Decoding, *, seed: int, model: str, markers: frozenset[str]
+    prompts: Iterable[Record],
+    engine: Engine,
+    decoding: Decoding,
+    *,
+    seed: int,
+    model: str,
+    markers: frozenset[str],
+    thinking: bool | None = None,
 ) -> Iterator[Outcome]:
     """Yield a response by `model` for each prompt record; other fields of the prompt (`reference`, …) stay.
 
-    `markers`: the special tokens of the model, as they are written.
+    `markers`: the special tokens of the model, as they are written; `thinking`: whether it is to think aloud before.
     """
 
     def talk(prompt: Record) -> Talk:
         if marker := _spelt(prompt, markers):  # the model would take it for the end of a turn or the like
             return Reject(prompt, "special token in the prompt", marker)
-        (completion,) = yield [
-            Request(decoding, keyed_hash(seed, "respond", prompt["id"]), messages=tuple(_turns(prompt)))
-        ]
+        seed_of_prompt = keyed_hash(seed, "respond", prompt["id"])
+        (completion,) = yield [Request(decoding, seed_of_prompt, messages=tuple(_turns(prompt)), thinking=thinking)]
         return _outcome(prompt, completion, seed, model)
 
     return converse(engine, prompts, talk)
@@ -61,6 +67,7 @@ def _outcome(prompt: Record, completion: Completion, seed: int, model: str) -> O
         "seed": seed,
         "finish_reason": completion.finish_reason,
         "tokens": completion.completion_tokens,
+        **({"thinking": completion.thought} if completion.thought else {}),
     }
     return {
         "id": prompt["id"],

@@ -8,11 +8,12 @@ The answer is then native text, which no translation or small model could give. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from latxa_cli.generation.engine import Decoding, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.sampling.filters import Filters
+from latxa_cli.sampling.tags import Tagger
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 ASK = (
@@ -28,7 +29,7 @@ class Reverse:
 
     `language`, `instruction_language`: the names of the languages of texts and instructions, as the prompt writes them;
     `shots`: pairs of a text and its instruction, with which a base model is asked, or none, and an instruct model is;
-    `longest`: words of an answer.
+    `longest`: words of an answer; `thinking`: whether an instruct model is to think aloud before it writes one.
     """
 
     decoding: Decoding
@@ -39,12 +40,14 @@ class Reverse:
     longest: int
     seed: int
     model: str
+    thinking: bool | None = None
+    tagger: Tagger = field(default_factory=Tagger)
 
     def request(self, document: str, name: str) -> Request:
         seed = keyed_hash(self.seed, "reverse", name)
         if not self.shots:
             asked = ASK.format(text=self.language, instruction=self.instruction_language, document=document)
-            return Request(self.decoding, seed, messages=({"role": "user", "content": asked},))
+            return Request(self.decoding, seed, messages=({"role": "user", "content": asked},), thinking=self.thinking)
         head, tail = f"{self.language}: ", f"\n\n{self.instruction_language}: "
         shots = "".join(f"{head}{text}{tail}{instruction}\n\n\n" for text, instruction in self.shots)
         end = Decoding(self.decoding.max_tokens, self.decoding.temperature, self.decoding.top_p, ("\n\n", f"\n{head}"))
@@ -73,7 +76,7 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
             return Reject(document, fault, completion.text.strip())
         rest = {name: value for name, value in document.items() if name not in ("id", "text", "metadata")}
         told = {"method": "reverse", "model": how.model, "seed": how.seed, "document": document["id"]}
-        return {
+        record = {
             "id": f"reverse-{document['id']}",
             "messages": [
                 {"role": "user", "content": completion.text.strip()},
@@ -82,6 +85,7 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
             **rest,
             "metadata": (document.get("metadata") or {}) | told | {"instruction_tokens": completion.completion_tokens},
         }
+        return (yield from how.tagger.tag(record))
 
     return converse(engine, documents, talk)
 

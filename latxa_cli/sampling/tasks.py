@@ -5,7 +5,6 @@ latxa sample -m MODEL -n 1000 --task code --task math --task my_task.toml
 
 from __future__ import annotations
 
-import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.generation.engine import Decoding
-from latxa_cli.stream.errors import LatxaError, UsageError, nearest
+from latxa_cli.sampling.settings import find_files, names_in, read_table
 from latxa_cli.stream.records import keyed_hash
 
 FOLDER = Path(__file__).parent / "tasks"
@@ -54,29 +53,13 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def task_names() -> list[str]:
     """Return the names of the tasks that come with latxa."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return names_in(FOLDER)
 
 
 def load_tasks(names: Iterable[str]) -> list[Task]:
     """Return tasks by name or file, and all those of folders; raises UsageError, and LatxaError for a bad file."""
-    found: list[Task] = []
-    for name in names:
-        path = Path(name)
-        if name in task_names():
-            files = [FOLDER / f"{name}.toml"]
-        elif path.is_dir():
-            files = sorted(path.glob("*.toml"))
-            if not files:
-                raise UsageError(f"`--task {name}` is a folder without `.toml` files")
-        elif path.suffix == ".toml":
-            files = [path]
-        else:
-            raise UsageError(f"there is no task `{name}`", hint=nearest(name, task_names()) or "or name a `.toml` file")
-        found += map(_load, files)
-    names = [task.name for task in found]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UsageError(f"two tasks are called `{twice}`", hint="a task is called by its file's name")
-    return found
+    known = [one.name for one in fields(Task) if one.name != "name"]
+    return [read_table(path, known, _task) for path in find_files("--task", names, FOLDER)]
 
 
 def task_of(tasks: Sequence[Task], seed: int, draw: int) -> Task:
@@ -86,21 +69,18 @@ def task_of(tasks: Sequence[Task], seed: int, draw: int) -> Task:
     return tasks[min(bisect_right(ends, place), len(tasks) - 1)]
 
 
-def _load(path: Path) -> Task:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"`--task {path}`: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LatxaError(f"{path}: is not TOML ({error})") from None
-    known = {one.name for one in fields(Task)} - {"name"}
-    for key in table:
-        if key not in known:
-            raise LatxaError(f"{path}: there is no setting `{key}`", hint=nearest(key, sorted(known)))
-    try:
-        return _task(path.stem, table)
-    except (TypeError, ValueError) as error:
-        raise LatxaError(f"{path}: {error}") from None
+def some_of_each(draws: Iterable[int], tasks: Sequence[Task], seed: int, most: int) -> list[int]:
+    """Return the first draws for each task, `most` in all, but one of each at least (for a dry run)."""
+    wanted = dict.fromkeys((task.name for task in tasks), max(1, most // len(tasks)))
+    found = []
+    for draw in draws:
+        name = task_of(tasks, seed, draw).name
+        if wanted[name]:
+            wanted[name] -= 1
+            found.append(draw)
+            if not any(wanted.values()):
+                break
+    return found
 
 
 def _task(name: str, table: dict[str, Any]) -> Task:

@@ -86,6 +86,11 @@ class Input:
         """Whether it holds rows, and not text."""
         return self.name.startswith("hf:") or self.name.endswith(".parquet")
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds plain text, and no records."""
+        return self.name.removesuffix(".gz").removesuffix(".zst").endswith(".txt")
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table; raises LatxaError."""
         with reading(self.label):

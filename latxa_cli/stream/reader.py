@@ -77,9 +77,21 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
     return parse
 
 
+def text_prompt(line: bytes | Record) -> Record:
+    """Return the prompt that a line of a text file is; raises ValueError."""
+    assert type(line) is bytes
+    text = line.decode().strip()
+    if not text or len(line) > LONGEST_LINE:
+        raise ValueError("the line is blank")
+    return {"prompt": text}
+
+
 def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, ids: Identifier) -> Iterator[Record]:
-    """Yield the checked records of `source`; blank lines are skipped, malformed ones go to `on_malformed`."""
-    parse = parser(kind)
+    """Yield the checked records of `source`; blank lines are skipped, malformed ones go to `on_malformed`.
+
+    Where prompts are read, each line of a text file is one.
+    """
+    parse = text_prompt if kind == "prompt" and source.is_text else parser(kind)
     named = not _kinds(kind) <= NAMELESS
     for number, entry in source.entries():
         try:
@@ -122,12 +134,12 @@ def explain(error: ValueError, raw: bytes) -> str:
     """Return in words what is wrong with the malformed line `raw`, for which `error` was raised."""
     if len(raw) > LONGEST_LINE:
         return f"the line is longer than {LONGEST_LINE >> 20} MiB"
-    if not isinstance(error, orjson.JSONDecodeError):
-        return str(error)
     try:
         raw.decode()
     except UnicodeDecodeError as broken:
         return f"invalid UTF-8 at byte {broken.start + 1}"
+    if not isinstance(error, orjson.JSONDecodeError):
+        return str(error)
     if b"\0" in raw:
         return f"a NUL at byte {raw.index(0) + 1}"
     return f"not JSON ({error.msg} at column {error.colno})"

@@ -212,6 +212,11 @@ def content_id(record: Record) -> str:
         raise ValueError(f"the record holds what JSON cannot ({error})") from None
 
 
+def instruction_of(conversation: Record) -> str:
+    """Return what the first user turn of a conversation says."""
+    return str(next(message["content"] for message in conversation["messages"] if message["role"] == "user"))
+
+
 def keyed_hash(seed: int, *parts: str | int) -> int:
     """Return a 64-bit hash of `parts` under `seed`: the source of every order and subset that is drawn at random."""
     import xxhash

@@ -266,16 +266,17 @@ class Run:
                 file.truncate(self._interrupted.offset)
             yield from (orjson.loads(line) for _, line in Input(str(self.output), part).entries() if line)  # type: ignore
 
-    def write(self, outcomes: Iterable[Outcome], *, burst: int = 0) -> None:
+    def write(self, outcomes: Iterable[Outcome], *, burst: int = 0, most: int | None = None) -> None:
         """Write outcomes: one for every record read, in the same order (but for verbs that make a whole).
 
-        `burst`: outcomes are costly and come so many at once (generation): each is handed on at once, for the next
-        command in the pipe, and each burst ends with a checkpoint.
+        `most`: stop when so many records are written; what was read for more is not counted. `burst`: outcomes are
+        costly and come so many at once (generation): each is handed on at once, for the next command in the pipe, and
+        each burst ends with a checkpoint.
         """
         self._open()
         start = self.position
         flush_each = burst and not (self.output and self.output.suffix in (".gz", ".zst"))
-        for outcome in outcomes:
+        for outcome in () if self._has(most) else outcomes:
             self._between_records = False
             if self._malformed:
                 self._write_malformed(self.position)
@@ -289,20 +290,37 @@ class Run:
                 if ends_burst or time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKPOINTS:
                     self._checkpoint()
             self._between_records = True
+            if self._has(most):
+                break
         self._between_records = False
         self._write_malformed(sys.maxsize)
         self._between_records = True
+        if self._has(most):
+            self.counts.read -= len(self._expected)
+            self._expected.clear()
         if self._expected:
             raise AssertionError(f"{len(self._expected)} records were read but have no outcome")
 
-    def watched(self, outcomes: Iterable[Outcome], *, total: int | None = None) -> Iterator[Outcome]:
-        """Pass outcomes through and show how many there are, what share was rejected, and how fast they come."""
+    def _has(self, most: int | None) -> bool:
+        return most is not None and self.counts.written >= most
+
+    def watched(
+        self, outcomes: Iterable[Outcome], *, total: int | None = None, tokens: Callable[[], int]
+    ) -> Iterator[Outcome]:
+        """Pass outcomes through and show how many there are, what share was rejected, and how fast they come.
+
+        `tokens`: how many this process has written so far.
+        """
         started, before = time.monotonic(), self._done
         for number, outcome in enumerate(outcomes, before + 1):
             yield outcome
-            rate = (number - before) / max(time.monotonic() - started, 1e-9)
-            rejected = self.counts.rejected.total() / number
-            self.progress(number, total, records_per_second=f"{rate:,.1f}", rejected=f"{rejected:.1%}")
+            seconds = max(time.monotonic() - started, 1e-9)
+            self.progress(
+                number, total,
+                records_per_second=f"{(number - before) / seconds:,.1f}",
+                tokens_per_second=f"{tokens() / seconds:,.0f}",
+                rejected=f"{self.counts.rejected.total() / number:.1%}",
+            )  # fmt: skip
 
     def print(self, text: str, *, records: int) -> None:
         """Write `records` records as text for people (`--format table`)."""

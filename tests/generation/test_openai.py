@@ -194,6 +194,26 @@ def test_usage_may_be_absent_and_content_null() -> None:
     assert found == Completion("", "length", 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("message", "thought", "text"),
+    [
+        ({"content": "So.", "reasoning": "hm"}, "hm", "So."),
+        ({"content": "So.", "reasoning_content": "hm"}, "hm", "So."),
+        ({"content": None, "reasoning": "hm"}, "hm", ""),
+        ({"content": "So.", "reasoning": None}, "", "So."),
+        ({"content": "<think>hm</think>\nSo."}, "hm", "\nSo."),
+        ({"content": "a tag is `</think>`."}, "", "a tag is `</think>`."),
+    ],
+)
+def test_thoughts_are_kept_apart(message: dict[str, Any], thought: str, text: str) -> None:
+    said = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    asked = [Request(DRAWN, 0, messages=({"role": "user", "content": "x"},), thinking=True)]
+    with OpenAIServer(says(said)) as server:
+        (found,) = complete(opened(server), asked)
+        assert server.bodies[0]["chat_template_kwargs"] == {"enable_thinking": True, "thinking": True}
+    assert (found.thought, found.text) == (thought, text)
+
+
 # --- what does not fit, and what a template refuses ------------------------------------------------------------------
 
 TOO_LONG = [

@@ -82,3 +82,44 @@ def test_a_stop_string_of_many_bytes_is_found(engine: Any) -> None:
     stop = "漢字" * 20 + "\n"  # letters that the tokenizer has never seen: three tokens each
     ids = engine.tokenizer(f"the {stop}", add_special_tokens=False)["input_ids"]
     assert len(ids) > 64 and engine._stop_finder((stop,))(torch.tensor(ids))
+
+
+def test_a_batch_is_as_large_as_the_memory_allows(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [Request(GREEDY, 0, f"English: {'the ' * (n % 5)}\nEuskara:") for n in range(16)]
+    expected = [one for _, one in sorted(engine.generate(asked), key=lambda entry: entry[0])]
+    sizes: list[int] = []
+    together = engine._continue
+    monkeypatch.setattr(engine, "_continue", lambda batch: sizes.append(len(batch)) or together(batch))
+    width = GREEDY.max_tokens + max(completion.prompt_tokens for completion in expected)
+    for free, largest in ((engine.memory.of_rows(3, width), 3), (0, 1), (float("inf"), engine.batch_size)):
+        sizes.clear()
+        monkeypatch.setattr(engine.memory, "free", lambda free=free: free)
+        assert [one for _, one in sorted(engine.generate(asked), key=lambda entry: entry[0])] == expected
+        assert max(sizes) == largest and sum(sizes) == 16
+
+
+def test_a_batch_that_the_gpu_has_no_room_for_is_done_in_halves(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    expected, together, fits = complete(engine), engine._continue, 2
+
+    def narrow(batch: list[Any]) -> list[list[int]]:
+        if len(batch) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return together(batch)
+
+    monkeypatch.setattr(engine, "_continue", narrow)
+    monkeypatch.setattr(engine, "batch_size", 4)
+    assert complete(engine) == expected and engine.batch_size == 2
+    fits = 0
+    with pytest.raises(LatxaError, match="do not fit in the memory of `cpu`"):
+        complete(engine, 1)
+
+
+def test_what_a_batch_takes_is_near_what_it_really_takes(engine: Any) -> None:
+    """Keys and values are counted exactly; the rest is a bound."""
+    config = engine.network.config
+    keys = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4
+    assert engine.memory.bytes_of_token > keys
+    assert engine.memory.of_rows(2, 100) == 2 * engine.memory.of_rows(1, 100) > 2 * 100 * keys
+    assert 0 < engine.memory.free() < 1 << 50

@@ -13,8 +13,8 @@ from mixing_world import conversation, document, mix
 from latxa_cli.mixing.choose import Wishes
 from latxa_cli.mixing.clusters import clustered, nearest, spread_over
 from latxa_cli.mixing.diversify import Diversifier, instruction
-from latxa_cli.mixing.embed import Embedder
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.text.embedding import Embedder
 
 
 def keys(count: int, seed: int = 0) -> np.ndarray:

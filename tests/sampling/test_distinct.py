@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pytest
+
 from latxa_cli.sampling.distinct import Distinct
+from latxa_cli.sampling.meanings import AT_ONCE, Meanings
 from latxa_cli.stream.records import Reject
 
 WORDS = [
@@ -62,6 +67,58 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_a_resumed_run_remembers() -> None:
     seen = Distinct()
-    seen.add(record(0, "Who sings in the harbour?"))
+    seen.remember([record(0, "Who sings in the harbour?")])
     (found,) = seen.filter([record(1, "who sings in the harbour")])
     assert isinstance(found, Reject) and found.detail == "of r0"
+
+
+# --- by meaning ------------------------------------------------------------------------------------------------------
+
+
+def angles(texts: Sequence[str]) -> np.ndarray:
+    """Embed each text, whose last word is an angle in degrees, as the point of the unit circle there."""
+    degrees = np.radians([float(text.split()[-1]) for text in texts])
+    return np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+
+
+def by_meaning(degrees: Sequence[float], *, within: float = 0.6, **given: Any) -> list[Any]:
+    """Return what becomes of instructions of other words at these angles, `within` so many degrees of which is same."""
+    meanings = Meanings(angles, float(np.cos(np.radians(within))), **given)
+    words = (f"{chr(97 + n % 26) * (n + 1)} {angle}" for n, angle in enumerate(degrees))
+    return list(Distinct(near=False, meanings=meanings).filter(record(n, text) for n, text in enumerate(words)))
+
+
+def test_what_means_the_same_names_the_nearest_that_is_kept() -> None:
+    found = by_meaning([0, 30, 30.5, 31.0, 0.1])
+    assert [isinstance(one, Reject) for one in found] == [False, False, True, False, True]
+    assert found[2].reason == found[4].reason == "instruction that means the same"
+    assert found[2].detail == "as r1, similarity 1.000" and found[4].detail == "as r0, similarity 1.000"
+
+
+@pytest.mark.parametrize("count", [AT_ONCE - 1, AT_ONCE, 3 * AT_ONCE + 5])
+def test_meanings_are_compared_within_batches_and_across(count: int) -> None:
+    draw = random.Random(count)
+    degrees = [draw.uniform(0, 360) for _ in range(count)]
+    found, kept = by_meaning(degrees, within=1.0), []
+    for outcome, degree in zip(found, degrees, strict=True):
+        near = [other for other in kept if abs((degree - other + 180) % 360 - 180) <= 1.0]
+        assert isinstance(outcome, Reject) == bool(near)
+        if not near:
+            kept.append(degree)
+
+
+def test_the_meanings_that_are_remembered_are_bounded() -> None:
+    degrees = [2.0 * n for n in range(150)]
+    given = [*degrees, *(degree + 0.1 for degree in degrees[-AT_ONCE - 30 :: 5]), 0.1]
+    found = by_meaning(given, most=100)
+    assert not any(isinstance(one, Reject) for one in found[:150]) and isinstance(found[-1], dict)
+    assert all(isinstance(one, Reject) for one in found[150:-1]), "the last hundred are remembered"
+
+
+def test_a_repeat_of_what_was_rejected_for_its_meaning_is_no_repeat() -> None:
+    """Only what is kept is remembered, in every way: so a resumed run, which reads that alone, goes on the same."""
+    meanings = Meanings(angles, 0.9999)
+    given = [record(0, "one 10"), record(1, "other 10"), record(2, "other 10")]
+    _, second, third = Distinct(meanings=meanings).filter(given)
+    assert isinstance(second, Reject) and isinstance(third, Reject)
+    assert second.reason == third.reason == "instruction that means the same"

@@ -62,13 +62,13 @@ def test_answers(completion: Completion, reason: str) -> None:
 
 
 def test_each_filter_can_be_left_out() -> None:
-    check_filters(FILTERS, "en")
+    check_filters([*FILTERS, "quality"], ["quality"], "en")
     lax = Filters(frozenset(), frozenset(FILTERS))
     for reason, texts in INSTRUCTIONS.items():
         for text in texts:
             assert lax.fault_of_instruction(stopped(text)) == (reason if reason == "empty instruction" else "")
     with pytest.raises(UsageError, match="there is no filter `loops`"):
-        check_filters(["loops"], None)
+        check_filters(["loops"], [], None)
 
 
 def test_tables_and_lists_are_no_loops() -> None:

@@ -162,6 +162,9 @@ def test_tasks_are_drawn_by_their_weights() -> None:
 
 def test_what_a_model_thinks_aloud_is_kept_apart() -> None:
     engine = FakeEngine(lambda request: talk(request) if request.prompt == "<user>" else "<think>hm</think>\nYes.")
-    (record,) = draw([0], engine, magpie(end_of_thinking="</think>"))
+    (record,) = draw([0], engine, magpie(can_think=True))
     assert isinstance(record, dict)
-    assert record["messages"][-1]["content"] == "Yes." and record["metadata"]["thinking"] == ["<think>hm"]
+    assert record["messages"][-1]["content"] == "Yes." and record["metadata"]["thinking"] == ["hm"]
+    endless = FakeEngine(lambda request: talk(request) if request.prompt == "<user>" else cut_off("<think>hm"))
+    (reject,) = draw([0], endless, magpie(can_think=True))
+    assert isinstance(reject, Reject) and reject.reason == "unfinished answer"

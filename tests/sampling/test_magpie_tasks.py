@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latxa_cli.generation.engine import Decoding
-from latxa_cli.sampling.tasks import GENERAL, load_tasks, task_names
+from latxa_cli.sampling.tasks import GENERAL, load_tasks, some_of_each, task_names, task_of
 from latxa_cli.stream.errors import LatxaError, UsageError
 
 
@@ -66,3 +66,11 @@ def test_wrong_names(tmp_path: Path) -> None:
         load_tasks([str(tmp_path)])
     with pytest.raises(UsageError, match="No such file"):
         load_tasks([str(tmp_path / "none.toml")])
+
+
+def test_a_dry_run_draws_each_task() -> None:
+    tasks = load_tasks(task_names())
+    drawn = some_of_each(range(1000), tasks, 3, 4)
+    assert len(drawn) == 5 and {task_of(tasks, 3, number).name for number in drawn} == set(task_names())
+    assert some_of_each(range(1000), tasks[:1], 3, 4) == [0, 1, 2, 3]
+    assert some_of_each(range(2), tasks[:2], 3, 4) == [0, 1]

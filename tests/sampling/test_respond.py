@@ -74,3 +74,11 @@ def test_a_prompt_that_the_template_refuses_or_that_spells_a_special_token_ends_
     assert (spelt.reason, spelt.detail) == ("special token in the prompt", "<end>")
     assert (system.reason, system.detail) == ("refused by the chat template", "no system role")
     assert fine["messages"][-1]["content"] == "three!" and len(engine.requests) == 2
+
+
+def test_a_thought_is_kept_apart() -> None:
+    prompt: Record = {"id": "a", "prompt": "Why?"}
+    engine = FakeEngine(lambda request: Completion("So.", "stop", 1, 9, "hm"))
+    (record,) = respond([prompt], engine, DECODING, seed=0, model="m", markers=frozenset(), thinking=True)
+    assert isinstance(record, dict) and engine.requests[0].thinking is True
+    assert record["messages"][-1]["content"] == "So." and record["metadata"]["thinking"] == "hm"

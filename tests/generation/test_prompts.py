@@ -1,0 +1,59 @@
+"""Prompts and completions of models that think aloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latxa_cli.generation.engine import Decoding, Request
+from latxa_cli.generation.prompts import Codec
+from latxa_cli.model import load_tokenizer
+
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|user|>' if m.role == 'user' else '<|assistant|>' }}{{ m.content }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    "{% if enable_thinking is defined and enable_thinking %}<think>{% endif %}{% endif %}"
+)
+MESSAGES = ({"role": "user", "content": "old storm"},)
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_models: Path) -> Codec:
+    tokenizer: Any = load_tokenizer(str(tiny_models / "trained"))
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<think>", "</think>", "<|user|>", "<|assistant|>", "<|end|>"]}
+    )
+    tokenizer.chat_template = TEMPLATE
+    return Codec(tokenizer, None, vocabulary=len(tokenizer), context=256)
+
+
+def written(codec: Codec, text: str, **given: Any) -> tuple[str, str]:
+    ids = codec.tokenizer(text, add_special_tokens=False)["input_ids"]
+    found = codec.completion(Request(Decoding(), **given), 4, ids)
+    return found.thought, found.text.strip()
+
+
+def test_the_template_is_told(codec: Codec) -> None:
+    prompts = [
+        codec.decode(codec.encode(Request(Decoding(), messages=MESSAGES, thinking=thinking)))  # type: ignore[arg-type]
+        for thinking in (None, True, False)
+    ]
+    assert [prompt.partition("<|assistant|>")[2] for prompt in prompts] == ["", "<think>", "<think></think>"]
+
+
+def test_thought_and_answer_are_parted_in_conversations_alone(codec: Codec) -> None:
+    assert written(codec, "warm</think> bread<|end|>", messages=MESSAGES) == ("warm", "bread")
+    assert written(codec, "warm bread<|end|>", messages=MESSAGES) == ("", "warm bread")
+    assert written(codec, "warm bread", messages=MESSAGES, thinking=True) == ("warm bread", "")
+    assert written(codec, "warm bread<|end|>", messages=MESSAGES, thinking=False) == ("", "warm bread")
+    assert written(codec, "warm</think> bread<|end|>", prompt="<|user|>") == ("", "warm</think> bread")
+
+
+def test_tokens_are_counted(codec: Codec) -> None:
+    before = codec.prompt_tokens, codec.completion_tokens
+    ids = codec.tokenizer("warm bread", add_special_tokens=False)["input_ids"]
+    codec.completion(Request(Decoding(), prompt="the"), 7, ids)
+    assert (codec.prompt_tokens - before[0], codec.completion_tokens - before[1]) == (7, len(ids))
