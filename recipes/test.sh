@@ -9,4 +9,5 @@ bin=${VENV:-$PWD/.venv}/bin
 "$bin/ruff" check
 "$bin/ruff" format --check
 "$bin/mypy"
-"$bin/pytest" "$@"
+# A module's tests share what takes long to make, so that they stay together.
+"$bin/pytest" --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder "$@"

@@ -32,6 +32,11 @@ def _present(folder: Path) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the quickstart, which takes longest: then no process is left alone with it in the end."""
+    items.sort(key=lambda item: "recipes" not in item.path.parts)
+
+
 # A shell has those that it starts with `&` ignore Ctrl-C, and they hand that down to all that they start themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

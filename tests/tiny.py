@@ -8,6 +8,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from latxa_cli.stream.records import checker
 
 Latxa = Callable[..., "subprocess.CompletedProcess[bytes]"]  # what the fixture `latxa` gives
 
@@ -65,6 +68,18 @@ def backwards(text: str) -> str:
 def write_jsonl(path: Path, records: list[dict[str, object]]) -> Path:
     path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
     return path
+
+
+def checked_conversations(data: bytes) -> list[dict[str, Any]]:
+    """Return the conversations on these lines, every one of which ends with an answer and has an id of its own."""
+    check = checker("conversation")
+    records = [json.loads(line) for line in data.splitlines()]
+    for record in records:
+        check(record)
+        assert [message["role"] for message in record["messages"]][-2:] == ["user", "assistant"]
+        assert all(message["content"].strip() == message["content"] != "" for message in record["messages"])
+    assert len({record["id"] for record in records}) == len(records)
+    return records
 
 
 # How the two models are made, in a folder with `config.json` and `train.jsonl`.

@@ -147,8 +147,8 @@ def sample(
 ) -> None:
     """Draw instructions and answers from a model, or answer prompts.
 
-    in:  nothing (magpie); documents (reverse); prompts: `messages` that end in a user turn, or
-         `prompt` (respond)
+    in:  nothing (magpie); documents (reverse); prompts (respond): `messages` that end in a user
+         turn, or `prompt`, or the lines of a `.txt` file
     out: conversations; with `model`: responses (respond)
 
     magpie   gives the model only what its own chat template writes before a user's first word; the

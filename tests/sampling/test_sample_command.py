@@ -28,6 +28,7 @@ def records(data: bytes) -> list[dict[str, Any]]:
 def whole(latxa: Latxa, tiny_models: Path) -> bytes:
     done = latxa(*magpie(tiny_models))
     assert done.returncode == 0, done.stderr.decode()
+    assert len(tiny.checked_conversations(done.stdout)) > 100
     return done.stdout
 
 
