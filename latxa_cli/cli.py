@@ -25,6 +25,7 @@ VERBS = {
     "sample": "Draw instructions and answers from a model, or answer prompts.",
     "translate": "Translate conversations with a few examples and a base model.",
     "mix": "Mix documents and conversations into training data.",
+    "prepare": "Tokenise, mark and pack data for training, before any GPU is taken.",
     "train": "Train a model on raw text and chat in one run.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "judge": "Compare the responses of two or more models.",

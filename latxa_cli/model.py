@@ -63,6 +63,20 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
         raise _cannot_load(model, "tokenizer", error) from None
 
 
+def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of the language model; raises LatxaError when it cannot be had."""
+    check(model)
+    from transformers import AutoConfig
+
+    quiet_libraries()
+    try:
+        return AutoConfig.from_pretrained(
+            model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model)
+        ).get_text_config()
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise _cannot_load(model, "configuration", error) from None
+
+
 def load_model(
     model: str, *, device: str | None = None, dtype: str | None = None, trust_remote_code: bool = False
 ) -> Any:

@@ -82,6 +82,19 @@ WorkFolder = Annotated[
         "--work", metavar="DIR", help="For intermediate files. [default: beside the output]", show_default=False
     ),
 ]
+ChatLoss = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[SOURCE=]LOSS",
+        help="What is learnt of conversations, or of those of one source: `assistant` turns, or `all`; repeat it. "
+        "[default: assistant]",
+        show_default=False,
+    ),
+]
+ChatTemplate = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A chat template (Jinja) in place of the model's own.", show_default=False),
+]
 TopP = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens of this total probability.")
 ]

@@ -1,11 +1,13 @@
 """`latxa train`: one run of training on documents and conversations."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import typer
 
-from latxa_cli.options import Device, DryRun, Files, Model, Run, TrustRemoteCode, verb
+from latxa_cli.options import ChatLoss, ChatTemplate, Device, DryRun, Model, Run, TrustRemoteCode, Workers, verb
+from latxa_cli.stream.errors import UsageError
 
 
 def _setting(text: str, *names: str) -> Any:
@@ -13,6 +15,12 @@ def _setting(text: str, *names: str) -> Any:
     return typer.Option(*names, help=text, show_default=False)
 
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE", help="Directories of `latxa prepare`; or files, folders, `-`: stdin.", show_default=False
+    ),
+]
 ConfigFile = Annotated[Path | None, _setting("A TOML file of settings; flags win over it.")]
 Epochs = Annotated[float | None, _setting("Times that each row is seen. [default: 1]")]
 LearningRate = Annotated[float | None, _setting("Peak of the learning rate. [default: 1e-5]")]
@@ -20,7 +28,6 @@ LearningRate = Annotated[float | None, _setting("Peak of the learning rate. [def
 Sequences = Annotated[int | None, _setting("Sequences in one forward pass. [default: 8]", "--batch-size")]
 Accumulation = Annotated[int | None, _setting("Forward passes in one step. [default: 1]")]
 SequenceLength = Annotated[int | None, _setting("Tokens of a packed sequence. [default: 1024]")]
-ChatLoss = Annotated[Literal["assistant", "all"] | None, _setting("What is learnt of chats. [default: assistant]")]
 Dtype = Annotated[Literal["float32", "bfloat16"] | None, _setting("Of computing and of the file. [default: float32]")]
 Seed = Annotated[int | None, _setting("Seed of every random draw. [default: 0]")]
 CheckpointEvery = Annotated[int | None, _setting("Steps between checkpoints; 0: none to resume from. [default: 500]")]
@@ -31,51 +38,83 @@ Threads = Annotated[
 
 @verb(makes="directory")
 def train(
-    run: Run, files: Files = None, *, model: Model, config: ConfigFile = None, epochs: Epochs = None,
+    run: Run, sources: Sources = None, *, model: Model, config: ConfigFile = None, epochs: Epochs = None,
     learning_rate: LearningRate = None, sequences_per_batch: Sequences = None,
     gradient_accumulation: Accumulation = None, sequence_length: SequenceLength = None, chat_loss: ChatLoss = None,
-    dtype: Dtype = None, seed: Seed = None, checkpoint_every: CheckpointEvery = None, threads: Threads = None,
+    chat_template: ChatTemplate = None, dtype: Dtype = None, seed: Seed = None,
+    checkpoint_every: CheckpointEvery = None, threads: Threads = None, workers: Workers = None,
     device: Device = None, trust_remote_code: TrustRemoteCode = False, dry_run: DryRun = False,
 ) -> None:  # fmt: skip
     """Train a model on raw text and chat in one run.
 
-    in:  documents (every token is learnt) and conversations (answers are learnt), packed into full sequences;
-         those whose `metadata.split` is another than `train` are left out
+    in:  what `latxa prepare` made; or documents and conversations, which are prepared first
     out: a directory with the model (safetensors), its tokenizer, `metrics.jsonl` and the settings (`train.toml`)
 
-    memory: 12 bytes a token of the whole mix, twice that while it is packed; 16 bytes a parameter, and a forward pass
+    memory: 16 bytes a parameter, and a forward pass; the data stay on the disk
 
     examples:
-      latxa train mix.jsonl --model base --epochs 2 --learning-rate 1e-3 -o trained
+      latxa train prepared --model base --epochs 2 --learning-rate 1e-3 -o trained
       latxa train mix.jsonl --model base --config train.toml -o trained --resume
       latxa train mix.jsonl --model base --dry-run -o trained
     """
     from latxa_cli.training import checkpoint, session
-    from latxa_cli.training.config import resolve
+    from latxa_cli.training.config import chat_losses, resolve
+    from latxa_cli.training.rows import Rows, is_prepared, settings_of
 
+    folders = [Path(source) for source in sources or [] if is_prepared(source)]
+    if folders and (len(folders) < len(sources or []) or chat_template):
+        what = "`--chat-template`" if chat_template else "other data"
+        raise UsageError(f"`{folders[0]}` is prepared already, and {what} can't be added", hint="prepare all together")
+    loss, source_loss = chat_losses(chat_loss or [])
     settings = resolve(
-        config, epochs=epochs, learning_rate=learning_rate, batch_size=sequences_per_batch,
-        gradient_accumulation=gradient_accumulation, sequence_length=sequence_length, chat_loss=chat_loss,
-        dtype=dtype, seed=seed, checkpoint_every=checkpoint_every,
+        config, settings_of(folders), epochs=epochs, learning_rate=learning_rate, batch_size=sequences_per_batch,
+        gradient_accumulation=gradient_accumulation, sequence_length=sequence_length, chat_loss=loss,
+        source_loss=source_loss or None, dtype=dtype, seed=seed, checkpoint_every=checkpoint_every,
     )  # fmt: skip
-    run.depends_on(config)
-    run.depends_on(model)
-    records = run.read(files, ("document", "conversation"))
-    loaded = session.load(model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code)
-    prepared = session.prepare_records(records, loaded, settings)
-    for line in session.describe(prepared):
-        run.say(line)
-    if dry_run:
-        for line in session.cost(loaded, prepared, settings):
-            run.say(line)
-        return
-    for reject in prepared.rejects:
-        run.reject(reject)
+    for side in (config, model, chat_template, *folders):
+        run.depends_on(side)
+    with TemporaryDirectory(prefix="latxa-train-") as temporary:
+        place = Path(temporary) / "work" if dry_run else run.work_folder(None)
+        folders = folders or [_prepared(run, sources or ["-"], model, settings, chat_template, place, workers)]
+        rows = Rows(folders)
+        loaded = session.load(model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code)
+        session.check_rows(rows, loaded, model)
+        if dry_run:
+            run.say_all(session.cost(loaded, rows, settings))
+            return
 
-    def report(step: int, total: int, *, loss: float, tokens_per_second: float) -> None:
-        run.progress(step, total, loss=f"{loss:.3f}", tokens_per_second=f"{tokens_per_second:,.0f}")
+        def report(step: int, total: int, *, loss: float, tokens_per_second: float) -> None:
+            run.progress(step, total, loss=f"{loss:.3f}", tokens_per_second=f"{tokens_per_second:,.0f}")
 
-    facts = session.run(loaded, prepared, settings, run.directory, resume=run.destination.resume, report=report)
+        resume = run.destination.resume
+        facts = session.run(loaded, rows, settings, run.directory, resume=resume, report=report)
     run.afterwards(lambda: checkpoint.remove(run.directory))  # until the manifest is written `--resume` needs them
     run.note(**facts)
     run.say(f"{facts['steps']:,} steps, the loss of the last is {facts['loss']:.4f}")
+
+
+def _prepared(
+    run: Any, sources: list[str], model: str, settings: Any, chat_template: Path | None, place: Path,
+    workers: int | None,
+) -> Path:  # fmt: skip
+    """Prepare the sources in the folder `place`, and return where the rows are."""
+    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stream.sources import parse_sources
+    from latxa_cli.training import prepare as room
+
+    found = parse_sources(sources)
+    how = room.settings_for(
+        model, settings.sequence_length, settings.chat_loss, settings.source_loss, chat_template=chat_template,
+        trust_remote_code=run.settings["trust_remote_code"],
+    )  # fmt: skip
+    set_aside = run.destination.rejects is not None
+    plan = {"settings": run.settings, "uses": run.uses, "rejects": set_aside}
+    with (
+        open_executor("local", workers, room.MODULES) as pool,
+        Work(place, plan, pool, resume=run.destination.resume, progress=run.stage) as work,
+    ):
+        run.afterwards(work.remove)
+        made = room.prepare(found, how, work, work.folder / "rows", set_aside=set_aside)
+        run.account(made.read, made.inputs, made.rejects())
+    run.say_all(made.lines())
+    return work.folder / "rows"

@@ -26,7 +26,7 @@ from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.stream.inputs import STDIN, Input, check_exists, fingerprint
 from latxa_cli.stream.manifest import manifest_of
 from latxa_cli.stream.manifest import save as save_manifest
-from latxa_cli.stream.records import Lines, Outcome, Record, Reject, keyed_hash
+from latxa_cli.stream.records import Lines, Outcome, Record, keyed_hash
 from latxa_cli.stream.resume import Checkpoint, Counts
 from latxa_cli.stream.terminal import Terminal
 from latxa_cli.stream.writer import Writer, make_directory, part_of
@@ -386,9 +386,12 @@ class Run:
         self._extra_writers.append(Writer(path))
         return self._extra_writers[-1]
 
-    def reject(self, reject: Reject) -> None:
-        """Count and set aside one record, for verbs that make a directory (others yield rejects as outcomes)."""
-        self._write_outcome(reject)
+    def account(self, read: int, inputs: Iterable[dict[str, Any]], rejects: Iterable[Lines]) -> None:
+        """Count what was read and set aside by the stages of a verb that makes a directory (see `reads` of inputs)."""
+        self.reads(inputs)
+        self.counts.read += read
+        for lines in rejects:
+            self._write_outcome(lines)
 
     def _open_rejects(self, offset: int = 0) -> None:
         if self._rejects is None and self.destination.rejects is not None:

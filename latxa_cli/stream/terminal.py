@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +31,15 @@ class Terminal:
         """Write the lines of a table (`stream.table` made them printable), their spaces kept, unless `-q`."""
         if not self.quiet:
             self._line("\n".join(f"latxa {self.verb}:   {line}" for line in lines))
+
+    def marked(self, parts: Iterable[tuple[str, bool]]) -> None:
+        """Write a text, the parts that are true in colour, or in brackets where there is none; unless `-q`."""
+        if self.quiet:
+            return
+        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        before, after = ("\x1b[1;32m", "\x1b[0m") if colour else ("\u27e6", "\u27e7")
+        shown = (f"{before}{_harmless(text)}{after}" if marked else _harmless(text) for text, marked in parts)
+        self._line("".join(shown))
 
     def detail(self, text: str) -> None:
         """Write one line for people who asked for detail (`-v`)."""
@@ -79,6 +89,11 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.clear()
+
+
+def _harmless(text: str) -> str:
+    """Return a text of several lines without control characters."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def printable(text: str) -> str:

@@ -19,27 +19,24 @@ from torch import Tensor
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.export import synchronise
-from latxa_cli.training.prepare import Packed
+from latxa_cli.training.rows import Rows
 
 KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest
 HARMLESS = ("checkpoint_every",)  # settings that do not change what is learnt
 
 
-def fingerprint(model: torch.nn.Module, packed: Packed, config: TrainConfig) -> dict[str, str]:
+def fingerprint(model: torch.nn.Module, rows: Rows, config: TrainConfig) -> dict[str, str]:
     """Return digests of what a run is made of: starting weights, data and settings."""
     import xxhash
 
-    weights, data = xxhash.xxh3_128(), xxhash.xxh3_128()
+    weights = xxhash.xxh3_128()
     for name, tensor in _tensors(model).items():
         weights.update(name.encode())
         weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    for array in (packed.input_ids, packed.position_ids, packed.labels):
-        data.update(str(array.shape).encode())
-        data.update(array.tobytes())
     settings = {name: value for name, value in asdict(config).items() if name not in HARMLESS}
     return {
         "starting model": weights.hexdigest(),
-        "data": data.hexdigest(),
+        "data": rows.digest,
         "settings": json.dumps(settings, sort_keys=True),
     }
 

@@ -27,10 +27,11 @@ from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.export import count_parameters, writing
-from latxa_cli.training.prepare import IGNORED, Packed
+from latxa_cli.training.rows import IGNORED, Batch, Rows
 
 METRICS = "metrics.jsonl"
 TRIAL_STEPS = 4  # of `estimate`
+ROWS_COMPARED = 512  # among which `check_isolation` takes the one of most pieces
 Report = Callable[..., None]  # report(step, total, loss=…, tokens_per_second=…)
 
 
@@ -113,21 +114,21 @@ def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(logits[:, :-1][trained].float(), targets[trained].long(), reduction="sum")
 
 
-def check_isolation(model: Any, packed: Packed) -> None:
+def check_isolation(model: Any, rows: Rows) -> None:
     """Compare a packed row with its pieces computed one by one.
 
     Raises:
         LatxaError: the logits differ by more than 0.001 of the largest: this model looks across pieces.
     """
-    starts = (packed.position_ids == 0).sum(axis=1)
-    row = int(starts.argmax())
-    ids, positions = _tensor(packed.input_ids[[row]], model), _tensor(packed.position_ids[[row]], model)
+    looked_at = rows.batch(range(min(len(rows), ROWS_COMPARED)))
+    row = int((looked_at.position_ids == 0).sum(axis=1).argmax())
+    begins = np.flatnonzero(looked_at.position_ids[row] == 0).tolist()
+    ids, positions = _tensor(looked_at.input_ids[[row]], model), _tensor(looked_at.position_ids[[row]], model)
     training = model.training
     model.eval()  # without dropout
     with torch.no_grad():
         together = forward(model, ids, positions)[0]
-        cuts = [*np.flatnonzero(packed.position_ids[row] == 0).tolist(), packed.input_ids.shape[1]]
-        spans = list(pairwise(cuts))[:8]
+        spans = list(pairwise([*begins, rows.sequence_length]))[:8]
         alone = [forward(model, ids[:, a:b], positions[:, a:b])[0] for a, b in spans]
     model.train(training)
     difference = (torch.cat(alone) - together[: spans[-1][1]]).abs().max().item()
@@ -151,9 +152,9 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.A
 class Trainer:
     """A model, its optimiser and the rows; `step` does one optimiser step."""
 
-    def __init__(self, model: Any, packed: Packed, config: TrainConfig) -> None:
-        self.model, self.packed, self.config = model, packed, config
-        self.plan = Plan(len(packed), config)
+    def __init__(self, model: Any, rows: Rows, config: TrainConfig) -> None:
+        self.model, self.rows, self.config = model, rows, config
+        self.plan = Plan(len(rows), config)
         self.optimizer = make_optimizer(model, config)
         self.device = next(model.parameters()).device
 
@@ -165,9 +166,9 @@ class Trainer:
         """
         started = time.perf_counter()
         torch.manual_seed((self.config.seed << 32) + step)  # dropout and noise depend on the step alone
-        batches = self.plan.batches(step)
-        trained = sum(int((self.packed.labels[rows] != IGNORED).sum()) for rows in batches)
-        total = sum(self._backward(rows, trained) for rows in batches)
+        batches = [self.rows.batch(numbers) for numbers in self.plan.batches(step)]
+        trained = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
+        total = sum(self._backward(batch, trained) for batch in batches)
         if not math.isfinite(total):
             raise LatxaError(
                 f"the loss became `{total}` at step {step + 1}",
@@ -184,17 +185,14 @@ class Trainer:
             "epoch": round((step + 1) / self.plan.steps_per_epoch, 4),
             "loss": total,
             "learning_rate": rate,
-            "tokens": sum(len(rows) for rows in batches) * self.packed.input_ids.shape[1],
+            "tokens": sum(batch.input_ids.size for batch in batches),
             "trained_tokens": trained,
             "seconds": round(time.perf_counter() - started, 4),
         }
 
-    def _backward(self, rows: NDArray[np.int64], trained: int) -> float:
+    def _backward(self, batch: Batch, trained: int) -> float:
         """Add the gradient of one forward pass: its summed loss over the trained tokens of the whole step."""
-        ids, positions, labels = (
-            _tensor(array[rows], self.model)
-            for array in (self.packed.input_ids, self.packed.position_ids, self.packed.labels)
-        )
+        ids, positions, labels = (_tensor(array, self.model) for array in batch)
         half = self.config.dtype == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
             logits = forward(self.model, ids, positions, self.config.neftune_alpha)
@@ -214,7 +212,7 @@ def train(trainer: Trainer, directory: Path, *, resume: bool, report: Report) ->
         LatxaError: the loss is not finite, the checkpoint is of another run, or `directory` cannot be written.
     """
     config, plan = trainer.config, trainer.plan
-    made_of = checkpoint.fingerprint(trainer.model, trainer.packed, config)
+    made_of = checkpoint.fingerprint(trainer.model, trainer.rows, config)
     if not resume:
         checkpoint.remove(directory)
     done = checkpoint.restore(directory, trainer.model, trainer.optimizer, made_of)
@@ -273,7 +271,7 @@ def estimate(trainer: Trainer) -> Estimate:
         peak = torch.cuda.max_memory_allocated()
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    row_tokens = len(trainer.packed) * trainer.packed.input_ids.shape[1]
+    row_tokens = len(trainer.rows) * trainer.rows.sequence_length
     return Estimate(
         steps=trainer.plan.steps,
         parameters=count_parameters(trainer.model),

@@ -1,231 +1,311 @@
-"""Records to packed rows: tokenise documents and conversations, mark what is trained, fill sequences of one length.
+"""Preparing data for training: records to packed rows on the disk, before any GPU is taken.
 
-A row holds whole pieces side by side. `position_ids` begin at 0 with every piece, which is how the model is told not to
-look from one into another; a piece's first token has no label, so that none is told from the piece before.
+latxa prepare mix.jsonl.zst --model MODEL --sequence-length 8192 -o prepared
+
+Parts of the sources are tokenised by as many processes as there are (`tokenise`, a stage that an interrupted run goes
+on with); then the pieces of all are packed, window by window in their order, and written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
+import xxhash
 from numpy.typing import NDArray
 
-from latxa_cli.chat import Encoded, Loss, TemplateError, encode_chats
-from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.records import Record, Reject
+from latxa_cli.model import load_config, load_tokenizer
+from latxa_cli.stages import Work, load_array, save_array, save_bytes
+from latxa_cli.stream.errors import LatxaError, RecordError
+from latxa_cli.stream.inputs import reading
+from latxa_cli.stream.parts import Part, cut, lines_of, where
+from latxa_cli.stream.reader import explain, parser
+from latxa_cli.stream.records import Lines, Record
+from latxa_cli.stream.sources import Source
+from latxa_cli.training.packing import pack_window
+from latxa_cli.training.pieces import SPLIT, Making, make
+from latxa_cli.training.rows import Rows, RowWriter
 
-SPLIT = "train"  # the `metadata.split` of records that have one
-IGNORED = -100  # the label that the loss leaves out
-BATCH = 1000  # records tokenised at a time
-WINDOW = 16_384  # pieces packed together: a larger window leaves less padding
-
-
-class Piece(NamedTuple):
-    """What is kept together in a row: a document, a part of a long one, or a conversation; labels as in a row."""
-
-    ids: NDArray[np.int32]
-    labels: NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Rows for training, each array of shape (rows, sequence length) and type int32."""
-
-    input_ids: NDArray[np.int32]
-    position_ids: NDArray[np.int32]
-    labels: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
+MODULES = ("latxa_cli.training.prepare",)
+WORKER_BYTES = 1_500_000_000  # of a worker: the libraries, the lines of a part and their tokens
+WINDOW, WINDOW_TOKENS = 16_384, 1 << 25  # pieces that are packed together, and tokens in them
+KINDS = ("document", "conversation")
 
 
-@dataclass(slots=True)
-class Share:
-    """What one source gave: records, tokens, and tokens that are trained."""
+@dataclass(frozen=True)
+class Settings:
+    """What is made of the records. `chat_template`: a text in place of the tokenizer's own; `shard`: (index, count)."""
 
-    records: int = 0
-    tokens: int = 0
-    trained: int = 0
-
-
-@dataclass(slots=True)
-class Prepared:
-    """Packed rows, what each source gave to them, the records that did not fit, and how many are of other splits."""
-
-    packed: Packed
-    shares: dict[str, Share] = field(default_factory=dict)
-    rejects: list[Reject] = field(default_factory=list)
-    other_split: int = 0
-
-    @property
-    def tokens(self) -> int:
-        return sum(share.tokens for share in self.shares.values())
-
-    @property
-    def trained(self) -> int:
-        return sum(share.trained for share in self.shares.values())
-
-    @property
-    def fill(self) -> float:
-        """Share of the rows that is not padding."""
-        return self.tokens / max(1, self.packed.input_ids.size)
-
-    @property
-    def untrained_sources(self) -> list[str]:
-        """Sources of which no token is trained: most often a mistake in the mix."""
-        return [name for name, share in self.shares.items() if share.records and not share.trained]
+    model: str
+    making: Making
+    chat_template: str | None = None
+    shard: tuple[int, int] = (0, 1)
+    trust_remote_code: bool = False
 
 
-def prepare(records: Iterable[Record], tokenizer: Any, *, sequence_length: int, chat_loss: Loss) -> Prepared:
-    """Tokenise and pack documents and conversations; everything is kept in memory.
-
-    A document is begin-of-text (where the tokenizer has one), its tokens and end-of-text, all of them trained; one
-    longer than the sequence is cut into pieces that hold every token. A conversation is kept whole, or rejected when
-    it is longer than the sequence. For what is trained of it, see `latxa_cli.chat.encode_chats`. Records whose
-    `metadata.split` is there and is not `train` are left out.
-
-    Args:
-        records: documents and conversations, mixed.
-        tokenizer: a fast transformers tokenizer.
-        sequence_length: tokens of a row.
-        chat_loss: `assistant` or `all`.
-
-    Raises:
-        LatxaError: the mix is empty or all of other splits, nothing of it is trained, or the tokenizer has no chat
-            template but needs one.
-    """
-    prepared = Prepared(Packed(*(np.empty((0, sequence_length), np.int32) for _ in range(3))))
-    pieces: Iterator[Piece] = _pieces(_of_training(records, prepared), tokenizer, sequence_length, chat_loss, prepared)
-    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    blocks = []
-    while window := list(islice(pieces, WINDOW)):
-        rows = best_fit([len(piece.ids) for piece in window], sequence_length)
-        blocks.append(_lay_out([[window[index] for index in row] for row in rows], sequence_length, padding))
-    if not prepared.shares and not prepared.rejects:
-        if prepared.other_split:
-            raise LatxaError(f"all {prepared.other_split:,} records are of other splits than `{SPLIT}`")
-        raise LatxaError("the mix is empty", hint="give files with documents or conversations")
-    if not prepared.trained:
+def settings_for(
+    model: str,
+    sequence_length: int,
+    loss: str,
+    source_loss: Mapping[str, str],
+    *,
+    chat_template: Path | None = None,
+    shard: tuple[int, int] = (0, 1),
+    trust_remote_code: bool = False,
+) -> Settings:
+    """Return the settings for a model; raises LatxaError where its configuration or the template cannot be read."""
+    config = load_config(model, trust_remote_code=trust_remote_code)
+    context = getattr(config, "max_position_embeddings", None)
+    if context and sequence_length > context:
         raise LatxaError(
-            "nothing in the mix is trained",
-            hint="conversations need assistant turns and must be shorter than `--sequence-length`",
+            f"`{model}` takes at most {context} tokens, the sequence length is {sequence_length}",
+            hint=f"`--sequence-length {context}`",
         )
-    prepared.packed = Packed(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
-    return prepared
+    template = None
+    if chat_template is not None:
+        with reading(str(chat_template)):
+            template = chat_template.read_text(encoding="utf-8")
+    making = Making(sequence_length, loss, tuple(source_loss.items()), config.vocab_size)  # type: ignore[arg-type]
+    return Settings(model, making, template, shard, trust_remote_code)
 
 
-def _of_training(records: Iterable[Record], prepared: Prepared) -> Iterator[Record]:
-    """Yield the records that are to be trained on; count those of other splits into `prepared`."""
-    for record in records:
-        split = (record.get("metadata") or {}).get("split")
-        if split is None or split == SPLIT:
-            yield record
-        else:
-            prepared.other_split += 1
+@dataclass(frozen=True)
+class TokeniseTask:
+    part: Part
+    settings: Settings
+    folder: str
+    set_aside: bool
+
+    def file(self, ending: str) -> Path:
+        return Path(self.folder) / f"{self.part.number:05}.{ending}"
 
 
-def _pieces(
-    records: Iterator[Record], tokenizer: Any, sequence_length: int, chat_loss: Loss, prepared: Prepared
-) -> Iterator[Piece]:
-    """Tokenise in batches and yield pieces in the order of the records; count into `prepared`."""
-    while batch := list(islice(records, BATCH)):
-        documents = [record for record in batch if "messages" not in record]
-        chats = [record for record in batch if "messages" in record]
-        encoded_documents = iter(_encode_documents(tokenizer, [record["text"] for record in documents]))
-        conversations = [record["messages"] for record in chats]
-        encoded_chats = iter(encode_chats(tokenizer, conversations, loss=chat_loss) if chats else [])
-        for record in batch:
-            chat = "messages" in record
-            encoded = next(encoded_chats) if chat else next(encoded_documents)
-            if isinstance(encoded, TemplateError):
-                prepared.rejects.append(Reject(record, "refused by the chat template", encoded.message))
-                continue
-            length = len(encoded.ids)
-            if chat and length > sequence_length:
-                detail = f"{length} tokens, the sequence has {sequence_length}"
-                prepared.rejects.append(Reject(record, "longer than the sequence", detail))
-                continue
-            share = prepared.shares.setdefault(record.get("source") or "(no source)", Share())
-            share.records += 1
-            for piece in _cut(encoded, sequence_length):
-                share.tokens += len(piece.ids)
-                share.trained += int((piece.labels != IGNORED).sum())
-                yield piece
+def tokenise(task: TokeniseTask) -> dict[str, Any]:
+    """Write the pieces of a part: `N.ids.npy` u32, `N.trained.npy`, a bit a token, `N.lengths.npy` u32 a piece.
 
-
-def _encode_documents(tokenizer: Any, texts: list[str]) -> list[Encoded]:
-    if not texts:
-        return []
-    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    end = [tokenizer.eos_token_id]
-    # split_special_tokens: a page that spells `<|end|>` does not hold that token. verbose=False: a document longer than
-    # the model's context is no mistake here, it is cut into pieces.
-    batch = tokenizer(
-        texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, verbose=False
-    )["input_ids"]
-    rows = [[*begin, *ids, *end] for ids in batch]
-    return [Encoded(row, [True] * len(row)) for row in rows]
-
-
-def _cut(encoded: Encoded, sequence_length: int) -> Iterator[Piece]:
-    """Cut into pieces of at most `sequence_length` tokens; the first token of each has no label."""
-    ids = np.array(encoded.ids, np.int32)
-    labels = np.where(encoded.trained, ids, np.int32(IGNORED)).astype(np.int32)
-    for start in range(0, len(ids), sequence_length):
-        piece = Piece(ids[start : start + sequence_length], labels[start : start + sequence_length])
-        piece.labels[0] = IGNORED
-        yield piece
-
-
-def best_fit(lengths: list[int], capacity: int) -> list[list[int]]:
-    """Pack items into bins by best-fit decreasing (Johnson 1973): at most 11/9 of the best number of bins, plus 6/9.
-
-    Args:
-        lengths: of the items, each between 1 and `capacity`.
-        capacity: of a bin.
-
-    Returns:
-        The bins, as lists of positions in `lengths`. The same lengths give the same bins.
+    Returns what is counted. Raises RecordError for a malformed line where none are set aside, LatxaError as `make`.
     """
-    bins: list[list[int]] = []
-    open_bins: list[list[int]] = [[] for _ in range(capacity + 1)]  # bins by the room that is left in them
-    rooms = 0  # bit r is set when a bin with room r is open
-    for index in sorted(range(len(lengths)), key=lambda item: -lengths[item]):
-        length = lengths[index]
-        fitting = rooms >> length
-        if fitting:
-            room = length + (fitting & -fitting).bit_length() - 1  # the lowest set bit: the tightest bin
-            place = open_bins[room].pop()
-            if not open_bins[room]:
-                rooms &= ~(1 << room)
-        else:
-            room, place = capacity, len(bins)
-            bins.append([])
-        bins[place].append(index)
-        left = room - length
-        if left:
-            open_bins[left].append(place)
-            rooms |= 1 << left
-    return bins
+    entries: list[dict[str, Any]] = []
+    records = _records(task, entries)
+    made = make(records, _tokenizer(task.settings), task.settings.making)
+    save_array(task.file("ids.npy"), _joined(made.ids, np.int32).view(np.uint32))
+    save_array(task.file("trained.npy"), np.packbits(_joined(made.trained, np.bool_)))
+    save_array(task.file("lengths.npy"), np.array(made.lengths, np.uint32))
+    malformed = len(entries)
+    entries += [{"reason": one.reason, "detail": one.detail, "record": one.record} for one in made.rejects]
+    lines = b"".join(orjson.dumps(entry) + b"\n" for entry in entries) if task.set_aside else b""
+    save_bytes(task.file("aside"), lines)
+    rejected = Counter(reject.reason for reject in made.rejects)
+    if malformed:
+        rejected["malformed"] = malformed
+    records_used = sum(share["records"] for share in made.shares.values())
+    return {
+        "read": records_used + made.other_split + rejected.total(), "shares": made.shares, "rejected": rejected,
+        "other split": made.other_split, "shortened": made.shortened,
+    }  # fmt: skip
 
 
-def _lay_out(rows: list[list[Piece]], sequence_length: int, padding: int) -> tuple[NDArray[np.int32], ...]:
-    """Write pieces into arrays (input ids, position ids, labels); padding is a piece of its own without labels."""
-    shape = (len(rows), sequence_length)
-    input_ids = np.full(shape, padding, np.int32)
-    position_ids = np.zeros(shape, np.int32)
-    labels = np.full(shape, IGNORED, np.int32)
-    for number, row in enumerate(rows):
-        start = 0
-        for piece in row:
-            end = start + len(piece.ids)
-            input_ids[number, start:end] = piece.ids
-            labels[number, start:end] = piece.labels
-            position_ids[number, start:end] = np.arange(end - start)
-            start = end
-        position_ids[number, start:] = np.arange(sequence_length - start)
-    return input_ids, position_ids, labels
+def _joined(arrays: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, kind), *arrays])
+
+
+def _records(task: TokeniseTask, entries: list[dict[str, Any]]) -> Iterator[Record]:
+    """Yield the checked records of the shard; malformed lines go to `entries` where they are set aside."""
+    parse, (index, count) = parser(KINDS), task.settings.shard
+    for row, _, line in lines_of(task.part):
+        if row % count != index or not line.strip():
+            continue
+        try:
+            yield parse(line)
+        except ValueError as error:
+            what = explain(error, line)
+            if not task.set_aside:
+                hint = "`--rejects FILE` sets such lines aside and goes on"
+                raise RecordError(where(task.part, row), what, hint=hint) from None
+            told = line[: 1 << 20].decode("utf-8", "replace")
+            entries.append({"reason": "malformed", "detail": what, "where": where(task.part, row), "line": told})
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(settings: Settings) -> Any:
+    return tokenizer_of(settings)
+
+
+def tokenizer_of(settings: Settings) -> Any:
+    """Return the tokenizer of the model, with the chat template that is asked for; raises LatxaError."""
+    tokenizer = load_tokenizer(settings.model, trust_remote_code=settings.trust_remote_code)
+    if tokenizer.eos_token_id is None:
+        raise LatxaError(
+            f"the tokenizer of `{settings.model}` has no end-of-text token",
+            hint="name it as `eos_token` in `tokenizer_config.json`",
+        )
+    if settings.chat_template is not None:
+        tokenizer.chat_template = settings.chat_template
+    return tokenizer
+
+
+def digest_of(tokenizer: Any) -> str:
+    """Return by what a tokenizer is known to be the same, whatever its chat template."""
+    parts = (tokenizer.backend_tokenizer.to_str(), str(tokenizer.bos_token_id), str(tokenizer.eos_token_id))
+    return xxhash.xxh3_128("\0".join(parts).encode()).hexdigest()
+
+
+@dataclass
+class Prepared:
+    """Rows that were prepared, with what was read and left out. `inputs`: as a manifest describes them."""
+
+    rows: Rows
+    inputs: list[dict[str, Any]]
+    read: int
+    rejected: Counter[str]
+    asides: list[Path]
+    other_split: int
+    shortened: int
+
+    def rejects(self) -> Iterator[Lines]:
+        """Yield what was left out, by reason, for `--rejects`."""
+        lines = b"".join(path.read_bytes() for path in self.asides)
+        for number, (reason, count) in enumerate(self.rejected.items()):
+            yield Lines(b"" if number else lines, count, reason)
+
+    def lines(self) -> Iterator[str]:
+        """Say what was prepared: all in all, then each source."""
+        rows = self.rows
+        yield f"{len(rows):,} rows of {rows.sequence_length:,}, {rows.tokens:,} tokens, {rows.fill:.2%} full"
+        for name, share in rows.shares.items():
+            part = share["trained"] / max(1, share["tokens"])
+            yield f"{name}: {share['records']:,} records, {share['tokens']:,} tokens, {part:.1%} trained"
+        if self.shortened:
+            yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
+        if self.other_split:
+            yield f"{self.other_split:,} records of other splits are left out"
+
+
+def prepare(
+    sources: Sequence[Source], settings: Settings, work: Work, folder: Path, *, set_aside: bool = False
+) -> Prepared:
+    """Make the rows of all sources in `folder`.
+
+    Raises LatxaError: the mix is empty or all of other splits, nothing of it or of a source in it is trained, a model
+    that cannot be loaded; and as `tokenise` does.
+    """
+    parts, inputs = cut(sources, work)
+    stage = str(work.folder / "tokenise")
+    tasks = [TokeniseTask(part, settings, stage, set_aside) for part in parts]
+    results = work.stage("tokenise", tokenise, tasks)
+    shares: dict[str, Counter[str]] = {}
+    rejected: Counter[str] = Counter()
+    for result in results:
+        rejected.update(result["rejected"])
+        for name, share in result["shares"].items():
+            shares.setdefault(name, Counter()).update(share)
+    read, other_split, shortened = (
+        sum(result[name] for result in results) for name in ("read", "other split", "shortened")
+    )
+    _check(shares, rejected, other_split)
+    work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
+    asides = [task.file("aside") for task in tasks]
+    return Prepared(Rows([folder]), inputs, read, rejected, asides, other_split, shortened)
+
+
+def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split: int) -> None:
+    if not shares and other_split:
+        raise LatxaError(f"all {other_split:,} records are of other splits than `{SPLIT}`")
+    if not shares and rejected:
+        raise LatxaError(f"none of the {rejected.total():,} records can be used", hint="`--rejects FILE` shows why")
+    if not shares:
+        raise LatxaError("the mix is empty", hint="give files with documents or conversations")
+    for name, share in shares.items():
+        if not share["trained"]:
+            raise LatxaError(
+                f"nothing of `{name}` is trained",
+                hint="are its answers turns of the role `assistant`? Else leave it out of the mix",
+            )
+
+
+# --- packing ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """The tasks whose pieces are packed, where the rows go, and what each source gave."""
+
+    tokenised: tuple[TokeniseTask, ...]
+    folder: str
+    shares: dict[str, Counter[str]]
+
+
+def pack(task: PackTask) -> dict[str, Any]:
+    """Pack the pieces of all tasks, in their order, and write the rows; the stage function of `prepare`."""
+    settings = task.tokenised[0].settings
+    tokenizer, making = tokenizer_of(settings), settings.making
+    digest = digest_of(tokenizer)
+    padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    writer = RowWriter(Path(task.folder), making.sequence_length, padding=padding, vocabulary=making.vocabulary)
+    held = _Window.empty()
+    for one in task.tokenised:
+        for more in _windows(one):
+            held = held.with_more(more)
+            if held.is_full:
+                held = held.written(writer, last=False)
+    held.written(writer, last=True)
+    losses = {"chat_loss": making.loss, "source_loss": dict(making.losses)}
+    facts = {"model": settings.model, "tokenizer": digest, "chat_template": tokenizer.chat_template}
+    writer.finish(facts | losses | {"sources": task.shares})
+    return {"rows": writer.rows}
+
+
+@dataclass
+class _Window:
+    """Pieces that wait to be packed, one behind the other."""
+
+    ids: NDArray[Any]
+    trained: NDArray[np.bool_]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls) -> _Window:
+        return cls(np.empty(0, np.uint32), np.empty(0, bool), np.empty(0, np.int64))
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.lengths) >= WINDOW or len(self.ids) >= WINDOW_TOKENS
+
+    def with_more(self, more: _Window) -> _Window:
+        return _Window(
+            np.concatenate([self.ids, more.ids]),
+            np.concatenate([self.trained, more.trained]),
+            np.concatenate([self.lengths, more.lengths]),
+        )
+
+    def written(self, writer: RowWriter, *, last: bool) -> _Window:
+        """Write the rows that these pieces make; return the window of those that wait for more."""
+        rows, waiting = pack_window(self.lengths.tolist(), writer.length, last=last)
+        starts = np.cumsum(self.lengths) - self.lengths
+        spans = np.stack([starts, self.lengths], axis=1)
+        writer.write(self.ids, self.trained, [spans[row] for row in rows])
+        if not waiting:
+            return _Window.empty()
+        left = np.concatenate([np.arange(start, start + length) for start, length in spans[waiting]])
+        return _Window(self.ids[left], self.trained[left], self.lengths[waiting])
+
+
+def _windows(task: TokeniseTask) -> Iterator[_Window]:
+    """Yield the pieces of a part, some at a time."""
+    lengths = load_array(task.file("lengths.npy")).astype(np.int64)
+    ids = load_array(task.file("ids.npy"), mapped=True)
+    trained = np.unpackbits(load_array(task.file("trained.npy")), count=len(ids)).astype(bool)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    first = 0
+    while first < len(lengths):
+        far = int(np.searchsorted(ends, ends[first] + WINDOW_TOKENS, side="right")) - 1
+        last = max(first + 1, min(first + WINDOW, far))
+        span = slice(ends[first], ends[last])
+        yield _Window(ids[span], trained[span], lengths[first:last])
+        first = last

@@ -1,21 +1,19 @@
-"""A training run from end to end: load, prepare, train, export. The pieces are in the other modules of this folder."""
+"""A training run from end to end: load, train, export. The pieces are in the other modules of this folder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.chat import Loss
 from latxa_cli.model import load_model, load_tokenizer
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.records import Record
 from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig, to_toml
 from latxa_cli.training.export import count_parameters, export, writing
-from latxa_cli.training.prepare import Prepared, prepare
+from latxa_cli.training.prepare import digest_of
+from latxa_cli.training.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,6 @@ def load(
     import torch
 
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    if tokenizer.eos_token_id is None:
-        raise LatxaError(
-            f"the tokenizer of `{name}` has no end-of-text token",
-            hint="name it as `eos_token` in `tokenizer_config.json`",
-        )
     model = load_model(name, device=device, dtype="float32", trust_remote_code=trust_remote_code)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and config.sequence_length > context:
@@ -57,27 +50,19 @@ def load(
     return Loaded(model, tokenizer)
 
 
-def prepare_records(records: Iterable[Record], loaded: Loaded, config: TrainConfig) -> Prepared:
-    """Tokenise and pack; see `latxa_cli.training.prepare.prepare`."""
-    chat_loss: Loss = "all" if config.chat_loss == "all" else "assistant"
-    return prepare(records, loaded.tokenizer, sequence_length=config.sequence_length, chat_loss=chat_loss)
+def check_rows(rows: Rows, loaded: Loaded, name: str) -> None:
+    """Raise LatxaError where rows that were prepared are not for this model."""
+    if rows.facts["tokenizer"] != digest_of(loaded.tokenizer):
+        raise LatxaError(
+            f"the data were prepared with the tokenizer of `{rows.facts['model']}`, and that of `{name}` is another",
+            hint="prepare them again with this model",
+        )
+    loaded.tokenizer.chat_template = rows.facts["chat_template"]  # the model learns this one
 
 
-def describe(prepared: Prepared) -> list[str]:
-    """Say what was packed: all in all, then each source, then what looks like a mistake."""
-    lines = [f"{len(prepared.packed):,} rows, {prepared.tokens:,} tokens, {prepared.fill:.1%} full"]
-    for name, share in prepared.shares.items():
-        part = share.trained / max(1, share.tokens)
-        lines.append(f"{name}: {share.records:,} records, {share.tokens:,} tokens, {part:.1%} trained")
-    if prepared.other_split:
-        lines.append(f"{prepared.other_split:,} records of other splits are left out")
-    lines += [f"warning: nothing of `{name}` is trained" for name in prepared.untrained_sources]
-    return lines
-
-
-def cost(loaded: Loaded, prepared: Prepared, config: TrainConfig) -> list[str]:
+def cost(loaded: Loaded, rows: Rows, config: TrainConfig) -> list[str]:
     """Do a few steps and say what the whole run would take."""
-    estimate = loop.estimate(loop.Trainer(loaded.model, prepared.packed, config))
+    estimate = loop.estimate(loop.Trainer(loaded.model, rows, config))
     gigabyte = 1 << 30
     return [
         f"{estimate.steps:,} steps; {estimate.parameters:,} parameters",
@@ -88,7 +73,7 @@ def cost(loaded: Loaded, prepared: Prepared, config: TrainConfig) -> list[str]:
 
 
 def run(
-    loaded: Loaded, prepared: Prepared, config: TrainConfig, directory: Path, *, resume: bool, report: loop.Report
+    loaded: Loaded, rows: Rows, config: TrainConfig, directory: Path, *, resume: bool, report: loop.Report
 ) -> dict[str, Any]:
     """Train and export into `directory`; return facts for the manifest.
 
@@ -100,10 +85,10 @@ def run(
     """
     import torch
 
-    loop.check_isolation(loaded.model, prepared.packed)
+    loop.check_isolation(loaded.model, rows)
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    trainer = loop.Trainer(loaded.model, prepared.packed, config)
+    trainer = loop.Trainer(loaded.model, rows, config)
     for _ in loop.train(trainer, directory, resume=resume, report=report):
         pass
     with writing(directory):  # now and not before: settings that `loop.train` refuses must not stand there
@@ -114,12 +99,11 @@ def run(
         "steps": last["step"],
         "loss": last["loss"],
         "parameters": count_parameters(loaded.model),
-        "rows": len(prepared.packed),
-        "tokens": prepared.tokens,
-        "trained_tokens": prepared.trained,
-        "fill": round(prepared.fill, 4),
-        "sources": {name: asdict(share) for name, share in prepared.shares.items()},
-        **({"other split": prepared.other_split} if prepared.other_split else {}),
+        "rows": len(rows),
+        "tokens": rows.tokens,
+        "trained_tokens": rows.trained,
+        "fill": round(rows.fill, 4),
+        "sources": rows.shares,
         "threads": torch.get_num_threads(),
         "device": str(trainer.device),
     }

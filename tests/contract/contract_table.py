@@ -37,6 +37,7 @@ sample magpie    .      .       x       .       .          .        x       x   
 sample respond   x      .       .       x       x          x        x       x        x          x       x      .
 translate        x      .       x       x       x          x        x       x        x          x       x      x
 mix              x      x       x       x       x          x        .       x        x          x       x      .
+prepare          x      .       .       .       x          x        .       .        x          x       x      .
 train            x      .       .       .       x          x        .       x        x          x       .      .
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
@@ -177,6 +178,14 @@ CASES = {
         unkept="--max-tokens 1",
     ),
     "mix": Case("mix docs=IN", documents, 300, stdin_is_default=False, cannot_resume_midway=True),
+    "prepare": Case(
+        "prepare IN --model base --sequence-length 64",
+        conversations,
+        80,
+        directory=True,
+        model=True,
+        cannot_resume_midway=True,
+    ),
     "train": Case(
         "train IN --model base --sequence-length 64 --batch-size 2 --epochs 4 --learning-rate 5e-3 "
         "--checkpoint-every 10 --threads 1",

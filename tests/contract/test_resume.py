@@ -198,6 +198,7 @@ def _another_setting(case: Case) -> list[str]:
         "profile": ["--language", "cy"],
         "judge": ["--margin", "7"],
         "report": ["--format", "csv"],
+        "prepare": ["--chat-loss", "all"],
     }.get(case.verb, ["--seed", "12"])
 
 

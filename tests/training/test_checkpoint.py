@@ -22,8 +22,8 @@ def silent(*_, **__):
     pass
 
 
-def start(model_directory, packed, config=CONFIG):
-    return loop.Trainer(load_model(str(model_directory), device="cpu"), packed, config)
+def start(model_directory, rows, config=CONFIG):
+    return loop.Trainer(load_model(str(model_directory), device="cpu"), rows, config)
 
 
 def train(trainer, directory, *, resume=False, until=None):
@@ -39,89 +39,89 @@ def weights(trainer):
 
 
 @pytest.fixture(scope="module")
-def whole(model_directory, packed, tmp_path_factory):
+def whole(model_directory, rows, tmp_path_factory):
     """Losses and weights of the run that was not cut off."""
     torch.set_num_threads(1)
-    trainer = start(model_directory, packed)
+    trainer = start(model_directory, rows)
     return train(trainer, tmp_path_factory.mktemp("whole")), weights(trainer)
 
 
 @pytest.mark.parametrize("cut", [2, 4, 6, 11])
-def test_a_run_cut_off_anywhere_gives_the_same_bits(model_directory, packed, tmp_path, whole, cut):
+def test_a_run_cut_off_anywhere_gives_the_same_bits(model_directory, rows, tmp_path, whole, cut):
     metrics, expected = whole
-    plan = loop.Plan(len(packed), CONFIG)
+    plan = loop.Plan(len(rows), CONFIG)
     assert plan.steps_per_epoch % 3 and plan.steps > 11, "checkpoints must lie inside an epoch"
-    assert len(train(start(model_directory, packed), tmp_path, until=cut)) == cut
-    trainer = start(model_directory, packed)
+    assert len(train(start(model_directory, rows), tmp_path, until=cut)) == cut
+    trainer = start(model_directory, rows)
     resumed = train(trainer, tmp_path, resume=True)
     keep = ("step", "epoch", "loss", "learning_rate", "tokens", "trained_tokens")
     assert [[entry[key] for key in keep] for entry in resumed] == [[entry[key] for key in keep] for entry in metrics]
     assert torch.equal(weights(trainer), expected)
 
 
-def test_a_run_cut_off_twice(model_directory, packed, tmp_path, whole):
-    train(start(model_directory, packed), tmp_path, until=5)
-    train(start(model_directory, packed), tmp_path, resume=True, until=9)
-    trainer = start(model_directory, packed)
+def test_a_run_cut_off_twice(model_directory, rows, tmp_path, whole):
+    train(start(model_directory, rows), tmp_path, until=5)
+    train(start(model_directory, rows), tmp_path, resume=True, until=9)
+    trainer = start(model_directory, rows)
     resumed = train(trainer, tmp_path, resume=True)
     assert [entry["loss"] for entry in resumed] == [entry["loss"] for entry in whole[0]]
     assert torch.equal(weights(trainer), whole[1])
 
 
-def test_a_checkpoint_half_written_is_passed_over(model_directory, packed, tmp_path, whole):
-    train(start(model_directory, packed), tmp_path, until=6)
+def test_a_checkpoint_half_written_is_passed_over(model_directory, rows, tmp_path, whole):
+    train(start(model_directory, rows), tmp_path, until=6)
     part = tmp_path / "checkpoints" / "step-9.part"
     part.mkdir()
     (part / "model.safetensors").write_bytes(b"half")
-    resumed = train(start(model_directory, packed), tmp_path, resume=True)
+    resumed = train(start(model_directory, rows), tmp_path, resume=True)
     assert [entry["loss"] for entry in resumed] == [entry["loss"] for entry in whole[0]]
     assert not part.exists()
 
 
-def test_the_newest_two_are_kept(model_directory, packed, tmp_path):
-    metrics = train(start(model_directory, packed), tmp_path)
+def test_the_newest_two_are_kept(model_directory, rows, tmp_path):
+    metrics = train(start(model_directory, rows), tmp_path)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     last = len(metrics)
     assert names == sorted([f"step-{last}", f"step-{last - 1 - (last - 1) % 3}"])
 
 
-def test_a_finished_run_resumes_to_its_end_at_once(model_directory, packed, tmp_path, whole):
-    train(start(model_directory, packed), tmp_path)
-    trainer = start(model_directory, packed)
+def test_a_finished_run_resumes_to_its_end_at_once(model_directory, rows, tmp_path, whole):
+    train(start(model_directory, rows), tmp_path)
+    trainer = start(model_directory, rows)
     assert list(loop.train(trainer, tmp_path, resume=True, report=silent)) == []
     assert torch.equal(weights(trainer), whole[1])
 
 
-def test_no_checkpoints(model_directory, packed, tmp_path):
+def test_no_checkpoints(model_directory, rows, tmp_path):
     config = TrainConfig(epochs=1, sequence_length=64, checkpoint_every=0)
-    train(start(model_directory, packed, config), tmp_path)
+    train(start(model_directory, rows, config), tmp_path)
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_checkpoint_of_another_run_is_refused(model_directory, packed, tmp_path, tmp_path_factory):
-    train(start(model_directory, packed), tmp_path, until=4)
+def test_a_checkpoint_of_another_run_is_refused(model_directory, rows, prepared, records, tmp_path):
+    train(start(model_directory, rows), tmp_path, until=4)
     other_settings = TrainConfig(epochs=3, learning_rate=6e-3, sequence_length=64)
     with pytest.raises(LatxaError, match=r"`.*step-3` is of a run with other settings"):
-        train(start(model_directory, packed, other_settings), tmp_path, resume=True)
-    fewer = type(packed)(packed.input_ids[1:], packed.position_ids[1:], packed.labels[1:])
+        train(start(model_directory, rows, other_settings), tmp_path, resume=True)
+    fewer = prepared(records[1:]).rows
     with pytest.raises(LatxaError, match="other data"):
         train(start(model_directory, fewer), tmp_path, resume=True)
-    trainer = start(model_directory, packed)
+    trainer = start(model_directory, rows)
     with torch.no_grad():
         trainer.model.model.norm.weight[0] += 1
     with pytest.raises(LatxaError, match="other starting model"):
         train(trainer, tmp_path, resume=True)
 
 
-def test_checkpoints_may_come_more_often_after_resuming(model_directory, packed, tmp_path):
-    train(start(model_directory, packed), tmp_path, until=4)
+def test_checkpoints_may_come_more_often_after_resuming(model_directory, rows, tmp_path):
+    train(start(model_directory, rows), tmp_path, until=4)
     often = TrainConfig(**{**{name: getattr(CONFIG, name) for name in CONFIG.__slots__}, "checkpoint_every": 1})
-    train(start(model_directory, packed, often), tmp_path, resume=True, until=6)
+    train(start(model_directory, rows, often), tmp_path, resume=True, until=6)
     assert (tmp_path / "checkpoints" / "step-5").is_dir()
 
 
-def test_checkpoints_hold_no_code(model_directory, packed, tmp_path):
-    trainer = start(model_directory, packed)
+def test_checkpoints_hold_no_code(model_directory, rows, tmp_path):
+    trainer = start(model_directory, rows)
     train(trainer, tmp_path, until=4)
     names = sorted(path.name for path in (tmp_path / "checkpoints" / "step-3").iterdir())
     assert names == ["model.safetensors", "optimizer.safetensors", "state.json"]

@@ -13,54 +13,54 @@ from latxa_cli.model import choose_device
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.prepare import IGNORED, Packed
+from latxa_cli.training.rows import IGNORED
 
 CONFIG = TrainConfig(epochs=2, learning_rate=1e-2, batch_size=4, sequence_length=64)
 
 
-def tensors(packed, rows):
-    return [torch.from_numpy(array[rows]).long() for array in (packed.input_ids, packed.position_ids, packed.labels)]
+def tensors(batch, rows):
+    return [torch.from_numpy(array[rows]).long() for array in batch]
 
 
-def row_with_most_pieces(packed):
-    return int((packed.position_ids == 0).sum(axis=1).argmax())
+def row_with_most_pieces(batch):
+    return int((batch.position_ids == 0).sum(axis=1).argmax())
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_packed_logits_are_those_of_the_pieces_alone(model, packed, training, attention):
+def test_packed_logits_are_those_of_the_pieces_alone(model, batch, training, attention):
     model.set_attn_implementation(attention)
     model.train(training)
-    row = row_with_most_pieces(packed)
-    ids, positions, _ = tensors(packed, [row, 0])  # two rows: isolation must hold in a batch too
+    row = row_with_most_pieces(batch)
+    ids, positions, _ = tensors(batch, [row, 0])  # two rows: isolation must hold in a batch too
     together = loop.forward(model, ids, positions)[0]
-    cuts = [*np.flatnonzero(packed.position_ids[row] == 0).tolist(), 64]
+    cuts = [*np.flatnonzero(batch.position_ids[row] == 0).tolist(), 64]
     assert len(cuts) > 3
     for start, end in itertools.pairwise(cuts):
         alone = model(input_ids=ids[:1, start:end], use_cache=False).logits[0]
         assert (alone - together[start:end]).abs().max() < 1e-5
 
 
-def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model, packed, monkeypatch):
-    loop.check_isolation(model, packed)
+def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model, rows, monkeypatch):
+    loop.check_isolation(model, rows)
 
     def contaminated(model, input_ids, position_ids, neftune_alpha=0.0):
         return model(input_ids=input_ids, position_ids=position_ids, use_cache=True).logits
 
     monkeypatch.setattr(loop, "forward", contaminated)
     with pytest.raises(LatxaError, match="mixes the texts"):
-        loop.check_isolation(model, packed)
+        loop.check_isolation(model, rows)
 
 
-def test_the_packed_loss_is_that_of_the_records_alone(model, packed):
+def test_the_packed_loss_is_that_of_the_records_alone(model, batch):
     """Against an independent sum, piece by piece and token by token."""
     rows = list(range(6))
-    ids, positions, labels = tensors(packed, rows)
+    ids, positions, labels = tensors(batch, rows)
     with torch.no_grad():
         packed_loss = loop.loss_sum(loop.forward(model, ids, positions), labels).item()
         expected = 0.0
         for row in rows:
-            cuts = [*np.flatnonzero(packed.position_ids[row] == 0).tolist(), 64]
+            cuts = [*np.flatnonzero(batch.position_ids[row] == 0).tolist(), 64]
             for start, end in itertools.pairwise(cuts):
                 likelihoods = model(input_ids=ids[row : row + 1, start:end]).logits[0].log_softmax(-1)
                 for at in range(1, end - start):
@@ -69,21 +69,21 @@ def test_the_packed_loss_is_that_of_the_records_alone(model, packed):
     assert packed_loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_accumulation_gives_the_step_of_the_large_batch(model_directory, packed):
+def test_accumulation_gives_the_step_of_the_large_batch(model_directory, rows):
     """Rows have unequal numbers of trained tokens, so that a mean of means would differ."""
     from latxa_cli.model import load_model
 
     weights = []
     for batch_size, accumulation in ((8, 1), (2, 4)):
         config = TrainConfig(batch_size=batch_size, gradient_accumulation=accumulation, learning_rate=1e-3)
-        trainer = loop.Trainer(load_model(str(model_directory), device="cpu"), packed, config)
+        trainer = loop.Trainer(load_model(str(model_directory), device="cpu"), rows, config)
         trainer.step(0)
         weights.append(torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()]))
     assert (weights[0] - weights[1]).abs().max() < 2e-5
 
 
-def test_training_lowers_the_loss(model, packed):
-    trainer = loop.Trainer(model, packed, CONFIG)
+def test_training_lowers_the_loss(model, rows):
+    trainer = loop.Trainer(model, rows, CONFIG)
     losses = [trainer.step(step)["loss"] for step in range(min(20, trainer.plan.steps))]
     assert losses[-1] < losses[0] - 1
 
@@ -123,21 +123,21 @@ def test_noise_is_scaled_by_the_length_of_the_piece():
     assert loop.piece_lengths(positions).tolist() == [[3, 3, 3, 2, 2, 1], [6] * 6]
 
 
-def test_noise_changes_the_loss_and_is_repeatable(model_directory, packed):
+def test_noise_changes_the_loss_and_is_repeatable(model_directory, rows):
     from latxa_cli.model import load_model
 
     losses = []
     for alpha in (0.0, 5.0, 5.0):
         config = TrainConfig(neftune_alpha=alpha, sequence_length=64)
-        losses.append(loop.Trainer(load_model(str(model_directory), device="cpu"), packed, config).step(0)["loss"])
+        losses.append(loop.Trainer(load_model(str(model_directory), device="cpu"), rows, config).step(0)["loss"])
     assert losses[1] == losses[2] != losses[0]
 
 
-def test_bfloat16_is_near_float32(model_directory, packed):
+def test_bfloat16_is_near_float32(model_directory, rows):
     from latxa_cli.model import load_model
 
     losses = [
-        loop.Trainer(load_model(str(model_directory), device="cpu"), packed, TrainConfig(dtype=dtype, seed=1)).step(0)[
+        loop.Trainer(load_model(str(model_directory), device="cpu"), rows, TrainConfig(dtype=dtype, seed=1)).step(0)[
             "loss"
         ]
         for dtype in ("float32", "bfloat16")
@@ -146,8 +146,8 @@ def test_bfloat16_is_near_float32(model_directory, packed):
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
-def test_a_loss_that_is_no_number_stops_at_its_step(model, packed):
-    trainer = loop.Trainer(model, packed, CONFIG)
+def test_a_loss_that_is_no_number_stops_at_its_step(model, rows):
+    trainer = loop.Trainer(model, rows, CONFIG)
     trainer.step(0)
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
@@ -155,9 +155,14 @@ def test_a_loss_that_is_no_number_stops_at_its_step(model, packed):
         trainer.step(1)
 
 
-def test_a_row_without_anything_to_learn_is_no_error(model, packed):
-    empty = Packed(packed.input_ids, packed.position_ids, np.full_like(packed.labels, IGNORED))
-    assert loop.Trainer(model, empty, CONFIG).step(0)["loss"] == 0.0
+def test_a_row_without_anything_to_learn_is_no_error(model, rows, monkeypatch):
+    some = rows.batch
+
+    def nothing_trained(numbers):
+        return some(numbers)._replace(labels=np.full((len(numbers), 64), IGNORED, np.int32))
+
+    monkeypatch.setattr(rows, "batch", nothing_trained)
+    assert loop.Trainer(model, rows, CONFIG).step(0)["loss"] == 0.0
 
 
 def test_an_unknown_device():
@@ -165,8 +170,8 @@ def test_an_unknown_device():
         choose_device("abacus")
 
 
-def test_estimate(model, packed):
-    estimate = loop.estimate(loop.Trainer(model, packed, CONFIG))
-    assert estimate.steps == loop.Plan(len(packed), CONFIG).steps
+def test_estimate(model, rows):
+    estimate = loop.estimate(loop.Trainer(model, rows, CONFIG))
+    assert estimate.steps == loop.Plan(len(rows), CONFIG).steps
     assert estimate.state_bytes == 16 * sum(parameter.numel() for parameter in model.parameters())
     assert estimate.seconds > 0 and estimate.peak_bytes > estimate.state_bytes

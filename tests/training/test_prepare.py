@@ -1,141 +1,237 @@
-"""Tokenising and packing."""
+"""Preparing: records to packed rows on the disk, as `latxa prepare` does it."""
 
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import prepare as module
-from latxa_cli.training.prepare import IGNORED, best_fit, prepare
+from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
+from latxa_cli.training import prepare as room
+from latxa_cli.training import rows as on_disk
+from latxa_cli.training.rows import IGNORED, Rows
+from latxa_cli.training.show import marked
 
 
-def pieces(packed):
+def pieces(rows):
     """The pieces of all rows: (ids, labels), padding included."""
-    for ids, positions, labels in zip(packed.input_ids, packed.position_ids, packed.labels, strict=True):
+    for ids, positions, labels in zip(*rows.batch(range(len(rows))), strict=True):
         cuts = [*np.flatnonzero(positions == 0).tolist(), len(ids)]
         for start, end in itertools.pairwise(cuts):
             assert positions[start:end].tolist() == list(range(end - start))
             yield ids[start:end].tolist(), labels[start:end].tolist()
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 40), max_size=80))
-def test_bins_hold_every_item_once_and_are_few(lengths):
-    bins = best_fit(lengths, 40)
-    assert sorted(index for items in bins for index in items) == list(range(len(lengths)))
-    assert all(sum(lengths[index] for index in items) <= 40 for items in bins)
-    assert len(bins) <= 11 / 9 * -(-sum(lengths) // 40) + len(lengths) / 2 + 1
-    assert sum(1 for items in bins if sum(lengths[index] for index in items) * 2 <= 40) <= 1
+def without_padding(rows, tokenizer):
+    return sorted(ids for ids, _ in pieces(rows) if set(ids) != {tokenizer.pad_token_id})
 
 
-def test_the_best_fit_is_taken():
-    assert best_fit([6, 5, 4, 3, 2], 10) == [[0, 2], [1, 3, 4]]
-
-
-def test_every_token_of_every_record_is_in_a_row(records, tokenizer):
-    prepared = prepare(records, tokenizer, sequence_length=64, chat_loss="assistant")
-    expected = []
+def expected_pieces(records, tokenizer, length=64):
     for record in records:
         if "text" in record:
             ids = [0, *tokenizer(record["text"], add_special_tokens=False)["input_ids"], 1]
         else:
             text = tokenizer.apply_chat_template(record["messages"], tokenize=False)
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        expected.extend(ids[start : start + 64] for start in range(0, len(ids), 64))
-    found = [ids for ids, _ in pieces(prepared.packed) if set(ids) != {tokenizer.pad_token_id}]
-    assert sorted(found) == sorted(expected)
-    assert prepared.tokens == sum(map(len, expected))
-    assert prepared.fill == pytest.approx(prepared.tokens / prepared.packed.input_ids.size)
-    assert prepared.fill > 0.9
+        yield from (ids[start : start + length] for start in range(0, len(ids), length))
 
 
-def test_labels_are_the_ids_and_the_first_of_a_piece_is_none(records, tokenizer):
-    prepared = prepare(records, tokenizer, sequence_length=64, chat_loss="assistant")
-    for ids, labels in pieces(prepared.packed):
+def test_every_token_of_every_record_is_in_a_row(prepared, records, tokenizer):
+    rows = prepared(records).rows
+    expected = sorted(expected_pieces(records, tokenizer))
+    assert without_padding(rows, tokenizer) == expected
+    assert rows.tokens == sum(map(len, expected)) and len(rows) * 64 * rows.fill == pytest.approx(rows.tokens)
+    assert rows.fill > 0.9
+
+
+@pytest.mark.parametrize("window", [3, 7, 1000])
+def test_small_windows_and_shards_hold_the_same_pieces(prepared, records, tokenizer, monkeypatch, window):
+    monkeypatch.setattr(room, "WINDOW", window)
+    monkeypatch.setattr(room, "WINDOW_TOKENS", 64 * window)
+    monkeypatch.setattr(on_disk, "SHARD_TOKENS", 64 * 5)
+    rows = prepared(records).rows
+    assert without_padding(rows, tokenizer) == sorted(expected_pieces(records, tokenizer))
+    assert len(rows._shards) == -(-len(rows) // 5)
+    order = np.random.default_rng(0).permutation(len(rows))
+    every = rows.batch(range(len(rows)))
+    for array, shuffled in zip(every, rows.batch(order), strict=True):
+        assert (array[order] == shuffled).all()
+
+
+def test_labels_are_the_ids_and_the_first_of_a_piece_is_none(rows, tokenizer):
+    trained = 0
+    for ids, labels in pieces(rows):
         assert labels[0] == IGNORED
         assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+        trained += sum(label != IGNORED for label in labels)
         if ids[-1] == 1:  # a document's end
             assert labels[1:] == ids[1:]
         if set(ids) == {tokenizer.pad_token_id}:
             assert set(labels) == {IGNORED}
-    assert int((prepared.packed.labels != IGNORED).sum()) == prepared.trained
+    assert trained == rows.trained
 
 
-def test_shares_of_the_sources(records, tokenizer):
-    assistant = prepare(records, tokenizer, sequence_length=64, chat_loss="assistant").shares
-    everything = prepare(records, tokenizer, sequence_length=64, chat_loss="all").shares
-    assert (assistant["web"].records, assistant["chats"].records) == (60, 40)
+def test_shares_and_losses_of_the_sources(prepared, records):
+    others = [record | {"source": "others"} for record in records if "messages" in record]
+    mixed = [*records, *others]
+    assistant, everything = prepared(mixed).rows.shares, prepared(mixed, chat_loss="all").rows.shares
+    assert (assistant["web"]["records"], assistant["chats"]["records"]) == (60, 40)
     assert assistant["web"] == everything["web"]
-    chats = everything["chats"]
-    assert 0 < assistant["chats"].trained < chats.trained == chats.tokens - 2 * 40  # all but begin and user header
+    assert 0 < assistant["chats"]["trained"] < everything["chats"]["trained"] == everything["chats"]["tokens"] - 2 * 40
+    one = prepared(mixed, source_loss={"others": "all"}).rows.shares
+    assert one == assistant | {"others": everything["others"]}
 
 
-def test_a_long_document_is_cut_without_losing_a_token(tokenizer):
-    text = "mendi handi eta ibai txiki " * 40
-    prepared = prepare([{"id": "1", "text": text}], tokenizer, sequence_length=50, chat_loss="assistant")
-    ids = [0, *tokenizer(text, add_special_tokens=False)["input_ids"], 1]
-    found = sorted(piece for piece, _ in pieces(prepared.packed) if tokenizer.pad_token_id not in piece)
-    assert found == sorted(ids[start : start + 50] for start in range(0, len(ids), 50))
+def test_a_long_document_is_cut_without_losing_a_token(prepared, tokenizer):
+    record = {"id": "1", "text": "mendi handi eta ibai txiki " * 40}
+    rows = prepared([record], sequence_length=50).rows
+    assert without_padding(rows, tokenizer) == sorted(expected_pieces([record], tokenizer, 50))
 
 
-def test_chats_that_do_not_fit_are_rejected_with_a_reason(records, tokenizer):
-    long = {"id": "l", "messages": [{"role": "user", "content": "etxe " * 99}, {"role": "assistant", "content": "a"}]}
-    wrong = {"id": "w", "messages": [{"role": "tool", "content": "a"}, {"role": "assistant", "content": "a"}]}
-    prepared = prepare([long, *records, wrong], tokenizer, sequence_length=64, chat_loss="assistant")
-    assert [(reject.record["id"], reject.reason) for reject in prepared.rejects] == [
-        ("l", "longer than the sequence"),
-        ("w", "refused by the chat template"),
-    ]
-    assert "the role tool is not known" in prepared.rejects[1].detail
+def turns(*contents):
+    return [{"role": "user" if place % 2 == 0 else "assistant", "content": c} for place, c in enumerate(contents)]
 
 
-def test_small_windows_and_batches_hold_the_same_pieces(records, tokenizer, monkeypatch):
-    whole = sorted(pieces(prepare(records, tokenizer, sequence_length=64, chat_loss="all").packed))
-    monkeypatch.setattr(module, "WINDOW", 7)
-    monkeypatch.setattr(module, "BATCH", 3)
-    parts = sorted(pieces(prepare(records, tokenizer, sequence_length=64, chat_loss="all").packed))
-    padding = tokenizer.pad_token_id
-    assert [piece for piece in parts if padding not in piece[0]] == [p for p in whole if padding not in p[0]]
+def test_a_long_conversation_ends_with_the_last_answer_that_fits(prepared, tokenizer):
+    record = {"id": "c", "messages": turns("etxe", "mendi", "ibai", "katu", "txori " * 60, "gorri")}
+    made = prepared([record])
+    assert made.shortened == 1 and "1 conversations longer than a row" in " ".join(made.lines())
+    short = record | {"messages": record["messages"][:4]}
+    assert without_padding(made.rows, tokenizer) == sorted(expected_pieces([short], tokenizer))
 
 
-def test_a_source_of_which_nothing_is_trained_is_named(records, tokenizer):
+def test_what_cannot_be_used_is_rejected_with_a_reason(prepared, records):
+    long = {"id": "l", "messages": turns("etxe " * 99, "a")}
+    wrong = {"id": "w", "messages": turns("<|end|>", "a")}
+    made = prepared([long, *records, {"messages": 3}, wrong], set_aside=True)
+    assert made.rejected == {"longer than the sequence": 1, "refused by the chat template": 1, "malformed": 1}
+    assert made.read == len(records) + 3
+    entries = [json.loads(line) for lines in made.rejects() for line in bytes(lines.data).splitlines()]
+    assert {entry["reason"] for entry in entries} == set(made.rejected)
+    assert sum(lines.count for lines in made.rejects()) == 3
+
+
+def test_a_malformed_line_stops_where_none_are_set_aside(prepared, records):
+    with pytest.raises(RecordError, match=r"mix\.jsonl:2: `messages` is not a list"):
+        prepared([records[0], {"messages": 3}])
+
+
+def test_a_source_of_which_nothing_is_trained_stops(prepared, records):
     question = {"id": "q", "messages": [{"role": "user", "content": "Zer?"}], "source": "questions"}
-    prepared = prepare([*records, question], tokenizer, sequence_length=64, chat_loss="assistant")
-    assert prepared.untrained_sources == ["questions"]
+    with pytest.raises(LatxaError, match="nothing of `questions` is trained"):
+        prepared([*records, question])
+    assert prepared([*records, question], source_loss={"questions": "all"}).rows.shares["questions"]["trained"]
 
 
-def test_an_empty_mix_and_one_without_anything_to_learn(tokenizer):
+def test_an_empty_mix(prepared):
     with pytest.raises(LatxaError, match="the mix is empty"):
-        prepare([], tokenizer, sequence_length=64, chat_loss="assistant")
-    question = {"id": "q", "messages": [{"role": "user", "content": "Zer?"}]}
-    with pytest.raises(LatxaError, match="nothing in the mix is trained"):
-        prepare([question], tokenizer, sequence_length=64, chat_loss="assistant")
+        prepared([])
+    with pytest.raises(LatxaError, match="none of the 1 records can be used"):
+        prepared([{"id": "l", "messages": turns("etxe " * 99, "a")}])
 
 
-def test_other_splits_are_left_out_and_counted(records, tokenizer):
+def test_other_splits_are_left_out_and_counted(prepared, records):
     splits = [None, {}, {"split": None}, {"split": "train"}, {"split": "valid"}, {"split": "test"}]
     mixed = [record | {"metadata": splits[place % 6]} for place, record in enumerate(records)]
     wanted = [record for place, record in enumerate(mixed) if place % 6 < 4]
-    prepared = prepare(mixed, tokenizer, sequence_length=64, chat_loss="assistant")
-    assert prepared.other_split == len(mixed) - len(wanted) > 0
-    expected = prepare(wanted, tokenizer, sequence_length=64, chat_loss="assistant")
-    assert (prepared.packed.input_ids == expected.packed.input_ids).all()
-    assert prepared.shares == expected.shares
+    made = prepared(mixed)
+    assert made.other_split == len(mixed) - len(wanted) > 0
+    assert made.rows.digest == prepared(wanted).rows.digest
     others = [record for record in mixed if record not in wanted]
     with pytest.raises(LatxaError, match=f"all {len(others)} records are of other splits than `train`"):
-        prepare(others, tokenizer, sequence_length=64, chat_loss="assistant")
+        prepared(others)
 
 
-def test_texts_that_spell_special_tokens_do_not_become_them(tokenizer):
+def test_texts_that_spell_special_tokens_do_not_become_them(prepared, tokenizer):
     end = tokenizer.eos_token
     page = {"id": "page", "text": f"etxe {end} mendi"}
-    turns = [{"role": "user", "content": f"etxe {end}"}, {"role": "assistant", "content": "mendi"}]
-    prepared = prepare([page, {"id": "chat", "messages": turns}], tokenizer, sequence_length=64, chat_loss="assistant")
-    assert prepared.packed.input_ids[0].tolist().count(tokenizer.eos_token_id) == 1  # the one that we put there
-    (reject,) = prepared.rejects
-    assert reject.reason == "refused by the chat template" and f"special token `{end}`" in reject.detail
+    chat = {"id": "chat", "messages": turns(f"etxe {end}", "mendi")}
+    made = prepared([page, chat], set_aside=True)
+    ids = made.rows.batch([0]).input_ids[0].tolist()
+    assert ids.count(tokenizer.eos_token_id) == 1  # the one that we put there
+    (lines,) = made.rejects()
+    assert f"special token `{end}`" in json.loads(bytes(lines.data))["detail"]
+
+
+def test_another_chat_template(prepared, tokenizer, tmp_path):
+    path = tmp_path / "template.jinja"
+    path.write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}")
+    rows = prepared([{"id": "c", "messages": turns("etxe", "mendi")}], chat_template=path).rows
+    (piece,) = without_padding(rows, tokenizer)
+    assert tokenizer.decode(piece) == "user: etxe<|end|>assistant: mendi<|end|>"
+    assert rows.facts["chat_template"] == path.read_text()
+
+
+def test_shards_joined_hold_what_one_run_does(prepared, records, tokenizer):
+    shards = [prepared(records, shard=(index, 3)).rows for index in range(3)]
+    joined = sorted(piece for rows in shards for piece in without_padding(rows, tokenizer))
+    assert joined == sorted(expected_pieces(records, tokenizer))
+    assert sum(len(rows) for rows in shards) * 64 >= prepared(records).rows.tokens
+
+
+def folder_of(rows):
+    from pathlib import Path
+
+    return Path(rows._shards[0][0].filename).parent
+
+
+def test_several_folders_are_one(prepared, records, tokenizer):
+    parts = [prepared(some).rows for some in (records[:50], records[50:])]
+    both = Rows([folder_of(rows) for rows in parts])
+    assert len(both) == sum(map(len, parts)) and both.tokens == sum(rows.tokens for rows in parts)
+    assert both.batch([len(parts[0])]).input_ids.tolist() == parts[1].batch([0]).input_ids.tolist()
+    assert both.shares["web"]["records"] == 60
+    with pytest.raises(UsageError, match="another sequence length"):
+        Rows([folder_of(parts[0]), folder_of(prepared(records, sequence_length=32).rows)])
+
+
+def test_a_folder_that_is_not_whole(prepared, records):
+    folder = folder_of(prepared(records).rows)
+    ids = folder / "ids-00000.bin"
+    ids.write_bytes(ids.read_bytes()[:-64])
+    with pytest.raises(LatxaError, match=r"ids-00000\.bin: is missing or not whole"):
+        Rows([folder])
+    (folder / "prepared.json").unlink()
+    with pytest.raises(LatxaError, match="is not what `latxa prepare` makes, or not whole"):
+        Rows([folder])
+
+
+def test_the_same_records_give_the_same_bytes(prepared, records):
+    assert prepared(records).rows.digest == prepared(records).rows.digest != prepared(records[1:]).rows.digest
+
+
+def test_what_is_learnt_is_shown(prepared, records, tokenizer):
+    made = prepared(records)
+    shown = list(marked(made.rows, tokenizer, 2))
+    assert len(shown) == 2
+    for parts in shown:  # conversations come first
+        text = "".join(text for text, _ in parts)
+        assert text.startswith("<|begin|><|user|>") and text.endswith("<|end_of_turn|>")
+        (answer,) = [text for text, trained in parts if trained]
+        assert answer.endswith("<|end_of_turn|>") and "<|user|>" not in answer
+    assert list(marked(made.rows, tokenizer, 0)) == []
+
+
+def test_a_tokenizer_without_chat_template(prepared, records, model_directory, tmp_path):
+    import shutil
+
+    bare = tmp_path / "bare"
+    shutil.copytree(model_directory, bare)
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(LatxaError, match="`bare` has no chat template"):
+        prepared(records, model=str(bare))
+    documents = [record for record in records if "text" in record]  # raw text needs none
+    assert len(prepared(documents, model=str(bare)).rows)
+
+
+def test_tokens_that_the_model_does_not_have(prepared, records, model_directory, tmp_path):
+    import shutil
+
+    small = tmp_path / "small"
+    shutil.copytree(model_directory, small)
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(config | {"vocab_size": 270}))
+    with pytest.raises(LatxaError, match="is outside of the model's vocabulary of 270"):
+        prepared(records, model=str(small))

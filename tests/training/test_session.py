@@ -22,15 +22,14 @@ def load(directory, config=CONFIG):
 
 
 @pytest.fixture
-def trained(model_directory, records, tmp_path):
+def trained(model_directory, rows, tmp_path):
     loaded = load(model_directory)
-    prepared = session.prepare_records(records, loaded, CONFIG)
     seen = []
 
     def report(*at, **figures):
         seen.append((at, figures))
 
-    facts = session.run(loaded, prepared, CONFIG, tmp_path / "out", resume=False, report=report)
+    facts = session.run(loaded, rows, CONFIG, tmp_path / "out", resume=False, report=report)
     return tmp_path / "out", facts, seen
 
 
@@ -51,28 +50,26 @@ def test_the_output_is_a_model_that_transformers_reads(trained, model_directory)
     assert facts["sources"]["web"]["records"] == 60
 
 
-def test_the_exported_model_has_the_loss_of_the_trained_one(trained, records):
+def test_the_exported_model_has_the_loss_of_the_trained_one(trained, rows):
     directory, facts, _ = trained
     loaded = load(directory)
-    prepared = session.prepare_records(records, loaded, CONFIG)
     from latxa_cli.training.loop import Trainer
 
-    losses = [Trainer(loaded.model, prepared.packed, TrainConfig(batch_size=len(prepared.packed))).step(0)["loss"]]
+    losses = [Trainer(loaded.model, rows, TrainConfig(batch_size=len(rows))).step(0)["loss"]]
     assert losses[0] == pytest.approx(facts["loss"], rel=0.2)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_run_cut_off_before_its_manifest_goes_straight_to_the_export(model_directory, records, tmp_path, dtype):
+def test_a_run_cut_off_before_its_manifest_goes_straight_to_the_export(model_directory, rows, tmp_path, dtype):
     config = TrainConfig(epochs=2, sequence_length=64, dtype=dtype)
     facts, weights = [], []
     for resume in (False, True):
         loaded = load(model_directory, config)
-        prepared = session.prepare_records(records, loaded, config)
         steps = []
         facts.append(
             session.run(
                 loaded,
-                prepared,
+                rows,
                 config,
                 tmp_path,
                 resume=resume,
@@ -86,22 +83,20 @@ def test_a_run_cut_off_before_its_manifest_goes_straight_to_the_export(model_dir
     assert facts[0] == facts[1] and weights[0] == weights[1]
 
 
-def test_refused_settings_do_not_replace_those_of_the_run(trained, model_directory, records):
+def test_refused_settings_do_not_replace_those_of_the_run(trained, model_directory, rows):
     directory, _, _ = trained
     other = TrainConfig(epochs=4, learning_rate=2e-2, batch_size=4, sequence_length=64)
     loaded = load(model_directory)
-    prepared = session.prepare_records(records, loaded, other)
     with pytest.raises(LatxaError, match="other settings"):
-        session.run(loaded, prepared, other, directory, resume=True, report=lambda *_, **__: None)
+        session.run(loaded, rows, other, directory, resume=True, report=lambda *_, **__: None)
     assert resolve(directory / "train.toml") == CONFIG
 
 
-def test_a_directory_that_cannot_be_made(model_directory, records, tmp_path):
+def test_a_directory_that_cannot_be_made(model_directory, rows, tmp_path):
     (tmp_path / "file").write_text("")
     loaded = load(model_directory)
-    prepared = session.prepare_records(records, loaded, CONFIG)
     with pytest.raises(LatxaError, match=r"file/out: cannot be written \(Not a directory\)"):
-        session.run(loaded, prepared, CONFIG, tmp_path / "file" / "out", resume=False, report=lambda *_, **__: None)
+        session.run(loaded, rows, CONFIG, tmp_path / "file" / "out", resume=False, report=lambda *_, **__: None)
 
 
 @contextmanager
@@ -120,45 +115,34 @@ def files_no_larger_than(size):
     [(100, 1, "metrics.jsonl"), (10_000, 1, "checkpoints/step-1.part"), (10_000, 0, "config.json")],
 )
 def test_a_full_disk_is_one_line_and_resuming_ends_the_run(
-    model_directory, records, tmp_path, size, checkpoint_every, reached
+    model_directory, rows, tmp_path, size, checkpoint_every, reached
 ):
     """In the metrics, in a checkpoint, in the export."""
     config = TrainConfig(epochs=1, sequence_length=64, checkpoint_every=checkpoint_every)
     loaded = load(model_directory, config)
-    prepared = session.prepare_records(records, loaded, config)
     with pytest.raises(LatxaError) as caught, files_no_larger_than(size):
-        session.run(loaded, prepared, config, tmp_path, resume=False, report=lambda *_, **__: None)
+        session.run(loaded, rows, config, tmp_path, resume=False, report=lambda *_, **__: None)
     assert caught.value.message == f"{tmp_path}: cannot be written (File too large)"
     assert (tmp_path / reached).exists() and not (tmp_path / "model.safetensors").exists()
     loaded = load(model_directory, config)
-    facts = session.run(loaded, prepared, config, tmp_path, resume=True, report=lambda *_, **__: None)
+    facts = session.run(loaded, rows, config, tmp_path, resume=True, report=lambda *_, **__: None)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == facts["steps"]
     load(tmp_path, config)
 
 
-def test_bfloat16_weights(model_directory, records, tmp_path):
+def test_bfloat16_weights(model_directory, rows, tmp_path):
     from safetensors.torch import load_file
 
     config = TrainConfig(epochs=1, dtype="bfloat16", sequence_length=64)
     loaded = load(model_directory, config)
-    prepared = session.prepare_records(records, loaded, config)
-    session.run(loaded, prepared, config, tmp_path, resume=False, report=lambda *_, **__: None)
+    session.run(loaded, rows, config, tmp_path, resume=False, report=lambda *_, **__: None)
     assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
 
 
-def test_what_is_said_of_the_mix(model_directory, records):
-    loaded = load(model_directory)
-    question = {"id": "q", "messages": [{"role": "user", "content": "Zer?"}], "source": "questions"}
-    lines = session.describe(session.prepare_records([*records, question], loaded, CONFIG))
-    assert lines[1].startswith("web: 60 records, ") and lines[2].startswith("chats: 40 records, ")
-    assert lines[-1] == "warning: nothing of `questions` is trained"
-
-
-def test_the_cost_is_said_without_writing(model_directory, records, tmp_path, monkeypatch):
+def test_the_cost_is_said_without_writing(model_directory, rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     loaded = load(model_directory)
-    prepared = session.prepare_records(records, loaded, CONFIG)
-    steps, memory, time = session.cost(loaded, prepared, CONFIG)
+    steps, memory, time = session.cost(loaded, rows, CONFIG)
     assert steps.endswith("parameters") and "GiB" in memory and "tokens/s" in time
     assert list(tmp_path.iterdir()) == []
 
@@ -187,16 +171,6 @@ def test_a_damaged_model_file(model_directory, tmp_path):
 def test_no_such_directory():
     with pytest.raises(LatxaError, match=r"there is no model directory `\./none`"):
         load("./none")
-
-
-def test_a_tokenizer_without_chat_template(model_directory, records, tmp_path):
-    bare = tmp_path / "bare"
-    shutil.copytree(model_directory, bare)
-    (bare / "chat_template.jinja").unlink()
-    with pytest.raises(LatxaError, match="`bare` has no chat template"):
-        session.prepare_records(records, load(bare), CONFIG)
-    documents = [record for record in records if "text" in record]  # raw text needs none
-    assert len(session.prepare_records(documents, load(bare), CONFIG).packed)
 
 
 def test_a_sequence_longer_than_the_context(model_directory):

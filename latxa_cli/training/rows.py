@@ -1,0 +1,218 @@
+"""Packed rows on the disk, mapped into memory as they are read: what `latxa prepare` makes and `latxa train` reads.
+
+    DIR/prepared.json       what the rows are and what they were made of, written last
+    DIR/ids-NNNNN.bin       u16 or u32 [rows, sequence length]: tokens
+    DIR/trained-NNNNN.bin   a bit a token, each row filled up to bytes: it is a target of the loss
+    DIR/starts-NNNNN.bin    likewise: a piece begins with it; what is behind the last piece is one of its own
+
+Each file holds `rows_per_shard` rows, the last one the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import orjson
+import xxhash
+from numpy.typing import NDArray
+
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.files import new_file, save_bytes
+
+INDEX = "prepared.json"
+FORMAT = 1
+IGNORED = -100  # the label that the loss leaves out
+SHARD_TOKENS = 1 << 26
+KINDS = ("ids", "trained", "starts")
+
+
+class Batch(NamedTuple):
+    """Rows as a model takes them, each i32 [rows, sequence length].
+
+    `position_ids` begin at 0 with every piece, which is how the model is told not to look from one into another; a
+    piece's first token has no label, so that none is told from the piece before.
+    """
+
+    input_ids: NDArray[np.int32]
+    position_ids: NDArray[np.int32]
+    labels: NDArray[np.int32]
+
+
+class RowWriter:
+    """Writes rows of `length` tokens into `folder`; nobody takes it for whole before `finish`. Raises LatxaError."""
+
+    def __init__(self, folder: Path, length: int, *, padding: int, vocabulary: int) -> None:
+        self.folder, self.length, self.padding = folder, length, padding
+        self.dtype = np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
+        self.rows_per_shard = max(1, SHARD_TOKENS // length)
+        self.rows = 0
+        self._digest = xxhash.xxh3_128()
+        self._open: ExitStack | None = None
+        self._files: list[BinaryIO] = []
+
+    def write(self, ids: NDArray[Any], trained: NDArray[np.bool_], rows: Sequence[NDArray[np.int64]]) -> None:
+        """Write rows of pieces, of which `ids` and `trained` hold the tokens.
+
+        A row is an array [pieces, 2]: where each piece begins in `ids`, and its tokens.
+        """
+        for begin in range(0, len(rows), 256):
+            block = rows[begin : begin + 256]
+            spans = np.concatenate(block)
+            starts, lengths = spans[:, 0], spans[:, 1]
+            ends = np.concatenate([np.cumsum(row[:, 1]) + number * self.length for number, row in enumerate(block)])
+            targets = np.repeat(ends - lengths, lengths) + _counted(lengths)
+            sources = np.repeat(starts, lengths) + _counted(lengths)
+            shape = (len(block), self.length)
+            block_ids = np.full(shape, self.padding, self.dtype)
+            block_ids.reshape(-1)[targets] = ids[sources]
+            block_trained = np.zeros(shape, bool)
+            block_trained.reshape(-1)[targets] = trained[sources]
+            block_starts = np.zeros(shape, bool)
+            block_starts.reshape(-1)[ends - lengths] = True
+            filled = np.array([row[:, 1].sum() for row in block])
+            short = np.flatnonzero(filled < self.length)
+            block_starts[short, filled[short]] = True  # the padding
+            self._write([block_ids, np.packbits(block_trained, axis=1), np.packbits(block_starts, axis=1)])
+
+    def _write(self, arrays: list[NDArray[Any]]) -> None:
+        place = 0
+        while place < len(arrays[0]):
+            if self.rows % self.rows_per_shard == 0:
+                self._next_shard()
+            room = self.rows_per_shard - self.rows % self.rows_per_shard
+            for file, array in zip(self._files, arrays, strict=True):
+                data = np.ascontiguousarray(array[place : place + room]).data.cast("B")
+                self._digest.update(data)
+                file.write(data)
+            written = min(room, len(arrays[0]) - place)
+            self.rows += written
+            place += written
+
+    def _next_shard(self) -> None:
+        self._close()
+        self._open = ExitStack()
+        names = [f"{kind}-{self.rows // self.rows_per_shard:05}.bin" for kind in KINDS]
+        self._files = [self._open.enter_context(new_file(self.folder / name)) for name in names]
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Say what the rows are and what they were made of: now they are whole."""
+        self._close()
+        index = {
+            "format": FORMAT, "rows": self.rows, "sequence_length": self.length, "dtype": self.dtype.name,
+            "rows_per_shard": self.rows_per_shard, "digest": self._digest.hexdigest(), **facts,
+        }  # fmt: skip
+        save_bytes(self.folder / INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2))
+
+
+def _counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0, 1, 2, … up to each length, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+
+
+class Rows:
+    """The rows of prepared folders, one after the other. `facts`: what `prepared.json` says, of all together."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """Raises LatxaError for a folder that is not whole, UsageError where they do not go together."""
+        indexes = [_index(folder) for folder in folders]
+        for name in ("sequence_length", "tokenizer", "chat_template"):
+            if len({orjson.dumps(index[name]) for index in indexes}) > 1:
+                raise UsageError(f"`{folders[0]}` and others were prepared with another {name.replace('_', ' ')}")
+        self.facts = indexes[0]
+        self.sequence_length: int = self.facts["sequence_length"]
+        self.shares = _summed(indexes)
+        self.digest = xxhash.xxh3_128("".join(index["digest"] for index in indexes).encode()).hexdigest()
+        self._shards: list[list[NDArray[Any]]] = []
+        firsts = []
+        self._count = 0
+        for folder, index in zip(folders, indexes, strict=True):
+            for number in range(-(-index["rows"] // index["rows_per_shard"])):
+                rows = min(index["rows_per_shard"], index["rows"] - number * index["rows_per_shard"])
+                firsts.append(self._count)
+                self._shards.append([self._mapped(folder, kind, number, rows, index["dtype"]) for kind in KINDS])
+                self._count += rows
+        self._firsts = np.array(firsts, np.int64)
+
+    def _mapped(self, folder: Path, kind: str, number: int, rows: int, dtype: str) -> NDArray[Any]:
+        path = folder / f"{kind}-{number:05}.bin"
+        shape = (rows, self.sequence_length if kind == "ids" else -(-self.sequence_length // 8))
+        try:
+            return np.memmap(path, dtype if kind == "ids" else np.uint8, "r", shape=shape)
+        except (OSError, ValueError):
+            raise LatxaError(f"{path}: is missing or not whole", hint="prepare it again") from None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        return sum(share["tokens"] for share in self.shares.values())
+
+    @property
+    def trained(self) -> int:
+        return sum(share["trained"] for share in self.shares.values())
+
+    @property
+    def fill(self) -> float:
+        """Share of the rows that is not padding."""
+        return self.tokens / max(1, len(self) * self.sequence_length)
+
+    def batch(self, numbers: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Return the rows with these numbers, in this order."""
+        numbers = np.asarray(numbers, np.int64)
+        shards = np.searchsorted(self._firsts, numbers, side="right") - 1
+        places = [
+            (self._shards[shard], number - self._firsts[shard]) for shard, number in zip(shards, numbers, strict=True)
+        ]
+        raw = [np.stack([files[kind][place] for files, place in places]) for kind in range(len(KINDS))]
+        ids = raw[0].astype(np.int32)
+        trained, starts = (np.unpackbits(bits, axis=1, count=self.sequence_length).astype(bool) for bits in raw[1:])
+        count = np.arange(self.sequence_length, dtype=np.int32)
+        positions = count - np.maximum.accumulate(np.where(starts, count, 0), axis=1)
+        return Batch(ids, positions.astype(np.int32), np.where(trained, ids, np.int32(IGNORED)))
+
+
+def is_prepared(folder: str) -> bool:
+    """Whether a folder was made by `latxa prepare`, whole or not."""
+    path = Path(folder)
+    return path.is_dir() and ((path / INDEX).exists() or any(path.glob("ids-*.bin*")))
+
+
+def settings_of(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return the settings of a training run that prepared folders decide; nothing for none. Raises as `Rows`."""
+    facts = Rows(folders).facts if folders else {}
+    return {name: facts[name] for name in ("sequence_length", "chat_loss", "source_loss") if name in facts}
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = orjson.loads((folder / INDEX).read_bytes())
+    except (OSError, ValueError):
+        raise LatxaError(
+            f"`{folder}` is not what `latxa prepare` makes, or not whole", hint="`--resume` ends it"
+        ) from None
+    if index.get("format") != FORMAT:
+        raise LatxaError(f"`{folder}` was prepared by another version of `latxa`", hint="prepare it again")
+    return index
+
+
+def _summed(indexes: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return what each source gave to all folders together."""
+    shares: dict[str, dict[str, int]] = {}
+    for index in indexes:
+        for name, share in index["sources"].items():
+            held = shares.setdefault(name, dict.fromkeys(share, 0))
+            for key, value in share.items():
+                held[key] += value
+    return shares

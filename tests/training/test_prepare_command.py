@@ -1,0 +1,134 @@
+"""`latxa prepare`, and `latxa train` on what it made, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from tiny import Latxa
+
+
+@pytest.fixture(scope="module")
+def place(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model `base`, its training data in one file and in two, one of them packed."""
+    import gzip
+
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "base").symlink_to(tiny_models / "base")
+    data = (tiny_models / "train.jsonl").read_bytes()
+    (folder / "mix.jsonl").write_bytes(data)
+    (folder / "parts").mkdir()
+    lines = data.splitlines(keepends=True)
+    (folder / "parts" / "a.jsonl").write_bytes(b"".join(lines[:70]))
+    (folder / "parts" / "b.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[70:])))
+    return folder
+
+
+def prepare(source: str, output: str, *more: str) -> list[str]:
+    return ["prepare", source, "-m", "base", "--sequence-length", "64", "--chat-loss", "all", "-o", output, *more]
+
+
+def rows(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def prepared(latxa: Latxa, place: Path) -> dict[str, bytes]:
+    done = latxa(*prepare("mix.jsonl", "prepared"), cwd=place)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "% full" in done.stderr.decode() and "% trained" in done.stderr.decode()
+    return rows(place / "prepared")
+
+
+def test_files_stdin_and_workers_give_the_same_rows(latxa: Latxa, place: Path, prepared: dict[str, bytes]) -> None:
+    for source, more in (("parts", ("--workers", "2")), ("-", ())):
+        stdin = (place / "mix.jsonl").read_bytes() if source == "-" else b""
+        done = latxa(*prepare(source, f"from{source}", *more), cwd=place, stdin=stdin)
+        assert done.returncode == 0, done.stderr.decode()
+        assert rows(place / f"from{source}") == prepared
+        assert not (place / f"from{source}.work").exists()
+
+
+def test_killed_again_and_again_the_rows_are_the_same(latxa: Latxa, place: Path, prepared: dict[str, bytes]) -> None:
+    words = prepare("parts", "killed", "--resume")
+    kills = 0
+    for delay in (2.0, 2.6, 3.2, 3.8):
+        process = subprocess.Popen([tiny.BINARY, *words], cwd=place, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        assert kills == 0 or process.returncode == 0 or not (place / "killed" / "manifest.json").exists()
+    done = latxa(*words, cwd=place)
+    assert done.returncode == 0 and kills, done.stderr.decode()
+    assert rows(place / "killed") == prepared
+
+
+def test_training_takes_what_was_prepared(
+    latxa: Latxa, place: Path, prepared: dict[str, bytes], tmp_path: Path
+) -> None:
+    settings = ("--model", "base", "--epochs", "1", "--learning-rate", "1e-2", "--threads", "1")
+    ready = latxa("train", "prepared", *settings, "-o", tmp_path / "ready", cwd=place)
+    assert ready.returncode == 0, ready.stderr.decode()
+    records = ("mix.jsonl", "--sequence-length", "64", "--chat-loss", "all")
+    whole = latxa("train", *records, *settings, "-o", tmp_path / "whole", cwd=place)
+    assert whole.returncode == 0, whole.stderr.decode()
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("ready", "whole")]
+    assert weights[0] == weights[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ready", "whole"], "nothing else is left"
+    assert (
+        json.loads((tmp_path / "ready" / "manifest.json").read_text())["sources"]
+        == json.loads(prepared["prepared.json"])["sources"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--sequence-length", "32"), "`sequence_length` is `32`, and the data were prepared with `64`"),
+        (("mix.jsonl",), "`prepared` is prepared already, and other data can't be added"),
+        (("--chat-template", "mix.jsonl"), "`prepared` is prepared already, and `--chat-template` can't be added"),
+        (("--model", "trained"), "the data were prepared with the tokenizer of `base`"),
+    ],
+)
+def test_what_does_not_go_with_prepared_data(
+    latxa: Latxa, place: Path, prepared: dict[str, bytes], tiny_models: Path, given: tuple[str, ...], says: str
+) -> None:
+    if "trained" in given:  # another tokenizer
+        folder = place / "trained"
+        if not folder.exists():
+            made = latxa(
+                "init", tiny_models / "config.json", "mix.jsonl", "--vocabulary-size", "300", "-o", folder, cwd=place
+            )
+            assert made.returncode == 0, made.stderr.decode()
+    model = () if "--model" in given else ("--model", "base")
+    done = latxa("train", "prepared", *given, *model, "-o", "never", cwd=place)
+    line = done.stderr.decode().splitlines()[0]
+    assert done.returncode in (1, 2) and line.startswith("latxa: ") and says in line, done.stderr.decode()
+    assert not (place / "never" / "model.safetensors").exists()
+
+
+def test_what_is_learnt_is_shown_in_brackets(latxa: Latxa, place: Path) -> None:
+    words = ["prepare", "mix.jsonl", "-m", "base", "--sequence-length", "64", "-o", "shown", "--show", "1"]
+    done = latxa(*words, cwd=place)
+    (shown,) = [line for line in done.stderr.decode().splitlines() if "<|user|>" in line]
+    assert shown.count("⟦") == shown.count("⟧") == 1 and shown.endswith("<|end_of_turn|>⟧")
+
+
+def test_a_dry_run_leaves_nothing(latxa: Latxa, place: Path) -> None:
+    before = sorted(path.name for path in place.iterdir())
+    done = latxa(
+        "train", "mix.jsonl", "--model", "base", "--sequence-length", "64", "--dry-run", "-o", "dry", cwd=place
+    )
+    assert done.returncode == 0 and "tokens/s" in done.stderr.decode()
+    assert sorted(path.name for path in place.iterdir()) == before
+
+
+@pytest.mark.parametrize("value", ["user", "en=user", "=all"])
+def test_a_loss_that_is_none(latxa: Latxa, place: Path, value: str) -> None:
+    done = latxa("prepare", "mix.jsonl", "-m", "base", "--chat-loss", value, "-o", "never", cwd=place)
+    assert done.returncode == 2 and f"`--chat-loss {value}`" in done.stderr.decode().splitlines()[0]
