@@ -29,8 +29,8 @@ from latxa_cli.stream.reader import explain, parser
 from latxa_cli.stream.records import Lines, Record
 from latxa_cli.stream.sources import Source
 from latxa_cli.training.packing import pack_window
-from latxa_cli.training.pieces import SPLIT, Making, make
 from latxa_cli.training.rows import Rows, RowWriter
+from latxa_cli.training.tokenised import SPLIT, Making, make
 
 MODULES = ("latxa_cli.training.prepare",)
 WORKER_BYTES = 1_500_000_000  # of a worker: the libraries, the lines of a part and their tokens
