@@ -40,7 +40,7 @@ def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0
     from latxa_cli.training import merge as arithmetic
     from latxa_cli.training.merged_files import has_chat_template
 
-    for name in (model, plus, minus):
+    for name in dict.fromkeys((model, plus, minus)):
         check(name)
         run.depends_on(name)
     planned = arithmetic.plan(*(arithmetic.load(name) for name in (model, plus, minus)))

@@ -3,7 +3,8 @@
 What a model has learnt is the difference between its weights and those that it was trained from; added to another
 model of the same origin, it gives that model the same skill (Ilharco et al. 2023, arXiv 2212.04089). With a model
 continued on a language as the base, and an instruct model less the one that it was made from, the result chats in that
-language without any training (the chat vector, Huang et al. 2024, arXiv 2310.04799).
+language without any training (the chat vector, Huang et al. 2024, arXiv 2310.04799; for Basque, Sarasua et al. 2025,
+https://aclanthology.org/2025.findings-emnlp.1355).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_the_result_is_the_trained_model_and_its_manifest_says_how(merged: Path,
     assert same_bits(read(merged), read(tiny_models / "trained"))
     manifest = json.loads((merged / "manifest.json").read_bytes())
     assert manifest["settings"] == {"model": "base", "plus": "trained", "minus": "base", "scale": 1.0}
-    assert [entry["path"] for entry in manifest["inputs"]] == ["base", "trained", "base"]
+    assert [entry["path"] for entry in manifest["inputs"]] == ["base", "trained"]
     assert all(entry["xxh3_128"] for entry in manifest["inputs"])
     assert manifest["counts"]["in"] == manifest["tensors"] == 20
     assert manifest["delta"] > 0 and manifest["parameters"] == 107_840
