@@ -26,6 +26,7 @@ VERBS = {
     "translate": "Translate conversations with a few examples and a base model.",
     "mix": "Mix documents and conversations into training data.",
     "train": "Train a model on raw text and chat in one run.",
+    "merge": "Add to a model what another has learnt, by arithmetic on weights.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "judge": "Compare the responses of two or more models.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",

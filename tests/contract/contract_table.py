@@ -38,6 +38,7 @@ sample respond   x      .       .       x       x          x        x       x   
 translate        x      .       x       x       x          x        x       x        x          x       x      x
 mix              x      x       x       x       x          x        .       x        x          x       x      .
 train            x      .       .       .       x          x        .       x        x          x       .      .
+merge            .      .       .       .       .          .        .       .        x          x       .      .
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
 arena-score      x      x       x       x       x          x        .       x        x          x       x      .
@@ -185,6 +186,7 @@ CASES = {
         directory=True,
         model=True,
     ),
+    "merge": Case("merge base --plus trained --minus base --scale 0.5", directory=True, model=True),
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),
