@@ -19,7 +19,7 @@ from latxa_cli.stream.errors import LatxaError, nearest
 
 # The verbs in the order of the flow, each with the first line of its help: `latxa --help` loads none of them.
 VERBS = {
-    "init": "Make a new tokenizer and a new model, from scratch.",
+    "init": "Make a new tokenizer and model from scratch, or extend a model's vocabulary.",
     "corpus": "Make a clean, deduplicated corpus of one language out of many dumps.",
     "profile": "Derive a quality profile of a language from trusted text.",
     "sample": "Draw instructions and answers from a model, or answer prompts.",
