@@ -96,7 +96,7 @@ def render(
         return tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=add_generation_prompt, **asked
         )
-    except (JinjaError, TypeError, ValueError) as error:
+    except (JinjaError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise TemplateError(
             f"the chat template of `{_name(tokenizer)}` refuses the conversation: {why}",
@@ -384,7 +384,12 @@ def _by_prefixes(tokenizer: Any, text: str, messages: Sequence[Message]) -> list
 
 def _dialogue(tokenizer: Any, count: int) -> list[str]:
     """Return the texts round the contents of `count` turns, user first."""
-    skeleton = _skeleton(tokenizer, tuple("user" if turn % 2 == 0 else "assistant" for turn in range(count)))
+    roles = tuple("user" if turn % 2 == 0 else "assistant" for turn in range(count))
+    skeleton = _skeleton(tokenizer, roles)
+    if skeleton is None:
+        render(
+            tokenizer, [{"role": role, "content": PLACEHOLDER.format(0, 0)} for role in roles]
+        )  # raises what is wrong
     if skeleton is None or skeleton.order != list(range(count)):
         raise TemplateError(
             f"the chat template of `{_name(tokenizer)}` does not write a dialogue of {count} turns as it stands",

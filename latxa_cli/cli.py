@@ -19,7 +19,7 @@ from latxa_cli.stream.errors import LatxaError, nearest
 
 # The verbs in the order of the flow, each with the first line of its help: `latxa --help` loads none of them.
 VERBS = {
-    "init": "Make a new tokenizer and a new model, from scratch.",
+    "init": "Make a new tokenizer and model from scratch, or extend a model's vocabulary.",
     "corpus": "Make a clean, deduplicated corpus of one language out of many dumps.",
     "profile": "Derive a quality profile of a language from trusted text.",
     "sample": "Draw instructions and answers from a model, or answer prompts.",
@@ -27,6 +27,7 @@ VERBS = {
     "mix": "Mix documents and conversations into training data.",
     "prepare": "Tokenise, mark and pack data for training, before any GPU is taken.",
     "train": "Train a model on raw text and chat in one run.",
+    "merge": "Add to a model what another has learnt, by arithmetic on weights.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "judge": "Compare the responses of two or more models.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",

@@ -17,6 +17,15 @@ from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 SMALL = 20_000_000
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 
+# The files of a model as patterns; not `*.safetensors`, since some models come in a second form, of the same size.
+CHAT_TEMPLATE_PATTERNS = ("chat_template*", "additional_chat_templates/*")
+TOKENIZER_PATTERNS = (
+    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model",
+    *CHAT_TEMPLATE_PATTERNS,
+)  # fmt: skip
+CONFIG_FILES = ("config.json", "generation_config.json")
+MODEL_PATTERNS = ("model*.safetensors", "model.safetensors.index.json", *CONFIG_FILES, *TOKENIZER_PATTERNS)
+
 
 def short_name(model: str) -> str:
     """Return the name under which a model stands in records: the last part of its path or hub name."""
@@ -47,6 +56,38 @@ def check(model: str) -> None:
             f"there is no directory `{model}`, and the hub cannot be reached to look for a model of that name",
             hint="give the path of a model directory",
         )
+
+
+def directory_of(model: str) -> Path:
+    """Return the directory of the model's files; those of a model on the hub come from its cache, or are fetched.
+
+    Raises LatxaError as `check` does, and when the hub does not give them.
+    """
+    check(model)
+    if _is_local(model):
+        return Path(model)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    quiet_libraries()
+    try:
+        offline = not hub.can_be_reached()
+        return Path(snapshot_download(model, allow_patterns=list(MODEL_PATTERNS), local_files_only=offline))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise _cannot_load(model, "files", error) from None
+
+
+def load_config(model: str) -> Any:
+    """Return the model's configuration as transformers has it, defaults filled in; raises LatxaError."""
+    check(model)
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    quiet_libraries()
+    try:
+        return AutoConfig.from_pretrained(model, local_files_only=_is_local(model))
+    except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
+        raise _cannot_load(model, "configuration", error) from None
 
 
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:

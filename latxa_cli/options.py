@@ -46,7 +46,7 @@ Files = Annotated[
         metavar="FILE", help="JSONL (`.gz`, `.zst`), Parquet, `hf:NAME`, or `-`: stdin.", show_default=False
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random draw.")]
 Model = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A model directory, or a name on the hub.")]
 Language = Annotated[
     str, typer.Option("--language", "-l", metavar="CODE", help="The language, as a BCP-47 code (`eu`, `cy`).")

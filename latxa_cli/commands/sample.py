@@ -48,7 +48,9 @@ def sample(
     method: Annotated[
         Method, typer.Option(help="Draw instructions and answers, answer prompts, or ask for what texts answer.")
     ] = "magpie",
-    count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="Conversations to draw (magpie).")] = None,
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", min=1, max=2**53, help="Conversations to draw (magpie).")
+    ] = None,
     task: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,7 +74,9 @@ def sample(
     temperature: Annotated[
         float | None,
         _number(
-            "Of the instruction, or of the answer (respond); 0: the likeliest. [default: the task's, or 0]", min=0.0
+            "Of the instruction, or of the answer (respond); 0: the likeliest. [default: the task's, or 0]",
+            min=0.0,
+            max=100.0,
         ),
     ] = None,
     top_p: Annotated[
@@ -80,15 +84,17 @@ def sample(
         _number("Sample among the likeliest tokens of this probability. [default: the task's, or 1]", min=0.0, max=1.0),
     ] = None,
     max_tokens: Annotated[
-        int | None, _number("Longest instruction and answer. [default: the task's, or 1024]", min=1)
+        int | None, _number("Longest instruction and answer. [default: the task's, or 1024]", min=1, max=1 << 31)
     ] = None,
     answer_temperature: Annotated[
-        float | None, _number("Of the answer (magpie). [default: the task's]", min=0.0)
+        float | None, _number("Of the answer (magpie). [default: the task's]", min=0.0, max=100.0)
     ] = None,
     answer_top_p: Annotated[
         float | None, _number("Of the answer (magpie). [default: the task's]", min=0.0, max=1.0)
     ] = None,
-    answer_max_tokens: Annotated[int | None, _number("Longest answer (magpie). [default: --max-tokens]", min=1)] = None,
+    answer_max_tokens: Annotated[
+        int | None, _number("Longest answer (magpie). [default: --max-tokens]", min=1, max=1 << 31)
+    ] = None,
     source_name: Annotated[
         str | None,
         typer.Option("--from", metavar="NAME", help="The language of the texts (reverse).", show_default=False),
@@ -180,8 +186,11 @@ def sample(
     from latxa_cli.sampling.magpie import Magpie, draw
     from latxa_cli.sampling.respond import respond
     from latxa_cli.sampling.reverse import Reverse, reverse
-    from latxa_cli.sampling.tags import Tagger, load_tags, tag_names
-    from latxa_cli.sampling.tasks import GENERAL, load_tasks, some_of_each, task_names
+    from latxa_cli.sampling.settings import own_files
+    from latxa_cli.sampling.tags import FOLDER as TAGS
+    from latxa_cli.sampling.tags import Tagger, load_tags
+    from latxa_cli.sampling.tasks import FOLDER as TASKS
+    from latxa_cli.sampling.tasks import GENERAL, load_tasks, some_of_each
 
     given = {
         "-n": count, "--task": task, "--turns": turns > 1, "--system": system,
@@ -203,13 +212,15 @@ def sample(
     check_filters(skip or [], [one.name for one in tags], language)
     run.depends_on(model)
     run.depends_on(embedder)
-    for own in {*(task or []), *(tag or [])}.difference(task_names(), tag_names()):
-        run.depends_on(own)
+    for path in (*own_files("--task", task or [], TASKS), *own_files("--tag", tag or [], TAGS)):
+        run.depends_on(path)
     if method == "magpie":
         tasks = load_tasks(task or [GENERAL])
     else:
         units = run.read(files, "prompt" if method == "respond" else "document", take=take)
-    pairs = [_shot(record) for record in run.read_all(shots, "conversation")] if shots else []
+    pairs = [_shot(record, shots) for record in run.read_all(shots, "conversation")] if shots else []
+    if shots and not pairs:
+        raise UsageError(f"`--shots {shots}` holds none", hint="conversations: the answer is a text of the language")
     generator = open_engine(model, engine)
     tokenizer = generator.tokenizer
     run.note(engine=generator.facts())
@@ -231,6 +242,10 @@ def sample(
         tasks = [one.changed(system, instruction, answer) for one in tasks]
         query = partial(chat.pre_query, tokenizer, default_system=template_system, thinking=thinks)
         first_query = cache(lambda system: query((), system=system))
+        if turns > 1:  # before hours are spent
+            example = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+            for one in tasks:
+                query(example, system=one.system)
         run.note(tasks={one.name: one.as_dict() | {"pre_query": first_query(one.system).prefix} for one in tasks})
         how = Magpie(
             lambda messages, system: query(messages, system=system) if messages else first_query(system),
@@ -257,7 +272,8 @@ def sample(
         from latxa_cli.sampling.distinct import Distinct  # its kernels take half a second to load
 
         seen = Distinct(near=rules.does("near"), meanings=_meanings(embedder, similarity, engine.device))
-        seen.remember(run.already_written())
+        if not dry_run:
+            seen.remember(run.already_written())
         outcomes = seen.filter(outcomes)
     if dry_run:
         preview(run.say, outcomes, total=total)
@@ -265,6 +281,8 @@ def sample(
         outcomes = run.watched(outcomes, total=total, tokens=lambda: generator.completion_tokens)
         run.write(outcomes, burst=generator.window, most=most)
         run.note(engine=generator.facts())  # with what was spent
+        for tag_name, unread in tagger.unread.items():
+            run.say(f"{unread:,} instructions have no `{tag_name}`: the model told none of its labels")
 
 
 def _meanings(embedder: str | None, similarity: float | None, device: str | None) -> Any:
@@ -291,7 +309,9 @@ def _check(method: Method, given: dict[str, Any], files: list[str] | None) -> No
         raise UsageError("`--method reverse` needs `--from NAME`", hint="the language of the texts: `--from Basque`")
 
 
-def _shot(record: dict[str, Any]) -> tuple[str, str]:
-    """Return a text and its instruction: those of the first turns of a conversation."""
+def _shot(record: dict[str, Any], shots: str | None) -> tuple[str, str]:
+    """Return a text and its instruction: those of the first turns of a conversation; raises UsageError."""
     turns = {message["role"]: message["content"].strip() for message in reversed(record["messages"])}
+    if missing := {"assistant", "user"}.difference(turns):
+        raise UsageError(f"`--shots {shots}`: `{record['id']}` has no turn of the role `{min(missing)}`")
     return turns["assistant"], turns["user"]

@@ -19,11 +19,11 @@ class BatchMemory:
     def __init__(self, network: Any) -> None:
         self.device = network.device
         config, size = network.config.get_text_config(), network.dtype.itemsize
-        hidden, layers = getattr(config, "hidden_size", 0), getattr(config, "num_hidden_layers", 0)
-        heads = getattr(config, "num_attention_heads", None) or 1
-        head = getattr(config, "head_dim", None) or hidden // heads
-        of_keys = getattr(config, "num_key_value_heads", None) or heads
-        inner = getattr(config, "intermediate_size", None) or 4 * hidden
+        hidden, layers = _most(config, "hidden_size"), _most(config, "num_hidden_layers")
+        heads = _most(config, "num_attention_heads") or 1
+        head = _most(config, "head_dim") or hidden // heads
+        of_keys = _most(config, "num_key_value_heads") or heads
+        inner = _most(config, "intermediate_size") or 4 * hidden
         self.bytes_of_token = (2 * layers * of_keys * head + ACTIVATIONS * hidden + 2 * inner) * size
         self.bytes_of_row = SCORE_BYTES * network.get_input_embeddings().num_embeddings
 
@@ -39,3 +39,9 @@ class BatchMemory:
         # What torch has taken from the device and does not use now is free too.
         held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return SHARE["cuda"] * (free + held)
+
+
+def _most(config: Any, name: str) -> int:
+    """Return a number of the configuration; the largest where each layer has one of its own; 0 where there is none."""
+    value = getattr(config, name, None) or 0
+    return max(value) if isinstance(value, list | tuple) else value

@@ -319,12 +319,15 @@ class ServerEngine:
         thought = message.get("reasoning") or message.get("reasoning_content")  # vLLM; SGLang, llama.cpp, DeepSeek
         if not isinstance(thought, str):
             thought, text = self._split_thought(text or "") if "message" in choice else ("", text)
-        if choice.get("finish_reason") not in ENDINGS:
-            raise Passing(f"ended a text by `{self.server.quoted(str(choice.get('finish_reason')))}`")
-        reason = ENDINGS[choice["finish_reason"]]
+        ending = choice.get("finish_reason")
+        if not isinstance(ending, str) or ending not in ENDINGS:
+            raise Passing(f"ended a text by `{self.server.quoted(str(ending))}`")
+        reason = ENDINGS[ending]
         used = answer.get("usage") or {}
         prompt, completion = _count(used, "prompt_tokens"), _count(used, "completion_tokens")
-        if self.max_cost is not None and not used:
+        if self.max_cost is not None and not (
+            _is_count(used, "prompt_tokens") and _is_count(used, "completion_tokens")
+        ):
             raise ValueError("it does not say how many tokens it used (`usage`), so that `--max-cost` cannot be kept")
         if reason == "length" and used and not completion:  # the prompt is just as long as the context
             return Completion("", "too long", prompt, 0)
@@ -343,8 +346,12 @@ def _too_long(refusal: Refusal) -> bool:
 
 
 def _count(used: Any, name: str) -> int:
+    return int(used[name]) if _is_count(used, name) else 0
+
+
+def _is_count(used: Any, name: str) -> bool:
     value = used.get(name) if isinstance(used, dict) else None
-    return value if isinstance(value, int) else 0
+    return type(value) is int and value >= 0
 
 
 def _models(answer: Any) -> list[dict[str, Any]]:

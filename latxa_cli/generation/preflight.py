@@ -13,6 +13,7 @@ from latxa_cli.stream.records import Outcome, Record, Reject
 
 Unit = TypeVar("Unit")
 RECORDS = 4
+TOKENS = ("tokens", "instruction_tokens", "answer_tokens")  # where the verbs say how many they made
 
 
 def first(units: Iterable[Unit]) -> list[Unit]:
@@ -49,4 +50,5 @@ def preview(say: Callable[[str], None], outcomes: Iterable[Outcome], *, total: i
 
 
 def _tokens(record: Record) -> int:
-    return sum(value for name, value in record["metadata"].items() if name.endswith("tokens"))
+    values = (record["metadata"].get(name) for name in TOKENS)
+    return sum(value for value in values if type(value) is int)

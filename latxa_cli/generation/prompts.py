@@ -6,6 +6,7 @@ from typing import Any
 
 from latxa_cli import chat
 from latxa_cli.generation.engine import Completion, Request
+from latxa_cli.stream.errors import LatxaError
 
 
 class Codec:
@@ -17,7 +18,7 @@ class Codec:
 
     def __init__(self, tokenizer: Any, generation_config: Any, *, vocabulary: int, context: int) -> None:
         """`generation_config`: the model's own; `vocabulary`: how many tokens have an embedding."""
-        self.tokenizer, self.context = tokenizer, context
+        self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.ends = chat.end_of_turn_ids(tokenizer, generation_config)
         self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
@@ -27,11 +28,24 @@ class Codec:
         self._before_answers: dict[bool | None, str] = {}  # what the template writes there, by what it is told
 
     def encode(self, request: Request) -> list[int] | Completion:
-        """Return the tokens of a request, one at least, or what it comes to where the model cannot go on with it."""
+        """Return the tokens of a request, one at least, or what it comes to where the model cannot go on with it.
+
+        Raises LatxaError where no request can be answered: the model has no token that ends a turn, or lacks tokens of
+        its tokenizer.
+        """
+        if request.text is None and not self.ends:
+            raise LatxaError(
+                "the model has no token that ends its answers", hint="name its `eos_token` in `tokenizer_config.json`"
+            )
         try:
             ids = self._tokenise(request)
         except chat.TemplateError as error:
             return Completion(str(error), "refused", 0, 0)
+        if max(ids) >= self.vocabulary:
+            raise LatxaError(
+                f"the tokenizer gives the token {max(ids)}, and the model has {self.vocabulary} embeddings",
+                hint="is the tokenizer the model's own?",
+            )
         return ids if len(ids) < self.context else Completion("", "too long", len(ids), 0)
 
     def _tokenise(self, request: Request) -> list[int]:

@@ -67,7 +67,8 @@ class Server:
         self._secrets = [secret for secret in (self._key, given.password) if secret]
         self._headers = {"Content-Type": "application/json"}
         if given.user is not None:
-            self._headers["Authorization"] = aiohttp.BasicAuth(given.user, given.password or "").encode()
+            self._headers["Authorization"] = _basic(given.user, given.password or "")
+            self._secrets.append(self._headers["Authorization"].removeprefix("Basic "))
         elif self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
         self._proxy = None if proxy_bypass(given.host or "") else getproxies().get(given.scheme)
@@ -146,6 +147,8 @@ class Server:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             reason = getattr(error, "strerror", None) or f"no connection in {SECONDS_TO_CONNECT:g} s"
             raise self._gone(f"cannot be reached: {self.quoted(reason)}") from None
+        except UnicodeError:
+            raise LatxaError(f"`{self.url}`: its host is no name that can be looked up", hint=CHECK_ADDRESS) from None
         except TimeoutError:
             raise Passing(f"gave no whole answer in {self.timeout:g} s") from None
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError):
@@ -229,6 +232,13 @@ def _parsed(address: str) -> URL:
     return url
 
 
+def _basic(user: str, password: str) -> str:
+    try:
+        return aiohttp.BasicAuth(user, password, encoding="utf-8").encode()
+    except ValueError:
+        raise UsageError("the user in `--base-url` cannot be one", hint="it must not hold a colon") from None
+
+
 def _is_html(raw: bytes) -> bool:
     return raw.lstrip()[:1] == b"<"
 
@@ -240,6 +250,6 @@ def _retry_after(text: str) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError, TypeError):
             return 0.0
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

@@ -23,6 +23,7 @@ from latxa_cli.model import load_model, load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError
 
 BATCH_SIZE = 32
+COLDEST = 1e-4  # below this temperature the likeliest token is taken: scores divided by less would overflow
 BATCHES_PER_WINDOW = 4  # requests are sorted by length within so many batches
 
 
@@ -153,7 +154,7 @@ class TransformersEngine:
                 pad_token_id=self.codec.pad,
                 eos_token_id=self.codec.ends or None,
             ),
-            logits_processor=[_Draw(width, seeds, decoding)] if decoding.temperature > 0 else [],
+            logits_processor=[_Draw(width, seeds, decoding, max(limits))] if decoding.temperature > COLDEST else [],
             stopping_criteria=[stopping],
         )
         return [ids[:length] for ids, length in zip(grown[:, width:].tolist(), stopping.lengths, strict=True)]
@@ -182,13 +183,10 @@ class TransformersEngine:
 class _Draw(LogitsProcessor):
     """Leaves one token of each row: drawn after temperature and top-p by the row's own uniform number for this step."""
 
-    def __init__(self, width: int, seeds: list[int], decoding: Decoding) -> None:
+    def __init__(self, width: int, seeds: list[int], decoding: Decoding, steps: int) -> None:
         self.width, self.decoding = width, decoding
         # float32 numbers are below 1; a float64 number just below it would become 1.
-        draws = [
-            numpy.random.Generator(numpy.random.Philox(seed)).random(decoding.max_tokens, numpy.float32)
-            for seed in seeds
-        ]
+        draws = [numpy.random.Generator(numpy.random.Philox(seed)).random(steps, numpy.float32) for seed in seeds]
         self.uniform = torch.from_numpy(numpy.stack(draws))
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

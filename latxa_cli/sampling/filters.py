@@ -50,6 +50,8 @@ class Filters:
     def fault_of_instruction(self, completion: Completion) -> str:
         """Return what is wrong with an instruction as it was written, or the empty string."""
         text = completion.text.strip()
+        if completion.finish_reason == "too long":
+            return "turns before the instruction longer than the context"
         if fault := self._unfit(completion, text):
             return f"{fault} instruction"
         if self.does("short") and len(text.split()) < SHORTEST and not _is_long_without_spaces(text):

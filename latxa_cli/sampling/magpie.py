@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from latxa_cli.chat import PreQuery, split_thought
+from latxa_cli.chat import PreQuery, TemplateError, split_thought
 from latxa_cli.generation.engine import Completion, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.sampling.filters import Filters
@@ -62,7 +62,12 @@ class _Draw:
     def talk(self) -> Talk:
         filters = self.magpie.filters
         for turn in range(self.magpie.turns):
-            query = self.magpie.query(self.messages, self.task.system)
+            try:
+                query = self.magpie.query(self.messages, self.task.system)
+            except TemplateError:
+                if not self.messages:
+                    raise
+                return self._reject("refused by the chat template")  # for what the turns before say
             instruction, begins = yield from self._instruct(query, turn)
             text = instruction.text.strip()
             self._say("user", text)

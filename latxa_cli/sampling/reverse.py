@@ -59,6 +59,8 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
 
     def talk(document: Record) -> Talk:
         text = first_part(document["text"], how.longest)
+        if not document["text"].strip():
+            return Reject(document, "empty text")
         if not text:
             return Reject(document, "no paragraph ends soon enough", f"within {how.longest} words")
         if marker := next((marker for marker in sorted(how.filters.markers) if marker in text), ""):
@@ -74,7 +76,7 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
             return Reject(document, "refused by the chat template", completion.text)
         if fault := how.filters.fault_of_instruction(completion):
             return Reject(document, fault, completion.text.strip())
-        rest = {name: value for name, value in document.items() if name not in ("id", "text", "metadata")}
+        rest = {name: value for name, value in document.items() if name not in ("id", "text", "messages", "metadata")}
         told = {"method": "reverse", "model": how.model, "seed": how.seed, "document": document["id"]}
         record = {
             "id": f"reverse-{document['id']}",

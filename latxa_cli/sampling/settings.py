@@ -24,6 +24,8 @@ def find_files(flag: str, names: Iterable[str], own: Path) -> list[Path]:
     what, found = flag.removeprefix("--"), []
     for name in names:
         path = Path(name)
+        if not name:
+            raise UsageError(f"`{flag}` is empty", hint=nearest("", names_in(own)) or "name one, or a `.toml` file")
         if name in names_in(own):
             files = [own / f"{name}.toml"]
         elif path.is_dir():
@@ -41,6 +43,11 @@ def find_files(flag: str, names: Iterable[str], own: Path) -> list[Path]:
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise UsageError(f"two {what}s are called `{twice}`", hint=f"a {what} is called by its file's name")
     return found
+
+
+def own_files(flag: str, names: Iterable[str], own: Path) -> list[Path]:
+    """Return those of the files that values of `flag` mean which are not latxa's own. Raises as `find_files`."""
+    return [path for path in find_files(flag, names, own) if path.parent != own]
 
 
 def read_table(path: Path, known: Collection[str], make: Callable[[str, dict[str, Any]], Made]) -> Made:

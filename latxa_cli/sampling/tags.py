@@ -9,8 +9,9 @@ labels.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ ASK = (
     "<instruction>\n{instruction}\n</instruction>\n\n"
     "{question}\n\nAnswer with one of these labels and nothing else: {labels}."
 )
-LABEL_TOKENS, THOUGHT_TOKENS = 24, 4096
+BESIDE_LABEL, THOUGHT_TOKENS = 16, 4096  # tokens of an answer beside the label, and of one that is thought about aloud
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,30 @@ class Tag:
     def read(self, text: str) -> str | None:
         """Return the first label in what the model answered, or None where there is none."""
         found = self._any_label.search(text)
-        return self._by_spelling[found[0].casefold()] if found else None
+        return self._longest_first[found.lastindex - 1] if found and found.lastindex else None
 
-    @cached_property
-    def _by_spelling(self) -> dict[str, str]:
-        return {label.casefold(): label for label in self.labels}
+    @property
+    def _longest_first(self) -> list[str]:
+        return sorted(self.labels, key=len, reverse=True)  # "very good" before "good"
 
     @cached_property
     def _any_label(self) -> re.Pattern[str]:
-        longest_first = sorted(self.labels, key=len, reverse=True)  # "very good" before "good"
-        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+        groups = "|".join(f"({re.escape(label)})" for label in self._longest_first)
+        return re.compile(rf"(?<!\w)(?:{groups})(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Tagger:
-    """Which tags to ask for. `thinking`: see `Request`; `thinks`: the model thinks aloud whatever it is told."""
+    """Which tags to ask for. `thinking`: see `Request`; `thinks`: the model thinks aloud whatever it is told.
+
+    `unread` counts the instructions for which it told no label of a tag.
+    """
 
     tags: tuple[Tag, ...] = ()
     thinking: bool | None = None
     thinks: bool = False
     skip: frozenset[str] = frozenset()
+    unread: Counter[str] = field(default_factory=Counter)
 
     def tag(self, record: Record) -> Generator[list[Request], list[Completion], Outcome]:
         """Return a conversation with its tags in `metadata`, None for one that the model did not tell; or a reject.
@@ -72,14 +77,18 @@ class Tagger:
         """
         if not self.tags:
             return record
-        decoding = Decoding(THOUGHT_TOKENS if self.thinks else LABEL_TOKENS)
+        longest = max(len(label.encode()) for tag in self.tags for label in tag.labels)  # a token is a byte or more
+        decoding = Decoding(BESIDE_LABEL + longest + (THOUGHT_TOKENS if self.thinks else 0))
         instruction = instruction_of(record)
         answers = yield [
             Request(decoding, messages=({"role": "user", "content": tag.ask(instruction)},), thinking=self.thinking)
             for tag in self.tags
         ]
         told = {tag.name: tag.read(answer.text) for tag, answer in zip(self.tags, answers, strict=True)}
-        tagged = record | {"metadata": record["metadata"] | {"tags": told}}
+        self.unread.update(name for name, label in told.items() if label is None)
+        before = record["metadata"].get("tags")
+        tags = before | told if isinstance(before, dict) else told
+        tagged = record | {"metadata": record["metadata"] | {"tags": tags}}
         for tag in self.tags:
             if told[tag.name] in tag.unfit and tag.name not in self.skip:
                 return Reject(tagged, f"tagged as of unfit {tag.name}", told[tag.name] or "")

@@ -18,7 +18,7 @@ from latxa_cli.stream.records import keyed_hash
 
 FOLDER = Path(__file__).parent / "tasks"
 GENERAL = "general"
-_DECODING = frozenset(("temperature", "top_p", "max_tokens"))
+_MOST = {"temperature": 100, "top_p": 1, "max_tokens": 1 << 31}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,12 @@ def _decoding(name: str, table: Any, default: Decoding) -> Decoding:
     if not isinstance(table, dict):
         raise ValueError(f"`{name}` is not a table")
     for key, value in table.items():
-        if key not in _DECODING:
-            raise ValueError(f"there is no setting `{name}.{key}` ({', '.join(sorted(_DECODING))})")
+        if key not in _MOST:
+            raise ValueError(f"there is no setting `{name}.{key}` ({', '.join(sorted(_MOST))})")
         whole = key == "max_tokens"
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             raise ValueError(f"`{name}.{key}` is not a {'whole ' if whole else ''}number")
-        if value < (1 if whole else 0) or (key == "top_p" and value > 1):
+        if not (1 if whole else 0) <= value <= _MOST[key]:
             raise ValueError(f"`{name}.{key}` is out of range")
     return Decoding(
         table.get("max_tokens", default.max_tokens),

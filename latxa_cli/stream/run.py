@@ -261,9 +261,8 @@ class Run:
     def already_written(self) -> Iterator[Record]:
         """Yield the records that the interrupted run had written, for verbs that must remember what they have seen."""
         if self._interrupted and self.output:
+            self._open()  # takes the file for this run alone, before it is cut to what the checkpoint knows of
             part = part_of(self.output)
-            with part.open("rb+") as file:
-                file.truncate(self._interrupted.offset)
             yield from (orjson.loads(line) for _, line in Input(str(self.output), part).entries() if line)  # type: ignore
 
     def write(self, outcomes: Iterable[Outcome], *, burst: int = 0, most: int | None = None) -> None:
@@ -338,8 +337,9 @@ class Run:
             return
         start = self._interrupted or Checkpoint(uses=self.uses)
         if start.uses != self.uses:
-            changed = next(entry["path"] for entry in self.uses if entry not in start.uses)
-            raise self._other_input(f"`{changed}` has changed since")
+            changed = next((entry for entry in self.uses if entry not in start.uses), None)
+            what = f"`{changed['path']}` has changed since" if changed else "it used other files"
+            raise self._other_input(what)
         self.position = start.position
         self.counts.read += start.counts.read
         self.counts.written += start.counts.written

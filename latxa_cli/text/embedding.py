@@ -26,9 +26,6 @@ class Embedder:
 
         quiet_libraries()
         self.tokenizer = load_tokenizer(model)
-        self.tokenizer.padding_side = "right"
-        if self.tokenizer.pad_token is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
         place = choose_device(device)
         try:
             loaded: Any = AutoModel.from_pretrained(
@@ -50,8 +47,19 @@ class Embedder:
         self.network.eval().to(place)
         self.device = place
         context = getattr(self.network.config, "max_position_embeddings", None) or LONGEST
-        self.longest = min(LONGEST, context - 2)  # some encoders count positions from 2
+        self.longest = min(LONGEST, max(1, context - 2))  # some encoders count positions from 2
         self.dimensions: int = self.network.config.get_text_config().hidden_size
+        try:
+            self.embed(["a"])
+        except (
+            IndexError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+        ) as error:  # tokens without an embedding, no hidden states
+            raise LatxaError(
+                f"`{model}` cannot embed a text: {first_line(error)}", hint="is the tokenizer the model's own?"
+            ) from None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32 [texts, dimensions]: the mean of the last hidden states over the tokens, of length 1."""
@@ -63,13 +71,17 @@ class Embedder:
         while order:
             most = max(1, TOKENS // max(1, len(encoded[order[0]])))
             batch, order = order[:most], order[most:]
-            padded = self.tokenizer.pad({"input_ids": [encoded[place] for place in batch]}, return_tensors="pt")
-            if not padded["input_ids"].shape[1]:
+            width = len(encoded[batch[0]])
+            if not width:
                 break  # what is left are empty texts
-            inputs = {name: padded[name].to(self.device) for name in ("input_ids", "attention_mask")}
+            ids = torch.zeros((len(batch), width), dtype=torch.long)  # padding is masked: any token will do
+            for row, place in enumerate(batch):
+                ids[row, : len(encoded[place])] = torch.tensor(encoded[place])
+            lengths = torch.tensor([len(encoded[place]) for place in batch])
+            mask = (torch.arange(width) < lengths[:, None]).long().to(self.device)
             with torch.inference_mode():
-                hidden = self.network(**inputs).last_hidden_state.float()
-            mask = inputs["attention_mask"].unsqueeze(-1)
+                hidden = self.network(input_ids=ids.to(self.device), attention_mask=mask).last_hidden_state.float()
+            mask = mask.unsqueeze(-1)
             means = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
             found[batch] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
         return found

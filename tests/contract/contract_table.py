@@ -31,6 +31,7 @@ Records = list[dict[str, Any]]
 GRID = """
                 pipe  packed  closed  empty  terminal  malformed  shards  killed  complete  manifest  quiet  unkept
 init             x      .       .       .       x          x        .       .        x          x       x      .
+init extend      x      .       .       .       x          x        .       .        x          x       x      .
 corpus           x      x       x       x       x          x        .       x        x          x       x      x
 profile          .      .       .       .       x          x        .       .        x          x       x      .
 sample magpie    .      .       x       .       .          .        x       x        x          x       x      x
@@ -39,6 +40,7 @@ translate        x      .       x       x       x          x        x       x   
 mix              x      x       x       x       x          x        .       x        x          x       x      .
 prepare          x      .       .       .       x          x        .       .        x          x       x      .
 train            x      .       .       .       x          x        .       x        x          x       .      .
+merge            .      .       .       .       .          .        .       .        x          x       .      .
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
 arena-score      x      x       x       x       x          x        .       x        x          x       x      .
@@ -158,6 +160,7 @@ def shots() -> Records:
 
 CASES = {
     "init": Case("init config.json IN --vocabulary-size 400", documents, 40, directory=True, model=True),
+    "init extend": Case("init --extend base IN --vocabulary-size +40", documents, 40, directory=True, model=True),
     "corpus": Case(
         "corpus IN --language en --skip quality", documents, 300, cannot_resume_midway=True, unkept="--language cy"
     ),
@@ -194,6 +197,7 @@ CASES = {
         directory=True,
         model=True,
     ),
+    "merge": Case("merge base --plus trained --minus base --scale 0.5", directory=True, model=True),
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),

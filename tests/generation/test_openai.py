@@ -319,10 +319,54 @@ def test_an_html_page_is_said_to_be_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7), ("0", 0), ("-3", 0), ("99999", 300), ("inf", 300), ("nan", 0), ("soon", 0)]
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("-3", 0),
+        ("99999", 300),
+        ("inf", 300),
+        ("nan", 0),
+        ("soon", 0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", 0),
+    ],
 )
 def test_retry_after_is_read_and_capped(header: str, seconds: float) -> None:
     assert _retry_after(header) == seconds
+
+
+@pytest.mark.parametrize("reason", [["stop"], {"a": 1}, None, 3])
+def test_a_reason_that_is_none_is_tried_again(reason: Any) -> None:
+    async def trouble(request: web.Request, body: Any) -> web.StreamResponse | None:
+        return None if body is None else web.json_response(answer(body, finish_reason=reason))
+
+    with OpenAIServer(trouble) as server, pytest.raises(LatxaError, match="ended a text by"):
+        complete(opened(server, "retries=0"), requests(1))
+
+
+@pytest.mark.parametrize(
+    "usage", [None, [5], {"total_tokens": 99}, {"prompt_tokens": 5e6, "completion_tokens": 5}, {"prompt_tokens": 5}]
+)
+def test_a_cost_that_cannot_be_known_stops_the_run(usage: Any) -> None:
+    async def trouble(request: web.Request, body: Any) -> web.StreamResponse | None:
+        return None if body is None else web.json_response(answer(body) | {"usage": usage})
+
+    with OpenAIServer(trouble) as server, pytest.raises(LatxaError, match="`--max-cost` cannot be kept"):
+        complete(opened(server, "price=1/1", max_cost=5.0), requests(1))
+
+
+def test_a_password_is_not_shown_in_base64_either() -> None:
+    async def refuse(request: web.Request, body: Any) -> web.StreamResponse | None:
+        given = request.headers.get("Authorization", "")
+        return web.json_response({"error": {"message": f"Incorrect key: {given}"}}, status=401)
+
+    with OpenAIServer(refuse) as server, pytest.raises(LatxaError) as caught:
+        open_engine(MODEL, EngineOptions(base_url=server.url.replace("//", "//bob:SECRETPW@")))
+    assert "Incorrect key: Basic ***" in caught.value.message
+    with pytest.raises(UsageError, match="the user in `--base-url` cannot be one"):
+        open_engine(MODEL, EngineOptions(base_url="http://a%3Ab:pw@localhost:1/v1"))
+    with pytest.raises(LatxaError, match="its host is no name"):
+        open_engine(MODEL, EngineOptions(base_url="http://a..b/v1"))
 
 
 def test_retry_after_may_be_a_date() -> None:

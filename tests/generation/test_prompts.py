@@ -10,6 +10,7 @@ import pytest
 from latxa_cli.generation.engine import Decoding, Request
 from latxa_cli.generation.prompts import Codec
 from latxa_cli.model import load_tokenizer
+from latxa_cli.stream.errors import LatxaError
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|user|>' if m.role == 'user' else '<|assistant|>' }}{{ m.content }}<|end|>"
@@ -50,6 +51,18 @@ def test_thought_and_answer_are_parted_in_conversations_alone(codec: Codec) -> N
     assert written(codec, "warm bread", messages=MESSAGES, thinking=True) == ("warm bread", "")
     assert written(codec, "warm bread<|end|>", messages=MESSAGES, thinking=False) == ("", "warm bread")
     assert written(codec, "warm</think> bread<|end|>", prompt="<|user|>") == ("", "warm</think> bread")
+
+
+def test_what_no_request_can_be_answered_with_is_told_at_once(tiny_models: Path) -> None:
+    tokenizer: Any = load_tokenizer(str(tiny_models / "trained"))
+    with pytest.raises(LatxaError, match=r"the tokenizer gives the token \d+, and the model has 8 embeddings"):
+        Codec(tokenizer, None, vocabulary=8, context=256).encode(Request(Decoding(), prompt="old storm"))
+    tokenizer.eos_token = None
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    endless = Codec(tokenizer, None, vocabulary=len(tokenizer), context=256)
+    with pytest.raises(LatxaError, match="no token that ends its answers"):
+        endless.encode(Request(Decoding(), prompt="old storm"))
+    assert endless.encode(Request(Decoding(stop=("\n",)), text="old storm")), "a stop string will do"
 
 
 def test_tokens_are_counted(codec: Codec) -> None:

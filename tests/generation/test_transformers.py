@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def draw(logits: list[float], uniform: float, top_p: float) -> int:
 
     from latxa_cli.generation.transformers import _Draw
 
-    drawing = _Draw(0, [0], Decoding(1, 1.0, top_p))
+    drawing = _Draw(0, [0], Decoding(1, 1.0, top_p), 1)
     drawing.uniform = torch.tensor([[uniform]])
     return int(drawing(torch.zeros((1, 0)), torch.tensor([logits])).argmax())
 
@@ -114,6 +115,13 @@ def test_a_batch_that_the_gpu_has_no_room_for_is_done_in_halves(engine: Any, mon
     fits = 0
     with pytest.raises(LatxaError, match="do not fit in the memory of `cpu`"):
         complete(engine, 1)
+
+
+def test_a_width_for_each_layer_is_no_trouble(engine: Any) -> None:
+    from latxa_cli.generation.batch_memory import _most
+
+    config = SimpleNamespace(intermediate_size=[128, 512, 256], head_dim=None)
+    assert [_most(config, name) for name in ("intermediate_size", "head_dim", "none")] == [512, 0, 0]
 
 
 def test_what_a_batch_takes_is_near_what_it_really_takes(engine: Any) -> None:

@@ -1,4 +1,4 @@
-"""The openai engine with a real server: `vllm serve`, on a CPU, with a tiny model."""
+"""The openai engine with a real server: vLLM's, on a CPU, with a tiny model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def server(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log"
-    command = [Path(sys.executable).with_name("vllm"), "serve", tiny_models / "trained", *SERVE]
+    # Not `vllm serve`, which wants to know the version of the package `vllm`; the CPU build has another name.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", tiny_models / "trained", *SERVE]
     with log.open("w") as out:
         process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=out, stderr=out, start_new_session=True

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_engine import TOO_LONG, FakeEngine, cut_off
 
-from latxa_cli.chat import PreQuery
+from latxa_cli.chat import PreQuery, TemplateError
 from latxa_cli.generation.engine import Completion, Decoding, Request
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.magpie import TRIES, Magpie, draw
@@ -132,6 +132,22 @@ def test_several_turns_see_those_before() -> None:
         "<user>Q1<assistant>A<user>Q2<assistant>A<user>",
         "<user>Q1<assistant>A<user>Q2<assistant>A<user>Q3<assistant>",
     ]
+
+
+def test_a_conversation_that_the_template_refuses_stops_no_other() -> None:
+    def picky(messages: Sequence[dict[str, Any]], system: str | None) -> PreQuery:
+        if any("7" in message["content"] for message in messages):
+            raise TemplateError("no sevens")
+        return query(messages, system)
+
+    def say(request: Request) -> str:
+        assert request.prompt is not None
+        return f"What is {request.seed % 10}?" if request.prompt.endswith("<user>") else "It."
+
+    given = magpie(turns=2)
+    outcomes = list(draw(range(30), FakeEngine(say), replace(given, query=picky)))
+    refused = [one for one in outcomes if isinstance(one, Reject)]
+    assert {one.reason for one in refused} == {"refused by the chat template"} and 0 < len(refused) < 30
 
 
 def test_seeds_of_turns_and_tries_differ() -> None:

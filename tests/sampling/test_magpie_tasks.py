@@ -45,6 +45,8 @@ def test_files_and_folders(tmp_path: Path) -> None:
         ("[answer]\ntemprature = 1", "no setting `answer.temprature`"),
         ("[instruction]\nmax_tokens = 1.5", "`instruction.max_tokens` is not a whole number"),
         ("[instruction]\ntop_p = 2", "`instruction.top_p` is out of range"),
+        ("[instruction]\ntop_p = nan", "`instruction.top_p` is out of range"),
+        ("[answer]\ntemperature = inf", "`answer.temperature` is out of range"),
         ("answer = 1", "`answer` is not a table"),
         ("= 3", "is not TOML"),
     ],
@@ -62,6 +64,8 @@ def test_wrong_names(tmp_path: Path) -> None:
     assert "`math`" in caught.value.hint
     with pytest.raises(UsageError, match="two tasks are called `code`"):
         load_tasks(["code", "code"])
+    with pytest.raises(UsageError, match="`--task` is empty"):
+        load_tasks([""])
     with pytest.raises(UsageError, match="is a folder without"):
         load_tasks([str(tmp_path)])
     with pytest.raises(UsageError, match="No such file"):

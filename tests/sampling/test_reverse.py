@@ -37,6 +37,12 @@ def test_the_text_becomes_the_answer() -> None:
     assert "Basque" in request.messages[0]["content"] and "English" in request.messages[0]["content"]
 
 
+def test_a_document_that_is_a_conversation_too_loses_that() -> None:
+    document = DOCUMENT | {"messages": [{"role": "user", "content": "Old?"}]}
+    (record,) = reverse([document], FakeEngine(lambda request: "What colours do they have?"), how())
+    assert isinstance(record, dict) and record["messages"][0]["content"] == "What colours do they have?"
+
+
 def test_a_base_model_is_shown_pairs() -> None:
     engine = FakeEngine(lambda request: "Describe the sea to me.")
     list(reverse([DOCUMENT], engine, how(shots=[("Kaixo.", "Greet me in Basque.")])))
@@ -60,6 +66,7 @@ def test_what_cannot_be_used_is_rejected_by_name() -> None:
         "special token in the text": (DOCUMENT | {"text": "<end> of it"}, "Write it all down."),
         "text longer than the context": (DOCUMENT, TOO_LONG),
         "short instruction": (DOCUMENT, "Why?"),
+        "empty text": (DOCUMENT | {"text": " \n "}, "Write it all down."),
     }
     for reason, (document, answer) in cases.items():
         (outcome,) = reverse([document], FakeEngine(lambda _, answer=answer: answer), how())

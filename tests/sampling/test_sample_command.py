@@ -65,6 +65,20 @@ def test_a_killed_run_goes_on_until_enough_are_kept(
     assert (tmp_path / "out.jsonl").read_bytes() == b"".join(whole.splitlines(keepends=True)[:60])
 
 
+def test_a_second_run_leaves_the_first_alone(latxa: Latxa, tiny_models: Path, whole: bytes, tmp_path: Path) -> None:
+    words = magpie(tiny_models, "--batch-size", "1", "-o", tmp_path / "out.jsonl", "--resume")
+    part = tmp_path / "out.jsonl.part"
+    first = subprocess.Popen([tiny.BINARY, *words], stderr=subprocess.PIPE)
+    while first.poll() is None and not (part.exists() and part.stat().st_size > 4000):
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # it waits in the middle of its work
+    second, dry = latxa(*words), latxa(*words, "--dry-run")
+    assert second.returncode == 1 and b"another run is writing it" in second.stderr
+    assert dry.returncode == 0 and b"Traceback" not in dry.stderr
+    first.send_signal(signal.SIGCONT)
+    assert first.wait() == 0 and (tmp_path / "out.jsonl").read_bytes() == whole
+
+
 def test_tags_and_what_means_the_same(latxa: Latxa, tiny_models: Path, whole: bytes, tmp_path: Path) -> None:
     (tmp_path / "length.toml").write_text('question = "How long is it?"\nlabels = ["the", "old"]\nunfit = ["old"]\n')
     with_tags = [*magpie(tiny_models, "--take", "30", "--tag", tmp_path / "length.toml", "--skip", "length")]
@@ -102,6 +116,9 @@ def test_lines_of_a_text_are_prompts(latxa: Latxa, tiny_models: Path, tmp_path: 
         (("--skip", "quality"), "there is no filter `quality`"),
         (("--embedder", "trained", "--skip", "duplicate"), "`--embedder` finds repeats"),
         (("--similarity", "0.5"), "`--similarity` goes with `--embedder`"),
+        (("--temperature", "inf"), "invalid value for '--temperature'"),
+        (("--seed", "99999999999999999999999"), "invalid value for '--seed'"),
+        (("--max-tokens", "99999999999999999999"), "invalid value for '--max-tokens'"),
     ],
 )
 def test_wrong_usage_is_one_line(latxa: Latxa, tiny_models: Path, given: tuple[str, ...], says: str) -> None:

@@ -10,7 +10,7 @@ from fake_engine import FakeEngine
 
 from latxa_cli.generation.engine import Request
 from latxa_cli.generation.flow import converse
-from latxa_cli.sampling.tags import Tagger, load_tags, tag_names
+from latxa_cli.sampling.tags import Tag, Tagger, load_tags, tag_names
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Record, Reject
 
@@ -43,11 +43,27 @@ def test_the_three_of_magpie_are_there() -> None:
         ("**excellent**", "excellent"),
         ("The instruction is average, not good.", "average"),
         ("goodness", None),
+        ("excelleNT, 100 %", "excellent"),
         ("", None),
     ],
 )
 def test_how_a_label_is_read(text: str, label: str | None) -> None:
     assert load_tags(["quality"])[0].read(text) == label
+
+
+def test_letters_that_differ_in_case_by_more_than_that_are_read() -> None:
+    tag = Tag("t", "?", ("medium", "very easy"))
+    assert [tag.read(text) for text in ("MEDIUM", "MED\u0130UM", "med\u0131um", "VERY EASY")] in (
+        ["medium", "medium", "medium", "very easy"], ["medium", None, None, "very easy"],
+    )  # fmt: skip
+
+
+def test_tags_that_a_record_has_stay() -> None:
+    before = CHAT | {"metadata": {"tags": {"topic": "kitchen"}}}
+    tagger = Tagger(load_tags(["quality"]))
+    (record,) = converse(FakeEngine(lambda request: "no label"), [before], tagger.tag)
+    assert isinstance(record, dict) and record["metadata"]["tags"] == {"topic": "kitchen", "quality": None}
+    assert tagger.unread == {"quality": 1}
 
 
 def test_labels_of_two_words_and_signs() -> None:

@@ -1,0 +1,59 @@
+"""`latxa merge`: task arithmetic on weights."""
+
+import math
+from typing import Annotated
+
+import typer
+
+from latxa_cli.options import Run, verb
+from latxa_cli.stream.errors import UsageError
+
+Base = Annotated[
+    str, typer.Argument(metavar="MODEL", help="What is added to: a model directory, or a name on the hub.")
+]
+Plus = Annotated[str, typer.Option(metavar="MODEL", help="The model that has learnt more, such as an instruct model.")]
+Minus = Annotated[str, typer.Option(metavar="MODEL", help="The model that it was made from.")]
+Scale = Annotated[float, typer.Option(metavar="X", help="How often the difference is added; 0 gives MODEL itself.")]
+
+
+@verb(makes="directory")
+def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0) -> None:
+    """Add to a model what another has learnt, by arithmetic on weights.
+
+    in:  three models of one architecture and size (safetensors): MODEL, such as a base model continued on a language,
+         an instruct model (--plus), and the base model that both were made from (--minus)
+    out: a directory with the weights MODEL + scale * (plus - minus), in the dtype of MODEL; tokenizer, chat template
+         and settings of generation are those of --plus
+
+    Nothing is trained. Rows of the vocabulary are matched by their tokens: those that MODEL alone has stay as they are,
+    and if it has any, its tokenizer is the result's and must know the special tokens of --plus.
+
+    memory: some hundred MB for libraries and tokenizers, however large the models are; no GPU
+
+    examples:
+      latxa merge base_eu --plus instruct_en --minus base_en -o instruct_eu
+      latxa merge base_eu --plus instruct_en --minus base_en --scale 0.5 -o instruct_eu_half
+    """
+    if not math.isfinite(scale):
+        raise UsageError(f"`--scale {scale}` is not a finite number", hint="1 adds the difference once")
+    from latxa_cli.model import check
+    from latxa_cli.training import merge as arithmetic
+    from latxa_cli.training.merged_files import has_chat_template
+
+    for name in dict.fromkeys((model, plus, minus)):
+        check(name)
+        run.depends_on(name)
+    planned = arithmetic.plan(*(arithmetic.load(name) for name in (model, plus, minus)))
+    if not has_chat_template(planned.plus.directory):
+        run.say(f"warning: `{plus}` has no chat template")
+    total = len(planned.parts)
+    facts = arithmetic.merge(
+        planned, run.directory, scale=scale, parts=run.items(planned.parts), report=lambda n: run.progress(n, total)
+    )
+    run.note(**facts)
+    rows = facts["rows"]
+    run.say(f"{facts['parameters']:,} parameters; plus - minus is {facts['delta']:.2%} of the base in norm")
+    run.say(
+        f"vocabulary: {rows['merged']:,} rows merged, {rows['kept']:,} kept as in `{model}`"
+        + (f", {rows['taken']:,} taken from `{plus}`" if rows["taken"] else "")
+    )

@@ -1,0 +1,312 @@
+"""Task arithmetic on weights: `latxa merge BASE --plus TAUGHT --minus UNTAUGHT -o DIR`.
+
+What a model has learnt is the difference between its weights and those that it was trained from; added to another
+model of the same origin, it gives that model the same skill (Ilharco et al. 2023, arXiv 2212.04089). With a model
+continued on a language as the base, and an instruct model less the one that it was made from, the result chats in that
+language without any training (the chat vector, Huang et al. 2024, arXiv 2310.04799; for Basque, Sarasua et al. 2025,
+https://aclanthology.org/2025.findings-emnlp.1355).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from latxa_cli.model import directory_of, load_config
+from latxa_cli.stream.errors import LatxaError
+from latxa_cli.training import merged_files
+from latxa_cli.training.alignment import Alignment, Stretch, Vocabulary, align
+from latxa_cli.training.weights import FLOATS, SHARD_BYTES, Entry, ShardWriter, Weights
+
+BLOCK = 1 << 18  # numbers at a time: what is computed of them stays in the processor's cache
+COMPUTED = re.compile(r"\.rotary_emb\.inv_freq$")  # old files hold it, transformers computes it
+OF_A_LAYER = re.compile(r"\.\d+\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One of the three. `name`: as the user gave it; `stored`: {tensor: its name in the file}."""
+
+    name: str
+    directory: Path
+    config: Any
+    weights: Weights
+    vocabulary: Vocabulary
+    stored: dict[str, str]
+
+    @property
+    def revision(self) -> str | None:
+        """The commit on the hub; None for a directory."""
+        return None if Path(self.name).is_dir() else self.directory.name
+
+    def entry(self, name: str) -> Entry:
+        return self.weights.entries[self.stored[name]]
+
+    def tensor(self, name: str) -> Tensor:
+        return self.weights.tensor(self.stored[name])
+
+
+class Part(NamedTuple):
+    """A tensor of the result; `stretches` where its rows are those of tokens that lie elsewhere in other models."""
+
+    entry: Entry
+    stretches: tuple[Stretch, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be merged: the models, the tensors in their order, and whether the result's output layer is its own
+    though that of the base is its embedding."""
+
+    base: Model
+    plus: Model
+    minus: Model
+    alignment: Alignment
+    parts: list[Part]
+    untied: bool
+
+    @property
+    def parameters(self) -> int:
+        return sum(part.entry.numbers for part in self.parts)
+
+
+def load(name: str) -> Model:
+    """Open a model: a directory or a name on the hub.
+
+    Raises:
+        LatxaError: it is not there or not whole, or its weights are no floating-point numbers.
+    """
+    directory = directory_of(name)
+    config = load_config(str(directory))
+    weights = Weights(directory, name)
+    for entry in weights.entries.values():
+        if entry.dtype not in FLOATS and not COMPUTED.search(entry.name):
+            raise LatxaError(
+                f"`{name}`: `{entry.name}` is {entry.dtype}: only floating-point weights can be merged",
+                hint="give the model as it was before it was quantised",
+            )
+    rows = getattr(config.get_text_config(), "vocab_size", 0)
+    stored = {entry: entry for entry in weights.entries if not COMPUTED.search(entry)}
+    return Model(name, directory, config, weights, Vocabulary.read(name, directory, rows), stored)
+
+
+def plan(base: Model, plus: Model, minus: Model) -> Plan:
+    """See that the models fit one another, and find what belongs together.
+
+    Raises:
+        LatxaError: a tensor is missing in one of them or has another shape, or as `align` does.
+    """
+    models = (base, plus, minus)
+    alignment = align(base.vocabulary, plus.vocabulary, minus.vocabulary)
+    untied = _match_output_layers(models)
+    parts = []
+    for name in sorted(set().union(*(model.stored for model in models)), key=_natural):
+        for model in models:
+            if name not in model.stored:
+                having = next(other for other in models if name in other.stored)
+                raise _misfit(f"`{model.name}` lacks the tensor `{name}`, which `{having.name}` has")
+        shapes = [model.entry(name).shape for model in models]
+        stored = Entry(name, base.entry(name).dtype, shapes[0])
+        if not alignment.same and _is_of_the_vocabulary(name, shapes, models):
+            parts.append(Part(stored._replace(shape=(alignment.rows, *shapes[0][1:])), alignment.stretches))
+            shapes = [shape[1:] for shape in shapes]
+        else:
+            parts.append(Part(stored))
+        for model, shape in zip(models, shapes, strict=True):
+            if shape != shapes[0]:
+                ours, theirs = list(base.entry(name).shape), list(model.entry(name).shape)
+                raise _misfit(f"the tensor `{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")
+    return Plan(base, plus, minus, alignment, parts, untied)
+
+
+def _misfit(what: str) -> LatxaError:
+    return LatxaError(what, hint="the three must be of one architecture and one size")
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort by numbers where there are some: layer 2 comes before layer 10."""
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", name)]
+
+
+def _is_of_the_vocabulary(name: str, shapes: list[tuple[int, ...]], models: Iterable[Model]) -> bool:
+    """Whether a tensor has a row for each token: embeddings, the output layer and its bias, but nothing in a layer."""
+    rows = all(shape[:1] == (model.vocabulary.rows,) for shape, model in zip(shapes, models, strict=True))
+    return rows and not OF_A_LAYER.search(name) and (len(shapes[0]) > 1 or name.endswith(".bias"))
+
+
+# --- tied output layers
+
+
+def _match_output_layers(models: tuple[Model, Model, Model]) -> bool:
+    """Let an output layer that is the embedding (tied) stand under both names where another model's is its own.
+
+    Where it is tied in all three, it is left out. Returns whether that of the base is tied and the result's is not.
+    """
+    untied = False
+    for head, embedding in merged_files.tied(models[0].config).items():
+        heads = [_stored(model, head) for model in models]
+        written = next((name for name in heads if name), None)
+        if written is None:
+            continue
+        embeddings = [_stored(model, embedding) for model in models]
+        ties = [_is_tied(*found) for found in zip(models, heads, embeddings, strict=True)]
+        for model, own, source, tie in zip(models, heads, embeddings, ties, strict=True):
+            places = (model.stored.pop(own) if own else None, model.stored[source] if source else None)
+            if not all(ties) and (place := places[1] if tie else places[0]):
+                model.stored[written] = place
+        untied = untied or (ties[0] and not all(ties))
+    return untied
+
+
+def _stored(model: Model, name: str) -> str | None:
+    """Return the name in the model's files for a parameter that transformers calls `name`; None where it has none."""
+    if name in model.stored:
+        return name
+    ending = ".".join(name.split(".")[-2:])  # files may lack the first parts of the name, or have others
+    found = [stored for stored in model.stored if stored == ending or stored.endswith("." + ending)]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_tied(model: Model, head: str | None, embedding: str | None) -> bool:
+    """Whether transformers makes one of the two: the configuration says so, and the files do not say otherwise."""
+    if embedding is None or not model.config.get_text_config().tie_word_embeddings:
+        return False
+    return head is None or torch.equal(model.tensor(head), model.tensor(embedding))
+
+
+# --- arithmetic
+
+
+class Arithmetic:
+    """`base + scale * (plus - minus)` on flat tensors, and the norms of the base and of the difference.
+
+    Computed in float32, or float64 where one of the three is; rounded once, to the base's dtype. Where two are the same
+    and the result is one of the three, that one is given, bit for bit.
+    """
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+        self.base_square = self.delta_square = 0.0
+
+    def blocks(self, base: Tensor, plus: Tensor, minus: Tensor) -> Iterator[Tensor]:
+        """Yield the result in blocks of at most `BLOCK` numbers."""
+        threes = zip(base.split(BLOCK), plus.split(BLOCK), minus.split(BLOCK), strict=True)
+        return (self._block(*three) for three in threes)
+
+    def unchanged(self, base: Tensor) -> Iterator[Tensor]:
+        """Yield what the base alone has."""
+        for block in base.split(BLOCK):
+            self.base_square += _square(block.to(_wide(block)))
+            yield block
+
+    def _block(self, base: Tensor, plus: Tensor, minus: Tensor) -> Tensor:
+        wide = _wide(base, plus, minus)
+        result = base.to(wide, copy=True)
+        self.base_square += _square(result)
+        if _same(plus, minus):
+            return base
+        delta = plus.to(wide, copy=True).sub_(minus.to(wide))
+        self.delta_square += _square(delta)
+        if self.scale == 0:
+            return base
+        if self.scale == 1 and _same(base, minus):
+            return plus.to(base.dtype)
+        if self.scale != 1:
+            delta.mul_(self.scale)  # apart from the sum, so that each machine rounds in the same way
+        return result.add_(delta).to(base.dtype)
+
+
+def _wide(*tensors: Tensor) -> torch.dtype:
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
+def _square(flat: Tensor) -> float:
+    return float(torch.dot(flat, flat))
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
+def merge(
+    planned: Plan, directory: Path, *, scale: float, parts: Iterable[Part], report: Callable[[int], None],
+    shard_bytes: int = SHARD_BYTES,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the merged model into `directory`, `config.json` last: without it no one takes it for a model.
+
+    Args:
+        planned: of `plan`.
+        scale: how often the difference is added.
+        parts: those of `planned`, as they shall be worked off.
+        report: told the number of tensors that are done, after each.
+        shard_bytes: the most in one file.
+
+    Returns:
+        Facts for the manifest. `delta` is the norm of the difference (unscaled) over that of the base, all tensors
+        taken together.
+
+    Raises:
+        LatxaError: the disk is full, or a result is not finite.
+    """
+    merged_files.clear(directory)
+    arithmetic = Arithmetic(scale)
+    with ShardWriter(directory, [part.entry for part in planned.parts], shard_bytes=shard_bytes) as writer:
+        for number, part in enumerate(parts, 1):
+            writer.write(part.entry.name, _finite(part.entry, _blocks(planned, part, arithmetic)))
+            report(number)
+        writer.finish()
+    merged_files.write(
+        directory, planned.base.directory, planned.plus.directory, planned.alignment, untied=planned.untied
+    )
+    models = {"base": planned.base, "plus": planned.plus, "minus": planned.minus}
+    return {
+        "models": {role: {"model": model.name, "revision": model.revision} for role, model in models.items()},
+        "tensors": len(planned.parts),
+        "parameters": planned.parameters,
+        "dtypes": sorted({part.entry.dtype for part in planned.parts}),
+        "shards": writer.shards,
+        "delta": math.sqrt(arithmetic.delta_square / arithmetic.base_square) if arithmetic.base_square else 0.0,
+        "rows": planned.alignment.counts(),
+        "tokenizer": "base" if planned.alignment.by_base else "plus",
+        "untied": planned.untied,
+    }
+
+
+def _blocks(planned: Plan, part: Part, arithmetic: Arithmetic) -> Iterator[Tensor]:
+    """Yield the numbers of a tensor of the result, in their order."""
+    name = part.entry.name
+    base, plus, minus = (model.tensor(name) for model in (planned.base, planned.plus, planned.minus))
+    if part.stretches is None:
+        yield from arithmetic.blocks(base.reshape(-1), plus.reshape(-1), minus.reshape(-1))
+        return
+    for stretch in part.stretches:
+        ours, added, taken = (
+            None if start is None else tensor[start : start + stretch.rows].reshape(-1)
+            for tensor, start in zip((base, plus, minus), stretch[1:], strict=True)
+        )
+        if ours is None:
+            assert added is not None
+            yield from (block.to(base.dtype) for block in added.split(BLOCK))
+        elif added is None or taken is None:
+            yield from arithmetic.unchanged(ours)
+        else:
+            yield from arithmetic.blocks(ours, added, taken)
+
+
+def _finite(entry: Entry, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Pass blocks through; raises LatxaError for infinities and what is no number."""
+    for block in blocks:
+        # The sum is quick and never finite where one of its numbers is not; it may also just have become too large.
+        if not math.isfinite(float(block.sum())) and not bool(torch.isfinite(block).all()):
+            raise LatxaError(
+                f"`{entry.name}` is not finite in the result, which is {entry.dtype}",
+                hint="is one of the models damaged, or `--scale` too large?",
+            )
+        yield block

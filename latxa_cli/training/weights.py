@@ -1,0 +1,233 @@
+"""Weights in safetensors files: read mapped, and written in shards, so that no whole model is ever in memory.
+
+A file is 8 bytes with the length of its header, the header as JSON (name → dtype, shape, place), then the tensors'
+bytes one after another (https://huggingface.co/docs/safetensors). A model of several files has an index beside them
+that says which tensor lies where.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from latxa_cli.stream.errors import LatxaError, first_line
+from latxa_cli.stream.sizes import show_size
+from latxa_cli.stream.writer import part_of
+from latxa_cli.training.export import synchronise, writing
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD_BYTES = 5 * 10**9  # the most in one file, but for a single tensor that is larger
+ALIGNED = 8  # bytes: where the first tensor may begin
+FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # of one number
+
+
+class Entry(NamedTuple):
+    """A tensor as the header of a file describes it. `dtype`: safetensors' name for it, such as `BF16`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def numbers(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the numbers take; for the dtypes in `FLOATS` only."""
+        return self.numbers * BYTES[self.dtype]
+
+
+class Weights:
+    """The tensors of a model directory: `entries` by name from the headers, and the bytes mapped, not read."""
+
+    def __init__(self, directory: Path, label: str) -> None:
+        """Open the weights of `directory`, which errors call `label`.
+
+        Raises:
+            LatxaError: there are none as safetensors, or a file is missing or damaged.
+        """
+        self.label = label
+        self.entries: dict[str, Entry] = {}
+        self._files: dict[str, Any] = {}  # opened, by tensor
+        for path, names in self._located(directory).items():
+            opened = self._open(path)
+            inside = set(opened.keys())
+            for name in sorted(inside) if names is None else names:
+                if name not in inside:
+                    raise self._broken(path, f"lacks `{name}`, which the index says is there")
+                kind = opened.get_slice(name)
+                self.entries[name] = Entry(name, kind.get_dtype(), tuple(kind.get_shape()))
+                self._files[name] = opened
+
+    def tensor(self, name: str) -> Tensor:
+        """Return a tensor, on the CPU, its bytes those of the mapped file."""
+        tensor: Tensor = self._files[name].get_tensor(name)
+        return tensor
+
+    def _located(self, directory: Path) -> dict[Path, list[str] | None]:
+        """Return {file: the tensors to take from it}; None stands for all that are in the file."""
+        if (directory / SINGLE).is_file():  # comes first, as in transformers
+            return {directory / SINGLE: None}
+        index = directory / INDEX
+        if not index.is_file():
+            raise LatxaError(
+                f"`{self.label}` has no weights as safetensors",
+                hint=f"it should hold `{SINGLE}`, or shards and `{INDEX}`",
+            )
+        try:
+            places = json.loads(index.read_bytes())["weight_map"].items()
+            located: dict[Path, list[str] | None] = {}
+            for name, file in sorted(places):
+                located.setdefault(directory / Path(file).name, []).append(name)  # type: ignore[union-attr]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise self._broken(index, "is no index of weights") from None
+        return located
+
+    def _open(self, path: Path) -> Any:
+        try:
+            return safe_open(path, "pt")
+        except FileNotFoundError:
+            raise self._broken(path, "is missing") from None
+        except (OSError, SafetensorError) as error:
+            raise self._broken(path, f"cannot be read: {first_line(error)}") from None
+
+    def _broken(self, path: Path, what: str) -> LatxaError:
+        return LatxaError(f"`{self.label}`: `{path.name}` {what}", hint="is the copy complete?")
+
+
+class ShardWriter:
+    """Writes the tensors of a model, one by one and each in blocks, into shards of at most `shard_bytes`.
+
+    What will be written is known before: `planned`. Shards have unfinished names (`….part`) until `finish`, and are
+    removed when the `with` block is left by an error.
+    """
+
+    def __init__(self, directory: Path, planned: Sequence[Entry], *, shard_bytes: int = SHARD_BYTES) -> None:
+        """Make ready to write `planned` into `directory`, which exists.
+
+        Raises:
+            LatxaError: the disk has too little space.
+        """
+        self.directory, self.planned = directory, planned
+        shards = _in_shards(planned, shard_bytes)
+        count = len(shards)
+        self._names = (
+            [SINGLE] if count == 1 else [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+        )
+        self._waiting = list(zip(self._names, shards, strict=True))[::-1]
+        self._expected: list[Entry] = []  # of the open shard, the last one first
+        self._file: FileIO | None = None
+        self._places: dict[str, str] = {}
+        needed, free = sum(entry.bytes for entry in planned), shutil.disk_usage(directory).free
+        if needed > free:
+            raise LatxaError(
+                f"{directory}: the weights take {show_size(needed)}, {show_size(free)} are free",
+                hint="free some space, then `--resume`",
+            )
+
+    def write(self, name: str, blocks: Iterable[Tensor]) -> None:
+        """Write the next planned tensor, which is `name`, from blocks of its numbers in their order.
+
+        Raises:
+            LatxaError: the disk is full.
+        """
+        if not self._expected:
+            self._next_shard()
+        entry = self._expected.pop()
+        assert entry.name == name and self._file is not None, f"{entry.name} was to come, not {name}"
+        written = 0
+        for block in blocks:
+            assert block.dtype == FLOATS[entry.dtype], f"{name} was to be {entry.dtype}, not {block.dtype}"
+            data = memoryview(block.contiguous().view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
+            written += len(data)
+            with writing(self.directory):
+                while data:
+                    data = data[self._file.write(data) :]
+        assert written == entry.bytes, f"{name} was to have {entry.bytes} bytes, not {written}"
+
+    def finish(self) -> None:
+        """Give the shards their names and, where there are several, write the index; raises LatxaError."""
+        if not self.planned:
+            self._next_shard()
+        assert not self._expected and not self._waiting, "not all that was planned was written"
+        self._close_shard()
+        with writing(self.directory):
+            for name in self._names:
+                part_of(self.directory / name).replace(self.directory / name)
+            if len(self._names) > 1:
+                total = sum(entry.bytes for entry in self.planned)
+                index = {"metadata": {"total_size": total}, "weight_map": self._places}
+                (self.directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+                synchronise(self.directory / INDEX)
+            synchronise(self.directory)
+
+    @property
+    def shards(self) -> int:
+        return len(self._names)
+
+    def _next_shard(self) -> None:
+        self._close_shard()
+        name, entries = self._waiting.pop()
+        self._expected = entries[::-1]
+        self._places |= {entry.name: name for entry in entries}
+        with writing(self.directory):
+            self._file = part_of(self.directory / name).open("wb", buffering=0)
+            self._file.write(_header(entries))
+
+    def _close_shard(self) -> None:
+        if self._file is not None:
+            with writing(self.directory):
+                self._file.close()
+                synchronise(Path(self._file.name))
+            self._file = None
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            return
+        if self._file is not None:
+            self._file.close()
+        for name in self._names:
+            part_of(self.directory / name).unlink(missing_ok=True)
+
+
+def _in_shards(planned: Sequence[Entry], most: int) -> list[list[Entry]]:
+    """Cut `planned` into runs of at most `most` bytes each, at least one tensor in each."""
+    shards: list[list[Entry]] = [[]]
+    held = 0
+    for entry in planned:
+        if shards[-1] and held + entry.bytes > most:
+            shards.append([])
+            held = 0
+        shards[-1].append(entry)
+        held += entry.bytes
+    return shards
+
+
+def _header(entries: Sequence[Entry]) -> bytes:
+    """Return what stands before the bytes of these tensors in a file of the format."""
+    described: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    place = 0
+    for entry in entries:
+        end = place + entry.bytes
+        described[entry.name] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": [place, end]}
+        place = end
+    text = json.dumps(described, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % ALIGNED)
+    return len(text).to_bytes(8, "little") + text
