@@ -77,7 +77,7 @@ def directory_of(model: str) -> Path:
         raise _cannot_load(model, "files", error) from None
 
 
-def load_config(model: str) -> Any:
+def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
     """Return the model's configuration as transformers has it, defaults filled in; raises LatxaError."""
     check(model)
     from huggingface_hub.errors import StrictDataclassError
@@ -85,7 +85,7 @@ def load_config(model: str) -> Any:
 
     quiet_libraries()
     try:
-        return AutoConfig.from_pretrained(model, local_files_only=_is_local(model))
+        return AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model))
     except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
         raise _cannot_load(model, "configuration", error) from None
 
@@ -102,20 +102,6 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise _cannot_load(model, "tokenizer", error) from None
-
-
-def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the configuration of the language model; raises LatxaError when it cannot be had."""
-    check(model)
-    from transformers import AutoConfig
-
-    quiet_libraries()
-    try:
-        return AutoConfig.from_pretrained(
-            model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model)
-        ).get_text_config()
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise _cannot_load(model, "configuration", error) from None
 
 
 def load_model(

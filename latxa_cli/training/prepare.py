@@ -60,7 +60,7 @@ def settings_for(
     trust_remote_code: bool = False,
 ) -> Settings:
     """Return the settings for a model; raises LatxaError where its configuration or the template cannot be read."""
-    config = load_config(model, trust_remote_code=trust_remote_code)
+    config = load_config(model, trust_remote_code=trust_remote_code).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
     if context and sequence_length > context:
         raise LatxaError(
