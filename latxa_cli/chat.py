@@ -6,9 +6,9 @@ contents and looking at what the template wrote round them. Only a transformers 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
@@ -248,62 +248,83 @@ def encode_chats(
     if not texts:
         return [item for item in located if isinstance(item, TemplateError)]
     # verbose=False: what is longer than the model's context is for the caller to judge
-    batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    mark = partial(_mark, tokenizer, set(_special_ids(tokenizer)), loss)
-    rows = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
-    return [item if isinstance(item, TemplateError) else mark(item[0], item[1], *next(rows)) for item in located]
+    batch = tokenizer(
+        texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+    )
+    special, encodings = set(_special_ids(tokenizer)), iter(batch.encodings)
+    return [
+        item if isinstance(item, TemplateError) else _mark(tokenizer, loss, *item, _Tokens(next(encodings), special))
+        for item in located
+    ]
 
 
-def _mark(
-    tokenizer: Any,
-    special: set[int],
-    loss: Loss,
-    text: str,
-    turns: list[Turn],
-    ids: list[int],
-    offsets: list[tuple[int, int]],
-) -> Encoded | TemplateError:
-    """Mark the trained tokens of one conversation; `offsets` are the characters of each token.
+class _Tokens:
+    """The tokens of a text, to be found by its characters; the places of the special ones among them."""
+
+    def __init__(self, encoding: Any, special: set[int]) -> None:
+        self.encoding, self.ids = encoding, encoding.ids
+        self.special = [place for place, token in enumerate(self.ids) if token in special]
+
+    def reaching(self, character: int, end: int) -> int:
+        """Return the first token that holds the character or, up to `end`, a later one (a token may begin in the
+        header's last space, and characters that the tokenizer drops are in none)."""
+        while character < end:
+            if (place := self.encoding.char_to_token(character)) is not None:
+                return int(place)
+            character += 1
+        return len(self.ids)
+
+    def beginning(self, character: int, end: int) -> int:
+        """Return the first token that begins with the character or, up to `end`, a later one."""
+        place = self.reaching(character, end)
+        while place < len(self.ids) and self.span(place)[0] < character:
+            place += 1
+        return place
+
+    def span(self, place: int) -> tuple[int, int]:
+        """Return the characters of a token, from and up to."""
+        span: tuple[int, int] = self.encoding.token_to_chars(place)
+        return span
+
+    def next_special(self, place: int) -> int:
+        """Return the place of the first special token from `place` on."""
+        found = bisect_left(self.special, place)
+        return self.special[found] if found < len(self.special) else len(self.ids)
+
+
+def _mark(tokenizer: Any, loss: Loss, text: str, turns: list[Turn], tokens: _Tokens) -> Encoded | TemplateError:
+    """Mark the trained tokens of one conversation.
 
     Texts come from models and from the web: one that spells a special token would be read as that token.
     """
-    ends_of_contents = [turn.start for turn in turns[1:]] + [len(text)]
+    ids, end = tokens.ids, len(text)
     trained = [False] * len(ids)
-    position = 0  # turns are in order, so that one walk over the tokens is enough
     closed = True
-    for turn, limit in zip(turns, ends_of_contents, strict=True):
-        while position < len(ids) and not _reaches(offsets[position], turn.start):
-            position += 1
-        content = position
-        while position < len(ids) and offsets[position][0] < turn.end:
-            if ids[position] in special and offsets[position][0] >= turn.start:
-                return TemplateError(
-                    f"the text of a message holds the special token `{text[slice(*offsets[position])]}`",
-                    hint="the model would take it for the end of a turn or the like: leave the conversation out",
-                )
-            position += 1
+    for turn, limit in zip(turns, [*(turn.start for turn in turns[1:]), end], strict=True):
+        content = tokens.reaching(turn.start, end)
+        behind = max(content, tokens.beginning(turn.end, end))
+        spelt = tokens.next_special(content)
+        if spelt < behind and tokens.span(spelt)[0] >= turn.start:
+            return TemplateError(
+                f"the text of a message holds the special token `{text[slice(*tokens.span(spelt))]}`",
+                hint="the model would take it for the end of a turn or the like: leave the conversation out",
+            )
         if turn.role != "assistant":
             continue
-        tail = range(position, len(ids))
-        stop = next((i for i in tail if offsets[i][0] >= limit or ids[i] in special), len(ids))
-        closed = stop < len(ids) and ids[stop] in special and offsets[stop][0] < limit
+        special, following = tokens.next_special(behind), tokens.beginning(limit, end)
+        closed = special < following
         if closed:
-            stop += 1
+            stop = special + 1
         else:  # no special token: train the characters that the template writes at the end of an answer
             written = turn.end + len(_common_prefix(text[turn.end : limit], _assistant_tail(tokenizer)))
-            stop = next((i for i in tail if offsets[i][0] >= written), len(ids))
+            stop = max(behind, tokens.beginning(written, end))
         trained[content:stop] = [True] * (stop - content)
     if loss == "all":
-        first = next((turn.start for turn in turns if turn.role == "user"), 0)
-        trained = [_reaches(span, first) for span in offsets]
+        first = tokens.reaching(next((turn.start for turn in turns if turn.role == "user"), 0), end)
+        trained = [place >= first for place in range(len(ids))]
     if not closed and turns[-1].role == "assistant" and tokenizer.eos_token_id is not None:
         ids, trained = [*ids, tokenizer.eos_token_id], [*trained, True]
     return Encoded(ids, trained)
-
-
-def _reaches(span: tuple[int, int], start: int) -> bool:
-    """Whether a token holds characters at or after `start` (a token may begin in the header's last space)."""
-    return span[1] > start or span[0] >= start
 
 
 def _locate(tokenizer: Any, messages: Sequence[Message], skeletons: Skeletons) -> tuple[str, list[Turn]]:

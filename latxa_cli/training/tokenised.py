@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,17 @@ class Making:
         return dict(self.losses).get(source_of(record), self.loss)
 
 
+class Marked(NamedTuple):
+    """The tokens of a record, i32, and whether each is a target of the loss."""
+
+    ids: NDArray[np.int32]
+    trained: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, encoded: Encoded) -> Marked:
+        return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool))
+
+
 @dataclass
 class Pieces:
     """Tokens of pieces one behind the other, `lengths` of each piece, what each source gave, and what is left out."""
@@ -49,9 +60,9 @@ class Pieces:
     other_split: int = 0
     shortened: int = 0
 
-    def add(self, source: str, encoded: Encoded, length: int) -> None:
+    def add(self, source: str, marked: Marked, length: int) -> None:
         """Add a record, cut into pieces of at most `length` tokens; the first token of each is told from nothing."""
-        ids, trained = np.array(encoded.ids, np.int32), np.array(encoded.trained, bool)
+        ids, trained = marked
         trained[::length] = False
         self.ids.append(ids)
         self.trained.append(trained)
@@ -78,15 +89,15 @@ def make(records: Iterable[Record], tokenizer: Any, how: Making) -> Pieces:
         encoded = dict(_encode(batch, tokenizer, how))
         for place, record in enumerate(batch):
             found = encoded[place]
-            if isinstance(found, Encoded) and len(found.ids) > how.sequence_length and "messages" in record:
-                found = _shortened(record, found, tokenizer, how)
-                made.shortened += isinstance(found, Encoded)
+            if isinstance(found, Marked) and len(found.ids) > how.sequence_length and "messages" in record:
+                found = _shortened(record, len(found.ids), tokenizer, how)
+                made.shortened += isinstance(found, Marked)
             if isinstance(found, Reject):
                 made.rejects.append(found)
                 continue
-            if max(found.ids) >= how.vocabulary:
+            if (largest := int(found.ids.max())) >= how.vocabulary:
                 raise LatxaError(
-                    f"record `{record.get('id', place)}`: the token {max(found.ids)} is outside of the model's "
+                    f"record `{record.get('id', place)}`: the token {largest} is outside of the model's "
                     f"vocabulary of {how.vocabulary}",
                     hint="is the tokenizer the model's own? `latxa init --extend` makes a model larger",
                 )
@@ -103,7 +114,7 @@ def _of_training(records: Iterable[Record], made: Pieces) -> Iterator[Record]:
             made.other_split += 1
 
 
-def _encode(batch: Sequence[Record], tokenizer: Any, how: Making) -> Iterator[tuple[int, Encoded | Reject]]:
+def _encode(batch: Sequence[Record], tokenizer: Any, how: Making) -> Iterator[tuple[int, Marked | Reject]]:
     """Yield (place, what it comes to) of all records, in any order."""
     documents = [place for place, record in enumerate(batch) if "messages" not in record]
     texts = [batch[place]["text"] for place in documents]
@@ -117,31 +128,33 @@ def _encode(batch: Sequence[Record], tokenizer: Any, how: Making) -> Iterator[tu
             if isinstance(encoded, TemplateError):
                 yield place, Reject(batch[place], "refused by the chat template", encoded.message)
             else:
-                yield place, encoded
+                yield place, Marked.of(encoded)
 
 
-def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[Encoded]:
-    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    end = [tokenizer.eos_token_id]
-    # split_special_tokens: a page that spells `<|end|>` does not hold that token. verbose=False: a document longer than
-    # the model's context is no mistake here, it is cut into pieces.
-    batch = tokenizer(
-        texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False,
-        return_token_type_ids=False, verbose=False,
-    )["input_ids"]  # fmt: skip
-    for ids in batch:
-        row = [*begin, *ids, *end]
-        yield Encoded(row, [True] * len(row))
+def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[Marked]:
+    backend, begin = tokenizer.backend_tokenizer, tokenizer.bos_token_id
+    first = 0 if begin is None else 1
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True  # a page that spells `<|end|>` does not hold that token
+    try:
+        encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
+    finally:
+        backend.encode_special_tokens = False
+    for encoding in encodings:
+        ids = np.empty(first + len(encoding) + 1, np.int32)
+        ids[:first] = begin or 0
+        ids[first:-1] = encoding.ids
+        ids[-1] = tokenizer.eos_token_id
+        yield Marked(ids, np.ones(len(ids), bool))
 
 
-def _shortened(record: Record, encoded: Encoded, tokenizer: Any, how: Making) -> Encoded | Reject:
+def _shortened(record: Record, tokens: int, tokenizer: Any, how: Making) -> Marked | Reject:
     """Return a conversation that is longer than a row without its last turns, or a reject where no answer fits."""
     messages = record["messages"]
     ends = [place for place, message in enumerate(messages, 1) if message["role"] == "assistant"]
     for end in reversed([end for end in ends if end < len(messages)]):
         (shorter,) = encode_chats(tokenizer, [messages[:end]], loss=how.loss_of(record))
         if isinstance(shorter, Encoded) and len(shorter.ids) <= how.sequence_length:
-            return shorter
-    return Reject(
-        record, "longer than the sequence", f"{len(encoded.ids)} tokens, the sequence has {how.sequence_length}"
-    )
+            return Marked.of(shorter)
+    return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {how.sequence_length}")
