@@ -1,11 +1,16 @@
-"""Loading a model or a tokenizer from a directory or the hub, for every verb that needs one; errors in one line.
+"""Loading models and tokenizers from a directory or the hub, and writing them, for all verbs; errors in one line.
 
 Weights are read as safetensors only; code that comes with a model is run only when the user says so.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 # Models of fewer parameters get one CPU thread. Threads wait for each other in a busy loop: two on two CPUs train 0.9
 # million parameters a third faster on an idle machine (13,000 tokens/s against 9,500), ten times slower on a busy one.
 SMALL = 20_000_000
+FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of the system when there is no room on the disk
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 
 # The files of a model as patterns; not `*.safetensors`, since some models come in a second form, of the same size.
@@ -185,3 +191,65 @@ def quiet_libraries() -> None:
     transformers_logging.set_verbosity_error()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     logging.getLogger("DeepSpeed").addFilter(lambda entry: entry.levelno >= logging.ERROR)
+
+
+# --- writing
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into `directory` into a LatxaError; other errors pass.
+
+    Python raises OSError; safetensors and tokenizers raise their own kind and a bare `Exception`, whose texts end in
+    the system's number: `(os error 28)`.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if type(error) in (Exception, SafetensorError) and (found := re.search(r"\(os error (\d+)\)", str(error))):
+            number = int(found[1])
+        if number is None:
+            raise
+        hint = "free some space, then `--resume`" if number in FULL else ""
+        raise LatxaError(f"{directory}: cannot be written ({os.strerror(number)})", hint=hint) from None
+
+
+def count_parameters(model: Any) -> int:
+    """Return the number of weights, tied ones counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str) -> None:
+    """Write weights (safetensors), configuration, generation configuration, tokenizer and template into `directory`.
+
+    `AutoModelForCausalLM.from_pretrained(directory)` and `AutoTokenizer.from_pretrained(directory)` read them.
+    `dtype` is that of the weights in the file: float32 or bfloat16.
+
+    Raises:
+        LatxaError: the directory cannot be written.
+    """
+    import torch
+
+    model.to(getattr(torch, dtype))
+    model.config.use_cache = True  # whatever the training before ours left there: it makes generation slow
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+        for path in directory.iterdir():
+            if path.is_file():
+                path.chmod((directory / "config.json").stat().st_mode)  # safetensors makes its files private
+                synchronise(path)
+        synchronise(directory)
+
+
+def synchronise(path: Path) -> None:
+    """Wait until a file's bytes, or a directory's entries, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -71,7 +71,7 @@ def init(
 
 
 def _make(run: Run, config: Path, files: list[str], *, size: int, seed: int) -> None:
-    from latxa_cli.training.scratch import initialise
+    from latxa_cli.models.scratch import initialise
 
     run.depends_on(config)
     records = run.read(files, ("document", "conversation"))
@@ -85,7 +85,7 @@ def _make(run: Run, config: Path, files: list[str], *, size: int, seed: int) -> 
 def _extend(
     run: Run, model: str, files: list[str] | None, *, pieces: int, start: Literal["mean", "random"], seed: int
 ) -> None:
-    from latxa_cli.training.vocabulary import extend
+    from latxa_cli.models.vocabulary import extend
 
     run.depends_on(model)
     records = run.read(files, ("document", "conversation"))

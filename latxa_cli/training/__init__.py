@@ -1,1 +1,1 @@
-"""Training: new tokenizers and models, tokenising and packing, the loop, checkpoints."""
+"""Training: data tokenised and packed, the loop, checkpoints."""

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from latxa_cli.model import synchronise
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.export import synchronise
 from latxa_cli.training.rows import Rows
 
 KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from latxa_cli.model import count_parameters, writing
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.export import count_parameters, writing
 from latxa_cli.training.rows import IGNORED, Batch, Rows
 
 METRICS = "metrics.jsonl"

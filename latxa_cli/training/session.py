@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.model import load_model, load_tokenizer
+from latxa_cli.model import count_parameters, export, load_model, load_tokenizer, writing
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig, to_toml
-from latxa_cli.training.export import count_parameters, export, writing
 from latxa_cli.training.prepare import digest_of
 from latxa_cli.training.rows import Rows
 

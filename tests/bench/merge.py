@@ -42,7 +42,7 @@ def build(folder: Path, sizes: dict[str, int], megabytes: int) -> list[Path]:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    from latxa_cli.training.weights import Entry, ShardWriter
+    from latxa_cli.weights import Entry, ShardWriter
 
     width, inner = sizes["hidden_size"], sizes["intermediate_size"]
     narrow = width // sizes["num_attention_heads"] * sizes["num_key_value_heads"]

@@ -61,8 +61,8 @@ def extended(start: Any, found: list[str]) -> Any:
     """Return `start` with new pieces; the documents to hold out are among `found`."""
     from tokenizers import Tokenizer
 
-    from latxa_cli.training.pieces import read_pieces
-    from latxa_cli.training.vocabulary import _with_pieces, learn_pieces, read_words
+    from latxa_cli.models.pieces import read_pieces
+    from latxa_cli.models.vocabulary import _with_pieces, learn_pieces, read_words
 
     pieces = read_pieces(start, "base", PIECES)
     learn_pieces(*read_words(({"text": text} for text in found), start, pieces), pieces)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
+from latxa_cli.model import writing
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.export import writing
 
 
 @pytest.mark.parametrize(

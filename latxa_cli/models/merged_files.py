@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.model import CHAT_TEMPLATE_PATTERNS, MODEL_PATTERNS, TOKENIZER_PATTERNS
+from latxa_cli.model import CHAT_TEMPLATE_PATTERNS, MODEL_PATTERNS, TOKENIZER_PATTERNS, synchronise, writing
+from latxa_cli.models.alignment import Alignment
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.writer import write_file
-from latxa_cli.training.alignment import Alignment
-from latxa_cli.training.export import synchronise, writing
 
 CONFIG, GENERATION, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latxa_cli.training import merge
-from latxa_cli.training.weights import Entry, ShardWriter, Weights
+from latxa_cli.models import merge
+from latxa_cli.weights import Entry, ShardWriter, Weights
 
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.training.merges import FEWEST, Words, learn
+from latxa_cli.models.byte_pairs import FEWEST, Words, learn
 
 Word = tuple[int, ...]
 FIRST = 100  # the first new symbol

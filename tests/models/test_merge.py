@@ -11,8 +11,8 @@ import torch
 from merge_world import EMBEDDING, HEAD, World, bits, change, read, same_bits, shard
 from safetensors.torch import save_file
 
+from latxa_cli.models import merge
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import merge
 
 
 @pytest.fixture

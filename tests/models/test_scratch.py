@@ -7,8 +7,8 @@ import json
 import pytest
 
 from latxa_cli.chat import encode_chat, end_of_turn_ids, pre_query
+from latxa_cli.models.scratch import SMALLEST_VOCABULARY, initialise, new_tokenizer, read_config
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training.scratch import SMALLEST_VOCABULARY, initialise, new_tokenizer, read_config
 
 
 def test_same_bytes_twice_and_other_weights_for_another_seed(tmp_path, config_file, records, model_directory):

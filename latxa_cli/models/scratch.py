@@ -202,8 +202,7 @@ def initialise(
     Raises:
         UsageError, LatxaError: as `read_config`, `new_tokenizer`, `new_model` and `export` do.
     """
-    from latxa_cli.model import quiet_libraries
-    from latxa_cli.training.export import count_parameters, export
+    from latxa_cli.model import count_parameters, export, quiet_libraries
 
     quiet_libraries()
     settings = read_config(config)

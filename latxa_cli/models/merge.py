@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from latxa_cli.model import directory_of, load_config
+from latxa_cli.models import merged_files
+from latxa_cli.models.alignment import Alignment, Stretch, Vocabulary, align
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import merged_files
-from latxa_cli.training.alignment import Alignment, Stretch, Vocabulary, align
-from latxa_cli.training.weights import FLOATS, SHARD_BYTES, Entry, ShardWriter, Weights
+from latxa_cli.weights import FLOATS, SHARD_BYTES, Entry, ShardWriter, Weights
 
 BLOCK = 1 << 18  # numbers at a time: what is computed of them stays in the processor's cache
 COMPUTED = re.compile(r"\.rotary_emb\.inv_freq$")  # old files hold it, transformers computes it

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PhiConfig, PhiForCausalLM
 
-from latxa_cli.training.embeddings import add_rows, count_rows
+from latxa_cli.models.embeddings import add_rows, count_rows
 
 SHAPE = {
     "hidden_size": 16,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from latxa_cli.training.weights import INDEX, SINGLE, Entry, ShardWriter, Weights
+from latxa_cli.weights import INDEX, SINGLE, Entry, ShardWriter, Weights
 
 NAMES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 SHAPES = st.lists(st.integers(0, 5), max_size=3).map(tuple)

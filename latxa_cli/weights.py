@@ -20,10 +20,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from latxa_cli.model import synchronise, writing
 from latxa_cli.stream.errors import LatxaError, first_line
 from latxa_cli.stream.sizes import show_size
 from latxa_cli.stream.writer import part_of
-from latxa_cli.training.export import synchronise, writing
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 5 * 10**9  # the most in one file, but for a single tensor that is larger

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tokenizer_kinds import KINDS, SPECIAL, gpt_2, llama_2, llama_3
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from latxa_cli.models.byte_pairs import FEWEST
+from latxa_cli.models.pieces import Pieces, Scripts, read_pieces
+from latxa_cli.models.vocabulary import HOLD_OUT, Fertility, _with_pieces, learn_pieces, read_words
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.merges import FEWEST
-from latxa_cli.training.pieces import Pieces, Scripts, read_pieces
-from latxa_cli.training.vocabulary import HOLD_OUT, Fertility, _with_pieces, learn_pieces, read_words
 
 # Basque, Georgian (three bytes a letter, none of which the tokenizers know), Japanese, emoji, digits, accents apart.
 SENTENCES = [
@@ -264,7 +264,7 @@ def test_the_text_may_give_fewer_pieces():
 
 
 def test_a_long_text_is_tokenised_in_parts(monkeypatch):
-    monkeypatch.setattr("latxa_cli.training.vocabulary.BATCH", 50)
+    monkeypatch.setattr("latxa_cli.models.vocabulary.BATCH", 50)
     text = "etxe zaharra\n" * 40 + "etxe" * 40
     made = extend(gpt_2(), [{"id": "1", "text": text}], 20)
     assert made.fertility.bytes == len(text)

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from latxa_cli.models.byte_pairs import Words, learn
+from latxa_cli.models.embeddings import Start, add_rows, count_rows
+from latxa_cli.models.pieces import Counts, Pieces, read_pieces
+from latxa_cli.models.scratch import texts
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
 from latxa_cli.text.words import segment
-from latxa_cli.training.embeddings import Start, add_rows, count_rows
-from latxa_cli.training.merges import Words, learn
-from latxa_cli.training.pieces import Counts, Pieces, read_pieces
-from latxa_cli.training.scratch import texts
 
 HOLD_OUT = 20  # every so many documents one is not learnt from, to measure on
 STEPS_BETWEEN_REPORTS = 100
@@ -205,8 +205,7 @@ def extend(
     """
     from tokenizers import Tokenizer
 
-    from latxa_cli.model import load_model, load_tokenizer
-    from latxa_cli.training.export import export
+    from latxa_cli.model import export, load_model, load_tokenizer
 
     tokenizer = load_tokenizer(model)
     if not getattr(tokenizer, "is_fast", False):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latxa_cli.models.alignment import Alignment, Vocabulary, align
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.alignment import Alignment, Vocabulary, align
 
 TOKENS = [f"t{number}" for number in range(8)]
 
