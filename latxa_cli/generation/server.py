@@ -10,6 +10,7 @@ import random
 import re
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -233,10 +234,10 @@ def _parsed(address: str) -> URL:
 
 
 def _basic(user: str, password: str) -> str:
-    try:
-        return aiohttp.BasicAuth(user, password, encoding="utf-8").encode()
-    except ValueError:
-        raise UsageError("the user in `--base-url` cannot be one", hint="it must not hold a colon") from None
+    """Return the header of RFC 7617; raises UsageError."""
+    if ":" in user:
+        raise UsageError("the user in `--base-url` cannot be one", hint="it must not hold a colon")
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _is_html(raw: bytes) -> bool:
