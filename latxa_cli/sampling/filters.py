@@ -111,6 +111,9 @@ def check_filters(skip: Iterable[str], tags: Iterable[str], language: str | None
 
 def ends_in_loop(text: str) -> bool:
     """Whether a text ends in `LOOPS` times the same words or more, `LOOP_WORDS` in all at least."""
+    last = text.rsplit(None, 1)[-1:]
+    if not last or text.count(last[0]) < LOOPS:  # as nearly always; then the words need not be looked at
+        return len(text.split(None, LOOP_WORDS)) < LOOP_WORDS and _is_loop_of_characters(text)
     words = text.split()
     if len(words) < LOOP_WORDS or len(set(words)) * 2 > len(words):  # half of the words of most texts are new
         return len(words) < LOOP_WORDS and _is_loop_of_characters(text)
