@@ -21,7 +21,7 @@ from latxa_cli.mixing.lines import line_of
 from latxa_cli.mixing.plan import Store
 from latxa_cli.stages import load_array, save_array
 from latxa_cli.stream.files import cannot_write
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import Record, instruction_of
 from latxa_cli.text.embedding import Embedder
 
 BATCH = 1024  # texts embedded at once, of which those of like length go through the model together
@@ -31,8 +31,8 @@ def instruction(record: Record) -> str:
     """Return what a conversation's first user turn says; of one without, and of a document, all of its text."""
     if "messages" not in record:
         return str(record["text"])
-    messages = record["messages"]
-    return str(next((message for message in messages if message["role"] == "user"), messages[0])["content"])
+    has_user = any(message["role"] == "user" for message in record["messages"])
+    return instruction_of(record) if has_user else str(record["messages"][0]["content"])
 
 
 @dataclass(frozen=True)

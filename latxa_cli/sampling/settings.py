@@ -13,6 +13,7 @@ Made = TypeVar("Made")
 
 
 def names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, such as those that come with latxa."""
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.generation.engine import Completion, Decoding, Request
-from latxa_cli.sampling.settings import find_files, names_in, read_table
+from latxa_cli.sampling.settings import find_files, read_table
 from latxa_cli.stream.records import Outcome, Record, Reject, instruction_of
 
 FOLDER = Path(__file__).parent / "tags"
@@ -93,11 +93,6 @@ class Tagger:
             if told[tag.name] in tag.unfit and tag.name not in self.skip:
                 return Reject(tagged, f"tagged as of unfit {tag.name}", told[tag.name] or "")
         return tagged
-
-
-def tag_names() -> list[str]:
-    """Return the names of the tags that come with latxa."""
-    return names_in(FOLDER)
 
 
 def load_tags(names: Iterable[str]) -> tuple[Tag, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.generation.engine import Decoding
-from latxa_cli.sampling.settings import find_files, names_in, read_table
+from latxa_cli.sampling.settings import find_files, read_table
 from latxa_cli.stream.records import keyed_hash
 
 FOLDER = Path(__file__).parent / "tasks"
@@ -49,11 +49,6 @@ class Task:
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def task_names() -> list[str]:
-    """Return the names of the tasks that come with latxa."""
-    return names_in(FOLDER)
 
 
 def load_tasks(names: Iterable[str]) -> list[Task]:

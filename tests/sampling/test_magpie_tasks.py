@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from latxa_cli.generation.engine import Decoding
-from latxa_cli.sampling.tasks import GENERAL, load_tasks, some_of_each, task_names, task_of
+from latxa_cli.sampling.settings import names_in
+from latxa_cli.sampling.tasks import FOLDER, GENERAL, load_tasks, some_of_each, task_of
 from latxa_cli.stream.errors import LatxaError, UsageError
 
 
 def test_the_tasks_of_the_paper_are_there() -> None:
-    assert set(task_names()) == {"general", "code", "math", "arithmetic", "translation"}
-    tasks = load_tasks(task_names())
-    assert [task.name for task in tasks] == task_names()
+    assert set(names_in(FOLDER)) == {"general", "code", "math", "arithmetic", "translation"}
+    tasks = load_tasks(names_in(FOLDER))
+    assert [task.name for task in tasks] == names_in(FOLDER)
     assert all((task.system is None) == (task.name == GENERAL) for task in tasks)
     assert all(task.instruction.temperature == 1.0 and task.answer.temperature == 0.0 for task in tasks)
 
@@ -73,8 +74,8 @@ def test_wrong_names(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_draws_each_task() -> None:
-    tasks = load_tasks(task_names())
+    tasks = load_tasks(names_in(FOLDER))
     drawn = some_of_each(range(1000), tasks, 3, 4)
-    assert len(drawn) == 5 and {task_of(tasks, 3, number).name for number in drawn} == set(task_names())
+    assert len(drawn) == 5 and {task_of(tasks, 3, number).name for number in drawn} == set(names_in(FOLDER))
     assert some_of_each(range(1000), tasks[:1], 3, 4) == [0, 1, 2, 3]
     assert some_of_each(range(2), tasks[:2], 3, 4) == [0, 1]

@@ -10,7 +10,8 @@ from fake_engine import FakeEngine
 
 from latxa_cli.generation.engine import Request
 from latxa_cli.generation.flow import converse
-from latxa_cli.sampling.tags import Tag, Tagger, load_tags, tag_names
+from latxa_cli.sampling.settings import names_in
+from latxa_cli.sampling.tags import FOLDER, Tag, Tagger, load_tags
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Record, Reject
 
@@ -25,12 +26,12 @@ CHAT: Record = {
 
 def tagged(answer: str, **given: Any) -> tuple[Any, FakeEngine]:
     engine = FakeEngine(lambda request: answer)
-    (outcome,) = converse(engine, [CHAT], Tagger(load_tags(given.pop("tags", tag_names())), **given).tag)
+    (outcome,) = converse(engine, [CHAT], Tagger(load_tags(given.pop("tags", names_in(FOLDER))), **given).tag)
     return outcome, engine
 
 
 def test_the_three_of_magpie_are_there() -> None:
-    assert tag_names() == ["category", "difficulty", "quality"]
+    assert names_in(FOLDER) == ["category", "difficulty", "quality"]
     quality = load_tags(["quality"])[0]
     assert quality.labels[-2:] == ("good", "excellent") and quality.unfit == quality.labels[:-2]
 
