@@ -234,16 +234,24 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str) -> None:
     import torch
 
     model.to(getattr(torch, dtype))
-    model.config.use_cache = True  # whatever the training before ours left there: it makes generation slow
     with writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+        save_beside_weights(model, tokenizer, directory)
         model.save_pretrained(directory)
-        tokenizer.save_pretrained(directory)
         for path in directory.iterdir():
             if path.is_file():
                 path.chmod((directory / "config.json").stat().st_mode)  # safetensors makes its files private
                 synchronise(path)
         synchronise(directory)
+
+
+def save_beside_weights(model: Any, tokenizer: Any, directory: Path) -> None:
+    """Write what a model directory holds beside weights: configurations, tokenizer, chat template."""
+    directory.mkdir(parents=True, exist_ok=True)
+    model.config.use_cache = True  # whatever the training before ours left there: it makes generation slow
+    model.config.save_pretrained(directory)
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
 
 
 def synchronise(path: Path) -> None:

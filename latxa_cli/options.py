@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -174,24 +175,35 @@ _DESTINATION: dict[str, tuple[Any, Any]] = {
 }
 
 
-def verb(function: Callable[..., None] | None = None, *, makes: Any = "records", generates: bool = False) -> Any:
+def verb(
+    function: Callable[..., None] | None = None,
+    *,
+    makes: Any = "records",
+    generates: bool = False,
+    distributed: bool = False,
+) -> Any:
     """Make a command of `function(run, ...)`: add the flags that every verb has, open the run, and complete it.
 
     `makes`: see `stream.run.Run`; a verb that makes a directory requires `-o DIR`. `generates`: add the flags of the
-    engines, and give the function the `EngineOptions` that they make as `engine`. When `--resume` finds the output
+    engines, and give the function the `EngineOptions` that they make as `engine`. `distributed`: several processes may
+    run the verb together, of which the first one alone owns the output and talks. When `--resume` finds the output
     complete, the function is not called, so that its heavy libraries are not loaded.
     """
     if function is None:
-        return functools.partial(verb, makes=makes, generates=generates)
+        return functools.partial(verb, makes=makes, generates=generates, distributed=distributed)
     body, name = function, function.__name__.rstrip("_").replace("_", "-")
 
     @functools.wraps(body)
     def command(**given: Any) -> None:
+        from latxa_cli.launch import find as find_launch
         from latxa_cli.stream.run import Destination, Run
 
         destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION})
         settings = {flag: value for flag, value in given.items() if flag not in HOW}
-        run = Run(name, destination, settings, makes=makes)
+        follows = distributed and find_launch().rank > 0
+        if follows:
+            destination = replace(destination, quiet=True, rejects=None, manifest=None)
+        run = Run(name, destination, settings, makes=makes, follows=follows)
         if generates:
             from latxa_cli.generation.engine import EngineOptions
 

@@ -184,7 +184,7 @@ class ShardWriter:
         self._places |= {entry.name: name for entry in entries}
         with writing(self.directory):
             self._file = part_of(self.directory / name).open("wb", buffering=0)
-            self._file.write(_header(entries))
+            self._file.write(header(entries))
 
     def _close_shard(self) -> None:
         if self._file is not None:
@@ -220,7 +220,7 @@ def _in_shards(planned: Sequence[Entry], most: int) -> list[list[Entry]]:
     return shards
 
 
-def _header(entries: Sequence[Entry]) -> bytes:
+def header(entries: Sequence[Entry]) -> bytes:
     """Return what stands before the bytes of these tensors in a file of the format."""
     described: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     place = 0

@@ -10,17 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "latxa_cli"
 # What every room may stand on.
-BASE = {
-    "stream",
-    "stages",
-    "text",
-    "chat",
-    "variants",
-    "generation",
-    "model",
-    "weights",
-    "hub",
-}  # what every room may stand on
+BASE = {"stream", "stages", "text", "chat", "variants", "generation", "model", "weights", "hub", "launch"}
 ROOMS = sorted(
     folder.name
     for folder in PACKAGE.iterdir()

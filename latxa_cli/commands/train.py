@@ -1,5 +1,8 @@
 """`latxa train`: one run of training on documents and conversations."""
 
+import os
+import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -24,31 +27,47 @@ Sources = Annotated[
 ConfigFile = Annotated[Path | None, _setting("A TOML file of settings; flags win over it.")]
 Epochs = Annotated[float | None, _setting("Times that each row is seen. [default: 1]")]
 LearningRate = Annotated[float | None, _setting("Peak of the learning rate. [default: 1e-5]")]
-# Not `batch_size`, which elsewhere does not change what comes out.
-Sequences = Annotated[int | None, _setting("Sequences in one forward pass. [default: 8]", "--batch-size")]
-Accumulation = Annotated[int | None, _setting("Forward passes in one step. [default: 1]")]
+SequencesPerStep = Annotated[int | None, _setting("Sequences in one step, over all processes. [default: 8]")]
+Batch = Annotated[int | None, _setting("Sequences in one forward pass: memory and speed alone. [default: 8]")]
 SequenceLength = Annotated[int | None, _setting("Tokens of a packed sequence. [default: 1024]")]
 Dtype = Annotated[Literal["float32", "bfloat16"] | None, _setting("Of computing and of the file. [default: float32]")]
 Seed = Annotated[int | None, _setting("Seed of every random draw. [default: 0]")]
-CheckpointEvery = Annotated[int | None, _setting("Steps between checkpoints; 0: none to resume from. [default: 500]")]
+LoraRank = Annotated[int | None, _setting("Of low-rank adapters, which alone are trained. [default: 0: none]")]
+Backend = Annotated[Literal["torch", "deepspeed"] | None, _setting("What trains. [default: torch]")]
+CheckpointEvery = Annotated[int | None, _setting("Steps between checkpoints; 0: one at the end. [default: 500]")]
+Validation = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--val", metavar="NAME=FILE",
+        help="Loss, perplexity and bits per byte on this, records or prepared, with every checkpoint; repeat it.",
+        show_default=False,
+    ),
+]  # fmt: skip
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads. [default: 1 for a small model, else all]", show_default=False)
 ]
+SECONDS_BETWEEN_LINES = 60  # where there is no terminal to draw on
 
 
-@verb(makes="directory")
+@verb(makes="directory", distributed=True)
 def train(
     run: Run, sources: Sources = None, *, model: Model, config: ConfigFile = None, epochs: Epochs = None,
-    learning_rate: LearningRate = None, sequences_per_batch: Sequences = None,
-    gradient_accumulation: Accumulation = None, sequence_length: SequenceLength = None, chat_loss: ChatLoss = None,
-    chat_template: ChatTemplate = None, dtype: Dtype = None, seed: Seed = None,
-    checkpoint_every: CheckpointEvery = None, threads: Threads = None, workers: Workers = None,
+    learning_rate: LearningRate = None, sequences_per_step: SequencesPerStep = None, batch_size: Batch = None,
+    sequence_length: SequenceLength = None, chat_loss: ChatLoss = None, chat_template: ChatTemplate = None,
+    dtype: Dtype = None, seed: Seed = None, lora_rank: LoraRank = None, backend: Backend = None,
+    checkpoint_every: CheckpointEvery = None, val: Validation = None, threads: Threads = None, workers: Workers = None,
     device: Device = None, trust_remote_code: TrustRemoteCode = False, dry_run: DryRun = False,
 ) -> None:  # fmt: skip
     """Train a model on raw text and chat in one run.
 
     in:  what `latxa prepare` made; or documents and conversations, which are prepared first
-    out: a directory with the model (safetensors), its tokenizer, `metrics.jsonl` and the settings (`train.toml`)
+    out: a directory with the model (safetensors), its tokenizer, a model card, `metrics.jsonl` and the settings
+         (`train.toml`)
+
+    Several processes, of one machine or many, train together when torchrun, deepspeed or srun starts them; then the
+    data must be prepared before. A run that was ended in whatever way goes on with --resume, on another number of
+    processes too. --dry-run proves on the model that packed texts do not see each other, and measures what the run
+    would take.
 
     memory: 16 bytes a parameter, and a forward pass; the data stay on the disk
 
@@ -56,41 +75,123 @@ def train(
       latxa train prepared --model base --epochs 2 --learning-rate 1e-3 -o trained
       latxa train mix.jsonl --model base --config train.toml -o trained --resume
       latxa train mix.jsonl --model base --dry-run -o trained
+      torchrun --nproc-per-node 2 --no-python latxa train prepared --model base --backend deepspeed -o trained
     """
+    from latxa_cli import launch as launcher
     from latxa_cli.training import checkpoint, session
     from latxa_cli.training.config import chat_losses, resolve
     from latxa_cli.training.rows import Rows, is_prepared, settings_of
 
+    launch = launcher.find()
     folders = [Path(source) for source in sources or [] if is_prepared(source)]
     if folders and (len(folders) < len(sources or []) or chat_template):
         what = "`--chat-template`" if chat_template else "other data"
         raise UsageError(f"`{folders[0]}` is prepared already, and {what} can't be added", hint="prepare all together")
+    if launch.world > 1 and not folders:
+        raise UsageError(
+            "several processes train on data that are prepared before, so that none waits for others to tokenise",
+            hint="`latxa prepare … -o prepared`, on one machine without a GPU",
+        )
     loss, source_loss = chat_losses(chat_loss or [])
     settings = resolve(
-        config, settings_of(folders), epochs=epochs, learning_rate=learning_rate, batch_size=sequences_per_batch,
-        gradient_accumulation=gradient_accumulation, sequence_length=sequence_length, chat_loss=loss,
-        source_loss=source_loss or None, dtype=dtype, seed=seed, checkpoint_every=checkpoint_every,
+        config, settings_of(folders), epochs=epochs, learning_rate=learning_rate,
+        sequences_per_step=sequences_per_step, batch_size=batch_size, sequence_length=sequence_length, chat_loss=loss,
+        source_loss=source_loss or None, dtype=dtype, seed=seed, lora_rank=lora_rank, backend=backend,
+        checkpoint_every=checkpoint_every,
     )  # fmt: skip
-    for side in (config, model, chat_template, *folders):
+    sets = _named(val or [])
+    for side in (config, model, chat_template, *folders, *sets.values()):
         run.depends_on(side)
+    launcher.announce(launch)
     with TemporaryDirectory(prefix="latxa-train-") as temporary:
         place = Path(temporary) / "work" if dry_run else run.work_folder(None)
         folders = folders or [_prepared(run, sources or ["-"], model, settings, chat_template, place, workers)]
         rows = Rows(folders)
-        loaded = session.load(model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code)
+        loaded = session.load(
+            model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code, launch=launch
+        )
         session.check_rows(rows, loaded, model)
         if dry_run:
             run.say_all(session.cost(loaded, rows, settings))
             return
-
-        def report(step: int, total: int, *, loss: float, tokens_per_second: float) -> None:
-            run.progress(step, total, loss=f"{loss:.3f}", tokens_per_second=f"{tokens_per_second:,.0f}")
-
-        resume = run.destination.resume
-        facts = session.run(loaded, rows, settings, run.directory, resume=resume, report=report)
+        validation = {}
+        for name, source in sets.items():
+            there = is_prepared(source)
+            at = place.with_name(f"{place.name}-{name}")
+            found = Path(source) if there else _prepared(run, [source], model, settings, chat_template, at, 1)
+            validation[name] = Rows([found])
+            session.check_rows(validation[name], loaded, model)
+        facts = session.run(
+            loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation,
+            watching=session.Watching(_Report(run, settings, rows), run.say, _give_up),
+        )  # fmt: skip
+    if not facts:  # of a process beside the first one
+        return
     run.afterwards(lambda: checkpoint.remove(run.directory))  # until the manifest is written `--resume` needs them
     run.note(**facts)
     run.say(f"{facts['steps']:,} steps, the loss of the last is {facts['loss']:.4f}")
+
+
+def _named(values: list[str]) -> dict[str, str]:
+    """Return {name: source} of the values of `--val`."""
+    named = {}
+    for value in values:
+        name, equals, source = value.partition("=")
+        if not equals or not name.replace("-", "").replace("_", "").isalnum() or not source or name in named:
+            raise UsageError(
+                f"`--val {value}` is not `NAME=FILE` with a name of its own", hint="`--val eu=held_out.jsonl`"
+            )
+        named[name] = source
+    return named
+
+
+class _Report:
+    """Shows each line of metrics: on a terminal as it comes, else once a minute."""
+
+    def __init__(self, run: Any, settings: Any, rows: Any) -> None:
+        from latxa_cli.training.plan import Plan
+
+        self.run, self.total = run, Plan(len(rows), settings).steps
+        self.said = time.monotonic()
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        if "validation" in line:
+            size = f", {line['bits_per_byte']:.4f} bits per byte" if "bits_per_byte" in line else ""
+            self.run.say(
+                f"step {line['step']:,}, {line['validation']}: loss {line['loss']:.4f}, "
+                f"perplexity {line['perplexity']:,.2f}{size}"
+            )
+            return
+        figures = {
+            "loss": f"{line['loss']:.3f}",
+            "tokens_per_second": f"{line['tokens'] / max(1e-9, line['seconds']):,.0f}",
+            "trained": f"{line['trained_tokens'] / line['tokens']:.0%}",
+            **({"mfu": f"{line['mfu']:.1%}"} if "mfu" in line else {}),
+            "memory": _memory(),
+        }
+        self.run.progress(line["step"], self.total, **figures)
+        if not self.run.terminal.draws and time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
+            self.said = time.monotonic()
+            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+            self.run.say(f"step {line['step']:,} of {self.total:,}: {told}")
+
+
+def _memory() -> str:
+    import torch
+
+    from latxa_cli.stream.sizes import show_size
+    from latxa_cli.training.throughput import memory
+
+    return show_size(memory(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+
+
+def _give_up(why: str) -> None:
+    """End the process from whichever thread, as a job that hangs cannot end itself."""
+    from latxa_cli.stream.terminal import printable
+
+    print(f"latxa: {printable(why)}", "hint: `--resume` goes on from the newest checkpoint", sep="\n", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _prepared(

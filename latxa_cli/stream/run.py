@@ -56,13 +56,20 @@ class Run:
 
     What it `makes`: "records", one outcome for each record read, so that an interrupted run goes on; a "whole", for
     which all input must be seen first, so that it starts again and leaves no half file; or a "directory", whose room
-    has its own checkpoints.
+    has its own checkpoints. One that `follows` is of a process beside the first one, whose run owns the directory.
     """
 
     def __init__(
-        self, verb: str, destination: Destination, settings: dict[str, Any], *, makes: Makes = "records"
+        self,
+        verb: str,
+        destination: Destination,
+        settings: dict[str, Any],
+        *,
+        makes: Makes = "records",
+        follows: bool = False,
     ) -> None:
         self.verb = verb
+        self.follows = follows
         self.makes_directory = makes == "directory"
         self.stepwise = makes == "records"
         self.destination = destination
@@ -76,7 +83,8 @@ class Run:
         self.terminal = Terminal(verb, quiet=destination.quiet, verbose=destination.verbose)
         self.say, self.detail, self.progress = self.terminal.say, self.terminal.detail, self.terminal.progress
         self.position = 0  # outcomes written so far, those of an interrupted run included
-        self._check_output()
+        if not follows:
+            self._check_output()
         self._interrupted: Checkpoint | None = None  # where the run that `--resume` continues stood
         if destination.resume and destination.output and self.stepwise:
             self._interrupted = resume.interrupted(destination.output, destination.rejects, settings)
@@ -156,7 +164,7 @@ class Run:
             return False
         self.say(f"{self.output} is complete already")
         left = _work_beside(self.output)
-        if (left / WORK_LOCK).exists():  # a kill came before the last of all steps
+        if (left / WORK_LOCK).exists() and not self.follows:  # a kill came before the last of all steps
             shutil.rmtree(left, ignore_errors=True)
         return True
 
@@ -503,6 +511,8 @@ class Run:
                 self._checkpoint()
 
     def __enter__(self) -> Run:
+        if self.follows:
+            return self
         if self.makes_directory:  # while the state is there, the directory is ours and not complete
             make_directory(self.directory)
             Checkpoint().save(self.directory, self.settings)
@@ -515,6 +525,8 @@ class Run:
         self.terminal.clear()
         if self._temporary is not None:
             self._temporary.cleanup()
+        if self.follows:
+            return
         try:
             if kind is None:
                 self.finish()

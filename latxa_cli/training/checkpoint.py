@@ -1,135 +1,258 @@
-"""Checkpoints of a training run: written whole or not at all, read without running code.
+"""Checkpoints of a training run: the same for every backend and number of processes, written whole or not at all.
 
-`DIR/checkpoints/step-N/` holds `model.safetensors`, `optimizer.safetensors` and `state.json`, written last. Random
-draws depend only on seed and step, so that the step is all the state there is beside weights and moments.
+    DIR/checkpoints/run.json            what the run is made of
+    DIR/checkpoints/model/              configuration, tokenizer, chat template of the model to be exported
+    DIR/checkpoints/step-N/             after N optimiser steps; it has this name when it is complete
+        weights-RRRRR.safetensors       float32: parameters that are trained, by name (tied ones once)
+        moments-RRRRR.safetensors       float32: `NAME:exp_avg` and `NAME:exp_avg_sq` of the optimiser
+        state.json                      N; size and digest (XXH3, 128 bits) of each file
+
+Process R writes every parameter that is its turn. Random draws depend only on seed and step, so that the step is all
+the state there is beside weights and moments. Nothing in a checkpoint is code.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
+import xxhash
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.nn import Parameter
 
 from latxa_cli.model import synchronise
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.rows import Rows
+from latxa_cli.training import parameters
+from latxa_cli.training.config import HOW
+from latxa_cli.training.processes import Processes
+from latxa_cli.weights import Entry, header
 
+FORMAT = 1
 KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest
-HARMLESS = ("checkpoint_every",)  # settings that do not change what is learnt
+FOLDER, RUN, MODEL, STATE = "checkpoints", "run.json", "model", "state.json"
+KINDS = {"weights": ("",), "moments": ("exp_avg", "exp_avg_sq")}
+READ_BYTES = 1 << 24
 
 
-def fingerprint(model: torch.nn.Module, rows: Rows, config: TrainConfig) -> dict[str, str]:
-    """Return digests of what a run is made of: starting weights, data and settings."""
-    import xxhash
+class Backend(Protocol):
+    """What a backend shows of itself to checkpoints."""
 
-    weights = xxhash.xxh3_128()
-    for name, tensor in _tensors(model).items():
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    settings = {name: value for name, value in asdict(config).items() if name not in HARMLESS}
-    return {
-        "starting model": weights.hexdigest(),
-        "data": rows.digest,
-        "settings": json.dumps(settings, sort_keys=True),
-    }
+    trained: dict[str, Parameter]
+
+    def state(self, parameter: Parameter) -> dict[str, Tensor]: ...
+
+    def load(self, states: Mapping[str, Mapping[str, Tensor]], step: int) -> None: ...
 
 
-def save(
-    directory: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, made_of: Mapping[str, str]
-) -> None:
-    """Write the checkpoint of `step` (optimiser steps done) and remove all but the newest.
-
-    It is written under another name, synchronised with the disk and renamed, so that a checkpoint that can be seen is
-    complete.
-    """
-    final = _folder(directory) / f"step-{step}"
-    part = final.with_name(final.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    weights = {name: tensor.detach().contiguous() for name, tensor in _tensors(model).items()}
-    save_file(weights, part / "model.safetensors")
-    save_file(_moments(model, optimizer), part / "optimizer.safetensors")
-    (part / "state.json").write_text(json.dumps({"step": step, **made_of}, indent=1), encoding="utf-8")
-    for path in part.iterdir():
-        synchronise(path)
-    synchronise(part)
-    shutil.rmtree(final, ignore_errors=True)
-    part.rename(final)
-    synchronise(final.parent)
-    for old in _complete(directory)[:-KEPT]:
-        shutil.rmtree(old)
+def folder(directory: Path) -> Path:
+    return directory / FOLDER
 
 
-def restore(
-    directory: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, made_of: Mapping[str, str]
-) -> int:
-    """Load the newest checkpoint into model and optimiser; return its step, 0 when there is none.
+def complete(directory: Path) -> list[Path]:
+    """Return the complete checkpoints of a run, oldest first."""
+    found = [path for path in folder(directory).glob("step-*") if path.name.removeprefix("step-").isdecimal()]
+    return sorted(found, key=step_of)
 
-    Raises:
-        LatxaError: it was made from another model, other data or other settings.
-    """
-    for part in _folder(directory).glob("step-*.part"):
-        shutil.rmtree(part)
-    complete = _complete(directory)
-    if not complete:
-        return 0
-    newest = complete[-1]
-    state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
-    different = [name for name, value in made_of.items() if state.get(name) != value]
-    if different:
-        raise LatxaError(
-            f"`{newest}` is of a run with other {' and '.join(different)}",
-            hint=f"remove `{directory}` to start again, or give what it was begun with",
-        )
-    tensors = _tensors(model)
-    with torch.no_grad():
-        for name, value in load_file(newest / "model.safetensors").items():
-            tensors[name].copy_(value)
-    _load_moments(model, optimizer, load_file(newest / "optimizer.safetensors"))
-    return int(state["step"])
+
+def step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def remove(directory: Path) -> None:
     """Remove all checkpoints: a new run begins, or one is complete, manifest and all."""
-    shutil.rmtree(_folder(directory), ignore_errors=True)
+    shutil.rmtree(folder(directory), ignore_errors=True)
 
 
-def _folder(directory: Path) -> Path:
-    return directory / "checkpoints"
+# --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _complete(directory: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    found = [path for path in _folder(directory).glob("step-*") if path.name.removeprefix("step-").isdecimal()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+def begin(directory: Path, facts: Mapping[str, Any], save_model: Callable[[Path], Any]) -> None:
+    """Write what the run is, and by `save_model` what its model needs beside weights."""
+    folder(directory).mkdir(parents=True, exist_ok=True)
+    save_model(folder(directory) / MODEL)
+    path = folder(directory) / RUN
+    path.write_text(json.dumps({"format": FORMAT, **facts}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    synchronise(path)
 
 
-def _tensors(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters (tied ones once) and the buffers that belong to the weights."""
-    kept = model.state_dict().keys()
-    buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
-    return dict(model.named_parameters()) | buffers
+def save(directory: Path, step: int, backend: Backend, processes: Processes) -> None:
+    """Write the checkpoint of `step` (optimiser steps done) and remove all but the newest; all processes call it.
+
+    It is written under another name, synchronised with the disk and renamed, so that a checkpoint that can be seen is
+    complete.
+    """
+    final = folder(directory) / f"step-{step}"
+    part = final.with_name(final.name + ".part")
+    if processes.is_first:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+    processes.wait()
+    mine = [name for turn, name in enumerate(backend.trained) if turn % processes.world == processes.rank]
+    shapes = {name: parameters.shape(backend.trained[name]) for name in mine}
+    files = [
+        TensorFile(
+            part / f"{kind}-{processes.rank:05}.safetensors",
+            [Entry(_key(name, key), "F32", shapes[name]) for name in mine for key in keys],
+        )
+        for kind, keys in KINDS.items()
+    ]
+    for name, parameter in backend.trained.items():
+        state = backend.state(parameter)  # a collective: every process asks for every parameter
+        if name in shapes:
+            for file, keys in zip(files, KINDS.values(), strict=True):
+                for key in keys:
+                    file.write(state[key].float().cpu())
+    written = {file.path.name: file.finish() for file in files}
+    for others in processes.all(written):
+        written |= others
+    if processes.is_first:
+        state_file = part / STATE
+        state_file.write_text(json.dumps({"step": step, "files": written}, indent=1) + "\n", encoding="utf-8")
+        synchronise(state_file)
+        synchronise(part)
+        shutil.rmtree(final, ignore_errors=True)
+        part.rename(final)
+        synchronise(final.parent)
+        for old in complete(directory)[:-KEPT]:
+            shutil.rmtree(old)
+    processes.wait()
 
 
-def _moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state, flat: `NAME:exp_avg`, `NAME:exp_avg_sq`, `NAME:step`."""
-    moments = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            moments[f"{name}:{key}"] = value.detach().contiguous()
-    return moments
+def _key(name: str, key: str) -> str:
+    return f"{name}:{key}" if key else name
 
 
-def _load_moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
-    parameters = dict(model.named_parameters())
-    for flat, value in moments.items():
-        name, _, key = flat.rpartition(":")
-        parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device)  # the step count too: AdamW is fused
+class TensorFile:
+    """A safetensors file whose tensors, `planned`, are written one after another."""
+
+    def __init__(self, path: Path, planned: Iterable[Entry]) -> None:
+        self.path = path
+        self._digest = xxhash.xxh3_128()
+        self._file = path.open("wb")
+        self._write(header(list(planned)))
+
+    def write(self, tensor: Tensor) -> None:
+        self._write(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))  # type: ignore[arg-type]
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        self._file.write(data)
+
+    def finish(self) -> dict[str, Any]:
+        """Close the file, wait until it is on the disk, and return its size and digest."""
+        self._file.close()
+        synchronise(self.path)
+        return {"bytes": self.path.stat().st_size, "xxh3": self._digest.hexdigest()}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def newest(directory: Path, processes: Processes, warn: Callable[[str], None]) -> Path | None:
+    """Return the newest checkpoint that is complete and undamaged, None when there is none; all processes call it.
+
+    What is half written is removed; `warn` is told of each that is damaged and passed over, and why.
+    """
+    if processes.is_first:
+        for part in folder(directory).glob("step-*.part"):
+            shutil.rmtree(part)
+    for path in reversed(processes.from_first(complete(directory))):
+        reasons = [reason for reason in processes.all(_damage(path, processes)) if reason]
+        if not reasons:
+            return Path(path)
+        if processes.is_first:
+            warn(f"`{path}` is damaged ({reasons[0]}): the one before it is taken")
+            path.rename(path.with_name(path.name + ".damaged"))
+    return None
+
+
+def _damage(path: Path, processes: Processes) -> str:
+    """Return what is wrong with the files of a checkpoint that are this process's to look at, or nothing."""
+    try:
+        files = json.loads((path / STATE).read_text(encoding="utf-8"))["files"]
+        for turn, (name, expected) in enumerate(sorted(files.items())):
+            if turn % processes.world == processes.rank and (wrong := damage_of(path / Path(name).name, expected)):
+                return wrong
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"`{STATE}` cannot be read"
+    return ""
+
+
+def damage_of(path: Path, expected: Mapping[str, Any]) -> str:
+    """Return what is wrong with a file whose size and digest are known, or nothing."""
+    try:
+        if path.stat().st_size != expected["bytes"]:
+            return f"`{path.name}` has another size"
+        digest = xxhash.xxh3_128()
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+    except OSError as error:
+        return f"`{path.name}`: {error.strerror}"
+    return "" if digest.hexdigest() == expected["xxh3"] else f"`{path.name}` has other bytes"
+
+
+class Reader(Mapping[str, Mapping[str, Tensor]]):
+    """The states in a checkpoint by name of parameter, read as they are asked for, from mapped files."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises LatxaError for a file that is no safetensors."""
+        self._files: dict[str, Any] = {}
+        try:
+            for file in sorted(path.glob("*.safetensors")):
+                opened = safe_open(file, "pt")
+                self._files |= dict.fromkeys(opened.keys(), opened)
+        except (OSError, SafetensorError) as error:
+            raise LatxaError(f"`{path}`: a file cannot be read: {error}") from None
+
+    def __getitem__(self, name: str) -> Mapping[str, Tensor]:
+        keys = [key for kind in KINDS.values() for key in kind]
+        return {key: self._files[_key(name, key)].get_tensor(_key(name, key)) for key in keys}
+
+    def __iter__(self) -> Any:
+        return (name for name in self._files if ":" not in name)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def check_run(directory: Path, made_of: Mapping[str, Any]) -> None:
+    """Compare what a run was begun with and what it shall go on with.
+
+    Raises:
+        LatxaError: it was begun with another model, other data or other settings.
+    """
+    path = folder(directory) / RUN
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise LatxaError(f"`{path}` cannot be read", hint=f"remove `{directory}` to start again") from None
+    different = [
+        name.replace("_", " ") for name, value in made_of.items() if _learnt(begun.get(name)) != _learnt(value)
+    ]
+    if different:
+        raise LatxaError(
+            f"`{path.parent}` is of a run with other {' and '.join(different)}",
+            hint=f"remove `{directory}` to start again, or give what it was begun with",
+        )
+
+
+def _learnt(value: Any) -> Any:
+    """Return settings without those that do not change what is learnt; other values as they are."""
+    return {name: held for name, held in value.items() if name not in HOW} if isinstance(value, dict) else value
+
+
+def digest_of_weights(directory: Path) -> str:
+    """Return a digest of the weights in a model directory, all bytes of them."""
+    digest = xxhash.xxh3_128()
+    for path in sorted(directory.glob("*.safetensors")):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+    return digest.hexdigest()

@@ -16,10 +16,25 @@ from typing import Any
 
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 
-CHOICES = {"chat_loss": ("assistant", "all"), "dtype": ("float32", "bfloat16")}
-AT_LEAST_ONE = ("batch_size", "gradient_accumulation")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "chat_loss": ("assistant", "all"),
+    "dtype": ("float32", "bfloat16"),
+    "neftune_scale": ("sequence", "row"),
+    "backend": ("torch", "deepspeed"),
+    "attention": ("auto", "sdpa", "eager", "varlen", "flash_attention_2", "flash_attention_3"),
+    "kernels": ("auto", "torch", "liger", "compile"),
+}
+AT_LEAST_ONE = ("sequences_per_step", "batch_size")
 SHARES = ("warmup_ratio", "minimum_learning_rate_ratio", "beta1", "beta2")
-NOT_NEGATIVE = ("weight_decay", "neftune_alpha", "checkpoint_every", "seed")
+NOT_NEGATIVE = (
+    "weight_decay", "neftune_alpha", "checkpoint_every", "validate_every", "seed", "lora_rank", "lora_alpha",
+    "watchdog_minutes",
+)  # fmt: skip
+# Settings that change how fast or where a run goes, not what it learns: a resumed run may have others.
+HOW = (
+    "batch_size", "checkpoint_every", "validate_every", "backend", "zero_stage", "deepspeed", "gradient_checkpointing",
+    "attention", "kernels", "watchdog_minutes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +46,8 @@ class TrainConfig:
 
     epochs: float = 1.0
     learning_rate: float = 1e-5  # peak
-    batch_size: int = 8  # sequences in one forward pass
-    gradient_accumulation: int = 1  # forward passes in one optimiser step
-    sequence_length: int = 1024  # tokens
+    sequences_per_step: int = 8  # rows of one optimiser step, over all processes
+    sequence_length: int = 1024  # tokens of a row
     warmup_ratio: float = 0.1  # share of the steps over which the learning rate rises
     minimum_learning_rate_ratio: float = 0.33  # the cosine ends at this share of the peak
     weight_decay: float = 0.1  # on matrices only
@@ -43,9 +57,24 @@ class TrainConfig:
     seed: int = 0
     chat_loss: str = "assistant"  # or "all": user turns too
     source_loss: dict[str, str] = field(default_factory=dict)  # that of the conversations of one source, by its name
-    dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
-    checkpoint_every: int = 500  # steps; and one at the end. 0: no checkpoints, a resumed run begins again
     neftune_alpha: float = 0.0  # noise on the embeddings (arXiv 2310.05914); 0: none
+    neftune_scale: str = "sequence"  # by the length of the token's own text; "row": by that of the packed row
+    dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
+    lora_rank: int = 0  # of low-rank adapters (arXiv 2106.09685), which alone are trained; 0: none
+    lora_alpha: float = 0.0  # they count alpha / rank times; 0: twice the rank
+    lora_targets: list[str] = field(default_factory=list)  # layers that get them, by the end of their names; []: all
+    freeze: list[str] = field(default_factory=list)  # parameters with this in their name are not trained
+
+    batch_size: int = 8  # rows in one forward pass of one process
+    gradient_checkpointing: bool = False  # less memory, a third more computing
+    attention: str = "auto"  # "varlen": FlashAttention as torch has it, on a GPU in bfloat16; else "sdpa"
+    kernels: str = "auto"  # "liger" where that is installed and there is a GPU; or "compile": torch.compile
+    backend: str = "torch"  # or "deepspeed"
+    zero_stage: int = 2  # of DeepSpeed: what processes share out: 1 moments, 2 and gradients, 3 and weights
+    deepspeed: str = ""  # a JSON file of DeepSpeed's own settings, laid over ours
+    checkpoint_every: int = 500  # steps; and one at the end. 0: that alone
+    validate_every: int = 0  # steps; and at the end. 0: with every checkpoint
+    watchdog_minutes: float = 30.0  # without a step, after which the run is ended; 0: never
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -68,6 +97,10 @@ class TrainConfig:
         for name in ("epochs", "learning_rate", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 _refuse(name, getattr(self, name), "must be above 0")
+        if self.zero_stage not in range(4):
+            _refuse("zero_stage", self.zero_stage, "must be 0, 1, 2 or 3")
+        if self.lora_rank and self.freeze:
+            _refuse("freeze", self.freeze, "cannot be combined with `lora_rank`, which freezes all but the adapters")
         if self.sequence_length < 2:
             _refuse("sequence_length", self.sequence_length, "must be at least 2: each token is told from those before")
 
@@ -126,6 +159,10 @@ def _from_toml(path: Path) -> dict[str, Any]:
             settings[name] = float(value)
         elif type(value) is not types[name]:
             raise UsageError(f"`{path}`: `{name}` must be of type {types[name].__name__}, not `{value}`")
+        elif types[name] is list and not all(isinstance(item, str) for item in value):
+            raise UsageError(f"`{path}`: `{name}` must be a list of texts, not `{value}`")
+    if settings.get("deepspeed"):
+        settings["deepspeed"] = str((path.parent / settings["deepspeed"]).absolute())
     return settings
 
 
@@ -138,8 +175,16 @@ def to_toml(config: TrainConfig) -> str:
                 [f"\n[{name}]", *(f"{_quoted(key)} = {_quoted(item)}" for key, item in value.items())] if value else []
             )
         else:
-            lines.append(f"{name} = {_quoted(value) if isinstance(value, str) else repr(value)}")
+            lines.append(f"{name} = {_written(value)}")
     return "\n".join(lines + tables) + "\n"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_quoted, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _quoted(text: str) -> str:

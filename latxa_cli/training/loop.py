@@ -1,7 +1,8 @@
-"""The training loop on plain torch: one process, on the CPU or on one GPU.
+"""The training loop: one, over both backends, any number of processes.
 
 Steps, order of rows and noise depend only on the settings and the seed, so that a run that was cut off and resumed
-gives the same losses, to the last bit, as one that was not (on one machine with the same number of threads).
+gives the same losses as one that was not: to the last bit on the same number of processes (and threads), within
+rounding on another.
 """
 
 from __future__ import annotations
@@ -10,153 +11,85 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from latxa_cli.model import count_parameters, writing
+from latxa_cli.model import writing
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import checkpoint
+from latxa_cli.training import attention, checkpoint, parameters, throughput
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.rows import IGNORED, Batch, Rows
+from latxa_cli.training.forward import PackedLoss, noise_for, packed
+from latxa_cli.training.kernels import use_kernels
+from latxa_cli.training.plan import Plan
+from latxa_cli.training.processes import Processes
+from latxa_cli.training.rows import Rows
+from latxa_cli.training.torch_backend import TorchBackend
+from latxa_cli.training.validation import Validation, batch_of
 
 METRICS = "metrics.jsonl"
 TRIAL_STEPS = 4  # of `estimate`
-ROWS_COMPARED = 512  # among which `check_isolation` takes the one of most pieces
-Report = Callable[..., None]  # report(step, total, loss=…, tokens_per_second=…)
+SHOWN = 60  # characters of a text that is named in an error
+Report = Callable[[dict[str, Any]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which rows each optimiser step takes: a function of the seed, so that any step can be the next one."""
+class Backend(checkpoint.Backend, Protocol):
+    """What computes gradients and takes steps: see `TorchBackend`, whose methods say what they do."""
 
-    rows: int
-    config: TrainConfig
+    def before_loading(self) -> None: ...
 
-    @property
-    def rows_per_step(self) -> int:
-        return self.config.batch_size * self.config.gradient_accumulation
+    def wrap(self, network: PackedLoss) -> None: ...
 
-    @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(self.rows / self.rows_per_step)
+    def accumulate(self, arguments: Mapping[str, Any], factor: float, *, last: bool) -> Tensor: ...
 
-    @property
-    def steps(self) -> int:
-        return max(1, round(self.config.epochs * self.steps_per_epoch))
-
-    def epoch(self, step: int) -> int:
-        return step // self.steps_per_epoch
-
-    def batches(self, step: int) -> list[NDArray[np.int64]]:
-        """Row numbers of the forward passes of optimiser step `step`, counted from 0."""
-        order = _order(self.config.seed, self.epoch(step), self.rows)
-        start = step % self.steps_per_epoch * self.rows_per_step
-        rows = order[start : start + self.rows_per_step]
-        return [rows[at : at + self.config.batch_size] for at in range(0, len(rows), self.config.batch_size)]
-
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine from the peak down to the floor, reached at the last step."""
-        peak = self.config.learning_rate
-        warmup = round(self.config.warmup_ratio * self.steps)
-        if step < warmup:
-            return peak * (step + 1) / warmup
-        floor = peak * self.config.minimum_learning_rate_ratio
-        done = (step - warmup) / max(1, self.steps - 1 - warmup)
-        return floor + (peak - floor) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+    def update(self, learning_rate: float) -> float: ...
 
 
-@lru_cache(maxsize=1)
-def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(rows)
+def open_backend(config: TrainConfig, processes: Processes) -> Backend:
+    """Return the backend of the settings, ready for its model to be loaded; raises LatxaError."""
+    processes.meet(always=config.backend == "deepspeed")
+    if config.backend == "torch":
+        return TorchBackend(config, processes)
+    from latxa_cli.training.deepspeed_backend import DeepSpeedBackend
 
-
-def forward(model: Any, input_ids: Tensor, position_ids: Tensor, neftune_alpha: float = 0.0) -> Tensor:
-    """Return the logits, shape (rows, sequence, vocabulary), of packed rows.
-
-    Of the ways to call a transformers model this one keeps packed pieces apart: position ids that begin anew with
-    each piece, no attention mask, no cache. `check_isolation` proves it for the model at hand.
-
-    With `neftune_alpha`, noise of NEFTune (Jain et al. 2023, arXiv 2310.05914, algorithm 1) is added to the
-    embeddings: uniform in ±alpha / √(L·d), where L is the length of the token's own piece and d the hidden size.
-    """
-    if not neftune_alpha:
-        return model(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits
-    embeddings = model.get_input_embeddings()(input_ids)
-    scale = neftune_alpha / (piece_lengths(position_ids) * embeddings.shape[-1]).sqrt()
-    noise = torch.empty_like(embeddings).uniform_(-1, 1) * scale.unsqueeze(-1)
-    return model(inputs_embeds=embeddings + noise, position_ids=position_ids, use_cache=False).logits
-
-
-def piece_lengths(position_ids: Tensor) -> Tensor:
-    """Return for each token the length of the piece it lies in; shape as `position_ids`."""
-    flat = position_ids.flatten()
-    piece = (flat == 0).cumsum(0) - 1
-    return torch.bincount(piece)[piece].view(position_ids.shape)
-
-
-def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy summed over trained tokens: logits at t against the label at t + 1.
-
-    Only the logits of trained tokens are made float32, which is most of the memory with a large vocabulary.
-    """
-    targets = labels[:, 1:]
-    trained = targets != IGNORED
-    return cross_entropy(logits[:, :-1][trained].float(), targets[trained].long(), reduction="sum")
-
-
-def check_isolation(model: Any, rows: Rows) -> None:
-    """Compare a packed row with its pieces computed one by one.
-
-    Raises:
-        LatxaError: the logits differ by more than 0.001 of the largest: this model looks across pieces.
-    """
-    looked_at = rows.batch(range(min(len(rows), ROWS_COMPARED)))
-    row = int((looked_at.position_ids == 0).sum(axis=1).argmax())
-    begins = np.flatnonzero(looked_at.position_ids[row] == 0).tolist()
-    ids, positions = _tensor(looked_at.input_ids[[row]], model), _tensor(looked_at.position_ids[[row]], model)
-    training = model.training
-    model.eval()  # without dropout
-    with torch.no_grad():
-        together = forward(model, ids, positions)[0]
-        spans = list(pairwise([*begins, rows.sequence_length]))[:8]
-        alone = [forward(model, ids[:, a:b], positions[:, a:b])[0] for a, b in spans]
-    model.train(training)
-    difference = (torch.cat(alone) - together[: spans[-1][1]]).abs().max().item()
-    if not difference <= 1e-3 * max(1.0, together.abs().max().item()):
-        raise LatxaError(
-            f"this model mixes the texts of a packed row (logits differ by {difference:.2g})",
-            hint="it cannot be trained packed with this version of transformers",
-        )
-
-
-def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with no decay on norms, biases and other vectors."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+    backend = DeepSpeedBackend(config, processes)
+    backend.before_loading()
+    return backend
 
 
 class Trainer:
-    """A model, its optimiser and the rows; `step` does one optimiser step."""
+    """A model, what trains it, and the rows; `step` does one optimiser step. All processes have one."""
 
-    def __init__(self, model: Any, rows: Rows, config: TrainConfig) -> None:
-        self.model, self.rows, self.config = model, rows, config
-        self.plan = Plan(len(rows), config)
-        self.optimizer = make_optimizer(model, config)
+    def __init__(
+        self,
+        model: Any,
+        rows: Rows,
+        config: TrainConfig,
+        *,
+        processes: Processes | None = None,
+        backend: Backend | None = None,
+        tokenizer: Any = None,
+    ) -> None:
+        """`tokenizer`: names texts in errors. Raises UsageError for settings that the model does not take."""
+        self.model, self.rows, self.config, self.tokenizer = model, rows, config, tokenizer
+        self.processes = processes or Processes()
+        self.plan = Plan(len(rows), config, self.processes.rank, self.processes.world)
         self.device = next(model.parameters()).device
+        half = config.dtype == "bfloat16"
+        parameters.choose(model, config)
+        how = attention.choose(model, config.attention, half=half)
+        self.kernels = use_kernels(model, config.kernels, self.device)
+        if config.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.network = PackedLoss(model, attention=how, casts=half)
+        self.backend = backend or TorchBackend(config, self.processes)
+        self.backend.wrap(self.network)
+        self.network.train()
 
     def step(self, step: int) -> dict[str, Any]:
         """Do optimiser step `step`, counted from 0; return its metrics (see `train`).
@@ -165,117 +98,181 @@ class Trainer:
             LatxaError: the loss is not a number, or infinite.
         """
         started = time.perf_counter()
-        torch.manual_seed((self.config.seed << 32) + step)  # dropout and noise depend on the step alone
-        batches = [self.rows.batch(numbers) for numbers in self.plan.batches(step)]
-        trained = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
-        total = sum(self._backward(batch, trained) for batch in batches)
-        if not math.isfinite(total):
-            raise LatxaError(
-                f"the loss became `{total}` at step {step + 1}",
-                hint="a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint",
-            )
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        torch.manual_seed((self.config.seed << 32) + step)  # dropout depends on the step alone
+        batches = self.plan.batches(step)
+        of_all = self.plan.rows_of(step)
+        trained = self.rows.trained_in(of_all)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        pairs = 0
+        for place, numbers in enumerate(batches):
+            arguments, attended = self._arguments(numbers, step)
+            pairs += attended
+            last = place + 1 == len(batches)
+            with self.processes.reporting():
+                total += self.backend.accumulate(arguments, 1 / max(1, trained), last=last)
+        loss_sum, all_pairs = self.processes.sum(total.item(), pairs)
+        loss = loss_sum / max(1, trained)
+        if not math.isfinite(loss):
+            raise self._not_finite(loss, step)
         rate = self.plan.learning_rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return {
+        with self.processes.reporting():
+            norm = self.backend.update(rate)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = time.perf_counter() - started
+        tokens = len(of_all) * self.rows.sequence_length
+        figures = {
             "step": step + 1,
             "epoch": round((step + 1) / self.plan.steps_per_epoch, 4),
-            "loss": total,
+            "loss": loss,
             "learning_rate": rate,
-            "tokens": sum(batch.input_ids.size for batch in batches),
+            "gradient_norm": norm,
+            "tokens": tokens,
             "trained_tokens": trained,
-            "seconds": round(time.perf_counter() - started, 4),
+            "seconds": round(seconds, 4),
         }
+        if (peak := throughput.peak(self.device)) and not self.config.lora_rank and not self.config.freeze:
+            done = throughput.operations(self.model, round(tokens * self.rows.fill), round(all_pairs))
+            figures["mfu"] = round(done / seconds / peak / self.processes.world, 4)
+        return figures
 
-    def _backward(self, batch: Batch, trained: int) -> float:
-        """Add the gradient of one forward pass: its summed loss over the trained tokens of the whole step."""
-        ids, positions, labels = (_tensor(array, self.model) for array in batch)
-        half = self.config.dtype == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            logits = forward(self.model, ids, positions, self.config.neftune_alpha)
-        loss = loss_sum(logits, labels) / max(1, trained)
-        loss.backward()
-        return loss.item()
+    def _arguments(self, numbers: Any, step: int) -> tuple[dict[str, Any], int]:
+        """Return what the network takes for rows, and how many pairs of tokens attend in them."""
+        batch = batch_of(self.rows, numbers)
+        arguments = packed(batch, self.device)._asdict()
+        config = self.config
+        if config.neftune_alpha and len(numbers):
+            size = parameters.shape(self.model.get_input_embeddings().weight)[-1]
+            arguments["noise"] = noise_for(
+                batch, numbers, alpha=config.neftune_alpha, by_row=config.neftune_scale == "row", size=size,
+                seed=config.seed, step=step, device=self.device,
+            )  # fmt: skip
+        return arguments, throughput.attended_pairs(batch.position_ids) if len(numbers) else 0
+
+    def _not_finite(self, loss: float, step: int) -> LatxaError:
+        """Return the error that names the texts of this process whose loss is not finite."""
+        found: list[str] = []
+        numbers = [int(number) for batch in self.plan.batches(step) for number in batch]
+        if self.processes.world == 1:  # else the others wait elsewhere: a forward pass may need them
+            with torch.no_grad():
+                for number in numbers:
+                    arguments, _ = self._arguments([number], step)
+                    if not math.isfinite(self.network(**arguments).item()):
+                        found.append(f"row {number} ({self._beginning(number)})" if self.tokenizer else f"row {number}")
+        if len(found) == len(numbers):
+            where = f"in all rows, the first is {found[0]}: the weights are not finite, or the data are not to blame"
+        elif found:
+            where = f"in {', '.join(found[:3])}" + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        else:
+            where = f"in one of the rows {', '.join(map(str, sorted(numbers)[:8]))}"
+        return LatxaError(
+            f"the loss became `{loss}` at step {step + 1}, {where}",
+            hint="a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint",
+        )
+
+    def _beginning(self, number: int) -> str:
+        batch = self.rows.batch([number])
+        starts = np.flatnonzero(batch.position_ids[0] == 0)[:3]
+        texts = (self.tokenizer.decode(batch.input_ids[0, start : start + 32].tolist()) for start in starts)
+        return ", ".join(f"`{' '.join(text.split())[:SHOWN]}`" for text in texts)
 
 
-def train(trainer: Trainer, directory: Path, *, resume: bool, report: Report) -> Iterator[dict[str, Any]]:
-    """Train to the end, yielding the metrics of each step after they are in `directory/metrics.jsonl`.
+def train(
+    trainer: Trainer,
+    directory: Path,
+    *,
+    done: int = 0,
+    report: Report,
+    validation: Validation | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Train from step `done` to the end, yielding the metrics of each step after they are in `directory/metrics.jsonl`.
 
     A step's metrics: step (from 1), epoch (done, a fraction), loss (mean over trained tokens, before the step),
-    learning_rate, tokens (padding included), trained_tokens, seconds. With `resume`, the newest complete checkpoint
-    is the beginning, and metrics after it are cut off. The last step too has a checkpoint, unless there are none.
+    learning_rate, gradient_norm (before clipping), tokens (padding included), trained_tokens, seconds, and mfu where
+    the device's peak is known. A line a set of `validation` follows where it was looked at. The last step too has a
+    checkpoint.
 
     Raises:
-        LatxaError: the loss is not finite, the checkpoint is of another run, or `directory` cannot be written.
+        LatxaError: the loss is not finite, or `directory` cannot be written.
     """
-    config, plan = trainer.config, trainer.plan
-    made_of = checkpoint.fingerprint(trainer.model, trainer.rows, config)
-    if not resume:
-        checkpoint.remove(directory)
-    done = checkpoint.restore(directory, trainer.model, trainer.optimizer, made_of)
-    trainer.model.train()
-    with writing(directory), (directory / METRICS).open("a+", encoding="utf-8") as metrics:
-        _truncate(metrics, done)
+    config, plan, processes = trainer.config, trainer.plan, trainer.processes
+    every = config.validate_every or config.checkpoint_every
+    with writing(directory), _metrics_file(directory, done, processes) as metrics:
         for step in range(done, plan.steps):
             figures = trainer.step(step)
-            metrics.write(json.dumps(figures) + "\n")
-            metrics.flush()
-            speed = figures["tokens"] / max(1e-9, figures["seconds"])
-            report(step + 1, plan.steps, loss=figures["loss"], tokens_per_second=speed)
+            lines = [figures]
             last = step + 1 == plan.steps
-            if config.checkpoint_every and (last or (step + 1) % config.checkpoint_every == 0):
-                os.fsync(metrics.fileno())  # a checkpoint must not be ahead of the metrics on the disk
-                checkpoint.save(directory, step + 1, trainer.model, trainer.optimizer, made_of)
+            if validation and (last or (every and (step + 1) % every == 0)):
+                found = validation(trainer.network)
+                lines += [{"step": step + 1, "validation": name, **values} for name, values in found.items()]
+            metrics.write("".join(json.dumps(line) + "\n" for line in lines))
+            metrics.flush()
+            for line in lines:
+                report(line)
+            if last or (config.checkpoint_every and (step + 1) % config.checkpoint_every == 0):
+                if processes.is_first:
+                    os.fsync(metrics.fileno())  # a checkpoint must not be ahead of the metrics on the disk
+                checkpoint.save(directory, step + 1, trainer.backend, processes)
             yield figures
 
 
-def _truncate(metrics: TextIO, steps: int) -> None:
-    """Keep the metrics of the first `steps` steps: nothing is written again, so that a full disk loses nothing."""
+def _metrics_file(directory: Path, done: int, processes: Processes) -> TextIO:
+    """Open the metrics, of which the lines up to step `done` stay; the first process alone writes them."""
+    if not processes.is_first:
+        return Path(os.devnull).open("a", encoding="utf-8")
+    metrics = (directory / METRICS).open("a+", encoding="utf-8")
     metrics.seek(0)
-    for _ in range(steps):
-        metrics.readline()
-    metrics.truncate(metrics.tell())
+    while True:  # nothing is written again, so that a full disk loses nothing
+        place = metrics.tell()
+        line = metrics.readline()
+        if not line.endswith("\n") or json.loads(line)["step"] > done:
+            break
+    metrics.truncate(place)
+    metrics.seek(0, os.SEEK_END)
+    return metrics
 
 
-def _tensor(array: NDArray[np.int32], model: Any) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).long().to(next(model.parameters()).device)
+def go_on(trainer: Trainer, path: Path) -> int:
+    """Take over the state of the checkpoint `path`; return its step."""
+    step = checkpoint.step_of(path)
+    if trainer.config.backend == "deepspeed":  # which makes its moments in its first step; they are written over
+        arguments, _ = trainer._arguments([], 0)
+        trainer.backend.accumulate(arguments, 1.0, last=True)
+        trainer.backend.update(0.0)
+    trainer.backend.load(checkpoint.Reader(path), step)
+    return step
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would cost: `peak_bytes` and speed are measured in the trial."""
+    """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial."""
 
     steps: int
     parameters: int
+    trained_parameters: int
     peak_bytes: int
     tokens_per_second: float
     seconds: float
+    mfu: float | None
 
     @property
     def state_bytes(self) -> int:
-        """Weights, gradients and two moments in float32."""
-        return 16 * self.parameters
+        """Weights in float32; of what is trained also gradients and two moments."""
+        return 4 * self.parameters + 12 * self.trained_parameters
 
 
 def estimate(trainer: Trainer) -> Estimate:
     """Do some real steps and extrapolate; the model is changed by them. The first one warms up and is not timed."""
-    import resource
-
-    trainer.model.train()
     figures = [trainer.step(step % trainer.plan.steps) for step in range(TRIAL_STEPS)][1:]
     tokens_per_second = sum(f["tokens"] for f in figures) / max(1e-9, sum(f["seconds"] for f in figures))
-    if trainer.device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated()
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     row_tokens = len(trainer.rows) * trainer.rows.sequence_length
+    shares = [f["mfu"] for f in figures if "mfu" in f]
     return Estimate(
         steps=trainer.plan.steps,
-        parameters=count_parameters(trainer.model),
-        peak_bytes=peak,
+        parameters=parameters.count(trainer.model),
+        trained_parameters=parameters.count(trainer.model, trained_only=True),
+        peak_bytes=throughput.memory(trainer.device),
         tokens_per_second=tokens_per_second,
         seconds=trainer.config.epochs * row_tokens / tokens_per_second,
+        mfu=sum(shares) / len(shares) if shares else None,
     )

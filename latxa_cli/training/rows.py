@@ -168,19 +168,27 @@ class Rows:
         """Share of the rows that is not padding."""
         return self.tokens / max(1, len(self) * self.sequence_length)
 
+    def trained_in(self, numbers: Sequence[int] | NDArray[np.int64]) -> int:
+        """Return how many tokens are trained in the rows with these numbers."""
+        return sum(int(np.bitwise_count(files[1][place]).sum()) for files, place in self._places(numbers))
+
     def batch(self, numbers: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Return the rows with these numbers, in this order."""
-        numbers = np.asarray(numbers, np.int64)
-        shards = np.searchsorted(self._firsts, numbers, side="right") - 1
-        places = [
-            (self._shards[shard], number - self._firsts[shard]) for shard, number in zip(shards, numbers, strict=True)
-        ]
+        places = self._places(numbers)
         raw = [np.stack([files[kind][place] for files, place in places]) for kind in range(len(KINDS))]
         ids = raw[0].astype(np.int32)
         trained, starts = (np.unpackbits(bits, axis=1, count=self.sequence_length).astype(bool) for bits in raw[1:])
         count = np.arange(self.sequence_length, dtype=np.int32)
         positions = count - np.maximum.accumulate(np.where(starts, count, 0), axis=1)
         return Batch(ids, positions.astype(np.int32), np.where(trained, ids, np.int32(IGNORED)))
+
+    def _places(self, numbers: Sequence[int] | NDArray[np.int64]) -> list[tuple[list[NDArray[Any]], int]]:
+        """Return the files that hold each row, and where in them."""
+        numbers = np.asarray(numbers, np.int64)
+        shards = np.searchsorted(self._firsts, numbers, side="right") - 1
+        return [
+            (self._shards[shard], number - self._firsts[shard]) for shard, number in zip(shards, numbers, strict=True)
+        ]
 
 
 def is_prepared(folder: str) -> bool:

@@ -1,43 +1,77 @@
-"""A training run from end to end: load, train, export. The pieces are in the other modules of this folder."""
+"""A training run from end to end: load, prove, train, export. The pieces are in the other modules of this folder."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.model import count_parameters, export, load_model, load_tokenizer, writing
+from latxa_cli import __version__
+from latxa_cli.launch import Launch
+from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, save_beside_weights, writing
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import loop
+from latxa_cli.training import checkpoint, isolation, loop, parameters
 from latxa_cli.training.config import TrainConfig, to_toml
+from latxa_cli.training.export import export
 from latxa_cli.training.prepare import digest_of
+from latxa_cli.training.processes import Processes, Watchdog
 from latxa_cli.training.rows import Rows
+from latxa_cli.training.validation import Validation
+
+GIB = 1 << 30
+LIBRARIES = ("torch", "transformers", "deepspeed", "peft", "liger-kernel")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model on its device, and its tokenizer."""
+    """A model called `name` on its device, its tokenizer, and what will train it."""
 
+    name: str
     model: Any
     tokenizer: Any
+    processes: Processes
+    backend: loop.Backend
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who is told what: `report` of each line of metrics, `warn` of what went wrong and was mended, `give_up` why a
+    run that hangs is ended, which it then does."""
+
+    report: loop.Report
+    warn: Callable[[str], None]
+    give_up: Callable[[str], None]
 
 
 def load(
-    name: str, config: TrainConfig, *, device: str | None, threads: int | None, trust_remote_code: bool = False
-) -> Loaded:
-    """Read model and tokenizer, put the model on the device, and set the number of CPU threads.
+    name: str, config: TrainConfig, *, device: str | None, threads: int | None, trust_remote_code: bool = False,
+    launch: Launch | None = None,
+) -> Loaded:  # fmt: skip
+    """Meet the other processes, read model and tokenizer, put the model on the device, set the number of CPU threads.
 
     `threads` None: as many as `latxa_cli.model.load_model` finds right for the model.
 
     Raises:
-        LatxaError: one of them cannot be read, or the sequence is longer than the model's context.
+        LatxaError: one of them cannot be read, or the sequence is longer than the model's context; the other processes
+            are not there.
         UsageError: there is no such device.
     """
     import torch
 
+    launch = launch or Launch()
+    place = choose_device(device)
+    if place.type == "cuda" and place.index is None:
+        place = torch.device("cuda", launch.local_rank)
+        torch.cuda.set_device(place)
+    processes = Processes(launch, place)
+    backend = loop.open_backend(config, processes)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    model = load_model(name, device=device, dtype="float32", trust_remote_code=trust_remote_code)
+    frozen = config.dtype if config.lora_rank else "float32"  # what is not trained needs no more than is computed with
+    model = load_model(name, device=str(place), dtype=frozen, trust_remote_code=trust_remote_code)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and config.sequence_length > context:
         raise LatxaError(
@@ -46,7 +80,9 @@ def load(
         )
     if threads is not None:
         torch.set_num_threads(threads)
-    return Loaded(model, tokenizer)
+    elif place.type == "cpu" and launch.local_world > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // launch.local_world))
+    return Loaded(name, model, tokenizer, processes, backend, trust_remote_code)
 
 
 def check_rows(rows: Rows, loaded: Loaded, name: str) -> None:
@@ -59,50 +95,160 @@ def check_rows(rows: Rows, loaded: Loaded, name: str) -> None:
     loaded.tokenizer.chat_template = rows.facts["chat_template"]  # the model learns this one
 
 
+def trainer_for(loaded: Loaded, rows: Rows, config: TrainConfig) -> loop.Trainer:
+    """Return what trains the model; raises UsageError for settings that the model does not take."""
+    return loop.Trainer(
+        loaded.model, rows, config, processes=loaded.processes, backend=loaded.backend, tokenizer=loaded.tokenizer
+    )
+
+
 def cost(loaded: Loaded, rows: Rows, config: TrainConfig) -> list[str]:
-    """Do a few steps and say what the whole run would take."""
-    estimate = loop.estimate(loop.Trainer(loaded.model, rows, config))
-    gigabyte = 1 << 30
-    return [
-        f"{estimate.steps:,} steps; {estimate.parameters:,} parameters",
-        f"memory: {estimate.state_bytes / gigabyte:.2f} GiB for weights, gradients and moments; "
-        f"{estimate.peak_bytes / gigabyte:.2f} GiB at the peak of {loop.TRIAL_STEPS} steps",
-        f"time: {estimate.seconds:,.0f} s at {estimate.tokens_per_second:,.0f} tokens/s",
+    """Prove that packing is exact, do a few steps, and say what the whole run would take."""
+    trainer = trainer_for(loaded, rows, config)
+    difference = isolation.check(trainer.network, rows)
+    estimate = loop.estimate(trainer)
+    world, device = loaded.processes.world, trainer.device
+    speed = f"{estimate.tokens_per_second:,.0f} tokens/s" + (f", MFU {estimate.mfu:.1%}" if estimate.mfu else "")
+    trained = ""
+    if estimate.trained_parameters != estimate.parameters:
+        trained = f", {estimate.trained_parameters:,} of them trained"
+    lines = [
+        f"packed texts have the logits that they have alone (largest difference {difference:.1g}); attention "
+        f"`{trainer.network.attention}`, kernels `{trainer.kernels}`",
+        f"{estimate.steps:,} steps; {estimate.parameters:,} parameters{trained}",
+        f"memory: {estimate.state_bytes / GIB:.2f} GiB for weights, gradients and moments"
+        + (f", shared out among {world} processes" if world > 1 and config.backend == "deepspeed" else "")
+        + f"; {estimate.peak_bytes / GIB:.2f} GiB at the peak of {loop.TRIAL_STEPS} steps",
+        f"time: {estimate.seconds:,.0f} s at {speed}",
     ]
+    if device.type == "cuda":
+        lines.append(f"GPU-hours: {estimate.seconds * world / 3600:,.2f} on {world} GPU{'s' if world > 1 else ''}")
+    return lines
 
 
 def run(
-    loaded: Loaded, rows: Rows, config: TrainConfig, directory: Path, *, resume: bool, report: loop.Report
-) -> dict[str, Any]:
+    loaded: Loaded, rows: Rows, config: TrainConfig, directory: Path, *, resume: bool, watching: Watching,
+    validation: Mapping[str, Rows] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Train and export into `directory`; return facts for the manifest.
 
-    `directory` then holds the model as transformers reads it, `metrics.jsonl` and `train.toml`; and the checkpoints,
-    which the caller removes when all is done. Until then `resume` finds the last one and goes straight to the export.
+    `directory` then holds the model as transformers reads it, `README.md` (a model card), `metrics.jsonl` and
+    `train.toml`; and the checkpoints, which the caller removes when all is done. Until then `resume` finds the last one
+    and goes straight to the export.
 
     Raises:
-        LatxaError: as `loop.check_isolation`, `loop.train` and `export` do.
+        LatxaError: as `isolation.check`, `loop.train`, `checkpoint` and `export` do.
     """
-    import torch
+    processes = loaded.processes
+    watchdog = Watchdog(config.watchdog_minutes, watching.give_up)
 
-    loop.check_isolation(loaded.model, rows)
+    def report(line: dict[str, Any]) -> None:
+        watchdog.alive()
+        if processes.is_first:
+            watching.report(line)
+
+    try:
+        trainer = trainer_for(loaded, rows, config)
+        facts = _facts(loaded, rows, config, trainer)
+        processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
+        isolation.check(trainer.network, rows)
+        done = _begin(trainer, facts, loaded, directory, resume=resume, warn=watching.warn)
+        sets = Validation(validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size)
+        for _ in loop.train(trainer, directory, done=done, report=report, validation=sets):
+            pass
+    finally:
+        watchdog.stop()
+    processes.part()
+    if not processes.is_first:
+        return {}
+    newest = checkpoint.complete(directory)[-1]
+    exported = export(newest, directory, dtype=config.dtype)
     with writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    trainer = loop.Trainer(loaded.model, rows, config)
-    for _ in loop.train(trainer, directory, resume=resume, report=report):
-        pass
-    with writing(directory):  # now and not before: settings that `loop.train` refuses must not stand there
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
-    export(loaded.model, loaded.tokenizer, directory, dtype=config.dtype)
-    last = json.loads((directory / loop.METRICS).read_text(encoding="utf-8").splitlines()[-1])
-    return {
+    last = last_step(directory)
+    return exported | {
         "steps": last["step"],
         "loss": last["loss"],
-        "parameters": count_parameters(loaded.model),
+        "parameters": parameters.count(loaded.model),
+        "trained_parameters": sum(parameter.numel() for parameter in trainer.backend.trained.values()),
         "rows": len(rows),
         "tokens": rows.tokens,
         "trained_tokens": rows.trained,
         "fill": round(rows.fill, 4),
         "sources": rows.shares,
+        **how(trainer),
+    }
+
+
+def how(trainer: loop.Trainer) -> dict[str, Any]:
+    """Return how a run is computed, for the manifest."""
+    import torch
+
+    return {
+        "backend": trainer.config.backend,
+        "processes": trainer.processes.world,
+        "attention": trainer.network.attention,
+        "kernels": trainer.kernels,
         "threads": torch.get_num_threads(),
         "device": str(trainer.device),
     }
+
+
+def last_step(directory: Path) -> dict[str, Any]:
+    """Return the metrics of the last step."""
+    lines = (directory / loop.METRICS).read_text(encoding="utf-8").splitlines()
+    found: dict[str, Any] = next(line for line in map(json.loads, reversed(lines)) if "validation" not in line)
+    return found
+
+
+def _facts(loaded: Loaded, rows: Rows, config: TrainConfig, trainer: loop.Trainer) -> dict[str, Any]:
+    """Return what a run is made of, as its checkpoints keep it."""
+    processes = loaded.processes
+    digest = checkpoint.digest_of_weights(directory_of(loaded.name)) if processes.is_first else ""
+    prepared = {name: rows.facts[name] for name in ("model", "sequence_length")}
+    return {
+        "model": loaded.name,
+        "trust_remote_code": loaded.trust_remote_code,
+        "starting_model": processes.from_first(digest),
+        "data": rows.digest,
+        "settings": asdict(config),
+        "parameters": {name: list(parameters.shape(held)) for name, held in trainer.backend.trained.items()},
+        "prepared": {**prepared, "rows": len(rows), "fill": rows.fill, "sources": rows.shares},
+        "versions": {"latxa": __version__} | _versions(),
+        "processes": processes.world,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _begin(
+    trainer: loop.Trainer, facts: dict[str, Any], loaded: Loaded, directory: Path, *, resume: bool,
+    warn: Callable[[str], None],
+) -> int:  # fmt: skip
+    """Begin a run, or take over the newest checkpoint of the one to resume; return how many steps are done."""
+    processes = trainer.processes
+    goes_on = processes.from_first(resume and (checkpoint.folder(directory) / checkpoint.RUN).exists())
+    if goes_on:
+        names = ("starting_model", "data", "settings", "parameters")
+        checkpoint.check_run(directory, {name: facts[name] for name in names})
+        newest = checkpoint.newest(directory, processes, warn)
+        return loop.go_on(trainer, newest) if newest else 0
+    if processes.is_first:
+        with writing(directory):
+            checkpoint.remove(directory)
+            directory.mkdir(parents=True, exist_ok=True)
+
+            def save_model(folder: Path) -> None:
+                save_beside_weights(loaded.model, loaded.tokenizer, folder)
+
+            checkpoint.begin(directory, facts, save_model)
+    processes.wait()
+    return 0

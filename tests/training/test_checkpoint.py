@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from latxa_cli.model import load_model
-from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint, loop
 from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.plan import Plan
 
 CONFIG = TrainConfig(
-    epochs=3, learning_rate=5e-3, batch_size=4, gradient_accumulation=2, sequence_length=64, checkpoint_every=3,
+    epochs=3, learning_rate=5e-3, sequences_per_step=8, batch_size=4, sequence_length=64, checkpoint_every=3,
     neftune_alpha=5.0,
 )  # fmt: skip
 
@@ -26,9 +26,12 @@ def start(model_directory, rows, config=CONFIG):
     return loop.Trainer(load_model(str(model_directory), device="cpu"), rows, config)
 
 
-def train(trainer, directory, *, resume=False, until=None):
+def train(trainer, directory, *, resume=False, until=None, warn=silent):
     """Train, or be cut off after `until` steps: the generator is dropped as a killed process would drop everything."""
-    for figures in loop.train(trainer, directory, resume=resume, report=silent):
+    newest = checkpoint.newest(directory, trainer.processes, warn) if resume else None
+    done = loop.go_on(trainer, newest) if newest else 0
+    checkpoint.folder(directory).mkdir(exist_ok=True)
+    for figures in loop.train(trainer, directory, done=done, report=silent):
         if figures["step"] == until:
             break
     return [json.loads(line) for line in (directory / loop.METRICS).read_text().splitlines()]
@@ -49,7 +52,7 @@ def whole(model_directory, rows, tmp_path_factory):
 @pytest.mark.parametrize("cut", [2, 4, 6, 11])
 def test_a_run_cut_off_anywhere_gives_the_same_bits(model_directory, rows, tmp_path, whole, cut):
     metrics, expected = whole
-    plan = loop.Plan(len(rows), CONFIG)
+    plan = Plan(len(rows), CONFIG)
     assert plan.steps_per_epoch % 3 and plan.steps > 11, "checkpoints must lie inside an epoch"
     assert len(train(start(model_directory, rows), tmp_path, until=cut)) == cut
     trainer = start(model_directory, rows)
@@ -86,43 +89,41 @@ def test_the_newest_two_are_kept(model_directory, rows, tmp_path):
 
 
 def test_a_finished_run_resumes_to_its_end_at_once(model_directory, rows, tmp_path, whole):
-    train(start(model_directory, rows), tmp_path)
+    metrics = train(start(model_directory, rows), tmp_path)
     trainer = start(model_directory, rows)
-    assert list(loop.train(trainer, tmp_path, resume=True, report=silent)) == []
+    assert train(trainer, tmp_path, resume=True) == metrics
     assert torch.equal(weights(trainer), whole[1])
 
 
-def test_no_checkpoints(model_directory, rows, tmp_path):
+def test_one_checkpoint_at_the_end(model_directory, rows, tmp_path):
     config = TrainConfig(epochs=1, sequence_length=64, checkpoint_every=0)
-    train(start(model_directory, rows, config), tmp_path)
-    assert not (tmp_path / "checkpoints").exists()
+    metrics = train(start(model_directory, rows, config), tmp_path)
+    assert [path.name for path in checkpoint.complete(tmp_path)] == [f"step-{len(metrics)}"]
 
 
-def test_a_checkpoint_of_another_run_is_refused(model_directory, rows, prepared, records, tmp_path):
-    train(start(model_directory, rows), tmp_path, until=4)
-    other_settings = TrainConfig(epochs=3, learning_rate=6e-3, sequence_length=64)
-    with pytest.raises(LatxaError, match=r"`.*step-3` is of a run with other settings"):
-        train(start(model_directory, rows, other_settings), tmp_path, resume=True)
-    fewer = prepared(records[1:]).rows
-    with pytest.raises(LatxaError, match="other data"):
-        train(start(model_directory, fewer), tmp_path, resume=True)
+@pytest.mark.parametrize("harm", ["cut", "bit", "missing", "state"])
+def test_a_damaged_checkpoint_is_passed_over(model_directory, rows, tmp_path, whole, harm):
+    train(start(model_directory, rows), tmp_path, until=7)
+    newest = checkpoint.complete(tmp_path)[-1]
+    assert newest.name == "step-6"
+    path = newest / ("state.json" if harm == "state" else "moments-00000.safetensors")
+    data = bytearray(path.read_bytes())
+    if harm == "missing":
+        path.unlink()
+    else:
+        data[len(data) // 2] ^= 4
+        path.write_bytes(data[:-9] if harm == "cut" else data if harm == "bit" else b"{")
+    told = []
     trainer = start(model_directory, rows)
-    with torch.no_grad():
-        trainer.model.model.norm.weight[0] += 1
-    with pytest.raises(LatxaError, match="other starting model"):
-        train(trainer, tmp_path, resume=True)
-
-
-def test_checkpoints_may_come_more_often_after_resuming(model_directory, rows, tmp_path):
-    train(start(model_directory, rows), tmp_path, until=4)
-    often = TrainConfig(**{**{name: getattr(CONFIG, name) for name in CONFIG.__slots__}, "checkpoint_every": 1})
-    train(start(model_directory, rows, often), tmp_path, resume=True, until=6)
-    assert (tmp_path / "checkpoints" / "step-5").is_dir()
+    resumed = train(trainer, tmp_path, resume=True, warn=told.append)
+    assert len(told) == 1 and "step-6` is damaged" in told[0]
+    assert [entry["loss"] for entry in resumed] == [entry["loss"] for entry in whole[0]]
+    assert torch.equal(weights(trainer), whole[1])
 
 
 def test_checkpoints_hold_no_code(model_directory, rows, tmp_path):
     trainer = start(model_directory, rows)
     train(trainer, tmp_path, until=4)
     names = sorted(path.name for path in (tmp_path / "checkpoints" / "step-3").iterdir())
-    assert names == ["model.safetensors", "optimizer.safetensors", "state.json"]
+    assert names == ["moments-00000.safetensors", "state.json", "weights-00000.safetensors"]
     assert checkpoint.KEPT == 2

@@ -11,61 +11,87 @@ import torch
 
 from latxa_cli.model import choose_device
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training import loop
+from latxa_cli.training import isolation, loop, parameters
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.rows import IGNORED
+from latxa_cli.training.forward import PackedLoss, noise_for, packed, text_lengths
+from latxa_cli.training.plan import Plan
+from latxa_cli.training.rows import IGNORED, Batch
 
-CONFIG = TrainConfig(epochs=2, learning_rate=1e-2, batch_size=4, sequence_length=64)
+CONFIG = TrainConfig(epochs=2, learning_rate=1e-2, sequences_per_step=4, sequence_length=64)
 
 
-def tensors(batch, rows):
-    return [torch.from_numpy(array[rows]).long() for array in batch]
+def pieces_of(batch, row):
+    """Where the texts of a row begin and end."""
+    return list(itertools.pairwise([*np.flatnonzero(batch.position_ids[row] == 0).tolist(), 64]))
 
 
 def row_with_most_pieces(batch):
     return int((batch.position_ids == 0).sum(axis=1).argmax())
 
 
+def some(batch, rows):
+    return packed(Batch(*(array[rows] for array in batch)), torch.device("cpu"))
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_packed_logits_are_those_of_the_pieces_alone(model, batch, training, attention):
     model.set_attn_implementation(attention)
-    model.train(training)
+    network = PackedLoss(model, attention=attention).train(training)
     row = row_with_most_pieces(batch)
-    ids, positions, _ = tensors(batch, [row, 0])  # two rows: isolation must hold in a batch too
-    together = loop.forward(model, ids, positions)[0]
-    cuts = [*np.flatnonzero(batch.position_ids[row] == 0).tolist(), 64]
-    assert len(cuts) > 3
-    for start, end in itertools.pairwise(cuts):
-        alone = model(input_ids=ids[:1, start:end], use_cache=False).logits[0]
+    rows = some(batch, [row, 0])  # two rows: isolation must hold in a batch too
+    together = network.logits(rows)[0]
+    assert len(pieces_of(batch, row)) > 2
+    for start, end in pieces_of(batch, row):
+        alone = model(input_ids=rows.input_ids[:1, start:end], use_cache=False).logits[0]
         assert (alone - together[start:end]).abs().max() < 1e-5
 
 
 def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model, rows, monkeypatch):
-    loop.check_isolation(model, rows)
+    network = PackedLoss(model, attention="sdpa")
+    assert isolation.check(network, rows) < 1e-5
+    assert network.head_is_plain
+    call = model.forward
 
-    def contaminated(model, input_ids, position_ids, neftune_alpha=0.0):
-        return model(input_ids=input_ids, position_ids=position_ids, use_cache=True).logits
+    def contaminated(**given):
+        return call(**{**given, "use_cache": True})
 
-    monkeypatch.setattr(loop, "forward", contaminated)
-    with pytest.raises(LatxaError, match="mixes the texts"):
-        loop.check_isolation(model, rows)
+    monkeypatch.setattr(model, "forward", contaminated)
+    with pytest.raises(LatxaError, match=r"mixes the texts of a packed row .*attention `sdpa`"):
+        isolation.check(network, rows)
+
+
+def test_a_head_that_does_more_than_multiply_is_noticed(model, rows, monkeypatch):
+    call = model.forward
+
+    def capped(**given):
+        found = call(**given)
+        found.logits = torch.tanh(found.logits / 2) * 2
+        return found
+
+    monkeypatch.setattr(model, "forward", capped)
+    network = PackedLoss(model, attention="sdpa")
+    isolation.check(network, rows)
+    assert not network.head_is_plain
+    batch = packed(rows.batch([0, 1]), torch.device("cpu"))
+    logits = network.logits(batch).flatten(0, 1)[batch.where]
+    expected = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum").item()
+    assert network(*batch).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_packed_loss_is_that_of_the_records_alone(model, batch):
     """Against an independent sum, piece by piece and token by token."""
     rows = list(range(6))
-    ids, positions, labels = tensors(batch, rows)
     with torch.no_grad():
-        packed_loss = loop.loss_sum(loop.forward(model, ids, positions), labels).item()
+        packed_loss = PackedLoss(model, attention="sdpa")(*some(batch, rows)).item()
         expected = 0.0
         for row in rows:
-            cuts = [*np.flatnonzero(batch.position_ids[row] == 0).tolist(), 64]
-            for start, end in itertools.pairwise(cuts):
-                likelihoods = model(input_ids=ids[row : row + 1, start:end]).logits[0].log_softmax(-1)
+            ids, labels = (torch.from_numpy(array[[row]]).long() for array in (batch.input_ids, batch.labels))
+            for start, end in pieces_of(batch, row):
+                likelihoods = model(input_ids=ids[:, start:end]).logits[0].log_softmax(-1)
                 for at in range(1, end - start):
-                    if labels[row, start + at] != IGNORED:
-                        expected -= likelihoods[at - 1, ids[row, start + at]].item()
+                    if labels[0, start + at] != IGNORED:
+                        expected -= likelihoods[at - 1, ids[0, start + at]].item()
     assert packed_loss == pytest.approx(expected, rel=1e-5)
 
 
@@ -74,8 +100,8 @@ def test_accumulation_gives_the_step_of_the_large_batch(model_directory, rows):
     from latxa_cli.model import load_model
 
     weights = []
-    for batch_size, accumulation in ((8, 1), (2, 4)):
-        config = TrainConfig(batch_size=batch_size, gradient_accumulation=accumulation, learning_rate=1e-3)
+    for batch_size in (8, 2):
+        config = TrainConfig(sequences_per_step=8, batch_size=batch_size, learning_rate=1e-3)
         trainer = loop.Trainer(load_model(str(model_directory), device="cpu"), rows, config)
         trainer.step(0)
         weights.append(torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()]))
@@ -89,38 +115,61 @@ def test_training_lowers_the_loss(model, rows):
 
 
 def test_each_epoch_sees_every_row_once_in_its_own_order():
-    plan = loop.Plan(10, TrainConfig(epochs=2, batch_size=2, gradient_accumulation=2))
+    plan = Plan(10, TrainConfig(epochs=2, sequences_per_step=4, batch_size=2))
     assert (plan.steps_per_epoch, plan.steps) == (3, 6)
     orders = [
         [int(row) for step in steps for rows in plan.batches(step) for row in rows] for steps in ((0, 1, 2), (3, 4, 5))
     ]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
     assert orders[0] != orders[1]
-    assert loop.Plan(10, TrainConfig(epochs=2.5, batch_size=2)).steps == 12
+    assert Plan(10, TrainConfig(epochs=2.5, sequences_per_step=2)).steps == 12
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+def test_processes_share_out_the_rows_of_a_step(world):
+    config = TrainConfig(epochs=2, sequences_per_step=11, batch_size=2)
+    alone = Plan(40, config)
+    for step in range(alone.steps):
+        dealt = [Plan(40, config, rank, world).batches(step) for rank in range(world)]
+        assert len({len(batches) for batches in dealt}) == 1, "all must meet in every forward pass"
+        assert all(len(batch) <= 2 for batches in dealt for batch in batches)
+        rows = sorted(int(row) for batches in dealt for batch in batches for row in batch)
+        assert rows == sorted(alone.rows_of(step).tolist())
 
 
 def test_the_learning_rate_rises_then_falls_to_the_floor():
-    config = TrainConfig(epochs=100, batch_size=1, learning_rate=1.0)
-    plan = loop.Plan(1, config)
+    config = TrainConfig(epochs=100, sequences_per_step=1, learning_rate=1.0)
+    plan = Plan(1, config)
     rates = [plan.learning_rate(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(0.33)
     assert rates[10 + 44] == pytest.approx(0.33 + 0.67 * (1 + math.cos(math.pi * 44 / 89)) / 2)
-    assert loop.Plan(1, TrainConfig(warmup_ratio=1.0)).learning_rate(0) == pytest.approx(1e-5)
+    assert Plan(1, TrainConfig(warmup_ratio=1.0)).learning_rate(0) == pytest.approx(1e-5)
 
 
 def test_norms_do_not_decay(model):
-    decayed, spared = loop.make_optimizer(model, CONFIG).param_groups
+    decayed, spared = parameters.groups(model, CONFIG)
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     assert {parameter.ndim for parameter in decayed["params"]} == {2}
     assert len(spared["params"]) == 5  # two norms a layer, and the last one
     assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))
 
 
-def test_noise_is_scaled_by_the_length_of_the_piece():
-    positions = torch.tensor([[0, 1, 2, 0, 1, 0], [0, 1, 2, 3, 4, 5]])
-    assert loop.piece_lengths(positions).tolist() == [[3, 3, 3, 2, 2, 1], [6] * 6]
+def test_noise_is_scaled_by_the_length_of_the_piece_or_of_the_row(batch):
+    assert text_lengths(np.array([[0, 1, 2, 0, 1, 0], [0, 1, 2, 3, 4, 5]], np.int32)).tolist() == [
+        [3, 3, 3, 2, 2, 1],
+        [6] * 6,
+    ]
+    two = Batch(*(array[[3, 5]] for array in batch))
+    how = {"alpha": 5.0, "size": 1000, "seed": 1, "step": 7, "device": torch.device("cpu")}
+    by_text = noise_for(two, [3, 5], by_row=False, **how)
+    by_row = noise_for(two, [3, 5], by_row=True, **how)
+    assert by_row.abs().max() <= 5 / math.sqrt(64 * 1000) < 1.01 * by_row.abs().max()
+    lengths = torch.from_numpy(text_lengths(two.position_ids)).unsqueeze(-1)
+    assert torch.allclose(by_text, by_row * (64 / lengths).sqrt(), rtol=1e-5)
+    other_way = noise_for(Batch(*(array[[5, 3]] for array in batch)), [5, 3], by_row=True, **how)
+    assert torch.equal(other_way, by_row.flip(0)), "it belongs to the row, not to its place"
 
 
 def test_noise_changes_the_loss_and_is_repeatable(model_directory, rows):
@@ -151,8 +200,22 @@ def test_a_loss_that_is_no_number_stops_at_its_step(model, rows):
     trainer.step(0)
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
-    with pytest.raises(LatxaError, match="the loss became `nan` at step 2"):
+    with pytest.raises(LatxaError, match="the loss became `nan` at step 2, in all rows, the first is row"):
         trainer.step(1)
+
+
+def test_a_loss_that_is_no_number_names_its_texts(model, rows, tokenizer):
+    trainer = loop.Trainer(model, rows, CONFIG, tokenizer=tokenizer)
+    taken = [int(row) for row in trainer.plan.rows_of(0)]
+    ids = [set(rows.batch([row]).input_ids[0].tolist()) for row in taken]
+    (token, where) = next(
+        (token, at) for at, own in enumerate(ids) for token in own if sum(token in o for o in ids) == 1
+    )
+    with torch.no_grad():
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())  # no longer tied
+        model.get_input_embeddings().weight[token] = float("inf")
+    with pytest.raises(LatxaError, match=rf"at step 1, in row {taken[where]} \(`"):
+        trainer.step(0)
 
 
 def test_a_row_without_anything_to_learn_is_no_error(model, rows, monkeypatch):
@@ -162,6 +225,7 @@ def test_a_row_without_anything_to_learn_is_no_error(model, rows, monkeypatch):
         return some(numbers)._replace(labels=np.full((len(numbers), 64), IGNORED, np.int32))
 
     monkeypatch.setattr(rows, "batch", nothing_trained)
+    monkeypatch.setattr(rows, "trained_in", lambda _: 0)
     assert loop.Trainer(model, rows, CONFIG).step(0)["loss"] == 0.0
 
 
@@ -172,6 +236,6 @@ def test_an_unknown_device():
 
 def test_estimate(model, rows):
     estimate = loop.estimate(loop.Trainer(model, rows, CONFIG))
-    assert estimate.steps == loop.Plan(len(rows), CONFIG).steps
+    assert estimate.steps == Plan(len(rows), CONFIG).steps
     assert estimate.state_bytes == 16 * sum(parameter.numel() for parameter in model.parameters())
     assert estimate.seconds > 0 and estimate.peak_bytes > estimate.state_bytes

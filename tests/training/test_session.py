@@ -14,22 +14,30 @@ from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import session
 from latxa_cli.training.config import TrainConfig, resolve
 
-CONFIG = TrainConfig(epochs=4, learning_rate=1e-2, batch_size=4, sequence_length=64)
+CONFIG = TrainConfig(epochs=4, learning_rate=1e-2, sequences_per_step=4, sequence_length=64)
 
 
 def load(directory, config=CONFIG):
     return session.load(str(directory), config, device="cpu", threads=1)
 
 
+def silent(*_):
+    pass
+
+
+def watching(seen=None):
+    return session.Watching(report=silent if seen is None else seen.append, warn=silent, give_up=silent)
+
+
+def run(loaded, rows, config, directory, *, resume=False, seen=None, validation=None):
+    return session.run(loaded, rows, config, directory, resume=resume, watching=watching(seen), validation=validation)
+
+
 @pytest.fixture
 def trained(model_directory, rows, tmp_path):
     loaded = load(model_directory)
     seen = []
-
-    def report(*at, **figures):
-        seen.append((at, figures))
-
-    facts = session.run(loaded, rows, CONFIG, tmp_path / "out", resume=False, report=report)
+    facts = run(loaded, rows, CONFIG, tmp_path / "out", seen=seen)
     return tmp_path / "out", facts, seen
 
 
@@ -46,7 +54,7 @@ def test_the_output_is_a_model_that_transformers_reads(trained, model_directory)
     assert (directory / "checkpoints").is_dir()  # they go when the manifest has been written
     assert resolve(directory / "train.toml") == CONFIG
     assert len((directory / "metrics.jsonl").read_text().splitlines()) == facts["steps"] == len(seen)
-    assert seen[-1][0] == (facts["steps"], facts["steps"]) and seen[-1][1]["loss"] == facts["loss"]
+    assert seen[-1]["step"] == facts["steps"] and seen[-1]["loss"] == facts["loss"]
     assert facts["sources"]["web"]["records"] == 60
 
 
@@ -55,7 +63,7 @@ def test_the_exported_model_has_the_loss_of_the_trained_one(trained, rows):
     loaded = load(directory)
     from latxa_cli.training.loop import Trainer
 
-    losses = [Trainer(loaded.model, rows, TrainConfig(batch_size=len(rows))).step(0)["loss"]]
+    losses = [Trainer(loaded.model, rows, TrainConfig(sequences_per_step=len(rows))).step(0)["loss"]]
     assert losses[0] == pytest.approx(facts["loss"], rel=0.2)
 
 
@@ -66,16 +74,7 @@ def test_a_run_cut_off_before_its_manifest_goes_straight_to_the_export(model_dir
     for resume in (False, True):
         loaded = load(model_directory, config)
         steps = []
-        facts.append(
-            session.run(
-                loaded,
-                rows,
-                config,
-                tmp_path,
-                resume=resume,
-                report=lambda step, *_, **__: steps.append(step),  # noqa: B023
-            )
-        )
+        facts.append(run(loaded, rows, config, tmp_path, resume=resume, seen=steps))
         weights.append((tmp_path / "model.safetensors").read_bytes())
         metrics = (tmp_path / "metrics.jsonl").read_text().splitlines()
         assert len(metrics) == facts[0]["steps"] and bool(steps) != resume
@@ -85,10 +84,10 @@ def test_a_run_cut_off_before_its_manifest_goes_straight_to_the_export(model_dir
 
 def test_refused_settings_do_not_replace_those_of_the_run(trained, model_directory, rows):
     directory, _, _ = trained
-    other = TrainConfig(epochs=4, learning_rate=2e-2, batch_size=4, sequence_length=64)
+    other = TrainConfig(epochs=4, learning_rate=2e-2, sequences_per_step=4, sequence_length=64)
     loaded = load(model_directory)
     with pytest.raises(LatxaError, match="other settings"):
-        session.run(loaded, rows, other, directory, resume=True, report=lambda *_, **__: None)
+        run(loaded, rows, other, directory, resume=True)
     assert resolve(directory / "train.toml") == CONFIG
 
 
@@ -96,7 +95,7 @@ def test_a_directory_that_cannot_be_made(model_directory, rows, tmp_path):
     (tmp_path / "file").write_text("")
     loaded = load(model_directory)
     with pytest.raises(LatxaError, match=r"file/out: cannot be written \(Not a directory\)"):
-        session.run(loaded, rows, CONFIG, tmp_path / "file" / "out", resume=False, report=lambda *_, **__: None)
+        run(loaded, rows, CONFIG, tmp_path / "file" / "out")
 
 
 @contextmanager
@@ -112,20 +111,20 @@ def files_no_larger_than(size):
 
 @pytest.mark.parametrize(
     ("size", "checkpoint_every", "reached"),
-    [(100, 1, "metrics.jsonl"), (10_000, 1, "checkpoints/step-1.part"), (10_000, 0, "config.json")],
+    [(100, 1, "checkpoints"), (10_000, 1, "checkpoints/step-1.part"), (10_000, 0, "metrics.jsonl")],
 )
 def test_a_full_disk_is_one_line_and_resuming_ends_the_run(
     model_directory, rows, tmp_path, size, checkpoint_every, reached
 ):
-    """In the metrics, in a checkpoint, in the export."""
+    """Before the first step, in a checkpoint, in the last one."""
     config = TrainConfig(epochs=1, sequence_length=64, checkpoint_every=checkpoint_every)
     loaded = load(model_directory, config)
     with pytest.raises(LatxaError) as caught, files_no_larger_than(size):
-        session.run(loaded, rows, config, tmp_path, resume=False, report=lambda *_, **__: None)
+        run(loaded, rows, config, tmp_path)
     assert caught.value.message == f"{tmp_path}: cannot be written (File too large)"
     assert (tmp_path / reached).exists() and not (tmp_path / "model.safetensors").exists()
     loaded = load(model_directory, config)
-    facts = session.run(loaded, rows, config, tmp_path, resume=True, report=lambda *_, **__: None)
+    facts = run(loaded, rows, config, tmp_path, resume=True)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == facts["steps"]
     load(tmp_path, config)
 
@@ -135,14 +134,15 @@ def test_bfloat16_weights(model_directory, rows, tmp_path):
 
     config = TrainConfig(epochs=1, dtype="bfloat16", sequence_length=64)
     loaded = load(model_directory, config)
-    session.run(loaded, rows, config, tmp_path, resume=False, report=lambda *_, **__: None)
+    run(loaded, rows, config, tmp_path)
     assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
 
 
 def test_the_cost_is_said_without_writing(model_directory, rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     loaded = load(model_directory)
-    steps, memory, time = session.cost(loaded, rows, CONFIG)
+    exact, steps, memory, time = session.cost(loaded, rows, CONFIG)
+    assert "largest difference" in exact and "sdpa" in exact
     assert steps.endswith("parameters") and "GiB" in memory and "tokens/s" in time
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,126 @@
+"""Attention inside packed rows: every way to compute it that keeps the texts of a row apart.
+
+`sdpa` and `eager` are those of transformers, which makes a mask out of position ids that begin anew with each text.
+`varlen` and FlashAttention compute no mask at all: they are told where each text begins and ends, which costs nothing
+outside of the texts. `varlen` is the kernel that torch itself brings, for GPUs and half precision.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latxa_cli.stream.errors import UsageError
+
+VARLEN = "latxa_varlen"  # our name of it among those that transformers knows
+LARGEST_HEAD = 256  # of FlashAttention
+
+
+def choose(model: Any, wanted: str, *, half: bool) -> str:
+    """Set the attention of `model` and return its name: `wanted`, or what suits the model and its device.
+
+    Raises UsageError where the model cannot be computed with it.
+    """
+    device = next(model.parameters()).device
+    why_not = _why_not_varlen(model, device, half=half)
+    if wanted == "varlen" and why_not:
+        raise UsageError(f"`attention` cannot be `varlen`: {why_not}", hint="`auto` or `sdpa`")
+    name = ("sdpa" if why_not else "varlen") if wanted == "auto" else wanted
+    if wanted == "auto" and why_not and model.config._attn_implementation == "eager":
+        return "eager"  # transformers knows why
+    if name == "varlen":
+        _register()
+    try:
+        model.set_attn_implementation(VARLEN if name == "varlen" else name)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"`attention` cannot be `{name}`: {str(error).splitlines()[0]}", hint="`auto`") from None
+    return name
+
+
+def takes_boundaries(name: str) -> bool:
+    """Whether this attention is told where texts begin and end, and takes all rows as one."""
+    return name == "varlen" or name.startswith("flash_attention")
+
+
+def _why_not_varlen(model: Any, device: torch.device, *, half: bool) -> str:
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", 1)
+    head = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads)
+    if device.type != "cuda":
+        return "it runs on GPUs only"
+    if not half:
+        return "it computes in half precision, and `dtype` is not `bfloat16`"
+    if _kernel() is None:
+        return "this version of torch does not have it"
+    if head > LARGEST_HEAD or head % 8:
+        return f"heads of {head} numbers are not for it"
+    if getattr(config, "attn_logit_softcapping", None):
+        return "it knows no soft capping of scores"
+    if (
+        not getattr(model, "_supports_attention_backend", False)
+        or getattr(model, "_supports_flash_attn", True) is False
+    ):
+        return f"`{type(model).__name__}` does not let its attention be chosen"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> tuple[Any, frozenset[str]] | None:
+    """Return torch's kernel and the names of its parameters, which differ between versions; None: not there."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    return varlen_attn, frozenset(inspect.signature(varlen_attn).parameters)
+
+
+def _register() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(VARLEN, _varlen)
+    AttentionMaskInterface.register(VARLEN, lambda *_, **__: None)
+
+
+def _varlen(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    cu_seq_lens_q: Tensor,
+    max_length_q: int,
+    sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention of query [1, heads, tokens, head size], as transformers calls it: returns [1, tokens, heads, size]."""
+    if s_aux is not None:
+        raise UsageError("`attention` cannot be `varlen`: this model has attention sinks", hint="`sdpa`")
+    found = _kernel()
+    assert found is not None
+    kernel, known = found
+    options: dict[str, Any] = {}
+    if "scale" in known:
+        options["scale"] = scaling
+    elif scaling is not None:  # torch 2.10 divides by the root of the head size
+        query = query * (scaling * query.shape[-1] ** 0.5)
+    if "window_size" in known:
+        options["window_size"] = (-1 if sliding_window is None else sliding_window - 1, 0)
+    elif sliding_window is None:
+        options["is_causal"] = True
+    else:
+        raise UsageError("`attention` cannot be `varlen`: this torch has no sliding window in it", hint="`sdpa`")
+    groups = query.shape[1] // key.shape[1]
+    if "enable_gqa" in known:
+        options["enable_gqa"] = groups > 1
+    elif groups > 1:
+        key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
+    flat = (heads.to(value.dtype).transpose(1, 2).squeeze(0) for heads in (query, key, value))
+    out = kernel(*flat, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, **options)
+    return out.unsqueeze(0), None

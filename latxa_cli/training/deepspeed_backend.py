@@ -1,0 +1,186 @@
+"""DeepSpeed: moments, gradients and weights shared out among the processes (ZeRO, Rajbhandari et al. 2020,
+arXiv 1910.02054). https://www.deepspeed.ai/docs/config-json describes the settings that may be laid over ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from latxa_cli.model import quiet_libraries
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.training import parameters
+from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.forward import PackedLoss
+from latxa_cli.training.processes import Processes
+from latxa_cli.training.torch_backend import MOMENTS
+
+
+def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
+    """Return DeepSpeed's settings: ours, with the file of `config.deepspeed` laid over them.
+
+    Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, or that sets what the
+    loop decides.
+    """
+    half = config.dtype == "bfloat16"
+    each = -(-config.sequences_per_step // processes.world)
+    own: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": min(config.batch_size, each),
+        "gradient_accumulation_steps": -(-each // config.batch_size),
+        "gradient_clipping": config.clip,
+        "zero_optimization": {"stage": config.zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 1 << 30,
+        **({"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}} if half else {}),
+    }
+    if not config.deepspeed:
+        return own
+    try:
+        laid_over = json.loads(Path(config.deepspeed).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LatxaError(f"`{config.deepspeed}` cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"`{config.deepspeed}` is not JSON: {error}") from None
+    if not isinstance(laid_over, dict):
+        raise UsageError(f"`{config.deepspeed}` is not a JSON object")
+    for name in ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "optimizer",
+                 "scheduler", "gradient_clipping", "fp16", "bf16"):  # fmt: skip
+        if name in laid_over:
+            raise UsageError(
+                f"`{config.deepspeed}` sets `{name}`, which the training settings decide",
+                hint="leave it out; see `latxa train --help`",
+            )
+    merged = _over(own, laid_over)
+    stage = merged["zero_optimization"].get("stage")
+    if stage != config.zero_stage:
+        raise UsageError(f"`{config.deepspeed}` has ZeRO stage {stage}, `zero_stage` is {config.zero_stage}")
+    return merged
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay a nested object over another."""
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _over(merged[name], value) if both else value
+    return merged
+
+
+class DeepSpeedBackend:
+    """An engine of DeepSpeed around the network. Make it before the model is loaded: see `before_loading`."""
+
+    def __init__(self, config: TrainConfig, processes: Processes) -> None:
+        """Raises LatxaError where DeepSpeed is not installed, and as `settings` does."""
+        try:
+            import deepspeed
+        except ImportError:
+            raise LatxaError(
+                "DeepSpeed is not installed", hint='`pip install deepspeed`, or `backend = "torch"`'
+            ) from None
+        quiet_libraries()
+        # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
+        # leaves a lock behind, at which every later one waits without a word.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        self.config, self.processes = config, processes
+        self.settings = settings(config, processes)
+        deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False)
+        self._kept: Any = None
+        self._linked = False
+
+    def before_loading(self) -> None:
+        """Let transformers read the weights into shared-out parameters, so that no process holds a whole model."""
+        if self.config.zero_stage == 3:
+            from transformers.integrations import HfDeepSpeedConfig
+
+            self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives
+
+    def wrap(self, network: PackedLoss) -> None:
+        import deepspeed
+
+        self.network = network
+        self.trained = parameters.trained(network.model)
+        half = self.config.dtype == "bfloat16"
+        network.casts = False  # the engine holds the weights in half precision: nothing is left to cast
+        if half and self.config.zero_stage != 3:
+            network.bfloat16()
+        self.engine, *_ = deepspeed.initialize(
+            model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
+        )
+
+    def _optimizer(self) -> Any:
+        groups = parameters.groups(self.network.model, self.config)
+        how = {"lr": self.config.learning_rate, "betas": (self.config.beta1, self.config.beta2)}
+        offload = self.settings["zero_optimization"].get("offload_optimizer", {}).get("device", "none")
+        if offload != "none":
+            from deepspeed.ops.adam import DeepSpeedCPUAdam
+
+            return DeepSpeedCPUAdam(groups, adamw_mode=True, **how)
+        return torch.optim.AdamW(groups, fused=True, **how)  # type: ignore[arg-type]
+
+    def accumulate(self, arguments: Mapping[str, Any], factor: float, *, last: bool) -> Tensor:
+        """As `TorchBackend.accumulate`."""
+        self.engine.set_gradient_accumulation_boundary(last)
+        loss: Tensor = self.engine(**arguments)
+        self.engine.backward(loss * (factor * self.processes.world), scale_wrt_gas=False)
+        return loss.detach()
+
+    def update(self, learning_rate: float) -> float:
+        """As `TorchBackend.update`."""
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
+        plain = self.engine.optimizer is self.engine.basic_optimizer  # stage 0 in float32, of which no norm is kept
+        norm = float(torch.nn.utils.get_total_norm(gradients)) if plain else 0.0
+        self.engine.step()
+        self._link_moments()
+        return norm if plain else float(self.engine.get_global_grad_norm() or 0.0)
+
+    def state(self, parameter: Parameter) -> dict[str, Tensor]:
+        """As `TorchBackend.state`; all processes must ask for the same one."""
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        if not self._is_shared(parameter):
+            held = self.engine.optimizer.state[parameter]
+            return {"": parameter.detach()} | {name: held[name] for name in MOMENTS}
+        moments = {name: safe_get_full_optimizer_state(parameter, name) for name in MOMENTS}
+        return {"": safe_get_full_fp32_param(parameter), **moments}
+
+    def load(self, states: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
+        """As `TorchBackend.load`. There must have been a step, which makes the moments that are written over."""
+        import deepspeed
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+        inner = getattr(self.engine.optimizer, "optimizer", self.engine.optimizer)
+        for held in inner.state.values():
+            held["step"] = torch.full_like(held["step"], step) if torch.is_tensor(held["step"]) else step
+        for name, parameter in self.trained.items():
+            values = {key: value.to(self.processes.device) for key, value in states[name].items()}
+            if not self._is_shared(parameter):
+                for key in MOMENTS:
+                    self.engine.optimizer.state[parameter][key].copy_(values[key])
+            else:
+                safe_set_full_fp32_param(parameter, values[""])
+                for key in MOMENTS:
+                    safe_set_full_optimizer_state(parameter, values[key], key)
+            with torch.no_grad(), deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
+                parameter.copy_(values[""])
+
+    def _link_moments(self) -> None:
+        """After the first step, let every parameter know its moments.
+
+        DeepSpeed does it as soon as the first group of parameters has had its step, when the moments of the others are
+        not there yet (0.19.8, `_lazy_init_hp_params_optimizer_state`), and not again.
+        """
+        optimizer = self.engine.optimizer
+        if not self._linked and hasattr(optimizer, "_hp_optimizer_states_linked"):
+            optimizer._hp_optimizer_states_linked = False
+            optimizer._lazy_init_hp_params_optimizer_state()
+        self._linked = True
+
+    def _is_shared(self, parameter: Parameter) -> bool:
+        return hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")

@@ -1,0 +1,157 @@
+"""One forward pass: packed rows in, the summed loss out.
+
+Packed texts are kept apart by position ids that begin anew with each, no attention mask and no cache: of the ways to
+call a transformers model, the one that does (see `isolation`, which proves it for the model at hand).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from latxa_cli.stream.records import keyed_hash
+from latxa_cli.training.attention import takes_boundaries
+from latxa_cli.training.cross_entropy import linear_cross_entropy
+from latxa_cli.training.rows import IGNORED, Batch
+
+
+class Packed(NamedTuple):
+    """Rows on the device of the model. `where` and `targets` name what is trained: [tokens] places in the rows, one
+    behind the other, and the token that should follow there. A text ends at each of `boundaries`, i32 [texts + 1], and
+    the longest has `longest` tokens."""
+
+    input_ids: Tensor
+    position_ids: Tensor
+    where: Tensor
+    targets: Tensor
+    boundaries: Tensor
+    longest: int
+
+
+def packed(batch: Batch, device: torch.device) -> Packed:
+    """Move rows to the device."""
+    length = batch.input_ids.shape[1]
+    rows, columns = np.nonzero(batch.labels[:, 1:] != IGNORED)
+    begins = np.flatnonzero(batch.position_ids.ravel() == 0)
+    boundaries = np.append(begins, batch.input_ids.size).astype(np.int32)
+    return Packed(
+        _moved(batch.input_ids.astype(np.int64), device),
+        _moved(batch.position_ids.astype(np.int64), device),
+        _moved(rows * length + columns, device),
+        _moved(batch.labels[rows, columns + 1].astype(np.int64), device),
+        _moved(boundaries, device),
+        int(np.diff(boundaries).max()),
+    )
+
+
+def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+class PackedLoss(torch.nn.Module):
+    """A causal language model with the loss of packed rows, which is what backends wrap.
+
+    `casts`: compute in bfloat16, whatever the dtype of the weights.
+    """
+
+    def __init__(self, model: Any, *, attention: str, casts: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.attention = attention
+        self.casts = casts
+        self.head_is_plain = True  # the logits are the last hidden states times one matrix: see `isolation`
+        self._noise: Tensor | None = None
+        model.get_input_embeddings().register_forward_hook(self._on_embeddings)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether logits come out of computing in half precision."""
+        return self.casts or next(self.parameters()).dtype in (torch.bfloat16, torch.float16)
+
+    def _on_embeddings(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
+        """Add the noise; and in half precision let the residual stream be of it, as it is in a model of that dtype."""
+        if self._noise is not None:
+            output = output + self._noise.to(output.dtype)
+        return output.bfloat16() if self.casts else output
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        where: Tensor,
+        targets: Tensor,
+        boundaries: Tensor,
+        longest: int,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Return the cross-entropy summed over what is trained; `noise` [rows, length, size] goes on the embeddings."""
+        texts = (input_ids, position_ids, boundaries, longest, noise)
+        with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
+            if not self.head_is_plain:
+                logits = self._call(self.model, *texts).logits.flatten(0, 1)[where]
+                return cross_entropy(logits.float(), targets, reduction="sum")
+            hidden = self._call(self.model.base_model, *texts).last_hidden_state.flatten(0, 1)[where]
+        return linear_cross_entropy(
+            hidden.bfloat16() if self.casts else hidden, self.model.get_output_embeddings().weight, targets
+        )
+
+    def logits(self, rows: Packed) -> Tensor:
+        """Return all logits of rows, [rows, length, vocabulary], as the model itself computes them."""
+        texts = (rows.input_ids, rows.position_ids, rows.boundaries, rows.longest, None)
+        with torch.autocast(rows.input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
+            logits: Tensor = self._call(self.model, *texts).logits
+        return logits.view(*rows.input_ids.shape, -1)
+
+    def _call(
+        self, module: Any, input_ids: Tensor, position_ids: Tensor, boundaries: Tensor, longest: int,
+        noise: Tensor | None,
+    ) -> Any:  # fmt: skip
+        told: dict[str, Any] = {}
+        if takes_boundaries(self.attention):  # all rows as one
+            input_ids, position_ids = input_ids.view(1, -1), position_ids.view(1, -1)
+            noise = None if noise is None else noise.view(1, -1, noise.shape[-1])
+            told = {
+                "cu_seq_lens_q": boundaries, "cu_seq_lens_k": boundaries,
+                "max_length_q": longest, "max_length_k": longest,
+            }  # fmt: skip
+        self._noise = noise
+        try:
+            return module(input_ids=input_ids, position_ids=position_ids, use_cache=False, **told)
+        finally:
+            self._noise = None
+
+
+def noise_for(
+    batch: Batch, rows: Sequence[int], *, alpha: float, by_row: bool, size: int, seed: int, step: int,
+    device: torch.device,
+) -> Tensor:  # fmt: skip
+    """Return the noise of NEFTune (Jain et al. 2023, arXiv 2310.05914, algorithm 1) for these rows, float32.
+
+    It is uniform in ±alpha / √(L·d), where d is the hidden size and L the length of the token's own text; or, `by_row`,
+    that of the packed row, as in trainers that take the row for the sequence. It depends on seed, step and row number,
+    not on which process computes the row, nor beside which others.
+    """
+    length = batch.input_ids.shape[1]
+    noise = torch.empty((len(rows), length, size), device=device)
+    for place, row in enumerate(rows):
+        generator = torch.Generator(device).manual_seed(keyed_hash(seed, "neftune", str(step), int(row)) >> 1)
+        noise[place].uniform_(-1, 1, generator=generator)
+    if by_row:
+        return noise.mul_(alpha / (length * size) ** 0.5)
+    lengths = torch.from_numpy(text_lengths(batch.position_ids)).to(device)
+    return noise.mul_((alpha / (lengths * size).sqrt()).unsqueeze(-1))
+
+
+def text_lengths(position_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return for each token the length of the text it lies in; shape as `position_ids`."""
+    flat = position_ids.ravel()
+    begins = np.flatnonzero(flat == 0)
+    lengths = np.diff(np.append(begins, flat.size))
+    return np.repeat(lengths, lengths).reshape(position_ids.shape).astype(np.float32)

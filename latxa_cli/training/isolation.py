@@ -1,0 +1,74 @@
+"""Proofs on the model at hand, before its first step: packed texts do not see each other, and the loss is that of the
+model's own logits."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from latxa_cli.stream.errors import LatxaError
+from latxa_cli.training.forward import Packed, PackedLoss, packed
+from latxa_cli.training.rows import Batch, Rows
+
+ROWS_COMPARED = 512  # among which the one of most texts is taken
+TOKENS_COMPARED = 2048  # of it, so that the logits fit
+EXACT, HALF = 1e-3, 5e-2  # the largest difference, as a share of the largest logit: other texts change it by far more
+
+
+def check(network: PackedLoss, rows: Rows) -> float:
+    """Compare the logits of packed texts with those of each text alone; return the largest difference.
+
+    Also sees whether the head is one plain matrix, so that `cross_entropy` may compute its loss in blocks.
+
+    Raises:
+        LatxaError: the logits differ: this model looks across texts.
+    """
+    device = next(network.parameters()).device
+    texts = _texts(rows)
+    together = _joined(texts)
+    training = network.training
+    network.eval()  # without dropout
+    try:
+        with torch.no_grad():
+            logits = network.logits(packed(together, device))[0]
+            alone = torch.cat([network.logits(packed(text, device))[0] for text in texts])
+            network.head_is_plain = _is_plain(network, packed(together, device), logits)
+    finally:
+        network.train(training)
+    difference = (alone - logits).abs().max().item()
+    allowed = HALF if network.is_half else EXACT
+    if not difference <= allowed * max(1.0, logits.abs().max().item()):
+        raise LatxaError(
+            f"this model mixes the texts of a packed row (logits differ by {difference:.2g}, "
+            f"attention `{network.attention}`)",
+            hint='`attention = "eager"` or "sdpa" in `--config`, or another version of transformers',
+        )
+    return difference
+
+
+def _texts(rows: Rows) -> list[Batch]:
+    """Return the first texts of the row that holds most, each as a batch of one row."""
+    looked_at = rows.batch(range(min(len(rows), ROWS_COMPARED)))
+    row = int((looked_at.position_ids == 0).sum(axis=1).argmax())
+    begins = np.flatnonzero(looked_at.position_ids[row] == 0).tolist()
+    spans = list(pairwise([*begins, rows.sequence_length]))
+    kept = [span for span in spans if span[1] <= TOKENS_COMPARED] or [(0, TOKENS_COMPARED)]
+    return [Batch(*(array[[row], start:end] for array in looked_at)) for start, end in kept]
+
+
+def _joined(texts: list[Batch]) -> Batch:
+    return Batch(*(np.concatenate(arrays, axis=1) for arrays in zip(*texts, strict=True)))
+
+
+def _is_plain(network: PackedLoss, rows: Packed, logits: torch.Tensor) -> bool:
+    """Whether the loss out of hidden states and the head's matrix is that of the model's logits."""
+    head = network.model.get_output_embeddings()
+    if head is None or getattr(head, "bias", None) is not None or not len(rows.where):
+        return False
+    expected = cross_entropy(logits[rows.where].float(), rows.targets, reduction="sum").item()
+    network.head_is_plain = True
+    found: float = network(*rows).item()
+    return abs(found - expected) <= (HALF if network.is_half else EXACT) * max(1.0, abs(expected))
