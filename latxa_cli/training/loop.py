@@ -82,7 +82,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         half = config.dtype == "bfloat16"
         parameters.choose(model, config)
-        how = attention.choose(model, config.attention, half=half)
+        how = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

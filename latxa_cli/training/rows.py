@@ -168,6 +168,13 @@ class Rows:
         """Share of the rows that is not padding."""
         return self.tokens / max(1, len(self) * self.sequence_length)
 
+    @property
+    def text_length(self) -> float:
+        """Tokens of a text, on average over some of the rows."""
+        looked_at = np.linspace(0, len(self) - 1, min(len(self), 256)).astype(np.int64)
+        begun = sum(int(np.bitwise_count(files[2][place]).sum()) for files, place in self._places(looked_at))
+        return len(looked_at) * self.sequence_length / max(1, begun)
+
     def trained_in(self, numbers: Sequence[int] | NDArray[np.int64]) -> int:
         """Return how many tokens are trained in the rows with these numbers."""
         return sum(int(np.bitwise_count(files[1][place]).sum()) for files, place in self._places(numbers))

@@ -1,0 +1,332 @@
+"""Speed of the training loop against the shortest torch loop, transformers' Trainer and TRL's SFTTrainer.
+
+    python tests/bench/train.py                             a small model on this machine, the mix of ../shared/data
+    python tests/bench/train.py --device cuda --size 1b     a 1B-class Llama in bfloat16, rows of 8,192, on a GPU
+
+All train the same weights on the same texts and may do what they do best: the shortest loop takes rows that are packed
+already and does nothing but forward, backward, clip and step; the peers get the texts of the same rows, tokens and
+labels, padded to the longest of a batch. What counts is trained tokens a second after warm-up, in turns; on a CPU by
+CPU time.
+
+TRL and Liger are taken from `--site DIR`, made by `pip install --no-deps --target DIR trl liger-kernel`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import table, verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+SHARED = ROOT.parent / "shared" / "data"
+SIZES = {
+    "small": {
+        "hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 6, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "vocab_size": 8192,
+    },
+    "1b": {  # Llama 3.2 1B
+        "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128_256,
+    },
+}  # fmt: skip
+GOAL = 0.97
+SEEN = 64  # steps whose rows all contestants take
+Contestant = Callable[[int], Iterator[int]]  # yields the trained tokens of each step
+
+
+def main() -> None:
+    options = arguments()
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.prepared or prepared(Path(temporary), options)
+        bench = Bench(folder, options)
+        bench.run()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--sequence-length", type=int, default=0, help="[512, or 8192 on a GPU]")
+    parser.add_argument("--batch-size", type=int, default=0, help="rows in one forward pass [4, or 2 on a GPU]")
+    parser.add_argument("--steps", type=int, default=8, help="of one turn")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--kernels", default="auto,torch", help="for `latxa`: auto, torch, liger, compile")
+    parser.add_argument("--only", default="", help="contestants, by commas")
+    parser.add_argument("--site", type=Path, help="a folder with trl and liger_kernel")
+    parser.add_argument("--prepared", type=Path, help="a folder with `rows` and `tokenizer`, kept by --keep")
+    parser.add_argument("--keep", type=Path, help="prepare into this folder and stop")
+    options = parser.parse_args()
+    if options.site:
+        sys.path.insert(0, str(options.site))
+    cuda = options.device == "cuda"
+    options.sequence_length = options.sequence_length or (8192 if cuda else 512)
+    options.batch_size = options.batch_size or (2 if cuda else 4)
+    options.dtype = "bfloat16" if cuda else "float32"
+    return options
+
+
+def prepared(folder: Path, options: argparse.Namespace) -> Path:
+    """Prepare the mix of the shared data: Basque and English documents and conversations."""
+    from latxa_cli.models.scratch import initialise
+    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stream.sources import parse_sources
+    from latxa_cli.training import prepare
+
+    folder = options.keep or folder
+    mix = [SHARED / name for name in ("corpus_eu.jsonl", "corpus_en.jsonl", "instructions_en.jsonl")]
+    config = {**SIZES["small"], "model_type": "llama", "max_position_embeddings": options.sequence_length}
+    config.pop("vocab_size")
+    (folder / "config.json").write_text(json.dumps(config))
+    texts = [json.loads(line) for path in mix for line in path.read_text(encoding="utf-8").split("\n") if line]
+    initialise(folder / "config.json", texts, folder / "tokenizer", vocabulary_size=8192, seed=0)
+    how = prepare.settings_for(str(folder / "tokenizer"), options.sequence_length, "assistant", {})
+    with open_executor("local", 1) as pool, Work(folder / "work", {}, pool) as work:
+        made = prepare.prepare(parse_sources([str(path) for path in mix]), how, work, folder / "rows")
+        sys.stdout.write("\n".join(made.lines()) + "\n")
+        work.remove()
+    if options.keep:
+        raise SystemExit(0)
+    return folder
+
+
+class Bench:
+    """The contestants, their common data and weights."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        from transformers import AutoTokenizer, LlamaConfig
+
+        from latxa_cli.training.config import TrainConfig
+        from latxa_cli.training.rows import Rows
+
+        self.options, self.device = options, torch.device(options.device)
+        self.half = options.dtype == "bfloat16"
+        self.rows = Rows([folder / "rows"])
+        self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+        self.shape = LlamaConfig(
+            **SIZES[options.size], max_position_embeddings=self.rows.sequence_length, tie_word_embeddings=True
+        )
+        self.config = TrainConfig(
+            sequences_per_step=options.batch_size, batch_size=options.batch_size, dtype=options.dtype,
+            sequence_length=self.rows.sequence_length, epochs=100.0, warmup_ratio=0.0,
+        )  # fmt: skip
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)
+
+    def model(self, attention: str = "sdpa", dtype: torch.dtype = torch.float32) -> Any:
+        from transformers import LlamaForCausalLM
+
+        torch.manual_seed(0)
+        with self.device:
+            model = LlamaForCausalLM(deepcopy(self.shape))  # models keep their attention in it
+        model.set_attn_implementation(attention)
+        return model.to(self.device, dtype)
+
+    # --- contestants: each yields the trained tokens of its steps
+
+    def latxa(self, kernels: str) -> Iterator[int]:
+        from dataclasses import replace
+
+        from latxa_cli.training import loop
+
+        trainer = loop.Trainer(self.model(), self.rows, replace(self.config, kernels=kernels))
+        self.note[f"latxa, {kernels}"] = f"{trainer.network.attention}, {trainer.kernels}, packed"
+        step = 0
+        while True:
+            figures = trainer.step(step % min(SEEN, trainer.plan.steps_per_epoch))
+            if "mfu" in figures:
+                self.mfu.setdefault(f"latxa, {kernels}", []).append(figures["mfu"])
+            yield figures["trained_tokens"]
+            step += 1
+
+    def shortest(self) -> Iterator[int]:
+        """Nothing but forward, backward, clip and step, on the same packed batches (tensors made before)."""
+        from latxa_cli.training.attention import choose, takes_boundaries
+        from latxa_cli.training.forward import packed
+        from latxa_cli.training.plan import Plan
+
+        model = self.model()
+        how = choose(model, "sdpa" if self.device.type == "cpu" else "auto", half=self.half, text_length=1.0)
+        boundaries = takes_boundaries(how)
+        self.note["shortest loop"] = f"{how}, torch, packed"
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+        plan = Plan(len(self.rows), self.config)
+        batches = []
+        for step in range(min(SEEN, plan.steps_per_epoch)):
+            batch = self.rows.batch(plan.rows_of(step))
+            labels = torch.from_numpy(batch.labels).long().to(self.device)
+            batches.append((packed(batch, self.device), labels, int((labels[:, 1:] != -100).sum())))
+        step = 0
+        while True:
+            rows, labels, trained = batches[step % len(batches)]
+            ids, positions = rows.input_ids, rows.position_ids
+            told = {}
+            if boundaries:
+                ids, positions, labels = (tensor.view(1, -1) for tensor in (ids, positions, labels))
+                told = {
+                    "cu_seq_lens_q": rows.boundaries, "cu_seq_lens_k": rows.boundaries,
+                    "max_length_q": rows.longest, "max_length_k": rows.longest,
+                }  # fmt: skip
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
+                loss = model(input_ids=ids, position_ids=positions, labels=labels, use_cache=False, **told).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            yield trained
+            step += 1
+
+    def hf_trainer(self) -> Iterator[int]:
+        from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+        self.note["HF Trainer"] = "sdpa, torch, padded"
+        settings = TrainingArguments(**self.peer_settings(), remove_unused_columns=False)
+        collate = DataCollatorForSeq2Seq(self.tokenizer, padding=True)
+        trainer = Trainer(self.model(), settings, train_dataset=self.texts(), data_collator=collate)
+        yield from self.stepwise(trainer)
+
+    def trl(self) -> Iterator[int]:
+        from datasets import Dataset
+        from trl import SFTConfig, SFTTrainer
+
+        self.note["TRL SFTTrainer"] = "sdpa, torch, padded"
+        settings = SFTConfig(
+            **self.peer_settings(), max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
+        )
+        trainer = SFTTrainer(
+            self.model(), settings, train_dataset=Dataset.from_list(self.texts()), processing_class=self.tokenizer
+        )
+        yield from self.stepwise(trainer)
+
+    def peer_settings(self) -> dict[str, Any]:
+        return {
+            "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": self.per_batch(), "max_steps": 100_000,
+            "learning_rate": 1e-5, "adam_beta2": 0.95, "weight_decay": 0.1, "optim": "adamw_torch_fused",
+            "bf16": self.half, "use_cpu": self.device.type == "cpu", "report_to": "none", "save_strategy": "no",
+            "logging_strategy": "steps", "logging_steps": 50, "disable_tqdm": True, "gradient_checkpointing": False,
+            "dataloader_pin_memory": self.half, "average_tokens_across_devices": False,
+        }  # fmt: skip
+
+    def per_batch(self) -> int:
+        """Texts in a batch of the peers: as many tokens as a batch of packed rows has, on average."""
+        texts = self.texts()
+        mean = sum(len(text["input_ids"]) for text in texts) / len(texts)
+        return max(1, round(self.options.batch_size * self.rows.sequence_length / mean))
+
+    def texts(self) -> list[dict[str, Any]]:
+        """The packed texts one by one, as peers take them."""
+        from latxa_cli.training.plan import Plan
+
+        if not hasattr(self, "_texts"):
+            self._texts = []
+            plan = Plan(len(self.rows), self.config)
+            numbers = [number for step in range(min(SEEN, plan.steps_per_epoch)) for number in plan.rows_of(step)]
+            for number in numbers:
+                batch = self.rows.batch([number])
+                ids, positions, labels = (array[0] for array in batch)
+                begins = [*(positions == 0).nonzero()[0].tolist(), len(ids)]
+                for start, end in pairwise(begins):
+                    if (labels[start:end] != -100).any():
+                        span = slice(start, end)
+                        self._texts.append({"input_ids": ids[span].tolist(), "labels": labels[span].tolist()})
+        return self._texts
+
+    def stepwise(self, trainer: Any) -> Iterator[int]:
+        """Let a peer's own loop run in a thread of control that stops after each step."""
+        from threading import Semaphore, Thread
+
+        from transformers import TrainerCallback
+
+        done, go = Semaphore(0), Semaphore(0)
+        counted: list[int] = []
+        inner = trainer.compute_loss
+
+        def compute_loss(model: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
+            counted.append(int((inputs["labels"][:, 1:] != -100).sum()))
+            return inner(model, inputs, *rest, **named)
+
+        class Stop(TrainerCallback):
+            def on_step_end(self, *_: Any, **__: Any) -> None:
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
+                done.release()
+                go.acquire()
+
+        trainer.compute_loss = compute_loss
+        trainer.add_callback(Stop())
+
+        def train() -> None:
+            if self.device.type == "cpu":
+                torch.set_num_threads(1)
+            trainer.train()
+
+        Thread(target=train, daemon=True).start()
+        while True:
+            done.acquire()
+            yield counted[-1]
+            go.release()
+
+    # --- measuring
+
+    def run(self) -> None:
+        self.note: dict[str, str] = {}
+        self.mfu: dict[str, list[float]] = {}
+        contestants: dict[str, Callable[[], Iterator[int]]] = {"shortest loop": self.shortest}
+        for kernels in self.options.kernels.split(","):
+            contestants[f"latxa, {kernels}"] = lambda kernels=kernels: self.latxa(kernels)
+        contestants["HF Trainer"] = self.hf_trainer
+        if self.options.site:
+            contestants["TRL SFTTrainer"] = self.trl
+        wanted = [name for name in self.options.only.split(",") if name]
+        speeds: dict[str, list[float]] = {}
+        clock = time.process_time if self.device.type == "cpu" else time.perf_counter
+        running = {}
+        for name, make in contestants.items():
+            if wanted and not any(part in name for part in wanted):
+                continue
+            running[name] = make()
+            for _ in range(3):  # warm-up
+                next(running[name])
+        for _ in range(self.options.turns):
+            for name, steps in running.items():
+                started = clock()
+                trained = sum(next(steps) for _ in range(self.options.steps))
+                speeds.setdefault(name, []).append(trained / (clock() - started))
+        medians = {name: statistics.median(found) for name, found in speeds.items()}
+        base = medians.get("shortest loop") or next(iter(medians.values()))
+        lines = [["", "trained tokens/s", "x shortest", "MFU", "attention, kernels, layout"]]
+        for name, speed in medians.items():
+            share = statistics.median(self.mfu[name]) if self.mfu.get(name) else None
+            lines.append([
+                name, f"{speed:,.0f}", f"{speed / base:.3f}", f"{share:.3f}" if share else "", self.note[name],
+            ])  # fmt: skip
+        unit = "CPU seconds" if self.device.type == "cpu" else torch.cuda.get_device_name()
+        sys.stdout.write(
+            f"{self.options.size}, {self.options.dtype}, rows of {self.rows.sequence_length:,}, "
+            f"{self.options.batch_size} a step, {unit}, torch {torch.__version__}\n"
+        )
+        table(lines)
+        ours = max(speed for name, speed in medians.items() if name.startswith("latxa"))
+        if "shortest loop" in medians:
+            verdict(f"{ours / base:.3f} x the shortest loop (goal: {GOAL})", ours >= GOAL * base)
+        peers = [medians[name] for name in ("HF Trainer", "TRL SFTTrainer") if name in medians]
+        if peers:
+            verdict(f"{ours / max(peers):.2f} x the better peer (goal: ahead)", ours > max(peers))
+
+
+if __name__ == "__main__":
+    main()
