@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import cycle, islice, pairwise
@@ -88,23 +88,17 @@ def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes
             axis.xaxis.set_major_formatter("{x:,.0f}")
             if number == 0 or number % 2:
                 axis.set_ylabel(y)
-            if number >= len(panels) - 2:
+            if (number + 1) // 2 == rows - 1:
                 axis.set_xlabel(x)
         _name_lines(figure, axes, panels, styles)
         return _saved(figure, layout)
 
 
-@contextmanager
-def look() -> Iterator[None]:
-    """Draw in the look of all figures, whatever the user's own matplotlib is set to."""
-    from matplotlib import rc_context, rcParamsDefault
+def look() -> AbstractContextManager[None]:
+    """Return a context in which figures have the one look, whatever the user's own matplotlib is set to."""
+    from matplotlib import style
 
-    with rc_context():
-        from matplotlib import rcParams
-
-        rcParams.update({name: value for name, value in rcParamsDefault.items() if not name.startswith("backend")})
-        rcParams.update(LOOK)
-        yield
+    return style.context(["default", LOOK])
 
 
 def smoothed(values: ArrayLike) -> NDArray[np.float64]:
@@ -118,12 +112,13 @@ def smoothed(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a line of at most `MOST_POINTS` points that looks the same: of each stretch the lowest and the highest."""
+    """Return a line of `MOST_POINTS` points or so that looks the same: of each stretch the lowest and the highest."""
     if len(x) <= MOST_POINTS:
         return x, y
     edges = np.linspace(0, len(x), MOST_POINTS // 2 + 1).astype(int)
     stretches = [(a, y[a:b]) for a, b in pairwise(edges)]
-    kept = np.unique([start + pick(part) for start, part in stretches for pick in (np.argmin, np.argmax)])
+    extremes = [start + pick(part) for start, part in stretches for pick in (np.argmin, np.argmax)]
+    kept = np.union1d(extremes, [0, len(x) - 1])
     return x[kept], y[kept]
 
 
