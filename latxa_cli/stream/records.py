@@ -119,6 +119,13 @@ def _result(record: Record) -> None:
     _number(record, "value")
 
 
+def _metrics(record: Record) -> None:
+    _number(record, "step")
+    _number(record, "loss")
+    if "validation" in record:
+        _string(record, "validation")
+
+
 def _number(record: Record, name: str) -> None:
     value = record.get(name)
     if not isinstance(value, NUMBER) or isinstance(value, bool):
@@ -134,16 +141,17 @@ CHECKS: dict[str, Callable[[Record], None]] = {
     "battle": _battle,
     "rating": _rating,
     "result": _result,
+    "metrics": _metrics,
 }
 
 # The field that tells one kind from another where a verb takes several.
-MARKS = {"conversation": "messages", "document": "text", "rating": "rating", "result": "task"}
+MARKS = {"conversation": "messages", "document": "text", "rating": "rating", "result": "task", "metrics": "step"}
 
 # Kinds that are conversations, and come in other spellings too.
 HAVE_MESSAGES = frozenset(("conversation", "prompt", "response"))
 
 # Records without a content of their own to be named by: two equal votes are two votes.
-NAMELESS = frozenset(("battle", "rating", "result"))
+NAMELESS = frozenset(("battle", "rating", "result", "metrics"))
 
 
 def check_provenance(record: Record) -> None:

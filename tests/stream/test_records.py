@@ -132,6 +132,7 @@ SOUND = {
     "battle": {"model_a": "m", "model_b": "n", "winner": "tie (bothbad)"},
     "rating": {"model": "m", "rating": 1000},
     "result": {"model": "m", "task": "t", "metric": "acc", "value": 0.5},
+    "metrics": {"step": 1, "loss": 2.5},
 }
 
 
@@ -154,6 +155,7 @@ def test_a_record_of_each_kind_passes_and_lacks_nothing(kind: str) -> None:
         ("battle", {"model_a": "m", "model_b": "n", "winner": "both"}),
         ("rating", {"model": "m", "rating": True}),
         ("result", {"model": "m", "task": "t", "metric": "acc", "value": "0.5"}),
+        ("metrics", {"step": 1, "loss": 2.5, "validation": 1}),
         ("conversation", {"messages": [{"role": ["user"], "content": "a"}]}),
         ("conversation", {"messages": ["hi"]}),
     ],
