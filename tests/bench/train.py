@@ -5,8 +5,8 @@
 
 All train the same weights on the same texts and may do what they do best: the shortest loop takes rows that are packed
 already and does nothing but forward, backward, clip and step; the peers get the texts of the same rows, tokens and
-labels, padded to the longest of a batch. What counts is trained tokens a second after warm-up, in turns; on a CPU by
-CPU time.
+labels, padded to the longest of a batch, and the packed rows themselves. What counts is trained tokens a second after
+warm-up, in turns; on a CPU by CPU time.
 
 TRL and Liger are taken from `--site DIR`, made by `pip install --no-deps --target DIR trl liger-kernel`.
 """
@@ -14,6 +14,7 @@ TRL and Liger are taken from `--site DIR`, made by `pip install --no-deps --targ
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import sys
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -190,35 +192,73 @@ class Bench:
             yield trained
             step += 1
 
-    def hf_trainer(self) -> Iterator[int]:
-        from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+    def hf_trainer(self, packed: bool) -> Iterator[int]:
+        from transformers import Trainer, TrainingArguments
 
-        self.note["HF Trainer"] = "sdpa, torch, padded"
-        settings = TrainingArguments(**self.peer_settings(), remove_unused_columns=False)
-        collate = DataCollatorForSeq2Seq(self.tokenizer, padding=True)
-        trainer = Trainer(self.model(), settings, train_dataset=self.texts(), data_collator=collate)
+        self.note[self.name("HF Trainer", packed)] = f"sdpa, torch, {'packed' if packed else 'padded'}"
+        settings = TrainingArguments(**self.peer_settings(packed), remove_unused_columns=False)
+        data = self.packed_rows() if packed else self.texts()
+        trainer = Trainer(self.peer_model(), settings, train_dataset=data, data_collator=self.collate)
         yield from self.stepwise(trainer)
 
-    def trl(self) -> Iterator[int]:
+    def trl(self, packed: bool) -> Iterator[int]:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
-        self.note["TRL SFTTrainer"] = "sdpa, torch, padded"
+        self.note[self.name("TRL SFTTrainer", packed)] = f"sdpa, torch, {'packed' if packed else 'padded'}"
         settings = SFTConfig(
-            **self.peer_settings(), max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
-        )
+            **self.peer_settings(packed), max_length=None, dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,
+        )  # fmt: skip
+        data = Dataset.from_list(self.packed_rows() if packed else self.texts())
         trainer = SFTTrainer(
-            self.model(), settings, train_dataset=Dataset.from_list(self.texts()), processing_class=self.tokenizer
-        )
+            self.peer_model(), settings, train_dataset=data, processing_class=self.tokenizer,
+            data_collator=self.collate,
+        )  # fmt: skip
         yield from self.stepwise(trainer)
 
-    def peer_settings(self) -> dict[str, Any]:
+    def peer_model(self) -> Any:
+        model = self.model()
+        model.config.use_cache = False  # else position ids do not keep packed texts apart
+        return model
+
+    @staticmethod
+    def name(peer: str, packed: bool) -> str:
+        return peer + (", packed" if packed else ", padded")
+
+    @staticmethod
+    def collate(texts: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Pad to the longest, where texts are not of one length."""
+        longest = max(len(text["input_ids"]) for text in texts)
+        filler = {"input_ids": 0, "labels": -100, "attention_mask": 0}
+        batch = {}
+        for name in texts[0]:
+            values = [list(text[name]) + [filler.get(name, 0)] * (longest - len(text[name])) for text in texts]
+            batch[name] = torch.tensor(values)
+        return batch
+
+    def packed_rows(self) -> list[dict[str, Any]]:
+        """Rows as ours, with position ids that begin anew with each text."""
+        batch = self.rows.batch(self.numbers())
+        return [
+            {"input_ids": ids.tolist(), "position_ids": positions.tolist(), "labels": labels.tolist()}
+            for ids, positions, labels in zip(*batch, strict=True)
+        ]
+
+    def numbers(self) -> list[int]:
+        from latxa_cli.training.plan import Plan
+
+        plan = Plan(len(self.rows), self.config)
+        return [int(number) for step in range(min(SEEN, plan.steps_per_epoch)) for number in plan.rows_of(step)]
+
+    def peer_settings(self, packed: bool) -> dict[str, Any]:
         return {
-            "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": self.per_batch(), "max_steps": 100_000,
-            "learning_rate": 1e-5, "adam_beta2": 0.95, "weight_decay": 0.1, "optim": "adamw_torch_fused",
-            "bf16": self.half, "use_cpu": self.device.type == "cpu", "report_to": "none", "save_strategy": "no",
+            "output_dir": tempfile.mkdtemp(), "max_steps": 100_000, "learning_rate": 1e-5, "adam_beta2": 0.95,
+            "per_device_train_batch_size": self.options.batch_size if packed else self.per_batch(),
+            "weight_decay": 0.1, "optim": "adamw_torch_fused", "max_grad_norm": 1.0, "bf16": self.half,
+            "use_cpu": self.device.type == "cpu", "report_to": "none", "save_strategy": "no",
             "logging_strategy": "steps", "logging_steps": 50, "disable_tqdm": True, "gradient_checkpointing": False,
-            "dataloader_pin_memory": self.half, "average_tokens_across_devices": False,
+            "average_tokens_across_devices": False,
         }  # fmt: skip
 
     def per_batch(self) -> int:
@@ -229,20 +269,16 @@ class Bench:
 
     def texts(self) -> list[dict[str, Any]]:
         """The packed texts one by one, as peers take them."""
-        from latxa_cli.training.plan import Plan
-
         if not hasattr(self, "_texts"):
             self._texts = []
-            plan = Plan(len(self.rows), self.config)
-            numbers = [number for step in range(min(SEEN, plan.steps_per_epoch)) for number in plan.rows_of(step)]
-            for number in numbers:
+            for number in self.numbers():
                 batch = self.rows.batch([number])
                 ids, positions, labels = (array[0] for array in batch)
                 begins = [*(positions == 0).nonzero()[0].tolist(), len(ids)]
                 for start, end in pairwise(begins):
                     if (labels[start:end] != -100).any():
-                        span = slice(start, end)
-                        self._texts.append({"input_ids": ids[span].tolist(), "labels": labels[span].tolist()})
+                        held = {"input_ids": ids[start:end].tolist(), "labels": labels[start:end].tolist()}
+                        self._texts.append({**held, "attention_mask": [1] * (end - start)})
         return self._texts
 
     def stepwise(self, trainer: Any) -> Iterator[int]:
@@ -287,25 +323,43 @@ class Bench:
         self.mfu: dict[str, list[float]] = {}
         contestants: dict[str, Callable[[], Iterator[int]]] = {"shortest loop": self.shortest}
         for kernels in self.options.kernels.split(","):
-            contestants[f"latxa, {kernels}"] = lambda kernels=kernels: self.latxa(kernels)
-        contestants["HF Trainer"] = self.hf_trainer
-        if self.options.site:
-            contestants["TRL SFTTrainer"] = self.trl
+            contestants[f"latxa, {kernels}"] = partial(self.latxa, kernels)
+        for packed in (True,) if self.device.type == "cuda" else (True, False):  # texts of 8,192 are not padded
+            contestants[self.name("HF Trainer", packed)] = partial(self.hf_trainer, packed)
+            if self.options.site:
+                contestants[self.name("TRL SFTTrainer", packed)] = partial(self.trl, packed)
         wanted = [name for name in self.options.only.split(",") if name]
+        contestants = {
+            name: make for name, make in contestants.items() if not wanted or any(part in name for part in wanted)
+        }
         speeds: dict[str, list[float]] = {}
+        if self.device.type == "cuda":  # one after the other: a GPU does not hold them all
+            for name, make in contestants.items():
+                steps = self.warm(make)
+                speeds[name] = [self.speed(steps) for _ in range(self.options.turns)]
+                del steps
+                gc.collect()
+                torch.cuda.empty_cache()
+        else:
+            running = {name: self.warm(make) for name, make in contestants.items()}
+            for _ in range(self.options.turns):
+                for name, steps in running.items():
+                    speeds.setdefault(name, []).append(self.speed(steps))
+        self.show(speeds)
+
+    def warm(self, make: Callable[[], Iterator[int]]) -> Iterator[int]:
+        steps = make()
+        for _ in range(4):
+            next(steps)
+        return steps
+
+    def speed(self, steps: Iterator[int]) -> float:
         clock = time.process_time if self.device.type == "cpu" else time.perf_counter
-        running = {}
-        for name, make in contestants.items():
-            if wanted and not any(part in name for part in wanted):
-                continue
-            running[name] = make()
-            for _ in range(3):  # warm-up
-                next(running[name])
-        for _ in range(self.options.turns):
-            for name, steps in running.items():
-                started = clock()
-                trained = sum(next(steps) for _ in range(self.options.steps))
-                speeds.setdefault(name, []).append(trained / (clock() - started))
+        started = clock()
+        trained = sum(next(steps) for _ in range(self.options.steps))
+        return trained / (clock() - started)
+
+    def show(self, speeds: dict[str, list[float]]) -> None:
         medians = {name: statistics.median(found) for name, found in speeds.items()}
         base = medians.get("shortest loop") or next(iter(medians.values()))
         lines = [["", "trained tokens/s", "x shortest", "MFU", "attention, kernels, layout"]]
@@ -323,7 +377,7 @@ class Bench:
         ours = max(speed for name, speed in medians.items() if name.startswith("latxa"))
         if "shortest loop" in medians:
             verdict(f"{ours / base:.3f} x the shortest loop (goal: {GOAL})", ours >= GOAL * base)
-        peers = [medians[name] for name in ("HF Trainer", "TRL SFTTrainer") if name in medians]
+        peers = [speed for name, speed in medians.items() if name.startswith(("HF", "TRL"))]
         if peers:
             verdict(f"{ours / max(peers):.2f} x the better peer (goal: ahead)", ours > max(peers))
 
