@@ -1,4 +1,4 @@
-"""`latxa export`: a checkpoint of a training run to a model."""
+"""`latxa export`: a checkpoint of a training run into a model."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ Dtype = Annotated[
 
 @verb(makes="directory")
 def export(run: Run, checkpoint: Checkpoint, *, dtype: Dtype = None) -> None:
-    """Make a model that can be used of a checkpoint of `latxa train`.
+    """Turn a checkpoint of `latxa train` into a model.
 
     in:  a checkpoint, also one of a run that is under way or was cut off; of a run's directory the newest that is
          whole. What was not trained comes from the starting model, which must still be where it was
