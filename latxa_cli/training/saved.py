@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,14 @@ class Saved:
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Yield the lines of the run's metrics up to this step; nothing where there are none."""
         path = self.folder.parent.parent / METRICS
-        for line in path.read_bytes().split(b"\n") if path.is_file() else []:
-            try:
-                figures = orjson.loads(line)
-            except ValueError:  # after the last line, or in it: a kill cut it off
-                continue
-            if isinstance(figures, dict) and figures.get("step", math.inf) <= self.step:
-                yield figures
+        with path.open("rb") if path.is_file() else BytesIO() as file:
+            for line in file:
+                try:
+                    figures = orjson.loads(line)
+                except ValueError:  # a kill cut it off
+                    continue
+                if isinstance(figures, dict) and figures.get("step", math.inf) <= self.step:
+                    yield figures
 
 
 def choose(path: Path, say: Callable[[str], None]) -> Saved:

@@ -195,11 +195,16 @@ def test_adapters_are_merged_as_peft_does(model_directory, tmp_path, dtype):
 
 
 def test_adapters_beside_parameters_that_are_trained_whole(model_directory, tmp_path):
-    network, _ = adapted(load(model_directory), r=2, lora_alpha=2)
-    network.model.norm.weight.requires_grad_(True)
-    network.model.embed_tokens.weight.requires_grad_(True)
+    """The bias of an adapted layer among them, which the network then calls `….base_layer.bias`."""
+    biases = {f"model.layers.{n}.self_attn.{name}_proj.bias": torch.zeros(32) for n in range(2) for name in "qkvo"}
+    start = rewritten(model_directory, tmp_path, lambda w: w | biases, attention_bias=True)
+    network, _ = adapted(load(start), r=2, lora_alpha=2)
+    for place in (network.model.norm.weight, network.model.embed_tokens.weight,
+                  network.model.layers[1].self_attn.q_proj.base_layer.bias):  # fmt: skip
+        place.requires_grad_(True)
     changed(network, seed=1)
-    export(saved(tmp_path, model_directory, network, lora_rank=2, lora_alpha=2.0), tmp_path / "out")
+    facts = export(saved(tmp_path, start, network, lora_rank=2, lora_alpha=2.0), tmp_path / "out")
+    assert facts["streamed"]
     assert torch.allclose(logits(load(tmp_path / "out")), logits(network), atol=1e-4)
     assert torch.equal(load(tmp_path / "out").get_parameter(HEAD), network.get_parameter(EMBEDDING))
 
@@ -254,9 +259,13 @@ def test_adapters_in_a_mixture_whose_experts_are_trained(model_directory, tmp_pa
     for name, parameter in network.named_parameters():
         parameter.requires_grad_("lora_" in name or ".experts." in name)
     changed(network, seed=1)
-    facts = export(saved(tmp_path, start, network, lora_rank=2, lora_alpha=4.0), tmp_path / "out")
+    run = saved(tmp_path, start, network, lora_rank=2, lora_alpha=4.0)
+    facts = export(run, tmp_path / "out")
     assert not facts["streamed"] and names(tmp_path / "out") == names(start)
     assert torch.allclose(logits(load(tmp_path / "out")), logits(network), atol=1e-4)
+    export(run, tmp_path / "half", dtype="bfloat16")
+    whole, half = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "half"))
+    assert all(torch.equal(half[name], whole[name].bfloat16()) for name in whole)  # rounded once, when all is added
 
 
 def test_files_with_other_names_are_read_by_transformers(model_directory, tmp_path):
