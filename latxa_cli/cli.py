@@ -27,6 +27,7 @@ VERBS = {
     "mix": "Mix documents and conversations into training data.",
     "prepare": "Tokenise, mark and pack data for training, before any GPU is taken.",
     "train": "Train a model on raw text and chat in one run.",
+    "export": "Turn a checkpoint of `latxa train` into a model.",
     "merge": "Add to a model what another has learnt, by arithmetic on weights.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "judge": "Compare the responses of two or more models.",

@@ -6,16 +6,19 @@ Weights are read as safetensors only; code that comes with a model is run only w
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from latxa_cli import hub
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
+from latxa_cli.stream.writer import write_file
 
 # Models of fewer parameters get one CPU thread. Threads wait for each other in a busy loop: two on two CPUs train 0.9
 # million parameters a third faster on an idle machine (13,000 tokens/s against 9,500), ten times slower on a busy one.
@@ -29,7 +32,8 @@ TOKENIZER_PATTERNS = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model",
     *CHAT_TEMPLATE_PATTERNS,
 )  # fmt: skip
-CONFIG_FILES = ("config.json", "generation_config.json")
+CONFIG, GENERATION, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
+CONFIG_FILES = (CONFIG, GENERATION)
 MODEL_PATTERNS = ("model*.safetensors", "model.safetensors.index.json", *CONFIG_FILES, *TOKENIZER_PATTERNS)
 
 
@@ -261,3 +265,53 @@ def synchronise(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+# --- the files of a model beside its weights
+
+
+def matching(directory: Path, patterns: Iterable[str]) -> list[Path]:
+    """Return the files in `directory` that match one of the patterns, sorted."""
+    return sorted({path for pattern in patterns for path in directory.glob(pattern) if path.is_file()})
+
+
+def clear(directory: Path) -> None:
+    """Remove what an interrupted run left there of a model; raises LatxaError."""
+    with writing(directory):
+        for path in matching(directory, [pattern.rstrip("*") + "*" for pattern in MODEL_PATTERNS]):
+            path.unlink()
+
+
+def copy_files(source: Path, target: Path, patterns: Iterable[str], *, but: Iterable[str] = ()) -> None:
+    """Copy the files that match `patterns` and not `but`, and wait until they are on the disk; raises OSError."""
+    left_out = set(matching(source, but))
+    for path in matching(source, patterns):
+        if path not in left_out:
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
+            synchronise(copy)
+
+
+def has_chat_template(directory: Path) -> bool:
+    """Whether the tokenizer in `directory` has a chat template; raises LatxaError as `read_settings` does."""
+    in_files = bool(matching(directory, CHAT_TEMPLATE_PATTERNS))
+    return in_files or bool(read_settings(directory / TOKENIZER_CONFIG).get("chat_template"))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an empty one where there is no file. Raises LatxaError for anything else."""
+    try:
+        loaded = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise LatxaError(f"{path}: cannot be read as a JSON object")
+    return loaded
+
+
+def write_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write a JSON object whole or not at all; raises LatxaError."""
+    write_file(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode())

@@ -52,8 +52,8 @@ class Entry(NamedTuple):
 class Weights:
     """The tensors of a model directory: `entries` by name from the headers, and the bytes mapped, not read."""
 
-    def __init__(self, directory: Path, label: str) -> None:
-        """Open the weights of `directory`, which errors call `label`.
+    def __init__(self, directory: Path, label: str, files: Iterable[Path] = ()) -> None:
+        """Open the weights of `directory`, which errors call `label`; or all that is in `files`, if there are some.
 
         Raises:
             LatxaError: there are none as safetensors, or a file is missing or damaged.
@@ -61,7 +61,7 @@ class Weights:
         self.label = label
         self.entries: dict[str, Entry] = {}
         self._files: dict[str, Any] = {}  # opened, by tensor
-        for path, names in self._located(directory).items():
+        for path, names in (dict.fromkeys(files) or self._located(directory)).items():
             opened = self._open(path)
             inside = set(opened.keys())
             for name in sorted(inside) if names is None else names:

@@ -36,9 +36,8 @@ def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0
     """
     if not math.isfinite(scale):
         raise UsageError(f"`--scale {scale}` is not a finite number", hint="1 adds the difference once")
-    from latxa_cli.model import check
+    from latxa_cli.model import check, has_chat_template
     from latxa_cli.models import merge as arithmetic
-    from latxa_cli.models.merged_files import has_chat_template
 
     for name in dict.fromkeys((model, plus, minus)):
         check(name)

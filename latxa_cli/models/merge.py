@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latxa_cli.model import directory_of, load_config
+from latxa_cli.model import clear, directory_of, load_config
 from latxa_cli.models import merged_files
 from latxa_cli.models.alignment import Alignment, Stretch, Vocabulary, align
 from latxa_cli.stream.errors import LatxaError
@@ -255,7 +255,7 @@ def merge(
     Raises:
         LatxaError: the disk is full, or a result is not finite.
     """
-    merged_files.clear(directory)
+    clear(directory)
     arithmetic = Arithmetic(scale)
     with ShardWriter(directory, [part.entry for part in planned.parts], shard_bytes=shard_bytes) as writer:
         for number, part in enumerate(parts, 1):

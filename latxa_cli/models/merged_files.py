@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.model import CHAT_TEMPLATE_PATTERNS, MODEL_PATTERNS, TOKENIZER_PATTERNS, synchronise, writing
+from latxa_cli.model import (
+    CHAT_TEMPLATE_PATTERNS,
+    CONFIG,
+    GENERATION,
+    TOKENIZER_CONFIG,
+    TOKENIZER_PATTERNS,
+    copy_files,
+    read_settings,
+    synchronise,
+    write_settings,
+    writing,
+)
 from latxa_cli.models.alignment import Alignment
-from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.writer import write_file
-
-CONFIG, GENERATION, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
 
 
 def tied(config: Any) -> dict[str, str]:
@@ -25,19 +29,6 @@ def tied(config: Any) -> dict[str, str]:
     if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
         network = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     return dict(getattr(network, "_tied_weights_keys", None) or {})
-
-
-def has_chat_template(directory: Path) -> bool:
-    """Whether the tokenizer in `directory` has a chat template."""
-    in_files = any(_matching(directory, CHAT_TEMPLATE_PATTERNS))
-    return in_files or bool(_read(directory / TOKENIZER_CONFIG).get("chat_template"))
-
-
-def clear(directory: Path) -> None:
-    """Remove what an interrupted run left there; raises LatxaError."""
-    with writing(directory):
-        for path in _matching(directory, [pattern.rstrip("*") + "*" for pattern in MODEL_PATTERNS]):
-            path.unlink()
 
 
 def write(directory: Path, base: Path, plus: Path, alignment: Alignment, *, untied: bool) -> None:
@@ -52,23 +43,23 @@ def write(directory: Path, base: Path, plus: Path, alignment: Alignment, *, unti
     """
     with writing(directory):
         if alignment.by_base:
-            _copy(base, directory, TOKENIZER_PATTERNS, but=(*CHAT_TEMPLATE_PATTERNS, "special_tokens_map.json"))
-            _copy(plus, directory, CHAT_TEMPLATE_PATTERNS)
-            settings = (_read(model / TOKENIZER_CONFIG) for model in (base, plus))
-            _save(directory / TOKENIZER_CONFIG, _chatting(*settings))
+            copy_files(base, directory, TOKENIZER_PATTERNS, but=(*CHAT_TEMPLATE_PATTERNS, "special_tokens_map.json"))
+            copy_files(plus, directory, CHAT_TEMPLATE_PATTERNS)
+            settings = (read_settings(model / TOKENIZER_CONFIG) for model in (base, plus))
+            write_settings(directory / TOKENIZER_CONFIG, _chatting(*settings))
         else:
-            _copy(plus, directory, TOKENIZER_PATTERNS)
-    taught = _read(plus / CONFIG)
-    if generation := _read(plus / GENERATION):
-        _save(directory / GENERATION, _renumbered(generation, alignment.moved))
-    config = _read(base / CONFIG)
+            copy_files(plus, directory, TOKENIZER_PATTERNS)
+    taught = read_settings(plus / CONFIG)
+    if generation := read_settings(plus / GENERATION):
+        write_settings(directory / GENERATION, _renumbered(generation, alignment.moved))
+    config = read_settings(base / CONFIG)
     changed = {"eos_token_id": _renumbered(_text(taught) | taught, alignment.moved).get("eos_token_id")}
     if alignment.rows and not alignment.same:
         changed["vocab_size"] = alignment.rows
     if untied:
         changed["tie_word_embeddings"] = False
     _change(config, {key: value for key, value in changed.items() if value is not None})
-    _save(directory / CONFIG, config)
+    write_settings(directory / CONFIG, config)
     synchronise(directory)
 
 
@@ -103,35 +94,3 @@ def _change(config: dict[str, Any], changed: dict[str, Any]) -> None:
             text[key] = value
         if key in config or key not in text:
             config[key] = value
-
-
-def _matching(directory: Path, patterns: Iterable[str]) -> Iterator[Path]:
-    found = {path for pattern in patterns for path in directory.glob(pattern) if path.is_file()}
-    yield from sorted(found)
-
-
-def _copy(source: Path, target: Path, patterns: Iterable[str], *, but: Iterable[str] = ()) -> None:
-    left_out = set(_matching(source, but))
-    for path in _matching(source, patterns):
-        if path not in left_out:
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, copy)
-            synchronise(copy)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where there is no file."""
-    try:
-        loaded = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError):
-        loaded = None
-    if not isinstance(loaded, dict):
-        raise LatxaError(f"{path}: cannot be read as a JSON object")
-    return loaded
-
-
-def _save(path: Path, settings: dict[str, Any]) -> None:
-    write_file(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode())

@@ -62,12 +62,13 @@ def _csv(rows: Sequence[Record], columns: Sequence[str]) -> str:
 
 def _markdown(head: list[str], body: list[list[str]], figures: list[bool]) -> str:
     lines = [head, ["---:" if is_figure else "---" for is_figure in figures], *body]
-    escaped = [line if number == 1 else [_escaped(cell) for cell in line] for number, line in enumerate(lines)]
-    return "".join("| " + " | ".join(line) + " |\n" for line in escaped)
+    lines = [line if number == 1 else [escaped(cell) for cell in line] for number, line in enumerate(lines)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _escaped(cell: str) -> str:
-    return _MARKDOWN.sub(lambda found: "\\" + found[0], cell)
+def escaped(text: str) -> str:
+    """Return `text` on one line, so that Markdown shows it as it is."""
+    return _MARKDOWN.sub(lambda found: "\\" + found[0], printable(text))
 
 
 def _table(head: list[str], body: list[list[str]], figures: list[bool]) -> str:

@@ -1,24 +1,261 @@
-"""(to be merged)"""
+"""A checkpoint to a model that can be used: `latxa export CHECKPOINT -o DIR`, and the end of every `latxa train`.
 
+The trained parameters come from the checkpoint, all else from the starting model, under the names of the starting
+model's own files. They are streamed tensor by tensor, adapters (LoRA) being merged on the way, so that no whole model
+is in memory. Only where transformers converts what it loads, and a trained parameter is not a tensor of the files (the
+experts of most mixtures, which it fuses), or where the files have names that it does not write, the model is built in
+memory and transformers writes it: 2 or 4 bytes a parameter.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 
-def export(path: Path, directory: Path, *, dtype: str) -> dict[str, Any]:
-    import shutil
+from latxa_cli.model import (
+    CONFIG,
+    clear,
+    copy_files,
+    directory_of,
+    has_chat_template,
+    load_config,
+    load_model,
+    read_settings,
+    synchronise,
+    write_settings,
+    writing,
+)  # fmt: skip
+from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.writer import make_directory, write_file
+from latxa_cli.training.card import card
+from latxa_cli.training.saved import Saved, Trained, cast, choose
+from latxa_cli.weights import FLOATS, INDEX, SHARD_BYTES, Entry, ShardWriter, Weights
 
-    import torch
-    from safetensors.torch import load_file, save_file
+DTYPES = {"float32": "F32", "bfloat16": "BF16"}  # by safetensors' names
+CARD = "README.md"
+IN_MEMORY = "model.part"  # the folder where transformers writes
 
-    folder = path.parent / "model"
-    for p in folder.iterdir():
-        shutil.copy(p, directory / p.name)
-    tensors = {}
-    for p in path.glob("weights-*"):
-        tensors |= load_file(p)
-    save_file(
-        {n: t.to(getattr(torch, dtype)) for n, t in tensors.items()},
-        directory / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-    return {}
+
+def _silent(*_: Any) -> None:
+    pass
+
+
+def export(
+    checkpoint: Path, directory: Path, *, dtype: str | None = None, report: Callable[[int, int], None] = _silent,
+    say: Callable[[str], None] = _silent, shard_bytes: int = SHARD_BYTES,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the model of a checkpoint into `directory`, `config.json` last: without it no one takes it for a model.
+
+    Args:
+        checkpoint: a `step-N` folder, or a run's directory, of which the newest whole checkpoint is taken.
+        directory: where to; it may be the run's own. Files of a model that lie there go.
+        dtype: of the weights in the files, `float32` or `bfloat16`; None for that of the run.
+        report: told the tensors done and their number, after each.
+        say: told of checkpoints that are passed over.
+        shard_bytes: the most in one file.
+
+    Returns:
+        Facts for the manifest: checkpoint, step, starting model, dtype, numbers of tensors, of parameters and of files,
+        and whether the weights were streamed.
+
+    Raises:
+        LatxaError: no whole checkpoint, no starting model or another one by now, or a full disk. The checkpoint is
+            never touched.
+    """
+    saved = choose(checkpoint, say)
+    model, dtype = saved.run["model"], dtype or saved.run["settings"]["dtype"]
+    start = _starting_model(model)
+    making = Making(saved, Trained(saved), start, _skeleton(saved), dtype)
+    origins = making.origins()
+    make_directory(directory)
+    clear(directory)
+    shutil.rmtree(directory / IN_MEMORY, ignore_errors=True)
+    if origins is not None:
+        entries = _stream(making, origins, directory, report, shard_bytes)
+    else:
+        entries = _through_memory(making, directory, shard_bytes)
+        report(len(entries), len(entries))
+    _rest(saved, directory, dtype)
+    return {
+        "checkpoint": str(saved.folder),
+        "step": saved.step,
+        "model": model,
+        "dtype": dtype,
+        "tensors": len(entries),
+        "parameters": sum(entry.numbers for entry in entries),
+        "files": len(list(directory.glob("model*.safetensors"))),
+        "streamed": origins is not None,
+    }
+
+
+def _starting_model(model: str) -> Weights:
+    try:
+        return Weights(directory_of(model), model)
+    except LatxaError as error:
+        raise LatxaError(
+            f"the starting model of the run: {error.message}",
+            hint="what was not trained comes from it: put it back there, or call from the folder that the run was in",
+        ) from None
+
+
+def _skeleton(saved: Saved) -> Any:
+    """Return the network without numbers: its names, its ties."""
+    from transformers import AutoModelForCausalLM
+
+    code = saved.run["trust_remote_code"]
+    config = load_config(saved.run["model"], trust_remote_code=code)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=code)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What a model is made of. `network`: without numbers; `dtype`: of what is written."""
+
+    saved: Saved
+    trained: Trained
+    start: Weights
+    network: Any
+    dtype: str
+
+    def origins(self) -> dict[str, str | None] | None:
+        """Return {tensor of the files: the trained parameter that it holds, None for what was frozen}.
+
+        None when it cannot be told so, and the model must be built in memory.
+
+        Raises:
+            LatxaError: an adapter is not of a linear layer, or a tensor has another shape in the files.
+        """
+        stored = _stored(self.network)
+        parameters = {file: name for name, file in stored.items()}
+        roots = self._roots(stored)
+        self._check_adapters(roots)
+        by_root = {roots.get(name, name): name for name in self.trained.names}
+        origins: dict[str, str | None] = {}
+        for file, entry in self.start.entries.items():
+            name = parameters.get(file)
+            if entry.dtype not in FLOATS:
+                return None
+            origin = name if name is None or name in self.trained.names else by_root.get(roots.get(name, name))
+            if origin is not None and self.trained.shape(origin) != entry.shape:
+                raise self.misfit(f"`{file}` is {list(entry.shape)} there, {list(self.trained.shape(origin))} trained")
+            origins[file] = origin
+        return origins if self.trained.names <= set(origins.values()) else None
+
+    def _roots(self, stored: dict[str, str]) -> dict[str, str]:
+        """Return {parameter: the one that it is tied to}; for both of a pair, as far as they are one."""
+        roots = {}
+        for name, root in self.network.all_tied_weights_keys.items():
+            both = [stored[one] for one in (name, root) if stored.get(one) in self.start.entries]
+            if len(both) < 2 or torch.equal(*(self.start.tensor(one) for one in both)):  # else transformers unties them
+                roots[name] = root
+        return roots
+
+    def _check_adapters(self, roots: dict[str, str]) -> None:
+        modules = dict(self.network.named_modules())
+        for name in self.trained.adapters:
+            if not isinstance(modules.get(name.removesuffix(".weight")), torch.nn.Linear):
+                raise self.misfit(f"`{name}` is no linear layer there, and has an adapter")
+            if name in roots:
+                raise LatxaError(f"`{name}` has an adapter and is tied to `{roots[name]}`: they cannot be merged")
+
+    def misfit(self, what: str) -> LatxaError:
+        model = self.saved.run["model"]
+        return LatxaError(f"the checkpoint does not fit `{model}`: {what}", hint="is it still the model of that run?")
+
+
+def _stored(network: Any) -> dict[str, str]:
+    """Return {parameter: its name in files}, without the parameters that are not a tensor there as they are."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    own = {name: torch.empty_like(value) for name, value in network.named_parameters(remove_duplicate=False)}
+    written = {id(value): name for name, value in revert_weight_conversion(network, dict(own)).items()}
+    return {name: written[id(value)] for name, value in own.items() if id(value) in written}
+
+
+# --- the weights
+
+
+def _stream(
+    making: Making, origins: dict[str, str | None], directory: Path, report: Callable[[int, int], None],
+    shard_bytes: int,
+) -> list[Entry]:  # fmt: skip
+    """Write the weights tensor by tensor; return what was written."""
+    planned = [entry._replace(dtype=DTYPES[making.dtype]) for entry in making.start.entries.values()]
+    with ShardWriter(directory, planned, shard_bytes=shard_bytes) as writer:
+        for number, entry in enumerate(planned, 1):
+            writer.write(entry.name, _blocks(making, entry.name, origins[entry.name]))
+            report(number, len(planned))
+        writer.finish()
+    return planned
+
+
+def _blocks(making: Making, file: str, origin: str | None) -> Iterator[Tensor]:
+    tensor, dtype = making.start.tensor(file), getattr(torch, making.dtype)
+    return cast(tensor, dtype) if origin is None else making.trained.blocks(origin, tensor, dtype)
+
+
+def _through_memory(making: Making, directory: Path, shard_bytes: int) -> list[Entry]:
+    """Build the model in memory and let transformers write it; return what was written.
+
+    It writes into a folder of its own, since its first file is `config.json`.
+    """
+    from transformers import GenerationConfig
+
+    run, trained = making.saved.run, making.trained
+    dtype = "float32" if trained.adapters else making.dtype
+    network = load_model(run["model"], device="cpu", dtype=dtype, trust_remote_code=run["trust_remote_code"])
+    parameters = dict(network.named_parameters(remove_duplicate=False))
+    with torch.no_grad():
+        for name in sorted(trained.names):
+            if name not in parameters or parameters[name].shape != trained.shape(name):
+                raise making.misfit(f"`{name}` of shape {list(trained.shape(name))} is not in it")
+            flat, place = parameters[name].view(-1), 0
+            for block in trained.blocks(name, parameters[name].clone(), parameters[name].dtype):
+                flat[place : place + block.numel()] = block.view(-1)
+                place += block.numel()
+    network.to(getattr(torch, making.dtype))
+    network.generation_config = GenerationConfig()  # that of the checkpoint is copied, and not judged here
+    part = directory / IN_MEMORY
+    with writing(directory):
+        try:
+            network.save_pretrained(part, max_shard_size=shard_bytes)
+            written = list(Weights(part, str(part)).entries.values())
+            for path in sorted(part.glob("model*.safetensors*"), key=lambda path: path.name == INDEX):
+                path.chmod((part / CONFIG).stat().st_mode)  # safetensors makes its files private
+                synchronise(path)
+                path.replace(directory / path.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return written
+
+
+# --- what stands beside them
+
+
+def _rest(saved: Saved, directory: Path, dtype: str) -> None:
+    """Write tokenizer, chat template, settings of generation and model card; last the configuration.
+
+    Raises LatxaError for a full disk, or where the run has no configuration.
+    """
+    config = read_settings(saved.model_files / CONFIG)
+    if not config:
+        raise LatxaError(f"`{saved.model_files}` has no `{CONFIG}`", hint="it is written when a run begins")
+    for part in (config, *config.values()):  # models of pictures too have their parts' settings in it
+        if isinstance(part, dict) and (part is config or {"dtype", "torch_dtype"} & part.keys()):
+            part.pop("torch_dtype", None)
+            part["dtype"] = dtype
+    text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    text["use_cache"] = True  # whatever training left there: without, generation is slow
+    with writing(directory):
+        copy_files(saved.model_files, directory, ("*", "*/*"), but=(CONFIG,))
+        chats = has_chat_template(saved.model_files)
+        write_file(directory / CARD, card(saved, dtype, name=directory.resolve().name, chats=chats).encode())
+        write_settings(directory / CONFIG, config)
+        synchronise(directory)

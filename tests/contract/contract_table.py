@@ -40,6 +40,7 @@ translate        x      .       x       x       x          x        x       x   
 mix              x      x       x       x       x          x        .       x        x          x       x      .
 prepare          x      .       .       .       x          x        .       .        x          x       x      .
 train            x      .       .       .       x          x        .       x        x          x       .      .
+export           .      .       .       .       .          .        .       .        x          x       x      .
 merge            .      .       .       .       .          .        .       .        x          x       .      .
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
@@ -197,6 +198,7 @@ CASES = {
         directory=True,
         model=True,
     ),
+    "export": Case("export run", directory=True, model=True),
     "merge": Case("merge base --plus trained --minus base --scale 0.5", directory=True, model=True),
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),

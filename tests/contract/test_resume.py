@@ -197,6 +197,7 @@ def _another_setting(case: Case) -> list[str]:
     return {
         "profile": ["--language", "cy"],
         "judge": ["--margin", "7"],
+        "export": ["--dtype", "bfloat16"],
         "merge": ["--scale", "0.25"],
         "report": ["--format", "csv"],
         "prepare": ["--chat-loss", "all"],

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from contract_table import CASES, TASK, items, responses, shots
+from safetensors.torch import load_file
+from saved_run import write_checkpoint, write_run
 from tiny import BINARY, CONFIG, write_jsonl
 
 TIMEOUT = 120  # seconds for any one process
@@ -47,6 +49,8 @@ class Workspace:
                 write_jsonl(folder / "tasks" / f"{task}.jsonl", items(task))
             for model in ("base", "trained"):
                 (folder / model).symlink_to(models / model)
+            trained = load_file(models / "trained" / "model.safetensors")
+            write_checkpoint(write_run(folder / "run", "base", trained, model_files=models / "base"), 7, trained)
 
     def input(self, name: str) -> Path:
         return self.folder / f"{name.replace(' ', '_')}.jsonl"

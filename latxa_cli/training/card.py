@@ -1,0 +1,149 @@
+"""The model card of an exported model: what was trained on what, in numbers that the run itself wrote down.
+
+`README.md` is where the hub looks for it. Names of sources come from data, and are shown as they are: nothing in them
+is taken for Markdown or YAML.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from latxa_cli import hub
+from latxa_cli.model import short_name
+from latxa_cli.stream.records import Record
+from latxa_cli.stream.table import escaped, render
+from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.saved import Saved
+
+USE = """\
+## How to load it
+
+`MODEL` is this directory, or its name on the hub.
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+model = AutoModelForCausalLM.from_pretrained("MODEL", dtype="auto")
+```
+
+```python
+from vllm import LLM
+llm = LLM("MODEL")
+print({call}[0].outputs[0].text)
+```
+"""
+CHAT, CONTINUE = 'llm.chat([{"role": "user", "content": "…"}])', 'llm.generate("…")'
+METRICS = ("perplexity", "bits_per_byte", "tokens")
+
+
+def card(saved: Saved, dtype: str, *, name: str, chats: bool) -> str:
+    """Return the model card as Markdown.
+
+    Args:
+        saved: the checkpoint that was exported.
+        dtype: of the exported weights.
+        name: what the model is called.
+        chats: whether it has a chat template.
+    """
+    run = saved.run
+    parts = [
+        _front_matter(run["model"]),
+        f"# {escaped(name)}\n",
+        f"Trained from {escaped(short_name(run['model']))} for {saved.step:,} steps; weights in {dtype}.\n",
+        *_section("Data", ("source", "records", "tokens", "share of tokens", "trained"), _sources(run["prepared"])),
+        f"{_rows(run['prepared'])}\n",
+        *_section("Loss", ("", "step", "loss", *METRICS), _losses(saved.metrics())),
+        *_section("Settings", ("setting", "value", "default"), _settings(run["settings"])),
+        *_section("Made with", ("", " "), _facts(run)),
+        USE.replace("{call}", CHAT if chats else CONTINUE),
+    ]
+    return "\n".join(parts)
+
+
+def _section(title: str, columns: tuple[str, ...], rows: list[Record]) -> list[str]:
+    """Return a heading and a table, nothing for no rows."""
+    return [f"## {title}\n", render(rows, columns, "markdown")] if rows else []
+
+
+def _front_matter(model: str) -> str:
+    """Return what the hub reads; a starting model that lies in a directory has no name there."""
+    base = [f"base_model: {json.dumps(model)}"] if hub.is_a_name(model) and not Path(model).is_dir() else []
+    return "\n".join(
+        ("---", *base, "library_name: transformers", "pipeline_tag: text-generation", "tags:", "- latxa", "---\n")
+    )
+
+
+def _sources(prepared: dict[str, Any]) -> list[Record]:
+    """Return a row for each source, and one for all."""
+    sources: dict[str, dict[str, int]] = prepared["sources"]
+    whole = {key: sum(share[key] for share in sources.values()) for key in ("records", "tokens", "trained")}
+    rows = [*sources.items(), *([("all", whole)] if len(sources) > 1 else [])]
+    return [
+        {
+            "source": name,
+            "records": f"{share['records']:,}",
+            "tokens": f"{share['tokens']:,}",
+            "share of tokens": _percentage(share["tokens"], whole["tokens"]),
+            "trained": _percentage(share["trained"], share["tokens"]),
+        }
+        for name, share in rows
+    ]
+
+
+def _percentage(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
+
+
+def _rows(prepared: dict[str, Any]) -> str:
+    return (
+        f"In {prepared['rows']:,} rows of {prepared['sequence_length']:,} tokens, {prepared['fill']:.1%} filled. "
+        "Trained: the share of a source's tokens that the loss counts."
+    )
+
+
+def _losses(metrics: Iterable[dict[str, Any]]) -> list[Record]:
+    """Return the loss of the last step, and of each set of validation the last."""
+    last: dict[str, dict[str, Any]] = {}
+    for figures in metrics:
+        validation = figures.get("validation")
+        last["training" if validation is None else f"validation: {validation}"] = figures
+    return [
+        {"": name, "step": f"{figures['step']:,}", "loss": _number(figures.get("loss"))}
+        | {key: _number(figures.get(key)) for key in METRICS if name != "training"}
+        for name, figures in sorted(last.items())
+    ]
+
+
+def _number(value: Any) -> str | None:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return None if value is None else f"{value:,}"
+
+
+def _settings(settings: dict[str, Any]) -> list[Record]:
+    """Return a row for each setting, those that differ from the default first."""
+    default = asdict(TrainConfig())
+    rows = [{"setting": name, "value": value, "default": default.get(name)} for name, value in settings.items()]
+    rows.sort(key=lambda row: row["value"] == row["default"])
+    return [{key: _shown(value) for key, value in row.items()} for row in rows]
+
+
+def _shown(value: Any) -> str | None:
+    return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _facts(run: dict[str, Any]) -> list[Record]:
+    """Return versions, processes and digests."""
+    facts = {
+        **run["versions"],
+        "processes": run["processes"],
+        "parameters trained": f"{sum(math.prod(shape) for shape in run['parameters'].values()):,}",
+        "digest of the data": run["data"],
+        "digest of the starting model": run["starting_model"],
+    }
+    return [{"": name, " ": str(value)} for name, value in facts.items()]
