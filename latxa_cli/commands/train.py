@@ -43,6 +43,10 @@ Validation = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
+Track = Annotated[
+    Literal["tensorboard", "wandb", "trackio"] | None,
+    _setting("Show the metrics there too, as they come (`pip install latxa-cli[tracking]`)."),
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads. [default: 1 for a small model, else all]", show_default=False)
 ]
@@ -55,8 +59,8 @@ def train(
     learning_rate: LearningRate = None, sequences_per_step: SequencesPerStep = None, batch_size: Batch = None,
     sequence_length: SequenceLength = None, chat_loss: ChatLoss = None, chat_template: ChatTemplate = None,
     dtype: Dtype = None, seed: Seed = None, lora_rank: LoraRank = None, backend: Backend = None,
-    checkpoint_every: CheckpointEvery = None, val: Validation = None, threads: Threads = None, workers: Workers = None,
-    device: Device = None, trust_remote_code: TrustRemoteCode = False, dry_run: DryRun = False,
+    checkpoint_every: CheckpointEvery = None, val: Validation = None, track: Track = None, threads: Threads = None,
+    workers: Workers = None, device: Device = None, trust_remote_code: TrustRemoteCode = False, dry_run: DryRun = False,
 ) -> None:  # fmt: skip
     """Train a model on raw text and chat in one run.
 
@@ -122,7 +126,7 @@ def train(
             validation[name] = Rows([found])
             session.check_rows(validation[name], loaded, model)
         facts = session.run(
-            loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation,
+            loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation, track=track,
             watching=session.Watching(_Report(run, settings, rows), run.say, _give_up),
         )  # fmt: skip
     if not facts:  # of a process beside the first one

@@ -1,9 +1,9 @@
 """Attention inside packed rows: every way to compute it that keeps the texts of a row apart.
 
 `sdpa` and `eager` are those of transformers, which makes a mask out of position ids that begin anew with each text.
-`varlen` and FlashAttention compute no mask at all: they are told where each text begins and ends, which costs nothing
-outside of the texts. `varlen` is FlashAttention as torch itself brings it, on a GPU in half precision; on a CPU it takes
-one text after the other.
+`varlen` and FlashAttention need no mask: they are told where each text begins and ends, and compute nothing outside of
+texts. `varlen` is FlashAttention as torch itself brings it, on a GPU in half precision; on a CPU it takes the texts one
+after the other.
 """
 
 from __future__ import annotations

@@ -1,10 +1,4 @@
-"""A checkpoint as `latxa export` reads it: which one, whether it is whole, and what was trained.
-
-RUN/checkpoints/run.json    what the run is: starting model, settings, data, the trained parameters and their shapes
-RUN/checkpoints/model/      all files of the model but its weights, as they are to be exported
-RUN/checkpoints/step-N/     `weights-*.safetensors` (float32), moments, and `state.json`: size and digest of each
-RUN/metrics.jsonl           a line a step, and a line a validation
-"""
+"""A checkpoint as `latxa export` reads it: which one, whether it is whole, and what was trained. See `checkpoint`."""
 
 from __future__ import annotations
 
@@ -18,22 +12,20 @@ from typing import Any
 
 import orjson
 import torch
-import xxhash
 from torch import Tensor
 
 from latxa_cli.model import read_settings
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.training.checkpoint import FORMAT, MODEL, RUN, STATE, complete, damage_of, step_of
+from latxa_cli.training.checkpoint import folder as checkpoint_folder
 from latxa_cli.weights import Weights
 
-FORMAT = 1
-RUN, STATE, METRICS = "run.json", "state.json", "metrics.jsonl"
+METRICS = "metrics.jsonl"
 WEIGHTS = "weights-*.safetensors"
 STEP = re.compile(r"step-(\d+)")
 ADAPTER = re.compile(r"(.+)\.lora_(A|B)\.default\.weight")
 HINT = "name a directory of `latxa train`, or a `step-N` in its `checkpoints`"
 BLOCK = 1 << 20  # numbers at a time
-READ = 1 << 20  # bytes at a time
-DIGESTS = {16: xxhash.xxh3_64, 32: xxhash.xxh3_128}  # by the length of what they give
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +38,11 @@ class Saved:
     @property
     def step(self) -> int:
         """Optimiser steps done."""
-        return int(self.folder.name.removeprefix("step-"))
+        return step_of(self.folder)
 
     @property
     def model_files(self) -> Path:
-        return self.folder.parent / "model"
+        return self.folder.parent / MODEL
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Yield the lines of the run's metrics up to this step; nothing where there are none."""
@@ -79,12 +71,11 @@ def choose(path: Path, say: Callable[[str], None]) -> Saved:
         if damage := _damage(saved):
             raise LatxaError(f"`{path}`: {damage}", hint="name the run's directory: the newest whole one is taken")
         return saved
-    folder = path / "checkpoints"
+    folder = checkpoint_folder(path)
     if not folder.is_dir():
         raise LatxaError(f"`{path}` has no checkpoints", hint=HINT)
     run = _run(folder)
-    steps = [step for step in folder.iterdir() if STEP.fullmatch(step.name)]
-    for step in sorted(steps, key=lambda step: int(step.name.removeprefix("step-")), reverse=True):
+    for step in reversed(complete(path)):
         saved = Saved(step, run)
         if not (damage := _damage(saved)):
             return saved
@@ -105,13 +96,8 @@ def _damage(saved: Saved) -> str:
     try:
         said = {Path(name).name: entry for name, entry in read_settings(saved.folder / STATE)["files"].items()}
         for path in sorted(saved.folder / name for name in said if Path(name).match(WEIGHTS)):
-            size, digest = said[path.name]["bytes"], said[path.name]["xxh3"]
-            if not path.is_file():
-                return f"`{path.name}` is missing"
-            if path.stat().st_size != size:
-                return f"`{path.name}` has {path.stat().st_size:,} bytes, not {size:,}"
-            if _digest(path, len(digest)) != digest:
-                return f"`{path.name}` is damaged: another digest than `{STATE}` says"
+            if wrong := damage_of(path, said[path.name]):
+                return wrong
         held = open_weights(saved).entries
     except (KeyError, TypeError, AttributeError):
         return f"`{STATE}` is not whole"
@@ -121,14 +107,6 @@ def _damage(saved: Saved) -> str:
         if name not in held or held[name].shape != tuple(shape):
             return f"its weights lack `{name}` of shape {shape}"
     return ""
-
-
-def _digest(path: Path, length: int) -> str:
-    digest = DIGESTS[length]()
-    with path.open("rb") as file:
-        while data := file.read(READ):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 def open_weights(saved: Saved) -> Weights:

@@ -19,6 +19,7 @@ from latxa_cli.training.export import export
 from latxa_cli.training.prepare import digest_of
 from latxa_cli.training.processes import Processes, Watchdog
 from latxa_cli.training.rows import Rows
+from latxa_cli.training.tracking import Tracker, open_tracker, values_of
 from latxa_cli.training.validation import Validation
 
 GIB = 1 << 30
@@ -128,9 +129,9 @@ def cost(loaded: Loaded, rows: Rows, config: TrainConfig) -> list[str]:
 
 def run(
     loaded: Loaded, rows: Rows, config: TrainConfig, directory: Path, *, resume: bool, watching: Watching,
-    validation: Mapping[str, Rows] | None = None,
+    validation: Mapping[str, Rows] | None = None, track: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train and export into `directory`; return facts for the manifest.
+    """Train and export into `directory`; return facts for the manifest. `track`: the name of a tracker, see `tracking`.
 
     `directory` then holds the model as transformers reads it, `README.md` (a model card), `metrics.jsonl` and
     `train.toml`; and the checkpoints, which the caller removes when all is done. Until then `resume` finds the last one
@@ -141,11 +142,14 @@ def run(
     """
     processes = loaded.processes
     watchdog = Watchdog(config.watchdog_minutes, watching.give_up)
+    tracker: Tracker | None = None
 
     def report(line: dict[str, Any]) -> None:
         watchdog.alive()
         if processes.is_first:
             watching.report(line)
+        if tracker:
+            tracker.log(line["step"], values_of(line))
 
     try:
         trainer = trainer_for(loaded, rows, config)
@@ -153,16 +157,21 @@ def run(
         processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
         isolation.check(trainer.network, rows)
         done = _begin(trainer, facts, loaded, directory, resume=resume, warn=watching.warn)
+        if track and processes.is_first:
+            tracker = open_tracker(
+                track, directory, directory.name, facts["settings"], done=done, warn=watching.warn
+            )  # fmt: skip
         sets = Validation(validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size)
         for _ in loop.train(trainer, directory, done=done, report=report, validation=sets):
             pass
     finally:
         watchdog.stop()
+        if tracker:
+            tracker.close()
     processes.part()
     if not processes.is_first:
         return {}
-    newest = checkpoint.complete(directory)[-1]
-    exported = export(newest, directory, dtype=config.dtype)
+    exported = export(directory, directory, say=watching.warn)
     with writing(directory):
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
     last = last_step(directory)
@@ -211,7 +220,7 @@ def _facts(loaded: Loaded, rows: Rows, config: TrainConfig, trainer: loop.Traine
         "trust_remote_code": loaded.trust_remote_code,
         "starting_model": processes.from_first(digest),
         "data": rows.digest,
-        "settings": asdict(config),
+        "settings": asdict(config) | {"lora_alpha": parameters.lora_alpha(config)},
         "parameters": {name: list(parameters.shape(held)) for name, held in trainer.backend.trained.items()},
         "prepared": {**prepared, "rows": len(rows), "fill": rows.fill, "sources": rows.shares},
         "versions": {"latxa": __version__} | _versions(),
