@@ -186,15 +186,21 @@ def _damage(path: Path, processes: Processes) -> str:
 def damage_of(path: Path, expected: Mapping[str, Any]) -> str:
     """Return what is wrong with a file whose size and digest are known, or nothing."""
     try:
-        if path.stat().st_size != expected["bytes"]:
-            return f"`{path.name}` has another size"
+        if (size := path.stat().st_size) != expected["bytes"]:
+            return f"`{path.name}` has {size:,} bytes, not {expected['bytes']:,}"
         digest = xxhash.xxh3_128()
         with path.open("rb") as file:
             while block := file.read(READ_BYTES):
                 digest.update(block)
+    except FileNotFoundError:
+        return f"`{path.name}` is missing"
     except OSError as error:
         return f"`{path.name}`: {error.strerror}"
-    return "" if digest.hexdigest() == expected["xxh3"] else f"`{path.name}` has other bytes"
+    return (
+        ""
+        if digest.hexdigest() == expected["xxh3"]
+        else f"`{path.name}` is damaged: another digest than `{STATE}` says"
+    )
 
 
 class Reader(Mapping[str, Mapping[str, Tensor]]):
