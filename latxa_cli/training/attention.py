@@ -9,7 +9,6 @@ after the other.
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -74,64 +73,68 @@ def _why_not_varlen(model: Any, device: torch.device, *, half: bool) -> str:
     return ""
 
 
-@lru_cache(maxsize=1)
-def _kernel() -> tuple[Any, frozenset[str]] | None:
-    """Return torch's kernel and the names of its parameters, which differ between versions; None: not there."""
+def _kernel() -> Any:
+    """Return torch's kernel, or None where there is none."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    return varlen_attn, frozenset(inspect.signature(varlen_attn).parameters)
+    return varlen_attn
 
 
 def _register() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(VARLEN, _varlen)
+    AttentionInterface.register(VARLEN, _varlen_with(_kernel()))
     AttentionMaskInterface.register(VARLEN, lambda *_, **__: None)
 
 
-def _varlen(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float | None = None,
-    cu_seq_lens_q: Tensor,
-    max_length_q: int,
-    sliding_window: int | None = None,
-    s_aux: Tensor | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """Attention of query [1, heads, tokens, head size], as transformers calls it: returns [1, tokens, heads, size]."""
-    if s_aux is not None:
-        raise UsageError("`attention` cannot be `varlen`: this model has attention sinks", hint="`sdpa`")
-    if query.device.type == "cpu":
-        return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling), None
-    found = _kernel()
-    assert found is not None
-    kernel, known = found
-    options: dict[str, Any] = {}
-    if "scale" in known:
-        options["scale"] = scaling
-    elif scaling is not None:  # torch 2.10 divides by the root of the head size
-        query = query * (scaling * query.shape[-1] ** 0.5)
-    if "window_size" in known:
-        options["window_size"] = (-1 if sliding_window is None else sliding_window - 1, 0)
-    elif sliding_window is None:
-        options["is_causal"] = True
-    else:
-        raise UsageError("`attention` cannot be `varlen`: this torch has no sliding window in it", hint="`sdpa`")
-    groups = query.shape[1] // key.shape[1]
-    if "enable_gqa" in known:
-        options["enable_gqa"] = groups > 1
-    elif groups > 1:
-        key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
-    flat = (heads.to(value.dtype).transpose(1, 2).squeeze(0) for heads in (query, key, value))
-    out = kernel(*flat, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, **options)
-    return out.unsqueeze(0), None
+def _varlen_with(kernel: Any) -> Any:
+    """Return `kernel`, which has other parameters in each version of torch, as transformers calls attention.
+
+    query, key, value: [1, heads, tokens, head size]; what comes out: [1, tokens, heads, head size].
+    """
+    known = set(inspect.signature(kernel).parameters) if kernel else set()
+
+    def varlen(
+        module: torch.nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        scaling: float | None = None,
+        cu_seq_lens_q: Tensor,
+        max_length_q: int,
+        sliding_window: int | None = None,
+        s_aux: Tensor | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, None]:
+        if s_aux is not None:
+            raise UsageError("`attention` cannot be `varlen`: this model has attention sinks", hint="`sdpa`")
+        if query.device.type == "cpu":
+            return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling), None
+        options: dict[str, Any] = {}
+        if "scale" in known:
+            options["scale"] = scaling
+        elif scaling is not None:  # torch 2.10 divides by the root of the head size
+            query = query * (scaling * query.shape[-1] ** 0.5)
+        if "window_size" in known:
+            options["window_size"] = (-1 if sliding_window is None else sliding_window - 1, 0)
+        elif sliding_window is None:
+            options["is_causal"] = True
+        else:
+            raise UsageError("`attention` cannot be `varlen`: this torch has no sliding window in it", hint="`sdpa`")
+        groups = query.shape[1] // key.shape[1]
+        if "enable_gqa" in known:
+            options["enable_gqa"] = groups > 1
+        elif groups > 1:
+            key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
+        flat = (heads.to(value.dtype).transpose(1, 2).squeeze(0) for heads in (query, key, value))
+        out = kernel(*flat, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, **options)
+        return out.unsqueeze(0), None
+
+    return varlen
 
 
 def _one_by_one(query: Tensor, key: Tensor, value: Tensor, boundaries: list[int], scaling: float | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ def use_kernels(model: Any, wanted: str, device: torch.device) -> str:
         return "compile"
     if wanted == "torch" or (wanted == "auto" and device.type != "cuda"):
         return "torch"
+    logging.getLogger("liger_kernel").setLevel(logging.ERROR)  # it warns of every other maker's chips
     try:
         from liger_kernel.transformers import _apply_liger_kernel_to_instance
         from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN

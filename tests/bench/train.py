@@ -337,6 +337,7 @@ class Bench:
             for name, make in contestants.items():
                 steps = self.warm(make)
                 speeds[name] = [self.speed(steps) for _ in range(self.options.turns)]
+                sys.stderr.write(f"{name}: {speeds[name]}, {max(self.mfu.get(name, [0]))}\n")
                 del steps
                 gc.collect()
                 torch.cuda.empty_cache()
