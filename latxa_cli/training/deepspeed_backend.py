@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from latxa_cli.model import quiet_libraries
-from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.training import parameters
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss
@@ -78,10 +78,9 @@ class DeepSpeedBackend:
         """Raises LatxaError where DeepSpeed is not installed, and as `settings` does."""
         try:
             import deepspeed
-        except ImportError:
-            raise LatxaError(
-                "DeepSpeed is not installed", hint='`pip install deepspeed`, or `backend = "torch"`'
-            ) from None
+        except ImportError as error:
+            hint = '`pip install deepspeed`, or `backend = "torch"`'
+            raise LatxaError(f"DeepSpeed cannot be loaded: {first_line(error)}", hint=hint) from None
         quiet_libraries()
         # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
         # leaves a lock behind, at which every later one waits without a word.
