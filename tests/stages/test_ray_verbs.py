@@ -225,3 +225,28 @@ def stage_of(work: Path) -> str:
         begun = sorted(work.glob("*/tasks"), key=lambda path: path.stat().st_mtime_ns)
         return begun[-1].parent.name if begun else ""
     return ""
+
+
+def test_rows_are_those_of_a_local_run(cluster: Any, data: Path, tiny_models: Path, tmp_path: Path) -> None:
+    """`latxa prepare`, which makes a directory."""
+    words = [
+        BINARY,
+        "prepare",
+        "documents",
+        "eu",
+        "en",
+        "--model",
+        tiny_models / "base",
+        "--sequence-length",
+        "64",
+        "-q",
+    ]
+    for executor in ("ray", "local"):
+        out = tmp_path / executor
+        subprocess.run(
+            [*words, "--executor", executor, "--workers", "2", "-o", out], cwd=data, check=True, timeout=TIMEOUT
+        )
+    names = {path.name for path in (tmp_path / "local").iterdir()} - {"manifest.json"}
+    assert len(names) == 4 and names < {path.name for path in (tmp_path / "ray").iterdir()}
+    for name in names:
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes(), name
