@@ -4,6 +4,7 @@ arXiv 1910.02054). https://www.deepspeed.ai/docs/config-json describes the setti
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ class DeepSpeedBackend:
             hint = '`pip install deepspeed`, or `backend = "torch"`'
             raise LatxaError(f"DeepSpeed cannot be loaded: {first_line(error)}", hint=hint) from None
         quiet_libraries()
+        # DeepSpeed calls functions of torch that have new names, which is no news for users.
+        warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
         # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
         # leaves a lock behind, at which every later one waits without a word.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -96,7 +99,7 @@ class DeepSpeedBackend:
         if self.config.zero_stage == 3:
             from transformers.integrations import HfDeepSpeedConfig
 
-            self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives
+            self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives, every model is loaded so
 
     def wrap(self, network: PackedLoss) -> None:
         import deepspeed
@@ -110,6 +113,7 @@ class DeepSpeedBackend:
         self.engine, *_ = deepspeed.initialize(
             model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
         )
+        self._kept = None
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)
