@@ -102,7 +102,9 @@ class DeepSpeedBackend:
             self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives, every model is loaded so
 
     def wrap(self, network: PackedLoss) -> None:
+        """As `TorchBackend.wrap`."""
         import deepspeed
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
         self.network = network
         self.trained = parameters.trained(network.model)
@@ -114,6 +116,7 @@ class DeepSpeedBackend:
             model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
         )
         self._kept = None
+        unset_hf_deepspeed_config()
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)

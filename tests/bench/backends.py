@@ -56,7 +56,13 @@ def main() -> None:
                 str(settings),
                 "-q",
             ]
-            starter = [str(BINARY.with_name("torchrun")), "--nproc-per-node", str(processes), "--no-python"]
+            starter = [
+                str(BINARY.with_name("torchrun")),
+                "--standalone",
+                "--nproc-per-node",
+                str(processes),
+                "--no-python",
+            ]
             cost = run([*(starter if processes > 1 else []), *command, "--threads", "1", "-o", str(out)])
             losses = [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
             expected = expected or losses
