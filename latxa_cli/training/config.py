@@ -90,8 +90,8 @@ class TrainConfig:
             if not 0 <= getattr(self, name) <= 1 or (name.startswith("beta") and getattr(self, name) == 1):
                 _refuse(name, getattr(self, name), "must lie between 0 and 1")
         for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                _refuse(name, getattr(self, name), "must not be negative")
+            if not 0 <= getattr(self, name) < float("inf"):
+                _refuse(name, getattr(self, name), "must be a number that is not negative")
         if self.seed >= 2**31:
             _refuse("seed", self.seed, "must be below 2147483648")
         for name in ("epochs", "learning_rate", "clip"):
@@ -188,7 +188,7 @@ def _written(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # TOML's basic strings take all that JSON writes
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # all else that JSON writes is TOML too
 
 
 def _refuse(name: str, value: Any, why: str) -> None:
