@@ -35,6 +35,7 @@ from latxa_cli.training.validation import Validation, batch_of
 METRICS = "metrics.jsonl"
 TRIAL_STEPS = 4  # of `estimate`
 SHOWN = 60  # characters of a text that is named in an error
+SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -95,7 +96,7 @@ class Trainer:
         """Do optimiser step `step`, counted from 0; return its metrics (see `train`).
 
         Raises:
-            LatxaError: the loss is not a number, or infinite.
+            LatxaError: the loss or the gradient is not a number, or infinite.
         """
         started = time.perf_counter()
         torch.manual_seed((self.config.seed << 32) + step)  # dropout depends on the step alone
@@ -117,6 +118,8 @@ class Trainer:
         rate = self.plan.learning_rate(step)
         with self.processes.reporting():
             norm = self.backend.update(rate)
+        if not 0 <= norm < math.inf:  # DeepSpeed says -1; the weights are spoilt now, and no checkpoint may have them
+            raise LatxaError(f"the gradient became infinite, or no number, at step {step + 1}", hint=SMALLER_STEPS)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
@@ -167,7 +170,7 @@ class Trainer:
             where = f"in one of the rows {', '.join(map(str, sorted(numbers)[:8]))}"
         return LatxaError(
             f"the loss became `{loss}` at step {step + 1}, {where}",
-            hint="a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint",
+            hint=SMALLER_STEPS,
         )
 
     def _beginning(self, number: int) -> str:
@@ -193,7 +196,7 @@ def train(
     checkpoint.
 
     Raises:
-        LatxaError: the loss is not finite, or `directory` cannot be written.
+        LatxaError: the loss or the gradient is not finite, or `directory` cannot be written.
     """
     config, plan, processes = trainer.config, trainer.plan, trainer.processes
     every = config.validate_every or config.checkpoint_every
