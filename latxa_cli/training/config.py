@@ -62,7 +62,9 @@ class TrainConfig:
     dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
     lora_rank: int = 0  # of low-rank adapters (arXiv 2106.09685), which alone are trained; 0: none
     lora_alpha: float = 0.0  # they count alpha / rank times; 0: twice the rank
-    lora_targets: list[str] = field(default_factory=list)  # layers that get them, by the end of their names; []: all
+    lora_targets: list[str] = field(
+        default_factory=list
+    )  # that get them, by the end of their names; []: all but the head
     freeze: list[str] = field(default_factory=list)  # parameters with this in their name are not trained
 
     batch_size: int = 8  # rows in one forward pass of one process

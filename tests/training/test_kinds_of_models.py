@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import isolation
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.training import isolation, loop, parameters
+from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss, packed
 from latxa_cli.training.rows import IGNORED
 
@@ -66,3 +67,48 @@ def test_models_that_cannot_keep_texts_apart_are_refused(kind, rows):
     network = PackedLoss(random_model(kind, n_layer=2, n_head=2, state_size=4), attention="eager")
     with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
         isolation.check(network, rows)
+
+
+def files_of(model, tokenizer, folder):
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "gemma2", "phi"])
+def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind, rows, tokenizer, tmp_path):
+    """GPT-2's weights lie [in, out]; experts, of which transformers makes one tensor, get none."""
+    from latxa_cli.model import load_model
+    from latxa_cli.training import session
+
+    start = files_of(random_model(kind, **(PLAIN | NOT_PLAIN)[kind]), tokenizer, tmp_path / "start")
+    config = TrainConfig(learning_rate=0.1, sequence_length=64, lora_rank=2)
+    loaded = session.load(start, config, device="cpu", threads=1)
+    silent = session.Watching(report=lambda _: None, warn=pytest.fail, give_up=pytest.fail)
+    session.run(loaded, rows, config, tmp_path / "out", resume=False, watching=silent)
+    batch = packed(rows.batch([0, 1]), torch.device("cpu"))
+    trained, exported, before = (
+        PackedLoss(model, attention="sdpa").eval().logits(batch)
+        for model in (loaded.model, *(load_model(str(folder), device="cpu") for folder in (tmp_path / "out", start)))
+    )
+    assert (exported - before).abs().max() > 0.1
+    assert torch.allclose(exported, trained, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tied", "target", "why"),
+    [(True, "embed_tokens", "no linear layer"), (True, "lm_head", "is tied"), (False, "embed_tokens", "no linear")],
+)
+def test_adapters_that_could_not_be_merged_are_refused_before_the_run(tied, target, why, rows):
+    model = random_model("llama", tie_word_embeddings=tied)
+    with pytest.raises(UsageError, match=f"`lora_targets`: `.*{target}` .*{why}"):
+        parameters.choose(model, TrainConfig(lora_rank=2, lora_targets=["q_proj", target]))
+
+
+def test_an_adapted_head_is_trained(rows):
+    model = random_model("llama", tie_word_embeddings=False)
+    trainer = loop.Trainer(model, rows, TrainConfig(lora_rank=2, lora_targets=["lm_head"], learning_rate=0.1))
+    isolation.check(trainer.network, rows)
+    assert not trainer.network.head_is_plain
+    losses = [trainer.step(step)["loss"] for step in range(4)]
+    assert losses[-1] < losses[0] - 0.1
