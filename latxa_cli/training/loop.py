@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from latxa_cli.model import writing
-from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import attention, checkpoint, parameters, throughput
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss, noise_for, packed
@@ -86,6 +86,8 @@ class Trainer:
         how = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:
+            if not model.supports_gradient_checkpointing:
+                raise UsageError(f"`{type(model).__name__}` has no `gradient_checkpointing`", hint="leave it out")
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.network = PackedLoss(model, attention=how, casts=half)
         self.backend = backend or TorchBackend(config, self.processes)
@@ -223,16 +225,23 @@ def _metrics_file(directory: Path, done: int, processes: Processes) -> TextIO:
     """Open the metrics, of which the lines up to step `done` stay; the first process alone writes them."""
     if not processes.is_first:
         return Path(os.devnull).open("a", encoding="utf-8")
-    metrics = (directory / METRICS).open("a+", encoding="utf-8")
+    metrics = (directory / METRICS).open("a+", encoding="utf-8", errors="replace")
     metrics.seek(0)
     while True:  # nothing is written again, so that a full disk loses nothing
         place = metrics.tell()
-        line = metrics.readline()
-        if not line.endswith("\n") or json.loads(line)["step"] > done:
+        if not _is_of_steps_up_to(done, metrics.readline()):
             break
     metrics.truncate(place)
     metrics.seek(0, os.SEEK_END)
     return metrics
+
+
+def _is_of_steps_up_to(done: int, line: str) -> bool:
+    """Whether a line is whole, and of a step that is done; what is behind one that a disk has spoilt goes too."""
+    try:
+        return line.endswith("\n") and json.loads(line)["step"] <= done
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def go_on(trainer: Trainer, path: Path) -> int:
