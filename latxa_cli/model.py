@@ -165,7 +165,7 @@ def choose_device(name: str | None) -> Any:
 
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).tolist()  # there is something on it, and it holds numbers
     except (RuntimeError, AssertionError):
         raise UsageError(f"there is no device `{name}`", hint="`cpu`, or `cuda` where torch finds a GPU") from None
     return device

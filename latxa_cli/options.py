@@ -163,9 +163,9 @@ _ENGINE: dict[str, tuple[Any, Any]] = {
 }
 
 # Parameters that change how a verb works but not what it makes: `--resume` may go on with others.
-HOW = frozenset(("threads", "dry_run", "track", "workers", "executor", "memory", "work", *_ENGINE)) - {
-    "trust_remote_code"
-}
+HOW = frozenset((
+    "threads", "dry_run", "track", "workers", "executor", "memory", "work", "backend", "checkpoint_every", *_ENGINE,
+)) - {"trust_remote_code"}  # fmt: skip
 
 _DESTINATION: dict[str, tuple[Any, Any]] = {
     "output": (Output, None),

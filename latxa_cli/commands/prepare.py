@@ -66,8 +66,9 @@ def prepare(
     run.depends_on(model)
     run.depends_on(chat_template)
     loss, losses = chat_losses(chat_loss or [])
+    template = room.template_of(chat_template)
     settings = room.settings_for(
-        model, sequence_length, loss or "assistant", losses, chat_template=chat_template, shard=shard or (0, 1),
+        model, sequence_length, loss or "assistant", losses, chat_template=template, shard=shard or (0, 1),
         trust_remote_code=trust_remote_code,
     )  # fmt: skip
     set_aside = run.destination.rejects is not None

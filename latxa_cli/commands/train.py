@@ -84,6 +84,7 @@ def train(
     from latxa_cli import launch as launcher
     from latxa_cli.training import checkpoint, session
     from latxa_cli.training.config import chat_losses, resolve
+    from latxa_cli.training.prepare import template_of
     from latxa_cli.training.rows import Rows, is_prepared, settings_of
 
     launch = launcher.find()
@@ -91,7 +92,8 @@ def train(
     if folders and (len(folders) < len(sources or []) or chat_template):
         what = "`--chat-template`" if chat_template else "other data"
         raise UsageError(f"`{folders[0]}` is prepared already, and {what} can't be added", hint="prepare all together")
-    if launch.world > 1 and not folders:
+    sets = _named(val or [])
+    if launch.world > 1 and not (folders and all(is_prepared(source) for source in sets.values())):
         raise UsageError(
             "several processes train on data that are prepared before, so that none waits for others to tokenise",
             hint="`latxa prepare … -o prepared`, on one machine without a GPU",
@@ -103,13 +105,14 @@ def train(
         source_loss=source_loss or None, dtype=dtype, seed=seed, lora_rank=lora_rank, backend=backend,
         checkpoint_every=checkpoint_every,
     )  # fmt: skip
-    sets = _named(val or [])
     for side in (config, model, chat_template, *folders, *sets.values()):
         run.depends_on(side)
     launcher.announce(launch)
     with TemporaryDirectory(prefix="latxa-train-") as temporary:
         place = Path(temporary) / "work" if dry_run else run.work_folder(None)
-        folders = folders or [_prepared(run, sources or ["-"], model, settings, chat_template, place, workers)]
+        if not folders:
+            template = template_of(chat_template)
+            folders = [_prepared(run, sources or ["-"], model, settings, template, place, workers)]
         rows = Rows(folders)
         loaded = session.load(
             model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code, launch=launch
@@ -122,9 +125,11 @@ def train(
         for name, source in sets.items():
             there = is_prepared(source)
             at = place.with_name(f"{place.name}-{name}")
-            found = Path(source) if there else _prepared(run, [source], model, settings, chat_template, at, 1)
+            learnt = rows.facts["chat_template"]
+            template = learnt if isinstance(learnt, str) else None  # several, by name, can only be the model's own
+            found = Path(source) if there else _prepared(run, [source], model, settings, template, at, 1)
             validation[name] = Rows([found])
-            session.check_rows(validation[name], loaded, model)
+            session.check_validation(name, validation[name], rows)
         facts = session.run(
             loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation, track=track,
             watching=session.Watching(_Report(run, settings, rows), run.say, _give_up),
@@ -133,7 +138,8 @@ def train(
         return
     run.afterwards(lambda: checkpoint.remove(run.directory))  # until the manifest is written `--resume` needs them
     run.note(**facts)
-    run.say(f"{facts['steps']:,} steps, the loss of the last is {facts['loss']:.4f}")
+    loss_is = "" if facts["loss"] is None else f", the loss of the last is {facts['loss']:.4f}"
+    run.say(f"{facts['steps']:,} steps{loss_is}")
 
 
 def _named(values: list[str]) -> dict[str, str]:
@@ -199,10 +205,13 @@ def _give_up(why: str) -> None:
 
 
 def _prepared(
-    run: Any, sources: list[str], model: str, settings: Any, chat_template: Path | None, place: Path,
+    run: Any, sources: list[str], model: str, settings: Any, chat_template: str | None, place: Path,
     workers: int | None,
 ) -> Path:  # fmt: skip
-    """Prepare the sources in the folder `place`, and return where the rows are."""
+    """Prepare the sources in the folder `place`, and return where the rows are.
+
+    An interrupted run goes on with what is there whatever has changed of the settings that prepare nothing.
+    """
     from latxa_cli.stages import Work, open_executor
     from latxa_cli.stream.sources import parse_sources
     from latxa_cli.training import prepare as room
@@ -213,7 +222,11 @@ def _prepared(
         trust_remote_code=run.settings["trust_remote_code"],
     )  # fmt: skip
     set_aside = run.destination.rejects is not None
-    plan = {"settings": run.settings, "uses": run.uses, "rejects": set_aside}
+    decides = ("sequence_length", "chat_loss", "source_loss")
+    plan = {
+        "model": model, **{name: getattr(settings, name) for name in decides}, "chat_template": chat_template,
+        "uses": [used for used in run.uses if used["path"] == model], "rejects": set_aside,
+    }  # fmt: skip
     with (
         open_executor("local", workers, room.MODULES) as pool,
         Work(place, plan, pool, resume=run.destination.resume, progress=run.stage) as work,

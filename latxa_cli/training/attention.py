@@ -58,6 +58,10 @@ def _why_not_varlen(model: Any, device: torch.device, *, half: bool) -> str:
     head = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads)
     if getattr(config, "attn_logit_softcapping", None):
         return "it knows no soft capping of scores"
+    if getattr(config, "attention_dropout", 0) or getattr(config, "attn_pdrop", 0):
+        return "it knows no dropout of scores"
+    if getattr(config, "attention_chunk_size", None):
+        return "it knows no attention in chunks"
     if not getattr(model, "_supports_attention_backend", False) or not getattr(model, "_supports_flash_attn", True):
         return f"`{type(model).__name__}` does not let its attention be chosen"
     if device.type == "cpu":

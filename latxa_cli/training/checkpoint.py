@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import Parameter
 
-from latxa_cli.model import synchronise
+from latxa_cli.model import read_settings, synchronise
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import parameters
 from latxa_cli.training.config import HOW
@@ -166,7 +166,7 @@ def newest(directory: Path, processes: Processes, warn: Callable[[str], None]) -
         if not reasons:
             return Path(path)
         if processes.is_first:
-            warn(f"`{path}` is damaged ({reasons[0]}): the one before it is taken")
+            warn(f"`{path}` is passed over: {reasons[0]}")
             path.rename(path.with_name(path.name + ".damaged"))
     return None
 
@@ -178,6 +178,11 @@ def _damage(path: Path, processes: Processes) -> str:
         for turn, (name, expected) in enumerate(sorted(files.items())):
             if turn % processes.world == processes.rank and (wrong := damage_of(path / Path(name).name, expected)):
                 return wrong
+        held, run = Reader(path), read_settings(path.parent / RUN)
+        if lacking := [name for name in run.get("parameters", ()) if not held.has(name)]:
+            return f"it lacks `{lacking[0]}`"
+    except LatxaError as error:
+        return error.message
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"`{STATE}` cannot be read"
     return ""
@@ -207,7 +212,7 @@ class Reader(Mapping[str, Mapping[str, Tensor]]):
     """The states in a checkpoint by name of parameter, read as they are asked for, from mapped files."""
 
     def __init__(self, path: Path) -> None:
-        """Raises LatxaError for a file that is no safetensors."""
+        """Raises LatxaError for a file that cannot be read."""
         self._files: dict[str, Any] = {}
         try:
             for file in sorted(path.glob("*.safetensors")):
@@ -219,6 +224,10 @@ class Reader(Mapping[str, Mapping[str, Tensor]]):
     def __getitem__(self, name: str) -> Mapping[str, Tensor]:
         keys = [key for kind in KINDS.values() for key in kind]
         return {key: self._files[_key(name, key)].get_tensor(_key(name, key)) for key in keys}
+
+    def has(self, name: str) -> bool:
+        """Whether weight and moments of a parameter are there."""
+        return all(_key(name, key) in self._files for kind in KINDS.values() for key in kind)
 
     def __iter__(self) -> Any:
         return (name for name in self._files if ":" not in name)
@@ -234,10 +243,9 @@ def check_run(directory: Path, made_of: Mapping[str, Any]) -> None:
         LatxaError: it was begun with another model, other data or other settings.
     """
     path = folder(directory) / RUN
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise LatxaError(f"`{path}` cannot be read", hint=f"remove `{directory}` to start again") from None
+    begun = read_settings(path)
+    if begun.get("format") != FORMAT:
+        raise LatxaError(f"`{path}` is of another version of `latxa`", hint=f"remove `{directory}` to start again")
     different = [
         name.replace("_", " ") for name, value in made_of.items() if _learnt(begun.get(name)) != _learnt(value)
     ]

@@ -62,7 +62,9 @@ class TrainConfig:
     dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
     lora_rank: int = 0  # of low-rank adapters (arXiv 2106.09685), which alone are trained; 0: none
     lora_alpha: float = 0.0  # they count alpha / rank times; 0: twice the rank
-    lora_targets: list[str] = field(default_factory=list)  # layers that get them, by the end of their names; []: all
+    lora_targets: list[str] = field(
+        default_factory=list
+    )  # that get them, by the end of their names; []: all but the head
     freeze: list[str] = field(default_factory=list)  # parameters with this in their name are not trained
 
     batch_size: int = 8  # rows in one forward pass of one process
@@ -90,8 +92,8 @@ class TrainConfig:
             if not 0 <= getattr(self, name) <= 1 or (name.startswith("beta") and getattr(self, name) == 1):
                 _refuse(name, getattr(self, name), "must lie between 0 and 1")
         for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                _refuse(name, getattr(self, name), "must not be negative")
+            if not 0 <= getattr(self, name) < float("inf"):
+                _refuse(name, getattr(self, name), "must be a number that is not negative")
         if self.seed >= 2**31:
             _refuse("seed", self.seed, "must be below 2147483648")
         for name in ("epochs", "learning_rate", "clip"):
@@ -188,7 +190,7 @@ def _written(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # TOML's basic strings take all that JSON writes
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # all else that JSON writes is TOML too
 
 
 def _refuse(name: str, value: Any, why: str) -> None:

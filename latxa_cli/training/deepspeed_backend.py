@@ -57,10 +57,26 @@ def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
                 hint="leave it out; see `latxa train --help`",
             )
     merged = _over(own, laid_over)
+    _check_zero(config.deepspeed, merged["zero_optimization"])
     stage = merged["zero_optimization"].get("stage")
     if stage != config.zero_stage:
         raise UsageError(f"`{config.deepspeed}` has ZeRO stage {stage}, `zero_stage` is {config.zero_stage}")
     return merged
+
+
+def _check_zero(path: str, zero: Any) -> None:
+    """Raise UsageError for settings of ZeRO that DeepSpeed does not know, before it meets them in the work."""
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+    from pydantic import ValidationError
+
+    if not isinstance(zero, dict):
+        raise UsageError(f"`{path}`: `zero_optimization` is not a JSON object")
+    try:
+        DeepSpeedZeroConfig(**zero)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, ("zero_optimization", *first["loc"])))
+        raise UsageError(f"`{path}`: `{name}`: {first['msg']}") from None
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -77,12 +93,12 @@ class DeepSpeedBackend:
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         """Raises LatxaError where DeepSpeed is not installed, and as `settings` does."""
+        quiet_libraries()
         try:
             import deepspeed
         except ImportError as error:
             hint = '`pip install deepspeed`, or `backend = "torch"`'
             raise LatxaError(f"DeepSpeed cannot be loaded: {first_line(error)}", hint=hint) from None
-        quiet_libraries()
         # DeepSpeed calls functions of torch that have new names, which is no news for users.
         warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
         # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
@@ -121,8 +137,8 @@ class DeepSpeedBackend:
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)
         how = {"lr": self.config.learning_rate, "betas": (self.config.beta1, self.config.beta2)}
-        offload = self.settings["zero_optimization"].get("offload_optimizer", {}).get("device", "none")
-        if offload != "none":
+        offload = self.settings["zero_optimization"].get("offload_optimizer") or {}
+        if offload.get("device", "none") != "none":
             from deepspeed.ops.adam import DeepSpeedCPUAdam
 
             return DeepSpeedCPUAdam(groups, adamw_mode=True, **how)

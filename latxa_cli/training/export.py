@@ -34,6 +34,7 @@ from latxa_cli.model import (
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.writer import make_directory, write_file
 from latxa_cli.training.card import card
+from latxa_cli.training.parameters import is_linear, is_transposed
 from latxa_cli.training.saved import Saved, Trained, cast, choose
 from latxa_cli.weights import FLOATS, INDEX, SHARD_BYTES, Entry, ShardWriter, Weights
 
@@ -71,7 +72,9 @@ def export(
     saved = choose(checkpoint, say)
     model, dtype = saved.run["model"], dtype or saved.run["settings"]["dtype"]
     start = _starting_model(model)
-    making = Making(saved, Trained(saved), start, _skeleton(saved), dtype)
+    network = _skeleton(saved)
+    transposed = {f"{name}.weight" for name, layer in network.named_modules() if is_transposed(layer)}
+    making = Making(saved, Trained(saved, transposed), start, network, dtype)
     origins = making.origins()
     make_directory(directory)
     clear(directory)
@@ -160,7 +163,8 @@ class Making:
     def _check_adapters(self, roots: dict[str, str]) -> None:
         modules = dict(self.network.named_modules())
         for name in self.trained.adapters:
-            if not isinstance(modules.get(name.removesuffix(".weight")), torch.nn.Linear):
+            layer = modules.get(name.removesuffix(".weight"))
+            if layer is None or not is_linear(layer):
                 raise self.misfit(f"`{name}` is no linear layer there, and has an adapter")
             if name in roots:
                 raise LatxaError(f"`{name}` has an adapter and is tied to `{roots[name]}`: they cannot be merged")

@@ -4,10 +4,10 @@ model's own logits."""
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training.forward import Packed, PackedLoss, packed
@@ -16,6 +16,7 @@ from latxa_cli.training.rows import Batch, Rows
 ROWS_COMPARED = 512  # among which the one of most texts is taken
 TOKENS_COMPARED = 2048  # of it, so that the logits fit
 EXACT, HALF = 1e-3, 5e-2  # the largest difference, as a share of the largest logit: other texts change it by far more
+LOUD = 100.0  # times as large as they are, hidden states show what a head does to large logits
 
 
 def check(network: PackedLoss, rows: Rows) -> float:
@@ -35,7 +36,7 @@ def check(network: PackedLoss, rows: Rows) -> float:
         with torch.no_grad():
             logits = network.logits(packed(together, device))[0]
             alone = torch.cat([network.logits(packed(text, device))[0] for text in texts])
-            network.head_is_plain = _is_plain(network, packed(together, device), logits)
+            network.head_is_plain = _is_plain(network, packed(together, device))
     finally:
         network.train(training)
     difference = (alone - logits).abs().max().item()
@@ -63,12 +64,25 @@ def _joined(texts: list[Batch]) -> Batch:
     return Batch(*(np.concatenate(arrays, axis=1) for arrays in zip(*texts, strict=True)))
 
 
-def _is_plain(network: PackedLoss, rows: Packed, logits: torch.Tensor) -> bool:
-    """Whether the loss out of hidden states and the head's matrix is that of the model's logits."""
-    head = network.model.get_output_embeddings()
-    if head is None or getattr(head, "bias", None) is not None or not len(rows.where):
+def _is_plain(network: PackedLoss, rows: Packed) -> bool:
+    """Whether the loss out of hidden states and the head's matrix is that of the model's logits.
+
+    Hidden states are made so large for it that logits are too: a soft cap shows only there, which training may reach.
+    """
+    base, head = network.model.base_model, network.model.get_output_embeddings()
+    if base is network.model or type(head) is not torch.nn.Linear or head.bias is not None or not len(rows.where):
         return False
-    expected = cross_entropy(logits[rows.where].float(), rows.targets, reduction="sum").item()
-    network.head_is_plain = True
-    found: float = network(*rows).item()
+
+    def louder(_: torch.nn.Module, __: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state * LOUD
+        return output
+
+    hook = base.register_forward_hook(louder)
+    try:
+        network.head_is_plain = False
+        expected = network(*rows).item()
+        network.head_is_plain = True
+        found = network(*rows).item()
+    finally:
+        hook.remove()
     return abs(found - expected) <= (HALF if network.is_half else EXACT) * max(1.0, abs(expected))

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from latxa_cli.model import writing
-from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import attention, checkpoint, parameters, throughput
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss, noise_for, packed
@@ -35,6 +35,7 @@ from latxa_cli.training.validation import Validation, batch_of
 METRICS = "metrics.jsonl"
 TRIAL_STEPS = 4  # of `estimate`
 SHOWN = 60  # characters of a text that is named in an error
+SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -85,6 +86,8 @@ class Trainer:
         how = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:
+            if not model.supports_gradient_checkpointing:
+                raise UsageError(f"`{type(model).__name__}` has no `gradient_checkpointing`", hint="leave it out")
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.network = PackedLoss(model, attention=how, casts=half)
         self.backend = backend or TorchBackend(config, self.processes)
@@ -95,7 +98,7 @@ class Trainer:
         """Do optimiser step `step`, counted from 0; return its metrics (see `train`).
 
         Raises:
-            LatxaError: the loss is not a number, or infinite.
+            LatxaError: the loss or the gradient is not a number, or infinite.
         """
         started = time.perf_counter()
         torch.manual_seed((self.config.seed << 32) + step)  # dropout depends on the step alone
@@ -117,6 +120,8 @@ class Trainer:
         rate = self.plan.learning_rate(step)
         with self.processes.reporting():
             norm = self.backend.update(rate)
+        if not 0 <= norm < math.inf:  # DeepSpeed says -1; the weights are spoilt now, and no checkpoint may have them
+            raise LatxaError(f"the gradient became infinite, or no number, at step {step + 1}", hint=SMALLER_STEPS)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
@@ -167,7 +172,7 @@ class Trainer:
             where = f"in one of the rows {', '.join(map(str, sorted(numbers)[:8]))}"
         return LatxaError(
             f"the loss became `{loss}` at step {step + 1}, {where}",
-            hint="a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint",
+            hint=SMALLER_STEPS,
         )
 
     def _beginning(self, number: int) -> str:
@@ -193,7 +198,7 @@ def train(
     checkpoint.
 
     Raises:
-        LatxaError: the loss is not finite, or `directory` cannot be written.
+        LatxaError: the loss or the gradient is not finite, or `directory` cannot be written.
     """
     config, plan, processes = trainer.config, trainer.plan, trainer.processes
     every = config.validate_every or config.checkpoint_every
@@ -220,16 +225,23 @@ def _metrics_file(directory: Path, done: int, processes: Processes) -> TextIO:
     """Open the metrics, of which the lines up to step `done` stay; the first process alone writes them."""
     if not processes.is_first:
         return Path(os.devnull).open("a", encoding="utf-8")
-    metrics = (directory / METRICS).open("a+", encoding="utf-8")
+    metrics = (directory / METRICS).open("a+", encoding="utf-8", errors="replace")
     metrics.seek(0)
     while True:  # nothing is written again, so that a full disk loses nothing
         place = metrics.tell()
-        line = metrics.readline()
-        if not line.endswith("\n") or json.loads(line)["step"] > done:
+        if not _is_of_steps_up_to(done, metrics.readline()):
             break
     metrics.truncate(place)
     metrics.seek(0, os.SEEK_END)
     return metrics
+
+
+def _is_of_steps_up_to(done: int, line: str) -> bool:
+    """Whether a line is whole, and of a step that is done; what is behind one that a disk has spoilt goes too."""
+    try:
+        return line.endswith("\n") and json.loads(line)["step"] <= done
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def go_on(trainer: Trainer, path: Path) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.errors import UsageError, first_line
 from latxa_cli.training.config import TrainConfig
 
 
@@ -44,17 +46,54 @@ def _add_adapters(model: Any, config: TrainConfig) -> None:
     settings = LoraConfig(
         r=config.lora_rank,
         lora_alpha=lora_alpha(config),  # type: ignore[arg-type]
-        target_modules=config.lora_targets or "all-linear",
+        target_modules=config.lora_targets or _linear_layers(model),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )
     try:
-        inject_adapter_in_model(settings, model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of is refused below, or is how GPT-2's layers are made
+            inject_adapter_in_model(settings, model)
     except ValueError as error:
-        raise UsageError(f"`lora_targets`: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"`lora_targets`: {first_line(error)}") from None
+    _check_adapters(model)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def _linear_layers(model: Any) -> list[str]:
+    """Return the names of all linear layers but the head."""
+    head = model.get_output_embeddings()
+    return [name for name, layer in model.named_modules() if is_linear(layer) and layer is not head]
+
+
+def _check_adapters(model: Any) -> None:
+    """Raise UsageError for adapters that could not be merged into the weights when the run is over."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    held = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            layer = module.get_base_layer()
+            why = "" if is_linear(layer) else "is no linear layer"
+            if not why and held[id(layer.weight)] > 1:
+                why = "is tied to another layer, which would change with it"
+            if why:
+                hint = "without `lora_targets`, all linear layers but the head get adapters"
+                raise UsageError(f"`lora_targets`: `{name}` {why}", hint=hint)
+
+
+def is_linear(layer: torch.nn.Module) -> bool:
+    """Whether a layer is one matrix, which lies [out, in], or [in, out] (see `is_transposed`)."""
+    return isinstance(layer, torch.nn.Linear) or is_transposed(layer)
+
+
+def is_transposed(layer: torch.nn.Module) -> bool:
+    """Whether the weight of a linear layer lies [in, out], as GPT-2's do."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(layer, Conv1D)
 
 
 def lora_alpha(config: TrainConfig) -> float:

@@ -55,11 +55,11 @@ def settings_for(
     loss: str,
     source_loss: Mapping[str, str],
     *,
-    chat_template: Path | None = None,
+    chat_template: str | None = None,
     shard: tuple[int, int] = (0, 1),
     trust_remote_code: bool = False,
 ) -> Settings:
-    """Return the settings for a model; raises LatxaError where its configuration or the template cannot be read."""
+    """Return the settings for a model; raises LatxaError where its configuration cannot be read."""
     config = load_config(model, trust_remote_code=trust_remote_code).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
     if context and sequence_length > context:
@@ -67,12 +67,16 @@ def settings_for(
             f"`{model}` takes at most {context} tokens, the sequence length is {sequence_length}",
             hint=f"`--sequence-length {context}`",
         )
-    template = None
-    if chat_template is not None:
-        with reading(str(chat_template)):
-            template = chat_template.read_text(encoding="utf-8")
     making = Making(sequence_length, loss, tuple(source_loss.items()), config.vocab_size)  # type: ignore[arg-type]
-    return Settings(model, making, template, shard, trust_remote_code)
+    return Settings(model, making, chat_template, shard, trust_remote_code)
+
+
+def template_of(path: Path | None) -> str | None:
+    """Return the chat template in a file, None for none; raises LatxaError where it cannot be read."""
+    if path is None:
+        return None
+    with reading(str(path)):
+        return path.read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,8 @@ class Prepared:
         for name, share in rows.shares.items():
             part = share["trained"] / max(1, share["tokens"])
             yield f"{name}: {share['records']:,} records, {share['tokens']:,} tokens, {part:.1%} trained"
+        for name in sorted(rows.facts["source_loss"].keys() - rows.shares.keys()):
+            yield f"`{name}`, of which `--chat-loss` tells the loss, is no source of these records"
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
         if self.other_split:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -118,12 +118,12 @@ class Trained:
     """What was trained, by the names that the network has without adapters.
 
     `names`: all of them. `adapters`: {weight: {"A": name in the checkpoint, "B": …}} of the linear layers with LoRA,
-    whose weight is W + alpha / rank * B @ A.
+    whose weight is W + alpha / rank * B @ A; transposed, that of the `transposed` weights, which lie [in, out].
     """
 
-    def __init__(self, saved: Saved) -> None:
+    def __init__(self, saved: Saved, transposed: Container[str] = ()) -> None:
         """Open the weights of a checkpoint; raises LatxaError."""
-        self.weights = open_weights(saved)
+        self.weights, self.transposed = open_weights(saved), transposed
         settings = saved.run["settings"]
         rank = settings.get("lora_rank", 0)
         self.scale = settings["lora_alpha"] / rank if rank else 1.0
@@ -142,17 +142,20 @@ class Trained:
         if name in self._values:
             return entries[self._values[name]].shape
         pair = self.adapters[name]
-        return entries[pair["B"]].shape[0], entries[pair["A"]].shape[1]
+        shape = entries[pair["B"]].shape[0], entries[pair["A"]].shape[1]
+        return shape[::-1] if name in self.transposed else shape
 
     def blocks(self, name: str, start: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
         """Yield the numbers of the parameter `name` in their order; adapters are added to `start` in float32."""
         if name in self._values:
             yield from cast(self.weights.tensor(self._values[name]), dtype)
             return
-        down, up = (self.weights.tensor(self.adapters[name][which]) for which in "AB")
-        rows = max(1, BLOCK // down.shape[1])
-        for frozen, upper in zip(start.split(rows), up.split(rows), strict=True):
-            yield torch.addmm(frozen.float(), upper, down, alpha=self.scale).to(dtype)
+        right, left = (self.weights.tensor(self.adapters[name][which]) for which in "AB")
+        if name in self.transposed:
+            right, left = left.T, right.T
+        rows = max(1, BLOCK // right.shape[1])
+        for frozen, some in zip(start.split(rows), left.split(rows), strict=True):
+            yield torch.addmm(frozen.float(), some, right, alpha=self.scale).to(dtype)
 
 
 def cast(tensor: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:

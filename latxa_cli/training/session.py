@@ -87,13 +87,29 @@ def load(
 
 
 def check_rows(rows: Rows, loaded: Loaded, name: str) -> None:
-    """Raise LatxaError where rows that were prepared are not for this model."""
+    """Raise LatxaError where rows that were prepared are not for this model; else it learns their chat template."""
     if rows.facts["tokenizer"] != digest_of(loaded.tokenizer):
         raise LatxaError(
             f"the data were prepared with the tokenizer of `{rows.facts['model']}`, and that of `{name}` is another",
             hint="prepare them again with this model",
         )
-    loaded.tokenizer.chat_template = rows.facts["chat_template"]  # the model learns this one
+    loaded.tokenizer.chat_template = rows.facts["chat_template"]
+
+
+def check_validation(name: str, validation: Rows, rows: Rows) -> None:
+    """Raise LatxaError where the set `name` was prepared in another way than the rows of training."""
+    for what in ("tokenizer", "chat_template"):
+        if validation.facts[what] != rows.facts[what]:
+            raise LatxaError(
+                f"`--val {name}` was prepared with another {what.replace('_', ' ')} than the data of training",
+                hint="prepare it again in the same way, or give its records",
+            )
+    if validation.sequence_length > rows.sequence_length:
+        raise LatxaError(
+            f"`--val {name}` has rows of {validation.sequence_length} tokens, those of training have "
+            f"{rows.sequence_length}",
+            hint="prepare it again, or give its records",
+        )
 
 
 def trainer_for(loaded: Loaded, rows: Rows, config: TrainConfig) -> loop.Trainer:
@@ -174,10 +190,9 @@ def run(
     exported = export(directory, directory, say=watching.warn)
     with writing(directory):
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
-    last = last_step(directory)
     return exported | {
-        "steps": last["step"],
-        "loss": last["loss"],
+        "steps": exported["step"],
+        "loss": last_loss(directory),
         "parameters": parameters.count(loaded.model),
         "trained_parameters": sum(parameter.numel() for parameter in trainer.backend.trained.values()),
         "rows": len(rows),
@@ -203,11 +218,10 @@ def how(trainer: loop.Trainer) -> dict[str, Any]:
     }
 
 
-def last_step(directory: Path) -> dict[str, Any]:
-    """Return the metrics of the last step."""
+def last_loss(directory: Path) -> float | None:
+    """Return the loss of the last step; None where its metrics have got lost."""
     lines = (directory / loop.METRICS).read_text(encoding="utf-8").splitlines()
-    found: dict[str, Any] = next(line for line in map(json.loads, reversed(lines)) if "validation" not in line)
-    return found
+    return next((line["loss"] for line in map(json.loads, reversed(lines)) if "validation" not in line), None)
 
 
 def _facts(loaded: Loaded, rows: Rows, config: TrainConfig, trainer: loop.Trainer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 
 from latxa_cli.model import choose_device
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training import isolation, loop, parameters
+from latxa_cli.training import checkpoint, isolation, loop, parameters
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss, noise_for, packed, text_lengths
 from latxa_cli.training.plan import Plan
@@ -216,6 +216,16 @@ def test_a_loss_that_is_no_number_names_its_texts(model, rows, tokenizer):
         model.get_input_embeddings().weight[token] = float("inf")
     with pytest.raises(LatxaError, match=rf"at step 1, in row {taken[where]} \(`"):
         trainer.step(0)
+
+
+def test_no_checkpoint_is_written_after_a_gradient_that_is_no_number(model, rows, tmp_path):
+    config = TrainConfig(sequences_per_step=4, sequence_length=64, checkpoint_every=1)
+    steps = loop.train(loop.Trainer(model, rows, config), tmp_path, report=lambda _: None)
+    assert next(steps)["step"] == 1
+    model.model.norm.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(LatxaError, match="the gradient became infinite, or no number, at step 2"):
+        list(steps)
+    assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-1"]
 
 
 def test_a_row_without_anything_to_learn_is_no_error(model, rows, monkeypatch):

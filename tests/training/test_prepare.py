@@ -158,7 +158,7 @@ def test_texts_that_spell_special_tokens_do_not_become_them(prepared, tokenizer)
 def test_another_chat_template(prepared, tokenizer, tmp_path):
     path = tmp_path / "template.jinja"
     path.write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}")
-    rows = prepared([{"id": "c", "messages": turns("etxe", "mendi")}], chat_template=path).rows
+    rows = prepared([{"id": "c", "messages": turns("etxe", "mendi")}], chat_template=path.read_text()).rows
     (piece,) = without_padding(rows, tokenizer)
     assert tokenizer.decode(piece) == "user: etxe<|end|>assistant: mendi<|end|>"
     assert rows.facts["chat_template"] == path.read_text()

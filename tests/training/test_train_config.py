@@ -17,7 +17,8 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path):
 
 
 def test_saved_settings_are_read_back(tmp_path):
-    config = TrainConfig(epochs=2.5, learning_rate=1e-5, dtype="bfloat16", seed=7)
+    names = {'a "name" with\ta tab, \x7f and \u2028': "all"}
+    config = TrainConfig(epochs=2.5, learning_rate=1e-5, dtype="bfloat16", seed=7, source_loss=names, freeze=["\\"])
     path = tmp_path / "train.toml"
     path.write_text(to_toml(config))
     assert resolve(path) == config
@@ -36,7 +37,9 @@ def test_saved_settings_are_read_back(tmp_path):
         ("learning_rate = nan", "must be above 0", ""),
         ("beta2 = 1.0", "must lie between 0 and 1", ""),
         ("warmup_ratio = 2", "must lie between 0 and 1", ""),
-        ("seed = -1", "must not be negative", ""),
+        ("seed = -1", "not negative", ""),
+        ("weight_decay = nan", "not negative", ""),
+        ("watchdog_minutes = inf", "not negative", ""),
         ("seed = 2147483648", "must be below", ""),
         ("sequence_length = 1", "at least 2", ""),
         ('chat_loss = "user"', "must be `assistant` or `all`", ""),

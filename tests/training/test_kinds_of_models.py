@@ -1,0 +1,114 @@
+"""Models of other kinds, tiny and random: the loss of packed rows is that of each text alone, as the model has it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.training import isolation, loop, parameters
+from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.forward import PackedLoss, packed
+from latxa_cli.training.rows import IGNORED
+
+SIZES = {
+    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 128, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+}  # fmt: skip
+OF_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
+WINDOW = {"sliding_window": 16, "head_dim": 16}
+MIXTURE = {"num_local_experts": 2, "num_experts_per_tok": 1}
+PLAIN = {
+    "gpt2": OF_GPT2, "gpt_neox": {}, "qwen3": {"head_dim": 16}, "mistral": WINDOW, "gemma3_text": WINDOW,
+    "mixtral": MIXTURE, "phi3": {},
+}  # fmt: skip
+NOT_PLAIN = {  # capped, far above the logits of an untrained model; with a bias; scaled; no part of the model without
+    "gemma2": WINDOW | {"final_logit_softcapping": 30.0}, "phi": {}, "cohere": {"logit_scale": 0.5},
+    "llama4_text": MIXTURE | {"head_dim": 16, "attention_chunk_size": 128, "intermediate_size_mlp": 48},
+}  # fmt: skip
+
+
+def random_model(kind, *, spread=0.2, **settings):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **SIZES | {"initializer_range": spread} | settings)
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def loss_of_each_text(model, batch):
+    total = 0.0
+    for ids, positions, labels in zip(*batch, strict=True):
+        for start, end in pairwise([*np.flatnonzero(positions == 0).tolist(), len(ids)]):
+            wanted = torch.from_numpy(labels[start + 1 : end]).long()
+            logits = model(input_ids=torch.from_numpy(ids[None, start:end]).long()).logits[0, :-1]
+            total += cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum").item()
+    return total
+
+
+@pytest.mark.parametrize("kind", PLAIN | NOT_PLAIN)
+def test_the_packed_loss_is_that_of_each_text_alone(kind, rows):
+    model = random_model(kind, spread=0.02 if kind == "gemma2" else 0.2, **(PLAIN | NOT_PLAIN)[kind])
+    network = PackedLoss(model, attention="sdpa").eval()
+    isolation.check(network, rows)
+    assert network.head_is_plain == (kind in PLAIN)
+    batch = rows.batch([0, 1])
+    with torch.no_grad():
+        found = network(*packed(batch, torch.device("cpu"))).item()
+        assert found == pytest.approx(loss_of_each_text(model, batch), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mamba"])
+def test_models_that_cannot_keep_texts_apart_are_refused(kind, rows):
+    network = PackedLoss(random_model(kind, n_layer=2, n_head=2, state_size=4), attention="eager")
+    with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
+        isolation.check(network, rows)
+
+
+def files_of(model, tokenizer, folder):
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "gemma2", "phi"])
+def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind, rows, tokenizer, tmp_path):
+    """GPT-2's weights lie [in, out]; experts, of which transformers makes one tensor, get none."""
+    from latxa_cli.model import load_model
+    from latxa_cli.training import session
+
+    start = files_of(random_model(kind, **(PLAIN | NOT_PLAIN)[kind]), tokenizer, tmp_path / "start")
+    config = TrainConfig(learning_rate=0.1, sequence_length=64, lora_rank=2)
+    loaded = session.load(start, config, device="cpu", threads=1)
+    silent = session.Watching(report=lambda _: None, warn=pytest.fail, give_up=pytest.fail)
+    session.run(loaded, rows, config, tmp_path / "out", resume=False, watching=silent)
+    batch = packed(rows.batch([0, 1]), torch.device("cpu"))
+    trained, exported, before = (
+        PackedLoss(model, attention="sdpa").eval().logits(batch)
+        for model in (loaded.model, *(load_model(str(folder), device="cpu") for folder in (tmp_path / "out", start)))
+    )
+    assert (exported - before).abs().max() > 0.1
+    assert torch.allclose(exported, trained, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tied", "target", "why"),
+    [(True, "embed_tokens", "no linear layer"), (True, "lm_head", "is tied"), (False, "embed_tokens", "no linear")],
+)
+def test_adapters_that_could_not_be_merged_are_refused_before_the_run(tied, target, why, rows):
+    model = random_model("llama", tie_word_embeddings=tied)
+    with pytest.raises(UsageError, match=f"`lora_targets`: `.*{target}` .*{why}"):
+        parameters.choose(model, TrainConfig(lora_rank=2, lora_targets=["q_proj", target]))
+
+
+def test_an_adapted_head_is_trained(rows):
+    model = random_model("llama", tie_word_embeddings=False)
+    trainer = loop.Trainer(model, rows, TrainConfig(lora_rank=2, lora_targets=["lm_head"], learning_rate=0.1))
+    isolation.check(trainer.network, rows)
+    assert not trainer.network.head_is_plain
+    losses = [trainer.step(step)["loss"] for step in range(4)]
+    assert losses[-1] < losses[0] - 0.1
