@@ -4,6 +4,7 @@ arXiv 1910.02054). https://www.deepspeed.ai/docs/config-json describes the setti
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,14 @@ class DeepSpeedBackend:
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         """Raises LatxaError where DeepSpeed is not installed, and as `settings` does."""
+        quiet_libraries()  # first: DeepSpeed logs to stdout as soon as it is imported
+        warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")  # names that it calls
         try:
             import deepspeed
         except ImportError:
             raise LatxaError(
                 "DeepSpeed is not installed", hint='`pip install deepspeed`, or `backend = "torch"`'
             ) from None
-        quiet_libraries()
         # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
         # leaves a lock behind, at which every later one waits without a word.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -111,6 +113,7 @@ class DeepSpeedBackend:
         self.engine, *_ = deepspeed.initialize(
             model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
         )
+        self._kept = None  # else the export, which one process does alone, would wait for the others to share out
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)
