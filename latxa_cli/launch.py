@@ -1,7 +1,7 @@
 """Which of several processes this one is, as the program that started it says: torchrun, deepspeed, srun, or none.
 
     torchrun --nproc-per-node 8 --no-python latxa train …
-    deepspeed --no_local_rank --no_python latxa train …
+    deepspeed --num_gpus 8 --no_local_rank --no_python latxa train …
     srun --ntasks-per-node 8 latxa train …
 
 torchrun and deepspeed set `RANK`, `WORLD_SIZE` and the address of the first process; SLURM numbers its tasks and names
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError
 
 FIRST_PORT, PORTS = 20_000, 10_000  # where SLURM's jobs meet: one of these, by the number of the job
 
@@ -80,6 +81,17 @@ def first_node(nodes: str) -> str:
     """Return the first of SLURM's list of nodes, such as `gpu[03-07,12],login1`: here `gpu03`."""
     found = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\]([^,\[]*))?", nodes)
     return "".join(part or "" for part in found.groups()) if found else ""
+
+
+@contextmanager
+def alike(launch: Launch) -> Iterator[None]:
+    """Let the first process of each machine alone tell of errors that all there meet; the others end without a word."""
+    try:
+        yield
+    except LatxaError as error:
+        if launch.local_rank:
+            raise SystemExit(error.exit_code) from None
+        raise
 
 
 def announce(launch: Launch) -> None:

@@ -88,48 +88,55 @@ def train(
     from latxa_cli.training.rows import Rows, is_prepared, settings_of
 
     launch = launcher.find()
-    folders = [Path(source) for source in sources or [] if is_prepared(source)]
-    if folders and (len(folders) < len(sources or []) or chat_template):
-        what = "`--chat-template`" if chat_template else "other data"
-        raise UsageError(f"`{folders[0]}` is prepared already, and {what} can't be added", hint="prepare all together")
-    sets = _named(val or [])
-    if launch.world > 1 and not (folders and all(is_prepared(source) for source in sets.values())):
-        raise UsageError(
-            "several processes train on data that are prepared before, so that none waits for others to tokenise",
-            hint="`latxa prepare … -o prepared`, on one machine without a GPU",
-        )
-    loss, source_loss = chat_losses(chat_loss or [])
-    settings = resolve(
-        config, settings_of(folders), epochs=epochs, learning_rate=learning_rate,
-        sequences_per_step=sequences_per_step, batch_size=batch_size, sequence_length=sequence_length, chat_loss=loss,
-        source_loss=source_loss or None, dtype=dtype, seed=seed, lora_rank=lora_rank, backend=backend,
-        checkpoint_every=checkpoint_every,
-    )  # fmt: skip
-    for side in (config, model, chat_template, *folders, *sets.values()):
-        run.depends_on(side)
-    launcher.announce(launch)
     with TemporaryDirectory(prefix="latxa-train-") as temporary:
-        place = Path(temporary) / "work" if dry_run else run.work_folder(None)
-        if not folders:
-            template = template_of(chat_template)
-            folders = [_prepared(run, sources or ["-"], model, settings, template, place, workers)]
-        rows = Rows(folders)
+        with launcher.alike(launch):
+            folders = [Path(source) for source in sources or [] if is_prepared(source)]
+            if folders and (len(folders) < len(sources or []) or chat_template):
+                what = "`--chat-template`" if chat_template else "other data"
+                raise UsageError(
+                    f"`{folders[0]}` is prepared already, and {what} can't be added", hint="prepare all together"
+                )
+            sets = _named(val or [])
+            if launch.world > 1 and not (folders and all(map(is_prepared, sets.values()))):
+                raise UsageError(
+                    "several processes train on data that are prepared before, so that none waits for others to "
+                    "tokenise",
+                    hint="`latxa prepare … -o prepared`, on one machine without a GPU",
+                )
+            loss, source_loss = chat_losses(chat_loss or [])
+            settings = resolve(
+                config, settings_of(folders), epochs=epochs, learning_rate=learning_rate,
+                sequences_per_step=sequences_per_step, batch_size=batch_size, sequence_length=sequence_length,
+                chat_loss=loss, source_loss=source_loss or None, dtype=dtype, seed=seed, lora_rank=lora_rank,
+                backend=backend, checkpoint_every=checkpoint_every,
+            )  # fmt: skip
+            for side in (config, model, chat_template, *folders, *sets.values()):
+                run.depends_on(side)
+            launcher.announce(launch)
+            place = Path(temporary) / "work" if dry_run else run.work_folder(None)
+            if not folders:
+                template = template_of(chat_template)
+                folders = [_prepared(run, sources or ["-"], model, settings, template, place, workers)]
+            rows = Rows(folders)
+            if launch.rank == 0 and not dry_run:
+                checkpoint.occupy(run.directory)
         loaded = session.load(
             model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code, launch=launch
         )
-        session.check_rows(rows, loaded, model)
-        if dry_run:
-            run.say_all(session.cost(loaded, rows, settings))
-            return
-        validation = {}
-        for name, source in sets.items():
-            there = is_prepared(source)
-            at = place.with_name(f"{place.name}-{name}")
-            learnt = rows.facts["chat_template"]
-            template = learnt if isinstance(learnt, str) else None  # several, by name, can only be the model's own
-            found = Path(source) if there else _prepared(run, [source], model, settings, template, at, 1)
-            validation[name] = Rows([found])
-            session.check_validation(name, validation[name], rows)
+        with launcher.alike(launch):
+            session.check_rows(rows, loaded, model)
+            if dry_run:
+                run.say_all(session.cost(loaded, rows, settings))
+                return
+            validation = {}
+            for name, source in sets.items():
+                there = is_prepared(source)
+                at = place.with_name(f"{place.name}-{name}")
+                learnt = rows.facts["chat_template"]
+                template = learnt if isinstance(learnt, str) else None  # several, by name, can only be the model's own
+                found = Path(source) if there else _prepared(run, [source], model, settings, template, at, 1)
+                validation[name] = Rows([found])
+                session.check_validation(name, validation[name], rows)
         facts = session.run(
             loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation, track=track,
             watching=session.Watching(_Report(run, settings, rows), run.say, _give_up),

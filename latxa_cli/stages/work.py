@@ -12,7 +12,6 @@ forced to the disk: after a power cut start without `--resume`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -25,8 +24,8 @@ import xxhash
 from latxa_cli import __version__
 from latxa_cli.stages.executor import Executor
 from latxa_cli.stream import manifest
-from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.files import cannot_write, save_bytes
+from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.files import lock, save_bytes
 from latxa_cli.stream.run import WORK_LOCK
 from latxa_cli.stream.writer import make_directory
 
@@ -164,17 +163,7 @@ def _lock(folder: Path) -> int:
     path = folder / LOCK
     if not path.exists() and any(folder.iterdir()):
         raise UsageError(f"`{folder}` holds other things than an interrupted run", hint="name a new folder")
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise LatxaError(f"{folder}: another run is using it", hint="wait for it, or name another folder") from None
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    if os.fstat(descriptor).st_nlink == 0:  # the run that had it has just removed the folder
-        os.close(descriptor)
-        return _lock(folder)
-    return descriptor
+    return lock(path)
 
 
 def _digest(tasks: Sequence[Any]) -> bytes:

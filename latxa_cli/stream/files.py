@@ -7,6 +7,8 @@ operating system, files of the last half minute may be cut short.
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +17,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.writer import make_directory
 
 if TYPE_CHECKING:
     import numpy as np
+
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system without them, as Lustre may be mounted
 
 
 @contextmanager
@@ -72,3 +77,29 @@ def load_array(path: Path, *, mapped: bool = False) -> Any:
         raise LatxaError(f"{path}: cannot be read ({error.strerror or error})", hint=hint) from None
     except (ValueError, EOFError):
         raise LatxaError(f"{path}: is not whole", hint=hint) from None
+
+
+def lock(path: Path) -> int:
+    """Lock the file `path`, in a folder that may be new, until its descriptor is closed, which is returned, or the
+    process ends.
+
+    Where the file system knows no locks, there is none. Raises LatxaError where another run has it, or when it cannot
+    be made.
+    """
+    make_directory(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        hint = "wait for it, or name another folder"
+        raise LatxaError(f"{path.parent}: another run is using it", hint=hint) from None
+    except FileNotFoundError:  # the run that had it has just removed the folder
+        return lock(path)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise cannot_write(path, error) from None
+    if os.fstat(descriptor).st_nlink == 0:  # the same, a moment later
+        os.close(descriptor)
+        return lock(path)
+    return descriptor

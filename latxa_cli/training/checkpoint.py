@@ -1,5 +1,6 @@
 """Checkpoints of a training run: the same for every backend and number of processes, written whole or not at all.
 
+    DIR/checkpoints/latxa.lock          locked while a run uses the folder, so that two cannot
     DIR/checkpoints/run.json            what the run is made of
     DIR/checkpoints/model/              configuration, tokenizer, chat template of the model to be exported
     DIR/checkpoints/step-N/             after N optimiser steps; it has this name when it is complete
@@ -27,6 +28,7 @@ from torch.nn import Parameter
 
 from latxa_cli.model import read_settings, synchronise
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.files import lock
 from latxa_cli.training import parameters
 from latxa_cli.training.config import HOW
 from latxa_cli.training.processes import Processes
@@ -34,7 +36,7 @@ from latxa_cli.weights import Entry, header
 
 FORMAT = 1
 KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest
-FOLDER, RUN, MODEL, STATE = "checkpoints", "run.json", "model", "state.json"
+FOLDER, LOCK, RUN, MODEL, STATE = "checkpoints", "latxa.lock", "run.json", "model", "state.json"
 KINDS = {"weights": ("",), "moments": ("exp_avg", "exp_avg_sq")}
 READ_BYTES = 1 << 24
 
@@ -63,8 +65,13 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
 
 
+def occupy(directory: Path) -> None:
+    """Keep other runs out until the process ends; raises LatxaError where one is in there."""
+    lock(folder(directory) / LOCK)
+
+
 def remove(directory: Path) -> None:
-    """Remove all checkpoints: a new run begins, or one is complete, manifest and all."""
+    """Remove all checkpoints: the run is complete, manifest and all."""
     shutil.rmtree(folder(directory), ignore_errors=True)
 
 
@@ -72,8 +79,12 @@ def remove(directory: Path) -> None:
 
 
 def begin(directory: Path, facts: Mapping[str, Any], save_model: Callable[[Path], Any]) -> None:
-    """Write what the run is, and by `save_model` what its model needs beside weights."""
+    """Remove all checkpoints; write what the new run is, and by `save_model` what its model needs beside weights."""
     folder(directory).mkdir(parents=True, exist_ok=True)
+    (folder(directory) / RUN).unlink(missing_ok=True)  # first: without it there is nothing to resume
+    for entry in folder(directory).iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
     save_model(folder(directory) / MODEL)
     path = folder(directory) / RUN
     path.write_text(json.dumps({"format": FORMAT, **facts}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

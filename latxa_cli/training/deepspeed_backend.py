@@ -93,7 +93,7 @@ class DeepSpeedBackend:
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         """Raises LatxaError where DeepSpeed is not installed, and as `settings` does."""
-        quiet_libraries()
+        quiet_libraries()  # first: DeepSpeed logs to stdout as soon as it is imported
         try:
             import deepspeed
         except ImportError as error:

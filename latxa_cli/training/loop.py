@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latxa_cli.launch import alike
 from latxa_cli.model import writing
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import attention, checkpoint, parameters, throughput
@@ -111,15 +112,14 @@ class Trainer:
             arguments, attended = self._arguments(numbers, step)
             pairs += attended
             last = place + 1 == len(batches)
-            with self.processes.reporting():
-                total += self.backend.accumulate(arguments, 1 / max(1, trained), last=last)
+            total += self.backend.accumulate(arguments, 1 / max(1, trained), last=last)
         loss_sum, all_pairs = self.processes.sum(total.item(), pairs)
         loss = loss_sum / max(1, trained)
         if not math.isfinite(loss):
-            raise self._not_finite(loss, step)
+            with alike(self.processes.launch):
+                raise self._not_finite(loss, step, mine=not math.isfinite(total.item()))
         rate = self.plan.learning_rate(step)
-        with self.processes.reporting():
-            norm = self.backend.update(rate)
+        norm = self.backend.update(rate)
         if not 0 <= norm < math.inf:  # DeepSpeed says -1; the weights are spoilt now, and no checkpoint may have them
             raise LatxaError(f"the gradient became infinite, or no number, at step {step + 1}", hint=SMALLER_STEPS)
         if self.device.type == "cuda":
@@ -154,10 +154,11 @@ class Trainer:
             )  # fmt: skip
         return arguments, throughput.attended_pairs(batch.position_ids) if len(numbers) else 0
 
-    def _not_finite(self, loss: float, step: int) -> LatxaError:
-        """Return the error that names the texts of this process whose loss is not finite."""
+    def _not_finite(self, loss: float, step: int, *, mine: bool) -> LatxaError:
+        """Return the error that names the texts whose loss is not finite; `mine`: some are this process's."""
         found: list[str] = []
-        numbers = [int(number) for batch in self.plan.batches(step) for number in batch]
+        own = [int(number) for batch in self.plan.batches(step) for number in batch] if mine else []
+        numbers = [number for each in self.processes.all(own) for number in each]
         if self.processes.world == 1:  # else the others wait elsewhere: a forward pass may need them
             with torch.no_grad():
                 for number in numbers:

@@ -94,8 +94,7 @@ class Processes:
         if self.world == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        with self.reporting():
-            dist.all_reduce(total)
+        dist.all_reduce(total)
         return total.tolist()
 
     def from_first(self, value: Any) -> Any:
@@ -103,8 +102,7 @@ class Processes:
         if self.world == 1:
             return value
         box = [value]
-        with self.reporting():
-            dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def all(self, value: Any) -> list[Any]:
@@ -112,8 +110,7 @@ class Processes:
         values: list[Any] = [value]
         if self.world > 1:
             values *= self.world
-            with self.reporting():
-                dist.all_gather_object(values, value)
+            dist.all_gather_object(values, value)
         return values
 
     def wait(self) -> None:
@@ -122,7 +119,7 @@ class Processes:
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Turn torch's error when another process is gone into one line."""
+        """Turn torch's error when another process is gone into one line, whatever these were doing together."""
         try:
             yield
         except RuntimeError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli import __version__
-from latxa_cli.launch import Launch
+from latxa_cli.launch import Launch, alike
 from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, save_beside_weights, writing
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint, isolation, loop, parameters
@@ -72,7 +72,8 @@ def load(
     backend = loop.open_backend(config, processes)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     frozen = config.dtype if config.lora_rank else "float32"  # what is not trained needs no more than is computed with
-    model = load_model(name, device=str(place), dtype=frozen, trust_remote_code=trust_remote_code)
+    with processes.reporting():  # shared-out weights are read by all together
+        model = load_model(name, device=str(place), dtype=frozen, trust_remote_code=trust_remote_code)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and config.sequence_length > context:
         raise LatxaError(
@@ -121,9 +122,10 @@ def trainer_for(loaded: Loaded, rows: Rows, config: TrainConfig) -> loop.Trainer
 
 def cost(loaded: Loaded, rows: Rows, config: TrainConfig) -> list[str]:
     """Prove that packing is exact, do a few steps, and say what the whole run would take."""
-    trainer = trainer_for(loaded, rows, config)
-    difference = isolation.check(trainer.network, rows)
-    estimate = loop.estimate(trainer)
+    with loaded.processes.reporting():
+        trainer = trainer_for(loaded, rows, config)
+        difference = isolation.check(trainer.network, rows)
+        estimate = loop.estimate(trainer)
     world, device = loaded.processes.world, trainer.device
     speed = f"{estimate.tokens_per_second:,.0f} tokens/s" + (f", MFU {estimate.mfu:.1%}" if estimate.mfu else "")
     trained = ""
@@ -168,18 +170,20 @@ def run(
             tracker.log(line["step"], values_of(line))
 
     try:
-        trainer = trainer_for(loaded, rows, config)
-        facts = _facts(loaded, rows, config, trainer)
-        processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
-        isolation.check(trainer.network, rows)
-        done = _begin(trainer, facts, loaded, directory, resume=resume, warn=watching.warn)
-        if track and processes.is_first:
-            tracker = open_tracker(
-                track, directory, directory.name, facts["settings"], done=done, warn=watching.warn
-            )  # fmt: skip
-        sets = Validation(validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size)
-        for _ in loop.train(trainer, directory, done=done, report=report, validation=sets):
-            pass
+        with processes.reporting():
+            with alike(processes.launch):
+                trainer = trainer_for(loaded, rows, config)
+                facts = _facts(loaded, rows, config, trainer)
+                processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
+                isolation.check(trainer.network, rows)
+                done = _begin(trainer, facts, loaded, directory, resume=resume, warn=watching.warn)
+            if track and processes.is_first:
+                tracker = open_tracker(
+                    track, directory, directory.name, facts["settings"], done=done, warn=watching.warn
+                )  # fmt: skip
+            sets = Validation(validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size)
+            for _ in loop.train(trainer, directory, done=done, report=report, validation=sets):
+                pass
     finally:
         watchdog.stop()
         if tracker:
@@ -266,8 +270,6 @@ def _begin(
         return loop.go_on(trainer, newest) if newest else 0
     if processes.is_first:
         with writing(directory):
-            checkpoint.remove(directory)
-            directory.mkdir(parents=True, exist_ok=True)
 
             def save_model(folder: Path) -> None:
                 save_beside_weights(loaded.model, loaded.tokenizer, folder)
