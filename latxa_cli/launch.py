@@ -79,8 +79,8 @@ def _of_slurm(given: Mapping[str, str]) -> Launch:
 
 def first_node(nodes: str) -> str:
     """Return the first of SLURM's list of nodes, such as `gpu[03-07,12],login1`: here `gpu03`."""
-    found = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\]([^,\[]*))?", nodes)
-    return "".join(part or "" for part in found.groups()) if found else ""
+    first = re.match(r"(?:[^\[,]|\[[^\]]*\])*", nodes)
+    return re.sub(r"\[([^\],-]+)[^\]]*\]", r"\1", first[0]) if first else ""
 
 
 @contextmanager

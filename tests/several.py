@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from traceback import print_exc
 from typing import Any
 
 MODULES = (
-    "deepspeed", "transformers.models.llama.modeling_llama", "transformers.integrations.deepspeed", "latxa_cli.cli",
+    "deepspeed.runtime.zero.muon.muon_optimizer", "transformers.models.llama.modeling_llama", "latxa_cli.cli",
     "latxa_cli.commands.train", "latxa_cli.training.session", "latxa_cli.training.deepspeed_backend",
 )  # fmt: skip
 
@@ -144,7 +145,16 @@ def run(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     os.environ.update(request["environment"])
     sys.argv = ["latxa", *request["fork"]]
-    import_module("latxa_cli.cli").main()
+    code: Any = 1
+    try:
+        import_module("latxa_cli.cli").main()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # since taking a forked interpreter apart takes longer than all before
 
 
 if __name__ == "__main__":

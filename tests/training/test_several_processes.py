@@ -1,0 +1,294 @@
+"""`latxa train` on one and two processes and every backend: the same losses, and going on after whatever ends a run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+from several import Job, Several, until
+from tiny import BINARY, write_jsonl
+
+from latxa_cli.model import load_model
+from latxa_cli.training import checkpoint
+from latxa_cli.training.processes import Processes
+
+# Each epoch of 28 rows ends with a step of one row, and batches do not come out even: one process is short of rows.
+SETTINGS = """
+sequences_per_step = 9
+batch_size = 2
+learning_rate = 5e-3
+neftune_alpha = 5.0
+"""
+LONG = "epochs = 6.0\ncheckpoint_every = 2\n"  # 24 steps
+ENDLESS = "epochs = 5000.0\ncheckpoint_every = 4\n"
+TORCH, DEEPSPEED = ("torch", 2), ("deepspeed", 2)
+
+
+@pytest.fixture(scope="module")
+def several():
+    with Several() as processes:
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, model_directory, prepared, records):
+    """A folder with `model`, `prepared` and `mix.jsonl`, of which that was made, and `held_out`, of three rows."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "model").symlink_to(model_directory)
+    for name, some, size in (("prepared", records, 28), ("held_out", records[:9], 3)):
+        made = prepared(some)
+        assert len(made.rows) == size
+        (folder / name).symlink_to(Path(made.inputs[0]["path"]).with_name("rows"))
+    write_jsonl(folder / "mix.jsonl", records)
+    return folder
+
+
+def command(folder, output, backend=TORCH, more="", *flags):
+    """Return the command line of `latxa train`, whose settings are in a file."""
+    name, stage = backend
+    file = folder / f"{output}.toml"
+    file.write_text(f'{SETTINGS}backend = "{name}"\nzero_stage = {stage}\n{more}', encoding="utf-8")
+    return ["train", "prepared", "--model", "model", "--config", file.name, "--threads", "1", "-o", output, *flags]
+
+
+def lines(directory: Path):
+    try:
+        text = (directory / "metrics.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def same(found, expected, rel=1e-5):
+    """See that metrics agree in all but time."""
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys() and one.get("validation") == other.get("validation")
+        compared = one.keys() - {"seconds", "validation"}
+        assert [one[key] for key in compared] == pytest.approx([other[key] for key in compared], rel=rel)
+
+
+def losses(found):
+    return [line["loss"] for line in found]
+
+
+def check_whole(directory: Path):
+    """See that the newest checkpoint is undamaged and holds numbers; return its step."""
+    told: list[str] = []
+    found = checkpoint.newest(directory, Processes(), told.append)
+    assert found and not told
+    states = checkpoint.Reader(found)
+    assert len(states) and all(tensor.isfinite().all() for state in states.values() for tensor in state.values())
+    return checkpoint.step_of(found)
+
+
+# --- the same losses -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alone(several, data):
+    """What one process with torch measures: training, and validation with each checkpoint."""
+    more = "epochs = 2.0\ncheckpoint_every = 3\n"
+    job = several.start(command(data, "alone", TORCH, more, "--val", "held=held_out"), cwd=data)
+    assert job.wait() == [0], job.said()
+    found = lines(data / "alone")
+    assert [line["step"] for line in found] == [1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8]
+    assert losses(found)[0] > losses(found)[-2]
+    return more, found
+
+
+@pytest.mark.parametrize(
+    ("backend", "world"),
+    [
+        (("torch", 0), 2), (("deepspeed", 0), 2), (("deepspeed", 1), 2), (("deepspeed", 2), 2), (("deepspeed", 3), 2),
+        (("deepspeed", 1), 1),
+    ],
+)  # fmt: skip
+def test_losses_norms_and_validation_are_those_of_torch_alone(several, data, alone, backend, world):
+    more, expected = alone
+    output = f"{backend[0]}-{backend[1]}-{world}"
+    job = several.start(command(data, output, backend, more, "--val", "held=held_out"), world=world, cwd=data)
+    assert job.wait() == [0] * world, job.said()
+    same(lines(data / output), expected)
+    assert job.said().count("\n") == 5 and all(job.said(rank) == "" for rank in range(1, world))
+    manifest = json.loads((data / output / "manifest.json").read_text())
+    assert manifest["processes"] == world and manifest["backend"] == backend[0]
+    assert not (data / output / "checkpoints").exists()
+    load_model(str(data / output), device="cpu")
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+def cut_off(several, folder, backend, world, output, *, after, more=LONG):
+    """Train until so many steps are on the disk, and kill all processes."""
+    job = several.start(command(folder, output, backend, more, "--resume"), world=world, cwd=folder)
+    until(lambda: len(lines(folder / output)) >= after or None not in job.codes(), 60, job)
+    job.kill()
+    assert job.wait() == [-signal.SIGKILL] * world, job.said()
+    return check_whole(folder / output)
+
+
+def finish(several, folder, backend, world, output, more=LONG):
+    job = several.start(command(folder, output, backend, more, "--resume"), world=world, cwd=folder)
+    assert job.wait() == [0] * world, job.said()
+    return lines(folder / output)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(several, data):
+    found = finish(several, data, TORCH, 1, "uninterrupted")
+    assert len(found) == 24
+    return found
+
+
+def test_a_run_goes_on_with_another_backend_stage_and_number_of_processes(several, data, uninterrupted):
+    chain = [(TORCH, 1, 4), (("deepspeed", 3), 2, 8), (("deepspeed", 2), 1, 12), (TORCH, 2, 16)]
+    steps = [cut_off(several, data, backend, world, "chain", after=after) for backend, world, after in chain]
+    assert all(later > earlier for earlier, later in pairwise([0, *steps]))
+    same(finish(several, data, ("deepspeed", 0), 2, "chain"), uninterrupted)
+
+
+@pytest.mark.parametrize("backend", [TORCH, ("deepspeed", 3)])
+def test_on_as_many_processes_a_run_goes_on_to_the_last_bit(several, data, backend):
+    whole = losses(finish(several, data, backend, 2, f"whole-{backend[1]}{backend[0]}"))
+    output = f"cut-{backend[1]}{backend[0]}"
+    cut_off(several, data, backend, 2, output, after=10)
+    assert losses(finish(several, data, backend, 2, output)) == whole
+
+
+def test_half_precision_goes_on_to_the_last_bit(several, data):
+    more = LONG + 'dtype = "bfloat16"\n'
+    whole = losses(finish(several, data, DEEPSPEED, 2, "half", more))
+    cut_off(several, data, DEEPSPEED, 2, "half-cut", after=10, more=more)
+    assert losses(finish(several, data, DEEPSPEED, 2, "half-cut", more)) == whole
+
+
+def test_torchrun_starts_the_processes_and_a_kill_of_all_is_nothing(data, uninterrupted, latxa):
+    """The installed command, as a user starts it; it goes on in one process."""
+    made = [str(BINARY), *command(data, "torchrun", DEEPSPEED, LONG)]
+    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--no-python", *made]
+    with subprocess.Popen(torchrun, cwd=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        end = time.monotonic() + 60
+        while len(lines(data / "torchrun")) < 10 and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        if process.poll() is None:
+            for one in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
+                one.kill()  # workers of torchrun are in sessions of their own
+        assert process.wait() == -signal.SIGKILL, process.stdout.read()
+        assert process.stdout.read() == b""
+    check_whole(data / "torchrun")
+    resumed = latxa(*command(data, "torchrun", TORCH, LONG), "--resume", cwd=data)
+    assert resumed.returncode == 0, resumed.stderr
+    same(lines(data / "torchrun"), uninterrupted)
+
+
+# --- what ends a run -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(several, data, tmp_path):
+    """`running(backend, world)` gives a job that has done some steps and would go on for long, and its directory."""
+    jobs = []
+
+    def start(backend=TORCH, world=2, more="") -> tuple[Job, Path]:
+        for name in ("model", "prepared", "held_out", "mix.jsonl"):
+            (tmp_path / name).symlink_to(data / name)
+        jobs.append(several.start(command(tmp_path, "out", backend, ENDLESS + more), world=world, cwd=tmp_path))
+        until(lambda: len(lines(tmp_path / "out")) >= 9 or None not in jobs[0].codes(), 60, jobs[0])
+        assert jobs[0].codes() == [None] * world, jobs[0].said()
+        return jobs[0], tmp_path / "out"
+
+    yield start
+    for job in jobs:
+        job.kill()
+
+
+@pytest.mark.parametrize(("backend", "victim"), [(TORCH, 1), (("deepspeed", 3), 0)])
+def test_when_one_process_dies_the_other_ends_with_one_line(running, backend, victim):
+    job, directory = running(backend)
+    job.kill(ranks=[victim])
+    other = 1 - victim
+    assert job.wait(30)[other] == 1
+    message, hint, end = job.said(other).split("\n")
+    assert message.startswith(f"latxa: process {other} of 2 lost the others: ") and hint.startswith("hint: ")
+    assert end == "" and job.said(victim) == ""
+    assert check_whole(directory) >= 4
+
+
+def test_the_watchdog_ends_a_process_whose_partner_hangs(running):
+    job, directory = running(more="watchdog_minutes = 0.1\n")
+    job.kill(signal.SIGSTOP, ranks=[1])
+    until(lambda: job.codes()[0] is not None, 30, job)
+    assert job.codes() == [1, None]
+    message, hint, _ = job.said().split("\n")
+    assert "has done no step for 0.1 minutes" in message and "`--resume`" in hint
+    assert check_whole(directory) >= 4
+
+
+def test_a_second_run_in_the_same_directory_disturbs_nothing(several, running):
+    job, directory = running(world=1)
+    for flags, code, told in ((["--resume"], 1, "another run is using it"), ([], 2, "`-o out` exists already")):
+        second = several.start([*command(directory.parent, "out", TORCH, ENDLESS), *flags], cwd=directory.parent)
+        assert second.wait() == [code]
+        assert told in second.said().splitlines()[0] and second.said().count("\n") == 2
+    before = len(lines(directory))
+    until(lambda: len(lines(directory)) > before + 8, 30, job)
+    assert job.codes() == [None]
+    job.kill()
+    job.wait()
+    found = lines(directory)
+    assert [line["step"] for line in found] == list(range(1, len(found) + 1))
+    assert check_whole(directory) >= before
+
+
+# --- what begins none ------------------------------------------------------------------------------------------------
+
+
+def refused(several, folder, *commands):
+    """Run two processes that cannot; return their exit codes and all that they say."""
+    job = several.start(*commands, world=2, cwd=folder)
+    codes = job.wait()
+    return codes, job.said(0) + job.said(1)
+
+
+def test_processes_with_other_settings_or_data(several, data):
+    ours = command(data, "other", TORCH, LONG)
+    codes, said = refused(several, data, ours, [*ours, "--seed", "1"])
+    assert codes == [1, 1]
+    assert said.startswith("latxa: process 1 on `") and said.count("\n") == 2 and "has settings" in said
+    shutil.rmtree(data / "other")
+    codes, said = refused(several, data, ours, [word if word != "prepared" else "held_out" for word in ours])
+    assert codes == [1, 1]
+    assert said.startswith("latxa: process 1 on `") and said.count("\n") == 2 and "has data" in said
+
+
+def test_data_that_are_not_prepared(several, data):
+    ours = command(data, "records", TORCH, LONG)
+    codes, said = refused(several, data, [word if word != "prepared" else "mix.jsonl" for word in ours])
+    assert codes == [2, 2]
+    assert said.startswith("latxa: several processes train on data that are prepared before")
+    assert said.count("\n") == 2
+    codes, said = refused(several, data, [*command(data, "held", TORCH, LONG), "--val", "held=mix.jsonl"])
+    assert codes == [2, 2] and said.count("\n") == 2
+
+
+def test_a_model_that_is_not_there_is_said_once(several, data):
+    ours = command(data, "nowhere", TORCH, LONG)
+    codes, said = refused(several, data, [word if word != "model" else "./none" for word in ours])
+    assert codes == [1, 1]
+    assert said.startswith("latxa: there is no model directory `./none`") and said.count("latxa: ") == 1
+
+
+def test_a_loss_that_is_no_number_is_said_once(several, data):
+    codes, said = refused(several, data, [*command(data, "nan", TORCH, LONG), "--learning-rate", "1e30"])
+    assert codes == [1, 1]
+    assert said.startswith("latxa: the loss became `") and "in one of the rows" in said and said.count("\n") == 2
