@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -88,7 +89,7 @@ def train(
     from latxa_cli.training.rows import Rows, is_prepared, settings_of
 
     launch = launcher.find()
-    with TemporaryDirectory(prefix="latxa-train-") as temporary:
+    with TemporaryDirectory(prefix="latxa-train-") as temporary, ExitStack() as held:
         with launcher.alike(launch):
             folders = [Path(source) for source in sources or [] if is_prepared(source)]
             if folders and (len(folders) < len(sources or []) or chat_template):
@@ -119,7 +120,7 @@ def train(
                 folders = [_prepared(run, sources or ["-"], model, settings, template, place, workers)]
             rows = Rows(folders)
             if launch.rank == 0 and not dry_run:
-                checkpoint.occupy(run.directory)
+                held.enter_context(checkpoint.occupied(run.directory))
         loaded = session.load(
             model, settings, device=device, threads=threads, trust_remote_code=trust_remote_code, launch=launch
         )

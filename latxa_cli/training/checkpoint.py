@@ -15,8 +15,10 @@ the state there is beside weights and moments. Nothing in a checkpoint is code.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,9 +67,17 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
 
 
-def occupy(directory: Path) -> None:
-    """Keep other runs out until the process ends; raises LatxaError where one is in there."""
-    lock(folder(directory) / LOCK)
+@contextmanager
+def occupied(directory: Path) -> Iterator[None]:
+    """Keep other runs out of a directory; raises LatxaError where one is in there."""
+    place = folder(directory)
+    descriptor = lock(place / LOCK)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+        if place.is_dir() and [entry.name for entry in place.iterdir()] == [LOCK]:  # it did not come to begin
+            shutil.rmtree(place)
 
 
 def remove(directory: Path) -> None:
