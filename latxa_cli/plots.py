@@ -72,14 +72,14 @@ def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes
     A name that lies in several panels looks the same in all of them. `x`, `y`: what the axes show.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     styles = dict(zip(names, islice(_styles(), len(names)), strict=True))
     with look():
         rows = 1 + len(panels) // 2
         height = max(HEIGHT, (len(names) * LINE + 5 * FONT) / 72)
-        figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+        figure = Figure(figsize=(WIDTH, rows * height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
         axes = _grid(figure, len(panels), rows)
         end = max((line[0][-1] for panel in panels for line in panel.lines.values() if len(line[0])), default=1)
         for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):

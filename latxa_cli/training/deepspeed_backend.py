@@ -28,7 +28,6 @@ def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
     Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, or that sets what the
     loop decides.
     """
-    half = config.dtype == "bfloat16"
     each = -(-config.sequences_per_step // processes.world)
     own: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": min(config.batch_size, each),
@@ -37,7 +36,7 @@ def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
         "zero_optimization": {"stage": config.zero_stage},
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 1 << 30,
-        **({"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}} if half else {}),
+        **({"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}} if holds_half(config) else {}),
     }
     if not config.deepspeed:
         return own
@@ -77,6 +76,14 @@ def _check_zero(path: str, zero: Any) -> None:
         first = error.errors()[0]
         name = ".".join(map(str, ("zero_optimization", *first["loc"])))
         raise UsageError(f"`{path}`: `{name}`: {first['msg']}") from None
+
+
+def holds_half(config: TrainConfig) -> bool:
+    """Whether the engine holds the weights in bfloat16, and its own in float32.
+
+    Stage 0 does not add up gradients in float32 then; it gets weights in float32, which the network itself casts.
+    """
+    return config.dtype == "bfloat16" and config.zero_stage > 0
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -124,13 +131,18 @@ class DeepSpeedBackend:
 
         self.network = network
         self.trained = parameters.trained(network.model)
-        half = self.config.dtype == "bfloat16"
-        network.casts = False  # the engine holds the weights in half precision: nothing is left to cast
-        if half and self.config.zero_stage != 3:
-            network.bfloat16()
+        _restore_buffers(network.model)
+        buffers = {name: buffer.data for name, buffer in network.named_buffers()}
+        if holds_half(self.config):
+            network.casts = False
+            for parameter in network.parameters():
+                if self.config.zero_stage != 3:  # else they were loaded so
+                    parameter.data = parameter.data.bfloat16()
         self.engine, *_ = deepspeed.initialize(
             model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
         )
+        for name, buffer in network.named_buffers():
+            buffer.data = buffers[name]  # the engine rounds them too: positions would rotate by other angles
         self._kept = None
         unset_hf_deepspeed_config()
 
@@ -206,3 +218,13 @@ class DeepSpeedBackend:
 
     def _is_shared(self, parameter: Parameter) -> bool:
         return hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")
+
+
+def _restore_buffers(model: Any) -> None:
+    """Compute again, in float32, what was rounded as the model was loaded in parts: the angles of positions."""
+    for module in model.modules():
+        rounded = [name for name, buffer in module.named_buffers(recurse=False) if buffer.dtype == torch.bfloat16]
+        if rounded and not list(module.parameters(recurse=False)):
+            for name in rounded:
+                module._buffers[name] = module._buffers[name].float()
+            model._init_weights(module)

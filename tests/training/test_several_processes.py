@@ -172,6 +172,14 @@ def test_half_precision_goes_on_to_the_last_bit(several, data):
     assert losses(finish(several, data, DEEPSPEED, 2, "half-cut", more)) == whole
 
 
+def test_half_precision_is_near_that_of_torch(several, data):
+    more = 'epochs = 1.0\ndtype = "bfloat16"\n'
+    expected = losses(finish(several, data, TORCH, 1, "half-torch", more))
+    for stage in range(4):
+        found = losses(finish(several, data, ("deepspeed", stage), 2, f"half-{stage}", more))
+        assert found == pytest.approx(expected, rel=5e-3), stage
+
+
 def test_torchrun_starts_the_processes_and_a_kill_of_all_is_nothing(data, uninterrupted, latxa):
     """The installed command, as a user starts it; it goes on in one process."""
     made = [str(BINARY), *command(data, "torchrun", DEEPSPEED, LONG)]
