@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from latxa_cli.model import synchronise
+from latxa_cli.stream import manifest
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.files import lock
 from latxa_cli.training import parameters
@@ -66,8 +67,11 @@ def step_of(path: Path) -> int:
 
 
 def occupy(directory: Path) -> None:
-    """Keep other runs out until the process ends; raises LatxaError where one is in there."""
+    """Keep other runs out until the process ends; raises LatxaError where one is in there, or has just been."""
     lock(folder(directory) / LOCK)
+    if manifest.load(manifest.manifest_of(directory)) is not None:
+        remove(directory)
+        raise LatxaError(f"`{directory}`: another run has just completed it")
 
 
 def remove(directory: Path) -> None:
