@@ -27,6 +27,13 @@ MODULES = (
 )  # fmt: skip
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 class Job:
     """Processes of one run. `logs`: of each, what it says on stdout and stderr together."""
 
@@ -81,9 +88,7 @@ class Several:
     def start(self, *commands: Sequence[str | Path], world: int = 1, cwd: Path) -> Job:
         """Start `latxa` with the same arguments in every process, or with those of its own for each."""
         commands = commands * world if len(commands) == 1 else commands
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         pids, logs = [], []
         for rank, command in enumerate(commands):
             logs.append(cwd / f"{port}-{rank}.log")

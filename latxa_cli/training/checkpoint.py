@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from latxa_cli.model import read_settings, synchronise
+from latxa_cli.stream import manifest
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.files import lock
 from latxa_cli.training import parameters
@@ -69,10 +70,13 @@ def step_of(path: Path) -> int:
 
 @contextmanager
 def occupied(directory: Path) -> Iterator[None]:
-    """Keep other runs out of a directory; raises LatxaError where one is in there."""
+    """Keep other runs out of a directory; raises LatxaError where one is in there, or has just been."""
     place = folder(directory)
     descriptor = lock(place / LOCK)
     try:
+        if manifest.load(manifest.manifest_of(directory)) is not None:
+            remove(directory)
+            raise LatxaError(f"`{directory}`: another run has just completed it")
         yield
     finally:
         os.close(descriptor)

@@ -3,9 +3,9 @@
     python tests/bench/backends.py QUICKSTART      the folder that `recipes/quickstart.sh QUICKSTART` has made
 
 The mix of the quickstart is prepared once and trained with the quickstart's settings on torch and on DeepSpeed's ZeRO
-stages, by one process and by two. In its first steps every run must show the losses of torch on one process, step by step;
-at its end, the mean of its last ones. In between the least difference of rounding grows, as it does between two runs of
-torch that only add up in another order, so that single late losses differ more. The models must load.
+stages, by one process and by two. In its first steps every run must show the losses of torch on one process, step by
+step; at its end, the mean of its last ones. In between the least difference of rounding grows, as it does between two
+runs of torch that only add up in another order, so that single late losses differ more. The models must load.
 """
 
 from __future__ import annotations

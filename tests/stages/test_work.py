@@ -141,6 +141,15 @@ def test_two_runs_cannot_share_a_folder(tmp_path: Path) -> None:
     work(tmp_path / "w").close()
 
 
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with work(tmp_path / "w") as one:
+        assert one.stage("a", len, ["ab"], here=True) == [2]
+
+
 @pytest.mark.parametrize("resume", [False, True])
 def test_what_is_not_ours_is_not_touched(resume: bool, tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from latxa_cli.model import load_model
+from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import checkpoint, loop
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.plan import Plan
@@ -127,3 +128,28 @@ def test_checkpoints_hold_no_code(model_directory, rows, tmp_path):
     names = sorted(path.name for path in (tmp_path / "checkpoints" / "step-3").iterdir())
     assert names == ["moments-00000.safetensors", "state.json", "weights-00000.safetensors"]
     assert checkpoint.KEPT == 2
+
+
+def test_two_runs_cannot_share_a_directory(tmp_path):
+    checkpoint.occupy(tmp_path / "out")
+    with pytest.raises(LatxaError, match="out/checkpoints: another run is using it"):
+        checkpoint.occupy(tmp_path / "out")
+    checkpoint.occupy(tmp_path / "other")
+
+
+def test_a_run_that_another_one_has_just_completed(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(LatxaError, match="has just completed it"):
+        checkpoint.occupy(tmp_path)
+    assert not checkpoint.folder(tmp_path).exists()
+
+
+def test_a_new_run_leaves_nothing_of_an_old_one_but_its_own_lock(tmp_path):
+    checkpoint.occupy(tmp_path)
+    for name in ("step-3", "step-6.part", "model"):
+        (checkpoint.folder(tmp_path) / name).mkdir()
+    (checkpoint.folder(tmp_path) / "run.json").write_text("{}")
+    checkpoint.begin(tmp_path, {"model": "base"}, lambda folder: folder.mkdir())
+    assert sorted(path.name for path in checkpoint.folder(tmp_path).iterdir()) == ["latxa.lock", "model", "run.json"]
+    with pytest.raises(LatxaError, match="another run is using it"):
+        checkpoint.occupy(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from several import Job, Several, until
+from several import Job, Several, free_port, until
 from tiny import BINARY, write_jsonl
 
 from latxa_cli.model import load_model
@@ -183,8 +183,11 @@ def test_half_precision_is_near_that_of_torch(several, data):
 def test_torchrun_starts_the_processes_and_a_kill_of_all_is_nothing(data, uninterrupted, latxa):
     """The installed command, as a user starts it; it goes on in one process."""
     made = [str(BINARY), *command(data, "torchrun", DEEPSPEED, LONG)]
-    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--no-python", *made]
-    with subprocess.Popen(torchrun, cwd=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--no-python"]
+    port = ["--master-port", str(free_port())]
+    with subprocess.Popen(
+        [*torchrun, *port, *made], cwd=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         end = time.monotonic() + 60
         while len(lines(data / "torchrun")) < 10 and process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
