@@ -3,8 +3,11 @@ arXiv 1910.02054). https://www.deepspeed.ai/docs/config-json describes the setti
 
 from __future__ import annotations
 
+import io
 import json
+import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,15 @@ from latxa_cli.training.torch_backend import MOMENTS
 def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
     """Return DeepSpeed's settings: ours, with the file of `config.deepspeed` laid over them.
 
-    Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, or that sets what the
-    loop decides.
+    Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, that sets what the loop
+    decides, or what DeepSpeed does not know.
     """
     half = config.dtype == "bfloat16"
+    if half and config.zero_stage == 0:
+        raise UsageError(
+            "`zero_stage` is `0`: DeepSpeed does not add up gradients of bfloat16 in float32 there",
+            hint='`zero_stage = 1`, or `backend = "torch"`',
+        )
     each = -(-config.sequences_per_step // processes.world)
     own: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": min(config.batch_size, each),
@@ -99,6 +107,7 @@ class DeepSpeedBackend:
             raise LatxaError(
                 "DeepSpeed is not installed", hint='`pip install deepspeed`, or `backend = "torch"`'
             ) from None
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")  # of what it calls
         # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
         # leaves a lock behind, at which every later one waits without a word.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -113,20 +122,22 @@ class DeepSpeedBackend:
         if self.config.zero_stage == 3:
             from transformers.integrations import HfDeepSpeedConfig
 
-            self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives
+            self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives, any model that is loaded
 
     def wrap(self, network: PackedLoss) -> None:
         import deepspeed
 
+        self._kept = None  # what is loaded from now on is no model to be shared out: see `export`
         self.network = network
         self.trained = parameters.trained(network.model)
         half = self.config.dtype == "bfloat16"
         network.casts = False  # the engine holds the weights in half precision: nothing is left to cast
         if half and self.config.zero_stage != 3:
             network.bfloat16()
-        self.engine, *_ = deepspeed.initialize(
-            model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
-        )
+        with redirect_stdout(io.StringIO()):  # of ZeRO 1 in bfloat16 it prints how much memory there is
+            self.engine, *_ = deepspeed.initialize(
+                model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
+            )
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)
