@@ -257,20 +257,19 @@ def go_on(trainer: Trainer, path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial."""
+    """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial.
+
+    `state_bytes`: weights; of what is trained, which is float32, also gradients and two moments.
+    """
 
     steps: int
     parameters: int
     trained_parameters: int
+    state_bytes: int
     peak_bytes: int
     tokens_per_second: float
     seconds: float
     mfu: float | None
-
-    @property
-    def state_bytes(self) -> int:
-        """Weights in float32; of what is trained also gradients and two moments."""
-        return 4 * self.parameters + 12 * self.trained_parameters
 
 
 def estimate(trainer: Trainer) -> Estimate:
@@ -283,6 +282,7 @@ def estimate(trainer: Trainer) -> Estimate:
         steps=trainer.plan.steps,
         parameters=parameters.count(trainer.model),
         trained_parameters=parameters.count(trainer.model, trained_only=True),
+        state_bytes=parameters.state_bytes(trainer.model),
         peak_bytes=throughput.memory(trainer.device),
         tokens_per_second=tokens_per_second,
         seconds=trainer.config.epochs * row_tokens / tokens_per_second,

@@ -248,4 +248,10 @@ def test_estimate(model, rows):
     estimate = loop.estimate(loop.Trainer(model, rows, CONFIG))
     assert estimate.steps == Plan(len(rows), CONFIG).steps
     assert estimate.state_bytes == 16 * sum(parameter.numel() for parameter in model.parameters())
+    half = TrainConfig(lora_rank=2, dtype="bfloat16")
+    loop.Trainer(model, rows, half)
+    frozen, trained = (
+        sum(p.numel() for p in model.parameters() if p.requires_grad is needed) for needed in (False, True)
+    )
+    assert parameters.state_bytes(model) == 2 * frozen + 16 * trained
     assert estimate.seconds > 0 and estimate.peak_bytes > estimate.state_bytes

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 import tiny
 import torch
-from test_kinds_of_models import random_model
+from random_models import random_model
 
 from latxa_cli import cli
 from latxa_cli.model import load_tokenizer
