@@ -61,6 +61,13 @@ def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model,
         isolation.check(network, rows)
 
 
+def test_a_model_with_a_spoilt_weight_is_told_apart_from_one_that_mixes_texts(model, rows):
+    with torch.no_grad():
+        model.model.norm.weight[0] = float("nan")
+    with pytest.raises(LatxaError, match="not finite before any training"):
+        isolation.check(PackedLoss(model, attention="sdpa"), rows)
+
+
 def test_a_head_that_does_more_than_multiply_is_noticed(model, rows, monkeypatch):
     call = model.forward
 
