@@ -83,14 +83,18 @@ def train(
       torchrun --nproc-per-node 2 --no-python latxa train prepared --model base --backend deepspeed -o trained
     """
     from latxa_cli import launch as launcher
+    from latxa_cli.model import check
+    from latxa_cli.stream.sources import parse_sources
     from latxa_cli.training import checkpoint, session
     from latxa_cli.training.config import chat_losses, resolve
     from latxa_cli.training.prepare import template_of
     from latxa_cli.training.rows import Rows, is_prepared, settings_of
+    from latxa_cli.training.tracking import check_installed
 
     launch = launcher.find()
     with TemporaryDirectory(prefix="latxa-train-") as temporary, ExitStack() as held:
         with launcher.alike(launch):
+            check(model)
             folders = [Path(source) for source in sources or [] if is_prepared(source)]
             if folders and (len(folders) < len(sources or []) or chat_template):
                 what = "`--chat-template`" if chat_template else "other data"
@@ -111,6 +115,11 @@ def train(
                 chat_loss=loss, source_loss=source_loss or None, dtype=dtype, seed=seed, lora_rank=lora_rank,
                 backend=backend, checkpoint_every=checkpoint_every,
             )  # fmt: skip
+            for source in sets.values():
+                if not is_prepared(source):
+                    parse_sources([source])  # before hours of work: is it there?
+            if track:
+                check_installed(track)
             for side in (config, model, chat_template, *folders, *sets.values()):
                 run.depends_on(side)
             launcher.announce(launch)

@@ -3,9 +3,11 @@ arXiv 1910.02054). https://www.deepspeed.ai/docs/config-json describes the setti
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ from latxa_cli.training.torch_backend import MOMENTS
 def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
     """Return DeepSpeed's settings: ours, with the file of `config.deepspeed` laid over them.
 
-    Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, or that sets what the
-    loop decides.
+    Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, that sets what the loop
+    decides, or what DeepSpeed does not know.
     """
     each = -(-config.sequences_per_step // processes.world)
     own: dict[str, Any] = {
@@ -129,6 +131,8 @@ class DeepSpeedBackend:
         import deepspeed
         from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+        self._kept = None  # what is loaded from now on is no model to be shared out: see `export`
+        unset_hf_deepspeed_config()
         self.network = network
         self.trained = parameters.trained(network.model)
         _restore_buffers(network.model)
@@ -138,13 +142,12 @@ class DeepSpeedBackend:
             for parameter in network.parameters():
                 if self.config.zero_stage != 3:  # else they were loaded so
                     parameter.data = parameter.data.bfloat16()
-        self.engine, *_ = deepspeed.initialize(
-            model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
-        )
+        with redirect_stdout(io.StringIO()):  # of ZeRO 1 in bfloat16 it prints how much memory there is
+            self.engine, *_ = deepspeed.initialize(
+                model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
+            )
         for name, buffer in network.named_buffers():
             buffer.data = buffers[name]  # the engine rounds them too: positions would rotate by other angles
-        self._kept = None
-        unset_hf_deepspeed_config()
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)

@@ -25,7 +25,7 @@ def check(network: PackedLoss, rows: Rows) -> float:
     Also sees whether the head is one plain matrix, so that `cross_entropy` may compute its loss in blocks.
 
     Raises:
-        LatxaError: the logits differ: this model looks across texts.
+        LatxaError: the logits differ: this model looks across texts; or they are no finite numbers.
     """
     device = next(network.parameters()).device
     texts = _texts(rows)
@@ -39,6 +39,8 @@ def check(network: PackedLoss, rows: Rows) -> float:
             network.head_is_plain = _is_plain(network, packed(together, device))
     finally:
         network.train(training)
+    if not logits.isfinite().all():
+        raise LatxaError("the logits of this model are not finite before any training", hint="are its weights whole?")
     difference = (alone - logits).abs().max().item()
     allowed = HALF if network.is_half else EXACT
     if not difference <= allowed * max(1.0, logits.abs().max().item()):

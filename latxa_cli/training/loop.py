@@ -121,7 +121,9 @@ class Trainer:
         rate = self.plan.learning_rate(step)
         norm = self.backend.update(rate)
         if not 0 <= norm < math.inf:  # DeepSpeed says -1; the weights are spoilt now, and no checkpoint may have them
-            raise LatxaError(f"the gradient became infinite, or no number, at step {step + 1}", hint=SMALLER_STEPS)
+            what = f"the gradient became infinite, or no number, at step {step + 1}"
+            with alike(self.processes.launch):
+                raise LatxaError(what, hint=SMALLER_STEPS)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
@@ -258,20 +260,19 @@ def go_on(trainer: Trainer, path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial."""
+    """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial.
+
+    `state_bytes`: weights; of what is trained, which is float32, also gradients and two moments.
+    """
 
     steps: int
     parameters: int
     trained_parameters: int
+    state_bytes: int
     peak_bytes: int
     tokens_per_second: float
     seconds: float
     mfu: float | None
-
-    @property
-    def state_bytes(self) -> int:
-        """Weights in float32; of what is trained also gradients and two moments."""
-        return 4 * self.parameters + 12 * self.trained_parameters
 
 
 def estimate(trainer: Trainer) -> Estimate:
@@ -284,6 +285,7 @@ def estimate(trainer: Trainer) -> Estimate:
         steps=trainer.plan.steps,
         parameters=parameters.count(trainer.model),
         trained_parameters=parameters.count(trainer.model, trained_only=True),
+        state_bytes=parameters.state_bytes(trainer.model),
         peak_bytes=throughput.memory(trainer.device),
         tokens_per_second=tokens_per_second,
         seconds=trainer.config.epochs * row_tokens / tokens_per_second,

@@ -116,6 +116,11 @@ def count(model: torch.nn.Module, *, trained_only: bool = False) -> int:
     return sum(math.prod(shape(p)) for p in model.parameters() if p.requires_grad or not trained_only)
 
 
+def state_bytes(model: torch.nn.Module) -> int:
+    """Return the bytes of all weights, and of the gradients and two moments of those that are trained, in float32."""
+    return sum(math.prod(shape(p)) * (16 if p.requires_grad else p.element_size()) for p in model.parameters())
+
+
 def groups(model: torch.nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     """Return the optimiser's groups: matrices decay; norms, biases and other vectors do not."""
     parameters = list(trained(model).values())

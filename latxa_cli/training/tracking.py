@@ -82,16 +82,21 @@ def open_tracker(
         UsageError: there is no such tracker, or its library is not installed.
         LatxaError: the library refuses to begin (no login, no network, a disk that is full).
     """
+    check_installed(name)
+    try:
+        return Tracker(name, LIBRARIES[name](directory, run_name, settings, done), warn)
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
+        raise _does_not_start(name, error) from error
+
+
+def check_installed(name: str) -> None:
+    """Raise UsageError where there is no such tracker, or its library is not installed."""
     if name not in LIBRARIES:
         raise UsageError(
             f"there is no tracker `{name}`", hint="known: " + ", ".join(f"`{known}`" for known in LIBRARIES)
         )
     if find_spec(name) is None:
         raise UsageError(f"the tracker `{name}` is not installed", hint=f"pip install {name}")
-    try:
-        return Tracker(name, LIBRARIES[name](directory, run_name, settings, done), warn)
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
-        raise _does_not_start(name, error) from error
 
 
 def _does_not_start(name: str, error: Exception, hint: str = "") -> LatxaError:

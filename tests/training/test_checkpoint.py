@@ -131,25 +131,31 @@ def test_checkpoints_hold_no_code(model_directory, rows, tmp_path):
 
 
 def test_two_runs_cannot_share_a_directory(tmp_path):
-    checkpoint.occupy(tmp_path / "out")
-    with pytest.raises(LatxaError, match="out/checkpoints: another run is using it"):
-        checkpoint.occupy(tmp_path / "out")
-    checkpoint.occupy(tmp_path / "other")
+    with checkpoint.occupied(tmp_path / "out"):
+        with (
+            pytest.raises(LatxaError, match="out/checkpoints: another run is using it"),
+            checkpoint.occupied(tmp_path / "out"),
+        ):
+            pass
+        with checkpoint.occupied(tmp_path / "other"):
+            pass
+    assert not checkpoint.folder(tmp_path / "out").exists(), "no run began"
 
 
 def test_a_run_that_another_one_has_just_completed(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(LatxaError, match="has just completed it"):
-        checkpoint.occupy(tmp_path)
+    with pytest.raises(LatxaError, match="has just completed it"), checkpoint.occupied(tmp_path):
+        pass
     assert not checkpoint.folder(tmp_path).exists()
 
 
 def test_a_new_run_leaves_nothing_of_an_old_one_but_its_own_lock(tmp_path):
-    checkpoint.occupy(tmp_path)
-    for name in ("step-3", "step-6.part", "model"):
-        (checkpoint.folder(tmp_path) / name).mkdir()
-    (checkpoint.folder(tmp_path) / "run.json").write_text("{}")
-    checkpoint.begin(tmp_path, {"model": "base"}, lambda folder: folder.mkdir())
-    assert sorted(path.name for path in checkpoint.folder(tmp_path).iterdir()) == ["latxa.lock", "model", "run.json"]
-    with pytest.raises(LatxaError, match="another run is using it"):
-        checkpoint.occupy(tmp_path)
+    with checkpoint.occupied(tmp_path):
+        for name in ("step-3", "step-6.part", "model"):
+            (checkpoint.folder(tmp_path) / name).mkdir()
+        (checkpoint.folder(tmp_path) / "run.json").write_text("{}")
+        checkpoint.begin(tmp_path, {"model": "base"}, lambda folder: folder.mkdir())
+        left = sorted(path.name for path in checkpoint.folder(tmp_path).iterdir())
+        assert left == ["latxa.lock", "model", "run.json"]
+        with pytest.raises(LatxaError, match="another run is using it"), checkpoint.occupied(tmp_path):
+            pass

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from random_models import random_model
 from torch.nn.functional import cross_entropy
 
 from latxa_cli.stream.errors import LatxaError, UsageError
@@ -15,10 +16,6 @@ from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss, packed
 from latxa_cli.training.rows import IGNORED
 
-SIZES = {
-    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "num_key_value_heads": 1, "max_position_embeddings": 128, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
-}  # fmt: skip
 OF_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
 WINDOW = {"sliding_window": 16, "head_dim": 16}
 MIXTURE = {"num_local_experts": 2, "num_experts_per_tok": 1}
@@ -30,14 +27,6 @@ NOT_PLAIN = {  # capped, far above the logits of an untrained model; with a bias
     "gemma2": WINDOW | {"final_logit_softcapping": 30.0}, "phi": {}, "cohere": {"logit_scale": 0.5},
     "llama4_text": MIXTURE | {"head_dim": 16, "attention_chunk_size": 128, "intermediate_size_mlp": 48},
 }  # fmt: skip
-
-
-def random_model(kind, *, spread=0.2, **settings):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **SIZES | {"initializer_range": spread} | settings)
-    return AutoModelForCausalLM.from_config(config).eval()
 
 
 def loss_of_each_text(model, batch):

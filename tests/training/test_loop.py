@@ -61,6 +61,13 @@ def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model,
         isolation.check(network, rows)
 
 
+def test_a_model_with_a_spoilt_weight_is_told_apart_from_one_that_mixes_texts(model, rows):
+    with torch.no_grad():
+        model.model.norm.weight[0] = float("nan")
+    with pytest.raises(LatxaError, match="not finite before any training"):
+        isolation.check(PackedLoss(model, attention="sdpa"), rows)
+
+
 def test_a_head_that_does_more_than_multiply_is_noticed(model, rows, monkeypatch):
     call = model.forward
 
@@ -248,4 +255,10 @@ def test_estimate(model, rows):
     estimate = loop.estimate(loop.Trainer(model, rows, CONFIG))
     assert estimate.steps == Plan(len(rows), CONFIG).steps
     assert estimate.state_bytes == 16 * sum(parameter.numel() for parameter in model.parameters())
+    half = TrainConfig(lora_rank=2, dtype="bfloat16")
+    loop.Trainer(model, rows, half)
+    frozen, trained = (
+        sum(p.numel() for p in model.parameters() if p.requires_grad is needed) for needed in (False, True)
+    )
+    assert parameters.state_bytes(model) == 2 * frozen + 16 * trained
     assert estimate.seconds > 0 and estimate.peak_bytes > estimate.state_bytes

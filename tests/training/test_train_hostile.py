@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
-from test_kinds_of_models import random_model
+import tiny
+import torch
+from random_models import random_model
 
 from latxa_cli import cli
 from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import attention, checkpoint, loop, session
 from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.tracking import LIBRARIES
+from latxa_cli.weights import Weights
 
 SILENT = session.Watching(report=lambda _: None, warn=lambda _: None, give_up=lambda _: None)
 
@@ -166,6 +172,29 @@ def test_an_overlay_that_deepspeed_does_not_know(tmp_path, overlay, message):
     path.write_text(overlay)
     with pytest.raises(UsageError, match=message):
         settings(TrainConfig(backend="deepspeed", deepspeed=str(path)), Processes())
+
+
+@pytest.mark.parametrize("how", ["zero_stage = 3\nlora_rank = 2", 'zero_stage = 1\ndtype = "bfloat16"'])
+def test_deepspeed_ends_with_a_model_and_says_nothing_of_its_own(place, latxa, how):
+    pytest.importorskip("deepspeed", reason="needs DeepSpeed")
+    assert latxa("prepare mix.jsonl --model base --sequence-length 64 -o prepared")[0] == 0
+    (place / "how.toml").write_text(f'backend = "deepspeed"\n{how}\n')
+    words = ["train", "prepared", "--model", "base", "--config", "how.toml", "--learning-rate", "1e-2", "-o", "out"]
+    done = subprocess.run([tiny.BINARY, *words], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert [line for line in done.stderr.splitlines() if not line.startswith("latxa train: ")] == []
+    before, after = (Weights(place / name, name) for name in ("base", "out"))
+    changed = [name for name in after.entries if not torch.equal(before.tensor(name), after.tensor(name).float())]
+    assert len(changed) == (14 if "lora" in how else len(after.entries))
+
+
+def test_what_is_missing_is_told_before_the_model_is_loaded(place, latxa):
+    assert latxa("train mix.jsonl --model base --sequence-length 64 --val eu=none.jsonl --dry-run -o out")[0] == 1
+    missing = next((name for name in LIBRARIES if find_spec(name) is None), None)
+    if missing:
+        code, said = latxa(f"train mix.jsonl --model base --sequence-length 64 --track {missing} -o out")
+        assert (code, f"`{missing}` is not installed" in said) == (2, True)
+        assert not list((place / "out").iterdir())
 
 
 def test_a_device_that_holds_no_numbers(model_directory):

@@ -1,0 +1,18 @@
+"""Tiny random models of any kind that transformers knows."""
+
+from __future__ import annotations
+
+import torch
+
+SIZES = {
+    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 128, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+}  # fmt: skip
+
+
+def random_model(kind, *, spread=0.2, **settings):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **SIZES | {"initializer_range": spread} | settings)
+    return AutoModelForCausalLM.from_config(config).eval()
