@@ -45,7 +45,7 @@ class Job:
         codes: list[int | None] = self.several.ask({"poll": self.pids})
         return codes
 
-    def wait(self, timeout: float = 60) -> list[int | None]:
+    def wait(self, timeout: float = 120) -> list[int | None]:
         """Wait for all to end and return their exit codes; end them and fail when it takes too long."""
         until(lambda: None not in self.codes(), timeout, self)
         return self.codes()
@@ -138,6 +138,7 @@ def serve() -> None:
     for pid, code in ended.items():
         if code is None:
             os.kill(pid, signal.SIGKILL)
+    os._exit(0)  # since taking an interpreter apart that holds so much takes seconds
 
 
 def run(request: dict[str, Any]) -> None:
@@ -159,7 +160,7 @@ def run(request: dict[str, Any]) -> None:
         print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # since taking a forked interpreter apart takes longer than all before
+    os._exit(code)  # likewise
 
 
 if __name__ == "__main__":
