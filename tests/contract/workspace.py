@@ -92,11 +92,17 @@ class Workspace:
 
 
 def contents(output: Path) -> Any:
-    """Return the bytes of an output file, or {name: bytes} of what a directory holds, but for the times it took."""
+    """Return the bytes of an output file, or {name: bytes} of what a directory holds, but for the times it took, and
+    for its own name in a model card."""
     if output.is_file():
         return output.read_bytes()
     skipped = {"manifest.json", "metrics.jsonl"}  # they hold seconds
-    return {file.name: file.read_bytes() for file in sorted(output.iterdir()) if file.name not in skipped}
+    title = f"# {output.name}\n".encode()
+    return {
+        file.name: file.read_bytes().replace(title, b"# NAME\n")
+        for file in sorted(output.iterdir())
+        if file.name not in skipped
+    }
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
