@@ -181,7 +181,9 @@ def run(
                 tracker = open_tracker(
                     track, directory, directory.name, facts["settings"], done=done, warn=watching.warn
                 )  # fmt: skip
-            sets = Validation(validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size)
+            sets = Validation(
+                validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size, alive=watchdog.alive
+            )
             for _ in loop.train(trainer, directory, done=done, report=report, validation=sets):
                 pass
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +20,17 @@ from latxa_cli.training.rows import IGNORED, Batch, Rows
 class Validation:
     """Named sets, of which each process computes its share of rows."""
 
-    def __init__(self, sets: Mapping[str, Rows], processes: Processes, tokenizer: Any, *, batch_size: int) -> None:
-        self.sets, self.processes, self.batch_size = sets, processes, batch_size
+    def __init__(
+        self,
+        sets: Mapping[str, Rows],
+        processes: Processes,
+        tokenizer: Any,
+        *,
+        batch_size: int,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`alive` is called after each forward pass, so that a watchdog knows."""
+        self.sets, self.processes, self.batch_size, self.alive = sets, processes, batch_size, alive
         self.bytes = {name: self._bytes(rows, tokenizer) for name, rows in sets.items()}
 
     def __call__(self, network: PackedLoss) -> dict[str, dict[str, Any]]:
@@ -43,6 +52,7 @@ class Validation:
         total = torch.zeros((), dtype=torch.float64, device=device)
         for numbers in self._mine(rows):
             total += network(*packed(batch_of(rows, numbers), device))
+            self.alive()
         (nats,) = self.processes.sum(total.item())
         loss = nats / rows.trained
         figures: dict[str, Any] = {"loss": loss, "perplexity": math.exp(min(loss, 700.0)), "tokens": rows.trained}
