@@ -85,7 +85,7 @@ def checked_conversations(data: bytes) -> list[dict[str, Any]]:
 # How the two models are made, in a folder with `config.json` and `train.jsonl`.
 INIT = ("init", "config.json", "train.jsonl", "--vocabulary-size", "400")
 TRAIN = (
-    "train", "train.jsonl", "--model", "base", "--sequence-length", "64", "--epochs", "12", "--learning-rate", "1e-2",
+    "train", "train.jsonl", "--model", "base", "--sequence-length", "64", "--epochs", "18", "--learning-rate", "1e-2",
     "--chat-loss", "all", "--threads", "1",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -185,8 +186,9 @@ def test_torchrun_starts_the_processes_and_a_kill_of_all_is_nothing(data, uninte
     made = [str(BINARY), *command(data, "torchrun", DEEPSPEED, LONG)]
     torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--no-python"]
     port = ["--master-port", str(free_port())]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # else torchrun says that it sets it
     with subprocess.Popen(
-        [*torchrun, *port, *made], cwd=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*torchrun, *port, *made], cwd=data, env=one_thread, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         end = time.monotonic() + 120
         while len(lines(data / "torchrun")) < 10 and process.poll() is None and time.monotonic() < end:
