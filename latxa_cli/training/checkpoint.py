@@ -86,6 +86,8 @@ def occupied(directory: Path) -> Iterator[None]:
 
 def remove(directory: Path) -> None:
     """Remove all checkpoints: the run is complete, manifest and all."""
+    for path in complete(directory):
+        _discard(path)
     shutil.rmtree(folder(directory), ignore_errors=True)
 
 
@@ -140,12 +142,20 @@ def save(directory: Path, step: int, backend: Backend, processes: Processes) -> 
         state_file.write_text(json.dumps({"step": step, "files": written}, indent=1) + "\n", encoding="utf-8")
         synchronise(state_file)
         synchronise(part)
-        shutil.rmtree(final, ignore_errors=True)
+        _discard(final)
         part.rename(final)
         synchronise(final.parent)
         for old in complete(directory)[:-KEPT]:
-            shutil.rmtree(old)
+            _discard(old)
     processes.wait()
+
+
+def _discard(path: Path) -> None:
+    """Remove a checkpoint, if it is there, so that a kill meanwhile leaves none that can be seen and is not whole."""
+    if path.exists():
+        gone = path.with_name(path.name + ".gone.part")
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)  # what a network file system keeps for now goes with the next start
 
 
 def _key(name: str, key: str) -> str:

@@ -159,3 +159,19 @@ def test_a_new_run_leaves_nothing_of_an_old_one_but_its_own_lock(tmp_path):
         assert left == ["latxa.lock", "model", "run.json"]
         with pytest.raises(LatxaError, match="another run is using it"), checkpoint.occupied(tmp_path):
             pass
+
+
+def test_a_kill_while_a_checkpoint_is_removed_leaves_none_that_is_not_whole(tmp_path, monkeypatch):
+    for step in (3, 6):
+        (checkpoint.folder(tmp_path) / f"step-{step}").mkdir(parents=True)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.remove(tmp_path)
+    assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-6"]
+    monkeypatch.undo()
+    checkpoint.newest(tmp_path, loop.Processes(), silent)
+    assert not list(checkpoint.folder(tmp_path).glob("*.part"))
