@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_until_enough_are_kept(
 
 
 def test_a_second_run_leaves_the_first_alone(latxa: Latxa, tiny_models: Path, whole: bytes, tmp_path: Path) -> None:
-    words = magpie(tiny_models, "--batch-size", "1", "-o", tmp_path / "out.jsonl", "--resume")
+    words = magpie(tiny_models, "-o", tmp_path / "out.jsonl", "--resume")
     part = tmp_path / "out.jsonl.part"
     first = subprocess.Popen([tiny.BINARY, *words], stderr=subprocess.PIPE)
     while first.poll() is None and not (part.exists() and part.stat().st_size > 4000):
