@@ -6,7 +6,6 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -197,14 +196,13 @@ def verb(
 
     @functools.wraps(body)
     def command(**given: Any) -> None:
-        from latxa_cli.launch import find as find_launch
         from latxa_cli.stream.run import Destination, Run
 
         destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION})
         settings = {flag: value for flag, value in given.items() if flag not in HOW}
-        follows = distributed and find_launch().rank > 0
+        follows = distributed and _is_beside_the_first()
         if follows:
-            destination = replace(destination, quiet=True, rejects=None, manifest=None)
+            destination = Destination(destination.output, resume=destination.resume, quiet=True)
         run = Run(name, destination, settings, makes=makes, follows=follows)
         if generates:
             from latxa_cli.generation.engine import EngineOptions
@@ -232,6 +230,12 @@ def verb(
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del command.__wrapped__  # type: ignore[attr-defined]  # typer must see this signature, not the body's
     return command
+
+
+def _is_beside_the_first() -> bool:
+    from latxa_cli.launch import find
+
+    return find().rank > 0
 
 
 def _flags(hints: dict[str, tuple[Any, Any]]) -> list[inspect.Parameter]:

@@ -40,7 +40,8 @@ from latxa_cli.weights import Entry, header
 FORMAT = 1
 KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest
 FOLDER, LOCK, RUN, MODEL, STATE = "checkpoints", "latxa.lock", "run.json", "model", "state.json"
-KINDS = {"weights": ("",), "moments": ("exp_avg", "exp_avg_sq")}
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, by torch's names
+KINDS = {"weights": ("",), "moments": MOMENTS}
 READ_BYTES = 1 << 24
 
 
@@ -229,18 +230,13 @@ def damage_of(path: Path, expected: Mapping[str, Any]) -> str:
         if (size := path.stat().st_size) != expected["bytes"]:
             return f"`{path.name}` has {size:,} bytes, not {expected['bytes']:,}"
         digest = xxhash.xxh3_128()
-        with path.open("rb") as file:
-            while block := file.read(READ_BYTES):
-                digest.update(block)
+        _add_bytes(digest, path)
     except FileNotFoundError:
         return f"`{path.name}` is missing"
     except OSError as error:
         return f"`{path.name}`: {error.strerror}"
-    return (
-        ""
-        if digest.hexdigest() == expected["xxh3"]
-        else f"`{path.name}` is damaged: another digest than `{STATE}` says"
-    )
+    whole = digest.hexdigest() == expected["xxh3"]
+    return "" if whole else f"`{path.name}` is damaged: another digest than `{STATE}` says"
 
 
 class Reader(Mapping[str, Mapping[str, Tensor]]):
@@ -301,7 +297,11 @@ def digest_of_weights(directory: Path) -> str:
     digest = xxhash.xxh3_128()
     for path in sorted(directory.glob("*.safetensors")):
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            while block := file.read(READ_BYTES):
-                digest.update(block)
+        _add_bytes(digest, path)
     return digest.hexdigest()
+
+
+def _add_bytes(digest: Any, path: Path) -> None:
+    with path.open("rb") as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)

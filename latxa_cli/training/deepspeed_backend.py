@@ -18,10 +18,10 @@ from torch.nn import Parameter
 from latxa_cli.model import quiet_libraries
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.training import parameters
+from latxa_cli.training.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.torch_backend import MOMENTS
 
 
 def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:

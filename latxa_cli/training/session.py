@@ -200,7 +200,7 @@ def run(
         "steps": exported["step"],
         "loss": last_loss(directory),
         "parameters": parameters.count(loaded.model),
-        "trained_parameters": sum(parameter.numel() for parameter in trainer.backend.trained.values()),
+        "trained_parameters": parameters.count(loaded.model, trained_only=True),
         "rows": len(rows),
         "tokens": rows.tokens,
         "trained_tokens": rows.trained,

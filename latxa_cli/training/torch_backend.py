@@ -13,11 +13,10 @@ from torch.nn import Parameter
 from torch.nn.parallel import DistributedDataParallel
 
 from latxa_cli.training import parameters
+from latxa_cli.training.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss
 from latxa_cli.training.processes import Processes
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class TorchBackend:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
-from contextlib import contextmanager
 
 import pytest
 import torch
+from full_disk import files_no_larger_than
 from safetensors.torch import load_file, save_file
 from saved_run import trained_parameters, write_checkpoint, write_run
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -389,17 +388,6 @@ def test_adapters_where_none_can_be(model_directory, tmp_path):
 
 
 # --- a full disk
-
-
-@contextmanager
-def files_no_larger_than(size):
-    """As on a disk that is full; Python ignores the signal that would end the process."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", ["llama", "mixtral"])

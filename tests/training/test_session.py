@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 import torch
+from full_disk import files_no_larger_than
 
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import session
@@ -96,17 +95,6 @@ def test_a_directory_that_cannot_be_made(model_directory, rows, tmp_path):
     loaded = load(model_directory)
     with pytest.raises(LatxaError, match=r"file/out: cannot be written \(Not a directory\)"):
         run(loaded, rows, CONFIG, tmp_path / "file" / "out")
-
-
-@contextmanager
-def files_no_larger_than(size):
-    """As on a disk that is full; Python ignores the signal that would end the process."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
