@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -52,7 +53,7 @@ def server(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(30)
         with contextlib.suppress(ProcessLookupError):  # its processes too
-            subprocess.run(["kill", "-9", f"-{process.pid}"], check=False, stderr=subprocess.DEVNULL)
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def listens(port: int) -> bool:
