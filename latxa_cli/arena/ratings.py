@@ -18,10 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.arena.battles import Votes
+from latxa_cli.arena.votes import BOTH_BAD, TIE, Counts, Floats
 from latxa_cli.stream.errors import LatxaError
-
-Floats = NDArray[np.float64]
 
 SCALE = 400 / np.log(10)
 CENTRE = 1000.0
@@ -38,34 +36,34 @@ class Wins:
     played: Floats
 
     @classmethod
-    def of(cls, counts: NDArray[np.int64], prior: float = 0.0) -> Wins:
-        """Take (rounds, P, 3) counts; `prior` adds that many tied battles to every pair."""
-        won = counts[..., 0] + (counts[..., 2] + prior) / 2
-        return cls(won, counts.sum(axis=-1) + prior)
+    def of(cls, cells: NDArray[np.int64], prior: float = 0.0) -> Wins:
+        """Take (rounds, P, 4) cells of `Counts`; `prior` adds that many tied battles to every pair."""
+        won = cells[..., 0] + (cells[..., TIE] + cells[..., BOTH_BAD] + prior) / 2
+        return cls(won, cells.sum(axis=-1) + prior)
 
-    def beats(self, votes: Votes) -> NDArray[np.bool_]:
+    def beats(self, counts: Counts) -> NDArray[np.bool_]:
         """Return (rounds, p, p) whether the row has won (a share) against the column."""
-        graph = np.zeros((len(self.won), len(votes.models), len(votes.models)), dtype=bool)
-        graph[:, votes.first, votes.second] = self.won > 0
-        graph[:, votes.second, votes.first] = self.won < self.played
+        graph = np.zeros((len(self.won), len(counts.models), len(counts.models)), dtype=bool)
+        graph[:, counts.first, counts.second] = self.won > 0
+        graph[:, counts.second, counts.first] = self.won < self.played
         return graph
 
 
-def fit(votes: Votes, wins: Wins, members: NDArray[np.bool_] | None = None, start: Floats | None = None) -> Floats:
+def fit(counts: Counts, wins: Wins, members: NDArray[np.bool_] | None = None, start: Floats | None = None) -> Floats:
     """Return (rounds, p) strengths with mean 0, each round fitted on its own `wins`.
 
     members: (rounds, p) which models to fit (all when None); the rest get 0 and their battles are ignored. Among the
     members Ford's condition must hold. start: (p,) strengths near the answer, which save
     steps. Raises LatxaError when Newton's method does not arrive.
     """
-    rounds, size = len(wins.won), len(votes.models)
+    rounds, size = len(wins.won), len(counts.models)
     members = np.ones((rounds, size), dtype=bool) if members is None else members
-    counted = members[:, votes.first] & members[:, votes.second] & (wins.played > 0)
+    counted = members[:, counts.first] & members[:, counts.second] & (wins.played > 0)
     won, played = wins.won * counted, wins.played * counted
     theta = np.zeros((rounds, size)) + (0 if start is None else start)
     for _ in range(MOST_STEPS):
-        step = _newton_step(votes, won, played, theta, members)
-        reach = np.abs((step[:, votes.first] - step[:, votes.second]) * counted).max(axis=1, initial=0)
+        step = _newton_step(counts, won, played, theta, members)
+        reach = np.abs((step[:, counts.first] - step[:, counts.second]) * counted).max(axis=1, initial=0)
         theta += step / np.maximum(1, reach)[:, None]
         furthest = reach.max(initial=0)
         if furthest < CONVERGED:
@@ -76,11 +74,11 @@ def fit(votes: Votes, wins: Wins, members: NDArray[np.bool_] | None = None, star
     return (theta - mean[:, None]) * members
 
 
-def _newton_step(votes: Votes, won: Floats, played: Floats, theta: Floats, members: NDArray[np.bool_]) -> Floats:
+def _newton_step(counts: Counts, won: Floats, played: Floats, theta: Floats, members: NDArray[np.bool_]) -> Floats:
     rounds, size = theta.shape
-    chance = 1 / (1 + np.exp(theta[:, votes.second] - theta[:, votes.first]))
+    chance = 1 / (1 + np.exp(theta[:, counts.second] - theta[:, counts.first]))
     matrix = np.zeros((rounds, size * size))
-    upper, lower = votes.first * size + votes.second, votes.second * size + votes.first
+    upper, lower = counts.first * size + counts.second, counts.second * size + counts.first
     surplus = won - played * chance
     matrix[:, upper], matrix[:, lower] = surplus, -surplus
     gradient = matrix.reshape(rounds, size, size).sum(axis=2)
@@ -100,3 +98,37 @@ def _newton_step(votes: Votes, won: Floats, played: Floats, theta: Floats, membe
 def to_ratings(theta: Floats) -> Floats:
     """Return strengths with mean 0 on the arena's scale: mean 1000, 400 points for odds of 10 to 1."""
     return CENTRE + SCALE * theta
+
+
+def covariance(counts: Counts, theta: Floats, spread: Floats) -> Floats:
+    """Return (p, p), the sandwich covariance H+ B H+ of the strengths `theta` (p,), in natural units.
+
+    H: the Hessian at `theta`, + its pseudo-inverse; B: `spread` (p, p), the sum over independent votes (or users) of
+    their gradients' outer products, such as `vote_spread` gives.
+    Huber, 1967, "The behavior of maximum likelihood estimates under nonstandard conditions", Berkeley Symposium 5.
+    """
+    inverse = np.linalg.pinv(_laplacian(counts, _weight(counts, theta)), hermitian=True)
+    return inverse @ spread @ inverse
+
+
+def vote_spread(counts: Counts, theta: Floats) -> Floats:
+    """Return (p, p) B of `covariance` where every vote is independent; a tie is half a win."""
+    chance = _chance(counts, theta)
+    ties = counts.cells[:, TIE] + counts.cells[:, BOTH_BAD]
+    squares = counts.cells[:, 0] * (1 - chance) ** 2 + counts.cells[:, 1] * chance**2 + ties * (0.5 - chance) ** 2
+    return _laplacian(counts, squares)
+
+
+def _chance(counts: Counts, theta: Floats) -> Floats:
+    return 1 / (1 + np.exp(theta[counts.second] - theta[counts.first]))
+
+
+def _weight(counts: Counts, theta: Floats) -> Floats:
+    chance = _chance(counts, theta)
+    return counts.cells.sum(axis=1) * chance * (1 - chance)
+
+
+def _laplacian(counts: Counts, weight: Floats) -> Floats:
+    matrix = -counts.matrix(weight, weight)
+    matrix[np.diag_indices(len(matrix))] = -matrix.sum(axis=1)
+    return matrix

@@ -1,0 +1,113 @@
+"""Votes as columns, and as a table of counts.
+
+`Votes` keeps some 30 bytes of each battle, so that every question (who voted, on which prompt, in which order) is asked
+of arrays. Nearly all answers need less: `Counts`, the table of who beat whom, whose size depends on the models alone.
+Models are in the order of their names, so that the order of the battles changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.integer[Any]]
+Booleans = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+CRITERIA = ("winner", "winner_content", "winner_language")
+VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
+A_WON, B_WON, TIE, BOTH_BAD = range(4)
+NONE = -1  # no verdict, or a field that is not there
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of n votes. codes: (n,) indices into `names`, `NONE` where a vote does not say."""
+
+    codes: Integers
+    names: list[str]
+
+    @property
+    def given(self) -> Booleans:
+        """(n,) which votes have the field."""
+        return self.codes >= 0
+
+
+@dataclass(frozen=True)
+class Votes:
+    """n votes, in the order in which they came.
+
+    models: p names, sorted. a, b: (n,) indices into `models`: who was shown first, and second.
+    verdicts: by criterion, (n,) `A_WON`, `B_WON`, `TIE`, `BOTH_BAD` or `NONE`.
+    columns: other fields by name (`user`, `prompt_id`, what `--by` names).
+    features: by name, (n, 2) what control takes account of, of the two responses; nan where it is not known.
+    """
+
+    models: list[str]
+    a: Integers
+    b: Integers
+    verdicts: Mapping[str, Integers]
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    features: Mapping[str, Floats] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def where(self, kept: Booleans) -> Votes:
+        """Return those of the votes that are `kept` (n,); all models stay."""
+        return replace(
+            self,
+            a=self.a[kept],
+            b=self.b[kept],
+            verdicts={name: verdict[kept] for name, verdict in self.verdicts.items()},
+            columns={name: Column(column.codes[kept], column.names) for name, column in self.columns.items()},
+            features={name: values[kept] for name, values in self.features.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Votes counted by the P pairs of models that met.
+
+    models: p names. first, second: (P,) indices into `models`, first < second, in order.
+    cells: (P, 4) how often first won, second won, they tied, and both were bad.
+    """
+
+    models: list[str]
+    first: Integers
+    second: Integers
+    cells: Integers
+
+    @property
+    def battles(self) -> Integers:
+        """(p,) in how many battles each model stood."""
+        played, size = self.cells.sum(axis=1), len(self.models)
+        both = np.bincount(self.first, played, size) + np.bincount(self.second, played, size)
+        return both.astype(np.int64)
+
+    def matrix(self, values_first: Floats, values_second: Floats) -> Floats:
+        """Return (p, p) the P values of the first models against the second ones, and the other way round."""
+        square = np.zeros((len(self.models), len(self.models)))
+        square[self.first, self.second], square[self.second, self.first] = values_first, values_second
+        return square
+
+
+def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:
+    """Return the counts of the votes that have a verdict, and (n,) each vote's place in `Counts.cells.reshape(-1)`.
+
+    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`.
+    """
+    size = len(votes.models)
+    verdict = votes.verdicts[criterion].astype(np.int64)
+    low, high = np.minimum(votes.a, votes.b).astype(np.int64), np.maximum(votes.a, votes.b)
+    pair = low * size + high
+    pairs = np.flatnonzero(np.bincount(pair, minlength=size * size)) if size <= 2000 else np.unique(pair)
+    turned = (votes.a > votes.b) & (verdict <= B_WON)
+    place = np.searchsorted(pairs, pair) * 4 + np.where(turned, 1 - verdict, verdict)
+    place[verdict == NONE] = NONE
+    cells = np.bincount(place[place >= 0], minlength=4 * len(pairs)).reshape(-1, 4)
+    return Counts(votes.models, pairs // max(1, size), pairs % max(1, size), cells), place
