@@ -9,6 +9,7 @@ below L with a probability of at most exp(K(s) - s L), K(s) = log E exp(s S), fo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ MOST_NAMED = 10
 FAR = 0.1  # of a user's decided votes: nearer to the others is not outlying, however many votes show it
 MUCH_BY_ONE = 0.1  # of all votes
 SLIGHT = 0.2  # Landis & Koch, 1977: agreement up to here is slight
-BLOCK = 1 << 22  # (users x models) at a time
+BLOCK = 1 << 18  # votes, and cells of a table of users by models, at a time
 TILTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the s at which bounds are taken: the best of them holds
 
 
@@ -53,8 +54,8 @@ def agreement(board: Board) -> Record:
 def _units(board: Board, user: Column, prompt: Column) -> Floats:
     """Return (units, 4) how many users gave each verdict, of the units judged by two users or more."""
     kept = (board.place >= 0) & user.given & prompt.given
-    pair, verdict = np.divmod(board.place[kept], 4)
-    unit = prompt.codes[kept].astype(np.int64) * len(board.counts.first) + pair
+    unit = prompt.codes[kept] * np.int64(len(board.counts.first))
+    unit += board.place[kept] // 4
     repeated = np.sort(unit)
     repeated = np.unique(repeated[1:][repeated[1:] == repeated[:-1]])
     if not len(repeated):
@@ -62,7 +63,7 @@ def _units(board: Board, user: Column, prompt: Column) -> Floats:
     number = np.minimum(np.searchsorted(repeated, unit), len(repeated) - 1)
     again = repeated[number] == unit
     judgement = number[again] * len(user.names) + user.codes[kept][again]
-    given = np.unique(judgement * 4 + verdict[again])
+    given = np.unique(judgement * 4 + board.place[kept][again] % 4)
     judgement, verdict = np.divmod(given, 4)
     _, which, verdicts = np.unique(judgement, return_index=True, return_counts=True)
     once = which[verdicts == 1]
@@ -105,18 +106,21 @@ def outlying(board: Board) -> Record:
     if column is None:
         return board.finding(name, None, False, "outlying annotators: not known, the votes have no `user`", users=[])
     decided = (board.place >= 0) & column.given & (board.place % 4 <= B_WON)
-    user, place = column.codes[decided].astype(np.int64), board.place[decided]
-    judged = np.flatnonzero(np.bincount(user, minlength=len(column.names)) >= FEWEST_VOTES)
-    number = np.full(len(column.names), -1)
+    votes = np.bincount(column.codes[decided], minlength=len(column.names))
+    judged = np.flatnonzero(votes >= FEWEST_VOTES)
+    number = np.full(len(column.names) + 1, -1, dtype=np.int32)  # of a judged user; the last is that of `NONE`
     number[judged] = np.arange(len(judged))
-    kept = number[user] >= 0
-    user, place = number[user[kept]], place[kept]
+    user = np.where(decided, number[column.codes], -1)
+    chance = decided_chance(board.counts, board.theta)
     found: dict[int, Suspect] = {}
-    for suspect in [*_against(board, user, place), *_for_one(board, user, place)]:
-        if suspect.user not in found or suspect.log_p < found[suspect.user].log_p:
-            found[suspect.user] = suspect
-    worst = sorted(found.values(), key=lambda suspect: (suspect.log_p, suspect.user))[:MOST_NAMED]
-    named = [_described(board, column, int(judged[suspect.user]), suspect.details) for suspect in worst]
+    for start, stop in _blocks(votes[judged], len(board.theta)):
+        here = (user >= start) & (user < stop)
+        ballots = Ballots(chance, user[here] - start, *np.divmod(board.place[here], 4), users=stop - start)
+        for suspect in [*_against(ballots, len(judged)), *_for_one(ballots, len(judged), board.counts)]:
+            best = found.setdefault(start + suspect.user, suspect)
+            found[start + suspect.user] = min(best, suspect, key=lambda one: one.log_p)
+    worst = sorted(found, key=lambda user: (found[user].log_p, user))[:MOST_NAMED]
+    named = [_described(board, column, int(judged[user]), found[user].details) for user in worst]
     text = f"{several(len(found), 'user')} of {len(judged):,} with {FEWEST_VOTES} votes or more vote unlike the others"
     if named:
         text += ": " + "; ".join(_words(record) for record in named[:3])
@@ -131,20 +135,35 @@ class Suspect(NamedTuple):
     details: Record
 
 
-def _against(board: Board, user: Integers, place: Integers) -> Iterator[Suspect]:
-    chance = decided_chance(board.counts, board.theta)
+class Ballots(NamedTuple):
+    """Decided votes of some users: chance (P,) for each pair's first model; (m,) user, pair, and 0 where it won."""
+
+    chance: Floats
+    user: Integers
+    pair: Integers
+    verdict: Integers
+    users: int
+
+
+def _blocks(votes: Integers, size: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of users, so that neither their votes nor a table of users by models takes much memory."""
+    block = np.maximum(np.cumsum(votes) // BLOCK, np.arange(len(votes)) * size // BLOCK)
+    yield from pairwise([*np.flatnonzero(np.diff(block, prepend=-1)).tolist(), len(votes)])
+
+
+def _against(ballots: Ballots, judged: int) -> Iterator[Suspect]:
+    chance, user, pair, verdict, users = ballots
     logs = np.log(np.stack([chance, 1 - chance]))
-    pair, verdict = np.divmod(place, 4)
-    votes = np.bincount(user).astype(float)
-    got = np.bincount(user, logs[verdict, pair])
 
     def total(of_pair: Floats) -> Floats:
-        return sums(user, of_pair[pair], len(votes))
+        return sums(user, of_pair[pair], users)
 
+    got = sums(user, logs[verdict, pair], users)
     # Of the log-likelihood S, E exp(-t S) is p^(1 - t) + (1 - p)^(1 - t) for each vote.
     bounds = [total(np.logaddexp(*((1 - tilt) * logs))) + tilt * got for tilt in TILTS]
-    log_p = np.min(bounds, axis=0) + np.log(max(1, len(votes)))
-    agrees = np.bincount(user, (verdict == 0) == (chance[pair] >= 0.5)) / votes
+    log_p = np.min(bounds, axis=0) + np.log(judged)
+    votes = np.bincount(user, minlength=users)
+    agrees = sums(user, (verdict == 0) == (chance[pair] >= 0.5), users) / votes
     expected = total(np.maximum(chance, 1 - chance)) / votes
     mean = total(chance * logs[0] + (1 - chance) * logs[1])
     error = np.sqrt(total(chance * (1 - chance) * (logs[0] - logs[1]) ** 2))
@@ -154,37 +173,29 @@ def _against(board: Board, user: Integers, place: Integers) -> Iterator[Suspect]
         yield Suspect(code, float(log_p[code]), details)
 
 
-def _for_one(board: Board, user: Integers, place: Integers) -> Iterator[Suspect]:
-    users, size = int(user.max(initial=-1)) + 1, len(board.theta)
-    chance = decided_chance(board.counts, board.theta)
+def _for_one(ballots: Ballots, judged: int, counts: Counts) -> Iterator[Suspect]:
+    chance, user, pair, verdict, users = ballots
+    size = len(counts.models)
     sides = np.stack([chance, 1 - chance])  # of the pair's first model, and of its second
-    each = max(1, BLOCK // max(1, size))
-    for start in range(0, users, each):
-        here = (user >= start) & (user < start + each)
-        pair, verdict = np.divmod(place[here], 4)
-        row = (user[here] - start) * size
-        cells = np.concatenate([row + board.counts.first[pair], row + board.counts.second[pair]])
-        shape = (min(each, users - start), size)
-        wins = _table(cells, np.concatenate([verdict == 0, verdict == 1]), shape)
-        battles = _table(cells, np.ones(len(cells)), shape)
-        mean = _table(cells, sides[:, pair].reshape(-1), shape)
-        # Of a vote for the model or not, E exp(t S) is 1 + p (e^t - 1).
-        tilted = [_table(cells, np.log1p(np.expm1(tilt) * sides)[:, pair].reshape(-1), shape) for tilt in TILTS]
-        bounds = [table - tilt * wins for table, tilt in zip(tilted, TILTS, strict=True)]
-        log_p = np.min(bounds, axis=0) + np.log(users * size)
-        far = (log_p < np.log(LEVEL)) & (wins - mean > FAR * battles)
-        for code, model in np.argwhere(far).tolist():
-            details = {
-                "favours": board.votes.models[model],
-                "wins": int(wins[code, model]),
-                "battles": int(battles[code, model]),
-                "expected": float(mean[code, model]),
-            }
-            yield Suspect(start + code, float(log_p[code, model]), details)
+    row = user.astype(np.int64) * size
+    cells = np.concatenate([row + counts.first[pair], row + counts.second[pair]])
 
+    def table(values: Floats) -> Floats:
+        return sums(cells, values, users * size).reshape(users, size)
 
-def _table(cells: Integers, values: Floats, shape: tuple[int, int]) -> Floats:
-    return sums(cells, values, shape[0] * shape[1]).reshape(shape)
+    wins, battles = table(np.concatenate([verdict == 0, verdict == 1])), table(np.ones(len(cells)))
+    mean = table(sides[:, pair].reshape(-1))
+    # Of a vote for the model or not, E exp(t S) is 1 + p (e^t - 1).
+    bounds = [table(np.log1p(np.expm1(tilt) * sides)[:, pair].reshape(-1)) - tilt * wins for tilt in TILTS]
+    log_p = np.min(bounds, axis=0) + np.log(judged * size)
+    for code, model in np.argwhere((log_p < np.log(LEVEL)) & (wins - mean > FAR * battles)).tolist():
+        details = {
+            "favours": counts.models[model],
+            "wins": int(wins[code, model]),
+            "battles": int(battles[code, model]),
+            "expected": float(mean[code, model]),
+        }
+        yield Suspect(code, float(log_p[code, model]), details)
 
 
 def decided_chance(counts: Counts, theta: Floats) -> Floats:
@@ -233,5 +244,5 @@ def concentration(board: Board) -> Record:
     votes = np.bincount(column.codes[(board.place >= 0) & column.given], minlength=len(column.names))
     most, users = int(votes.argmax()), int((votes > 0).sum())
     share = float(votes[most] / board.total)
-    text = f"{percent(share)} of the votes are those of one user of {users:,}, {column.names[most]}"
+    text = f"one user of {users:,}, {column.names[most]}, gave {percent(share)} of the votes"
     return board.finding(name, share, share > MUCH_BY_ONE, text, user=column.names[most], users=users)

@@ -12,15 +12,15 @@ from statistics import NormalDist
 import numpy as np
 
 from latxa_cli.arena.annotators import agreement, concentration, outlying
-from latxa_cli.arena.comparisons import Comparisons
+from latxa_cli.arena.comparisons import SINGULAR, Comparisons
 from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, percent
 from latxa_cli.arena.leverage import SCORES, leverage
-from latxa_cli.arena.votes import B_WON, BOTH_BAD, TIE, Counts, Floats, Integers, Votes
+from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Counts, Floats, Integers, Votes
 from latxa_cli.stream.records import Record
 
 PRIOR = 0.01  # tied battles a pair: strengths stay finite, and are otherwise the same
 MUCH_BIAS = 0.02  # of the score of the first shown against an equal
-ENOUGH_BOTH_WAYS = 5.0  # information about the position: 20 even votes of pairs shown both ways have as much
+ENOUGH_BOTH_WAYS = 5.0  # information about the position, as of 20 votes of pairs shown both ways as often
 MANY_BOTH_BAD = 0.25
 FAR_MORE = 0.1  # of a model's votes
 MANY_TIES = 0.5
@@ -56,40 +56,48 @@ def position_bias(board: Board) -> Record:
     interval, by user where that is wider; None where too few pairs were shown both ways. first: its share of the
     decided votes as they are. It matters when the interval excludes one half, by more than two points of a percent.
     """
-    turned = board.votes.a > board.votes.b
-    kind = board.place * 2 + turned
-    weight = np.bincount(kind[board.place >= 0], minlength=board.counts.cells.size * 2)
-    kinds = np.flatnonzero(weight)
-    cell, swapped = np.divmod(kinds, 2)
-    pair, verdict = np.divmod(cell, 4)
-    first, second = board.counts.first[pair], board.counts.second[pair]
-    score = np.where(swapped == 1, 1 - SCORES[verdict], SCORES[verdict])
-    decided = verdict <= B_WON
-    share = float((score * weight[kinds])[decided].sum() / max(1, weight[kinds][decided].sum()))
-    # The last row, one tie of a model with itself, keeps the constant finite where the first shown always wins.
-    data = Comparisons(
-        len(board.theta),
-        np.append(np.where(swapped == 1, second, first), 0),
-        np.append(np.where(swapped == 1, first, second), 0),
-        np.append(score, 0.5),
-        np.append(weight[kinds].astype(float), 1.0),
-        np.ones((1, len(kinds) + 1)),
-    )
-    fitted = data.fit(board.prior)
-    gamma, row = float(fitted.at[-1]), fitted.inverse[-1]
-    if 1 / row[-1] < ENOUGH_BOTH_WAYS:
+    name = "position bias"
+    kind = np.where(board.place < 0, NONE, board.place * 2 + (board.votes.a > board.votes.b))  # turned round or not
+    data, kinds = _both_ways(board, kind)
+    decided = data.score != 0.5
+    share = float((data.score * data.weight)[decided].sum() / max(1, data.weight[decided].sum()))
+    # What the design would tell of the constant, were all votes even.
+    if 1 / np.linalg.pinv(data.outer(data.weight / 4), SINGULAR, hermitian=True)[-1, -1] < ENOUGH_BOTH_WAYS:
         text = "position bias: not known, too few pairs of models were shown both ways round"
-        return board.finding("position bias", None, False, text, lower=None, upper=None, first=share)
+        return board.finding(name, None, False, text, lower=None, upper=None, first=share)
+    fitted = data.fit(board.prior)
+    gamma, row = fitted.at[-1], fitted.inverse[-1]
     influence = (row[data.a] - row[data.b] + row[-1]) * data.residual(fitted.at)
-    error = np.sqrt(max((influence**2 * data.weight).sum(), _by_user(board, influence, kinds, kind)))
+    error = np.sqrt(max((influence**2 * data.weight).sum(), _by_user(board, kind, kinds, influence)))
     value, lower, upper = (1 / (1 + np.exp(-gamma - QUANTILE * error * np.array([0, -1, 1])))).tolist()
     matters = not lower <= 0.5 <= upper and abs(value - 0.5) > MUCH_BIAS
     text = f"position bias: shown first, a model scores {percent(value)} against an equal"
     text += f" (99 % interval {percent(lower)} to {percent(upper)})"
-    return board.finding("position bias", value, matters, text, lower=lower, upper=upper, first=share)
+    return board.finding(name, value, matters, text, lower=lower, upper=upper, first=share)
 
 
-def _by_user(board: Board, influence: Floats, kinds: Integers, kind: Integers) -> float:
+def _both_ways(board: Board, kind: Integers) -> tuple[Comparisons, Integers]:
+    """Return votes by who was shown first, with the constant 1 as their covariate, and what kinds they are of.
+
+    One row more, a tie of a model with itself, keeps the constant finite where the first shown always wins.
+    """
+    weight = np.bincount(kind + 1)[1:]
+    kinds = np.flatnonzero(weight)
+    cell, turned = np.divmod(kinds, 2)
+    pair, verdict = np.divmod(cell, 4)
+    first, second = board.counts.first[pair], board.counts.second[pair]
+    rows = Comparisons(
+        len(board.theta),
+        np.append(np.where(turned == 1, second, first), 0),
+        np.append(np.where(turned == 1, first, second), 0),
+        np.append(np.where(turned == 1, 1 - SCORES[verdict], SCORES[verdict]), 0.5),
+        np.append(weight[kinds].astype(float), 1.0),
+        np.ones((1, len(kinds) + 1)),
+    )
+    return rows, kinds
+
+
+def _by_user(board: Board, kind: Integers, kinds: Integers, influence: Floats) -> float:
     """Return the sum over users of the square of their votes' influence; 0 where users are not known."""
     column = board.column("user")
     if column is None:
