@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latxa_cli.arena.annotators import agreement, concentration, decided_chance, krippendorff, outlying
-from latxa_cli.arena.leverage import leverage
+from latxa_cli.arena.leverage import _influence, leverage
 from latxa_cli.arena.ratings import Wins, fit
 from latxa_cli.arena.soundness import board_of, both_bad, findings, position_bias, ties
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
@@ -126,6 +126,16 @@ def test_both_bad_and_the_models_with_more_of_it():
     assert both_bad(board(votes_of(votes.a, votes.b, many)))["matters"]
 
 
+def test_few_votes_do_not_make_a_model_stand_out():
+    random = np.random.default_rng(4)
+    found = 0
+    for seed in range(100):
+        votes = simulated(seed, 60)
+        verdict = np.where(random.random(60) < 0.1, BOTH_BAD, votes.verdicts["winner"])
+        found += bool(both_bad(board(votes_of(votes.a, votes.b, verdict)))["models"])
+    assert found <= 6  # few are expected by chance, and half of the arenas have a model with 10 points more
+
+
 def test_ties():
     assert ties(board(simulated(tied=0.3)))["value"] == pytest.approx(0.3, abs=0.02)
     assert not ties(board(simulated(tied=0.3)))["matters"] and ties(board(simulated(tied=0.6)))["matters"]
@@ -169,7 +179,8 @@ def test_agreement_is_over_users_of_one_prompt_and_pair_whatever_the_order_shown
     again = [np.append(column, column[:1]) for column in (a, b, verdicts, users, prompts)]
     assert agreement(board(votes_of(*again))) == finding
     again[2][-1] = (again[2][-1] + 1) % 4
-    assert agreement(board(votes_of(*again)))["value"] != finding["value"]
+    without = [column[1:] for column in (a, b, verdicts, users, prompts)]
+    assert agreement(board(votes_of(*again))) == agreement(board(votes_of(*without))) != finding
 
 
 def test_little_agreement_matters_and_is_said_only_where_it_is_sure():
@@ -243,6 +254,16 @@ def test_honest_users_are_seldom_named():
     # Some have but ten votes, and the strengths are so far apart that one surprise is many standard deviations.
     far = [simulated(seed, 3000, users=200, strengths=(4, 2, 0, -2, -4), tied=0) for seed in range(60)]
     assert sum(bool(outliers(votes)) for votes in far) <= 2
+
+
+def test_one_who_differs_little_is_not_outlying_however_many_votes_show_it():
+    votes = simulated(votes=150_000, users=10, tied=0)
+    user, random = votes.columns["user"].codes, np.random.default_rng(8)
+    careless = (user == 2) & (random.random(len(votes)) < 0.2)
+    clicked = with_votes(votes, careless, random.integers(0, 2, len(votes)))
+    fan = (user == 3) & (random.random(len(votes)) < 0.1)
+    fanned = with_votes(votes, fan & (votes.a == 2), A_WON)
+    assert outliers(clicked) == {} and outliers(fanned) == {}
 
 
 def test_blocks_of_users_change_nothing(monkeypatch):
@@ -324,12 +345,30 @@ def test_a_user_who_decides_the_first_rank_is_named():
     assert not leverage(board(simulated(votes=4000, users=80)))["users"]
     other = 1 - board(votes).theta.argmax()
     verdict = np.where(votes.a == other, A_WON, np.where(votes.b == other, B_WON, votes.verdicts["winner"]))
-    bot = np.isin(votes.columns["user"].codes, [5, 6, 7])
+    bot = np.isin(votes.columns["user"].codes, np.arange(5, 15))
     users = np.where(bot, 5, votes.columns["user"].codes)
     swayed = votes_of(votes.a, votes.b, np.where(bot, verdict, votes.verdicts["winner"]), users)
     finding = leverage(board(swayed))
     assert board(swayed).theta.argmax() == other
-    assert finding["users"] == ["u5"] and finding["matters"] and "u5" in finding["text"]
+    assert finding["users"] == ["u5"] and "u5" in finding["text"]
+    assert finding["matters"] and finding["value"] > 0.01 * len(votes)  # not by the number of votes
+
+
+def test_influence_foretells_what_removing_a_vote_does():
+    cells = np.array([[6, 4, 1, 0], [5, 2, 1, 1], [1, 1, 0, 0]])
+    one = board(by_cells(cells))
+    influence = _influence(one, 0, 1)
+    lead = one.theta[0] - one.theta[1]
+    for pair, verdict in zip(*np.nonzero(cells), strict=True):
+        left = cells.copy()
+        left[pair, verdict] -= 1
+        theta = board(by_cells(left)).theta
+        assert influence[pair, verdict] == pytest.approx(theta[0] - theta[1] - lead, rel=0.2, abs=0.01)
+
+
+def test_the_rival_is_who_needs_the_fewest_votes_not_who_is_next():
+    finding = leverage(board(by_cells([[1100, 1000, 0, 0], [7, 5, 0, 0]])))
+    assert finding["rival"] == "m2" and finding["value"] <= 3 and finding["matters"]
 
 
 def test_a_shared_first_rank_and_one_that_nobody_can_take():
