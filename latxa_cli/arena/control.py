@@ -28,12 +28,12 @@ STYLE = ("characters", "headers", "list_items", "bold")
 LENGTH = ("characters",)
 POSITION = "position"
 
-# A line that opens or ends a block of code; every second piece between such lines is code.
-FENCE = re.compile(r"^ {0,3}(?:```[^`\n]*|~~~[^\n]*)$", re.MULTILINE)
-# They begin with the line break, which is searched for fast; possessive, so that no text takes long.
+# Patterns begin with a character that is searched for fast, and are possessive, so that no text takes long.
+FENCE = re.compile(r"\n {0,3}(?:```[^`\n]*+|~~~[^\n]*+)(?![^\n])")  # opens or ends a block of code
 HEADER = re.compile(r"\n {0,3}#{1,6}+[ \t]")
 ITEM = re.compile(r"\n[ \t]*+(?:[-*+]|[0-9]{1,9}[.)])[ \t]")
-BOLD = re.compile(r"\*\*[^*\n]++\*\*|(?<!\w)__[^_\n]++__(?!\w)")
+STARS = re.compile(r"\*\*[^*\n]++\*\*")
+UNDERSCORES = re.compile(r"__(?<!\w__)[^_\n]++__(?!\w)")
 
 QUANTILE_99 = 2.5758  # of the two-sided normal interval
 
@@ -58,9 +58,10 @@ def _is_assistant(turn: object) -> bool:
 def _style_of_text(text: str) -> tuple[int, int, int, int]:
     prose = "\n" + text
     if "```" in prose or "~~~" in prose:
-        prose = "".join(FENCE.split(prose)[::2])
+        prose = "".join(FENCE.split(prose)[::2])  # every second piece is code
     headers = len(HEADER.findall(prose)) if "#" in prose else 0
-    bold = len(BOLD.findall(prose)) if "**" in prose or "__" in prose else 0
+    bold = len(STARS.findall(prose)) if "**" in prose else 0
+    bold += len(UNDERSCORES.findall(prose)) if "__" in prose else 0
     return len(text), headers, len(ITEM.findall(prose)), bold
 
 
