@@ -50,10 +50,11 @@ def ranks(point: Floats, drawn: Floats, confidence: float = 0.9) -> Ranks:
     """Return the ranks of `point` (p,) with intervals that hold, all together, with a probability of `confidence`.
 
     drawn: (rounds, p) ratings of bootstrap rounds on the same scale; inf and -inf for a model above or below all
-    rating in that round, nan for one of which nothing is known. A model whose `point` is infinite is surely better or
-    worse than none, and so are two whose difference is the same in all rounds (no round has told them apart).
+    rating in that round, nan for one of which nothing is known. A model whose `point` is not finite is surely better
+    or worse than none (nan ranks with -inf, last), nor is one of two whose difference is the same in all rounds: no
+    round has told them apart.
     """
-    point = point.round(DIGITS)
+    point = np.where(np.isnan(point), -np.inf, point.round(DIGITS))
     better, critical = _separated(point, drawn, confidence)
     ascending = np.sort(point)
     return Ranks(

@@ -141,6 +141,14 @@ def test_tiers_begin_with_the_best_of_the_rest():
     assert found.worst.tolist() == [2, 3, 4, 5, 5]
 
 
+def test_equal_leaders_share_their_tier_with_those_surely_worse_than_neither():
+    random = np.random.default_rng(0)
+    point = np.array([1100.0, 1000.0, 1100.0])
+    drawn = point + random.normal(size=(1000, 3)) * [100, 1, 1]  # the third is surely above the second, the first not
+    assert ranks(point, drawn).tier.tolist() == [1, 2, 1]
+    assert ranks(point[::-1], drawn[:, ::-1]).tier.tolist() == [1, 2, 1]
+
+
 def test_the_order_of_models_changes_nothing():
     random = np.random.default_rng(5)
     point = random.normal(size=12).round(1) * 50
@@ -169,6 +177,16 @@ def test_a_model_without_a_finite_rating_is_surely_nothing_and_does_not_keep_oth
     assert found.tier.tolist() == [1, 1, 2, 3, 1]
 
 
+def test_a_model_of_which_nothing_is_known_ranks_last():
+    point = np.array([np.nan, 1500.0, 1000.0, np.nan])
+    found = ranks(point, drawn_round(point))
+    assert found.rank.tolist() == [3, 1, 2, 3]
+    assert found.best.tolist() == [1, 1, 2, 1] and found.worst.tolist() == [4, 3, 4, 4]
+    assert found.tier.tolist() == [1, 1, 2, 1]
+    unknown = ranks(np.full(3, np.nan), np.full((1000, 3), np.nan))
+    assert unknown.rank.tolist() == unknown.tier.tolist() == [1, 1, 1]
+
+
 def test_a_model_that_lost_all_in_some_rounds_can_be_worse_but_not_better():
     point = np.array([1500.0, 1000.0, 500.0])
     drawn = drawn_round(point)
@@ -192,6 +210,15 @@ def test_one_round_in_a_thousand_without_a_bound_does_no_harm():
     assert found.worst.tolist() == found.best.tolist() == [1, 2, 3]
 
 
+def test_many_models_without_a_bound_in_few_rounds_each_do_not_keep_others_together():
+    point = np.append([1500.0, 1000.0], np.full(10, 500.0))
+    drawn = drawn_round(point)
+    for model in range(2, 12):
+        drawn[15 * model : 15 * model + 15, model] = -INFINITE
+    found = ranks(point, drawn)
+    assert found.worst[:2].tolist() == [1, 2]
+
+
 def test_of_two_infinities_in_one_round_nothing_is_known():
     point = np.array([1500.0, 1000.0, 500.0])
     drawn = drawn_round(point)
@@ -211,7 +238,7 @@ def test_too_few_rounds_separate_nothing(rounds):
 def test_rounds_that_are_all_the_same_tell_nothing_apart():
     """One pair, all votes alike, and a prior: every round redraws the same votes."""
     point = np.array([1100.0, 900.0])
-    found = ranks(point, np.repeat(point[None], 1000, axis=0) + 1e-9)
+    found = ranks(point, drawn_round(point, error=1e-9))
     assert found.rank.tolist() == [1, 2]
     assert found.worst.tolist() == [2, 2] and found.tier.tolist() == [1, 1]
 
