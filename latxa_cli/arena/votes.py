@@ -89,6 +89,14 @@ class Counts:
         both = np.bincount(self.first, played, size) + np.bincount(self.second, played, size)
         return both.astype(np.int64)
 
+    def among(self, members: Integers) -> tuple[Counts, Integers]:
+        """Return the counts of battles among some models (indices, rising), and which of the pairs these are."""
+        place = np.full(len(self.models), NONE)
+        place[members] = np.arange(len(members))
+        pairs = np.flatnonzero((place[self.first] >= 0) & (place[self.second] >= 0))
+        first, second = place[self.first[pairs]], place[self.second[pairs]]
+        return Counts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
+
     def matrix(self, values_first: Floats, values_second: Floats) -> Floats:
         """Return (p, p) the P values of the first models against the second ones, and the other way round."""
         square = np.zeros((len(self.models), len(self.models)))

@@ -193,29 +193,27 @@ def numbered_lines(blocks: Iterable[bytes], offset: int = 0) -> Iterator[tuple[i
         yield row, offset, b"".join(pieces)[: LONGEST_LINE + 1]
 
 
-def whole_lines(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield (row from 0 of the first one, lines) of as many whole lines as came at once; the last may lack its `\\n`.
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield as many whole lines as come at once; what ends the last one may lack its `\\n`.
 
     A line over `LONGEST_LINE` comes alone, cut at that length and one byte.
     """
-    row = held = 0
+    held = 0
     pieces: list[bytes] = []  # of a line that no block has ended yet, the longest part that is of use
     for block in blocks:
         end = block.rfind(b"\n") + 1
         if held > LONGEST_LINE and end:
             first = block.index(b"\n") + 1
-            yield row, b"".join(pieces)[: LONGEST_LINE + 1] + b"\n"
-            row, pieces, block, end = row + 1, [], block[first:], end - first
+            yield b"".join(pieces)[: LONGEST_LINE + 1] + b"\n"
+            pieces, block, end = [], block[first:], end - first
         if end:
-            lines = b"".join([*pieces, block[:end]])
-            yield row, lines
-            row += lines.count(b"\n")
+            yield b"".join([*pieces, block[:end]])
             pieces, held = [block[end:]], len(block) - end
         elif held <= LONGEST_LINE:
             pieces.append(block)
             held += len(block)
     if rest := b"".join(pieces):
-        yield row, rest[: LONGEST_LINE + 1]
+        yield rest[: LONGEST_LINE + 1]
 
 
 def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:

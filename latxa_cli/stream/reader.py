@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -124,27 +125,29 @@ class Block:
     count: int = 0
 
     def decoded(self, decode_lines: Callable[[bytes], list[Any]]) -> list[Any] | None:
-        """Return what `decode_lines` (of a decoder of msgspec) makes of the lines, one object a line, none blank.
+        """Return what `decode_lines` (of a decoder of msgspec) makes of the lines, an object for each.
 
-        None where anything is not as it should be; then `records` finds out what.
+        None where a line is anything else; then `records` finds out what.
         """
         lines = self.entries
         if type(lines) is not bytes:
             return None
-        breaks = lines.count(b"\n") - lines.endswith(b"\n")
-        # Within a value there is always something between a brace that closes and one that opens. So with these around
-        # every line break no value goes on in the next line, and as many values as lines are one a line.
-        is_alone = lines.startswith(b"{") and lines.rstrip(b"\n").endswith(b"}") and lines.count(b"}\n{") == breaks
         try:
-            if not is_alone or not (lines.isascii() or lines.decode()):
-                return None
-            found = decode_lines(lines)
+            # msgspec passes over fields that it is not asked for without a look at their UTF-8.
+            found = decode_lines(lines) if lines.isascii() or lines.decode() else []
         except ValueError:
             return None
-        if len(found) != breaks + 1:
+        if len(found) != self.size:
             return None
         self.count = len(found)
         return found
+
+    @cached_property
+    def size(self) -> int:
+        """How many entries there are, blank lines too."""
+        if type(self.entries) is not bytes:
+            return len(self.entries)
+        return self.entries.count(b"\n") + (not self.entries.endswith(b"\n"))
 
     def records(self) -> Iterator[Record]:
         """Yield the checked records (as they are: without `id` where none was given); malformed entries are told of."""
@@ -179,8 +182,11 @@ def read_blocks(source: Input, kind: str, on_malformed: OnMalformed) -> Iterator
             yield Block(source.label, number, entries, kind, on_malformed)
             number += len(entries)
         return
-    for row, lines in whole_lines(without_mark(source.blocks())):
-        yield Block(source.label, row + 1, lines, kind, on_malformed)
+    number = 1
+    for lines in whole_lines(without_mark(source.blocks())):
+        block = Block(source.label, number, lines, kind, on_malformed)
+        yield block
+        number += block.size
 
 
 def _tell(entry: bytes | Record, error: ValueError, where: str, on_malformed: OnMalformed) -> None:
