@@ -79,9 +79,9 @@ def likelihood(counts: Counts, theta: Floats, nu: float | None = None) -> tuple[
     else:
         with np.errstate(divide="ignore"):
             tie = 1 / (1 + np.divide(2 * np.cosh(difference / 2), nu))
-    chance = 1 / (1 + np.exp(-difference))
+    first, second = 1 / (1 + np.exp(-difference)), 1 / (1 + np.exp(difference))
     votes = np.concatenate([won, lost, tied])
-    chances = np.concatenate([(1 - tie) * chance, (1 - tie) * (1 - chance), tie])
+    chances = np.concatenate([(1 - tie) * first, (1 - tie) * second, tie])
     with np.errstate(divide="ignore"):
         total = float((votes[votes > 0] * np.log(chances[votes > 0])).sum())
     return total, 2 * int((counts.battles > 0).sum()) - 2 * total
@@ -111,19 +111,20 @@ class _Votes:
 
 def _newton(counts: Counts, votes: _Votes, members: Booleans) -> Newton:
     size, played = len(counts.models), votes.played
-    surplus, fought = (votes.won - votes.lost) / 2, played > 0
+    fought = played > 0
 
     def newton(at: Floats) -> tuple[Floats, Floats]:
-        half, nu = np.exp((at[:, counts.first] - at[:, counts.second]) / 2), np.exp(at[:, size:])
-        total = half + 1 / half + nu
-        lead, tie = (half - 1 / half) / total / 2, nu / total  # what to expect of a vote
+        root, nu = np.exp((at[:, counts.first] - at[:, counts.second]) / 2), np.exp(at[:, size:])
+        share = 1 / (root + 1 / root + nu)
+        first, second, tie = root * share, share / root, nu * share
         gradient = np.empty((len(at), size + 1))
-        gradient[:, :size] = totals(counts, surplus - played * lead)
+        lead = votes.won * (second + tie / 2) - votes.lost * (first + tie / 2) - votes.tied * (first - second) / 2
+        gradient[:, :size] = totals(counts, lead)
         gradient[:, size] = (votes.tied - played * tie).sum(axis=1)
-        # The information of a vote: the covariance of (1/2, -1/2 or 0 for a tie) and (1 for a tie).
+        # The information in a vote: the covariance of its lead (1/2, -1/2, or 0 for a tie) and of its being a tie.
         matrix = np.empty((len(at), size + 1, size + 1))
-        matrix[:, :size, :size] = laplacians(counts, played * ((1 - tie) / 4 - lead**2), members)
-        matrix[:, :size, size] = matrix[:, size, :size] = totals(counts, -played * lead * tie)
+        matrix[:, :size, :size] = laplacians(counts, played * (first * second + tie * (1 - tie) / 4), members)
+        matrix[:, :size, size] = matrix[:, size, :size] = totals(counts, -played * tie * (first - second) / 2)
         matrix[:, size, size] = (played * tie * (1 - tie)).sum(axis=1)
         step = solve(matrix, gradient)
         moved = np.abs(step[:, counts.first] - step[:, counts.second])

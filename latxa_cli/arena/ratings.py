@@ -96,14 +96,15 @@ def climb(at: Floats, newton: Newton) -> Floats:
 
 def _newton(counts: Counts, won: Floats, played: Floats, members: NDArray[np.bool_]) -> Newton:
     counted = met(counts, members)
-    won, played = won * counted, played * counted
+    won, lost = won * counted, (played - won) * counted
+    played = won + lost
     fought = played > 0
 
     def newton(theta: Floats) -> tuple[Floats, Floats]:
-        chance = 1 / (1 + np.exp(theta[:, counts.second] - theta[:, counts.first]))
-        expected = played * chance
-        gradient = totals(counts, won - expected)
-        step = solve(laplacians(counts, expected * (1 - chance), members), gradient)
+        odds = np.exp(theta[:, counts.second] - theta[:, counts.first])
+        first = 1 / (1 + odds)
+        second = odds * first  # 1 - first would lose its digits where first is near 1
+        step = solve(laplacians(counts, played * first * second, members), totals(counts, won * second - lost * first))
         return step, (np.abs(step[:, counts.first] - step[:, counts.second]) * fought).max(axis=1, initial=0)
 
     return newton
