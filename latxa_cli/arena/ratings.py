@@ -126,7 +126,7 @@ def totals(counts: Counts, values: Floats) -> Floats:
     size = len(counts.models)
     matrix = np.zeros((len(values), size * size))
     matrix[:, counts.first * size + counts.second] = values
-    square = matrix.reshape(-1, size, size)
+    square = matrix.reshape(len(values), size, size)
     difference: Floats = square.sum(axis=2) - square.sum(axis=1)
     return difference
 
