@@ -10,10 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from latxa_cli.stream.records import Record, Reject
-
-# Shares of items answered well, from 0 to 1: people read them as percentages.
-PERCENTAGES = frozenset(("acc", "acc_norm", "exact_match"))
+from latxa_cli.stream.records import SHARES, Record, Reject
 
 # What may tell two measurements of one task apart, and how a column's name says it.
 VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}"}
@@ -134,7 +131,7 @@ def _label(column: Column, variants: list[Column]) -> str:
 
 
 def _value(value: float, stderr: float | None, metric: str, **_: Any) -> str:
-    percent = metric in PERCENTAGES
+    percent = metric in SHARES
     factor, digits = (100, 1) if percent else (1, 3)
     spread = f" ± {factor * stderr:.{digits}f}" if isinstance(stderr, int | float) and math.isfinite(stderr) else ""
     return f"{factor * value:.{digits}f}{spread}"

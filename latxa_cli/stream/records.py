@@ -16,6 +16,8 @@ Record = dict[str, Any]
 ROLES = frozenset(("system", "user", "assistant"))
 WINNERS = frozenset(("model_a", "model_b", "tie", "tie (bothbad)"))
 NUMBER = (int, float)
+# Metrics of results that are shares of items answered well, from 0 to 1: people read them as percentages.
+SHARES = frozenset(("acc", "acc_norm", "exact_match"))
 
 # Names of roles in ShareGPT's spelling of a conversation.
 SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -111,7 +113,9 @@ def _battle(record: Record) -> None:
 
 def _rating(record: Record) -> None:
     _string(record, "model")
-    _number(record, "rating")
+    for name in ("rating", "lower", "upper"):  # null where infinite
+        if record.get(name, "" if name == "rating" else None) is not None:
+            _number(record, name)
 
 
 def _result(record: Record) -> None:

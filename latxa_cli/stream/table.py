@@ -19,7 +19,7 @@ Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html"]
 _FIGURE = re.compile(r"[-+±.,%\s\d]+")
 # `_` opens emphasis only at the edge of a word.
 _MARKDOWN = re.compile(r"[\\|*`<>\[\]~&]|(?<![^\W_])_|_(?![^\W_])")
-# What TeX does not set as it is: its own characters, those that old fonts lack or babel redefines, what may be taken for
+# What TeX does not set as it is: its own characters, those that old fonts lack or babel redefines, what it may take for
 # an argument at the start of a row, and pairs that become one sign.
 _LATEX = re.compile(r"[\\{}#$%&_~^<>|\[\]*`±\"]|-(?=-)|'(?=')|,(?=,)")
 _LATEX_NAMES = {
