@@ -16,16 +16,16 @@ from latxa_cli.stream.terminal import printable
 
 Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html"]
 
-_FIGURE = re.compile(r"[-+±.,%\s\d]+")
+_FIGURE = re.compile(r"[-+±.,%∞\s\d]+")
 # `_` opens emphasis only at the edge of a word.
 _MARKDOWN = re.compile(r"[\\|*`<>\[\]~&]|(?<![^\W_])_|_(?![^\W_])")
 # What TeX does not set as it is: its own characters, those that old fonts lack or babel redefines, what it may take for
 # an argument at the start of a row, and pairs that become one sign.
-_LATEX = re.compile(r"[\\{}#$%&_~^<>|\[\]*`±\"]|-(?=-)|'(?=')|,(?=,)")
+_LATEX = re.compile(r"[\\{}#$%&_~^<>|\[\]*`±∞\"]|-(?=-)|'(?=')|,(?=,)")
 _LATEX_NAMES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"{\char34}", "±": r"$\pm$",
-    "[": "{[}", "]": "{]}", "*": "{*}", "-": "-{}", "'": "'{}", ",": ",{}",
+    "∞": r"$\infty$", "[": "{[}", "]": "{]}", "*": "{*}", "-": "-{}", "'": "'{}", ",": ",{}",
 }  # fmt: skip
 _WIDEST = 1 << 16  # a table is never folded or cut to a terminal's width
 
@@ -51,7 +51,9 @@ def render(rows: Sequence[Record], columns: Sequence[str], layout: Format) -> st
 def _shown(value: Any) -> str:
     if value is None or value != value:  # NaN
         return "-"
-    return f"{value:.1f}" if isinstance(value, float) else printable(str(value))
+    if isinstance(value, float):
+        return f"{value:.1f}".replace("inf", "∞")
+    return printable(str(value))
 
 
 def _csv(rows: Sequence[Record], columns: Sequence[str]) -> str:

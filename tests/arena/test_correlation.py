@@ -89,8 +89,8 @@ def published(shared_reference):
     return json.loads((shared_reference / "arena" / "ebaluatoia_benchmark_correlation.json").read_bytes())
 
 
-# The notebook's means hold two rows too many, the mean and the rank. What it ranked in Spanish cannot be rebuilt from the
-# published file: there the coefficient without those rows is the one to reproduce.
+# The notebook's means hold two rows too many, the mean and the rank. What it ranked in Spanish cannot be rebuilt from
+# the published file: there the coefficient without those rows is the one to reproduce.
 @pytest.mark.parametrize(("column", "name"), [("elo", "Global"), ("elo_cont", "Content"), ("elo_lang", "Language")])
 def test_the_published_coefficients(published, column, name):
     models = published["models"]
