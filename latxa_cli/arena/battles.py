@@ -1,104 +1,295 @@
-"""Counting battles: a stream of votes becomes a table of pairs, whose size depends on the models and not on the votes.
+"""Reading battles: a stream of records becomes columns of votes, and what cannot be counted is set aside with a reason.
 
-A battle's criterion field (`winner`, `winner_content` or `winner_language`) says who won; `tie` and `tie (bothbad)` are
-both ties. Models and pairs are kept in the order of their names, so that the order of the votes changes nothing.
+Nearly all lines are sound, and of each only a few fields are of use: msgspec takes these out of many lines at once,
+without making records of them. Where anything is odd, and where the verb looks at whole records, each is read for itself.
+What a vote says (who stood first, who second, the verdicts) comes in few combinations, each of which is checked once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from latxa_cli.arena.votes import NONE, TIE, VERDICTS, Column, Votes
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.records import WINNERS, Record, Reject
+from latxa_cli.stream.reader import Block
+from latxa_cli.stream.records import CRITERIA, Record, Reject
 
 MOST_MODELS = 2000  # a fit holds a matrix of models x models
+VERDICT = Literal["model_a", "model_b", "tie", "tie (bothbad)", None]
+KNOWN = frozenset((*VERDICTS, None))
+NO_ID = hash(None)
 
-
-@dataclass(frozen=True)
-class Votes:
-    """The votes of p models in P pairs that met.
-
-    models: p names, sorted. first, second: (P,) indices into `models`, first < second.
-    counts: (P, 3) votes for first, votes for second, ties.
-    """
-
-    models: list[str]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    counts: NDArray[np.int64]
-
-    def battles(self) -> NDArray[np.int64]:
-        """Return (p,) how many battles each model fought."""
-        played = self.counts.sum(axis=1)
-        size = len(self.models)
-        both = np.bincount(self.first, played, size) + np.bincount(self.second, played, size)
-        return both.astype(np.int64)
+# Takes a whole record before it is counted: says why it is not to be, or looks at it.
+Look = Callable[[Record], Reject | None]
 
 
 class Tally:
-    """Counts votes by (model_a, model_b, verdict) as they come."""
+    """Counts battles, of which `criteria` and `fields` are of use.
 
-    def __init__(self, criterion: str = "winner") -> None:
-        self.criterion = criterion
-        self.cells: dict[tuple[str, str, str], int] = {}
-        self.models: set[str] = set()
+    collapse: `winner` is made of the answers to three questions, as `collapsed` does. looks: what sees whole records.
+    features: by name, what is measured of a battle's conversations; it gives (names) x (first, second).
+    """
 
-    def count(self, battles: Iterable[Record]) -> Iterator[Reject]:
-        """Count `battles`; yield those that cannot be counted.
+    def __init__(
+        self,
+        criteria: Sequence[str] = ("winner",),
+        fields: Sequence[str] = (),
+        *,
+        collapse: bool = False,
+        looks: Sequence[Look] = (),
+        features: Sequence[str] = (),
+        measure: Callable[[Record], Any] | None = None,
+    ) -> None:
+        self.criteria = tuple(criteria)
+        self.asked = CRITERIA if collapse else self.criteria
+        self.fields = tuple(fields)
+        self.collapse, self.looks = collapse, looks
+        self.features, self.measure = features, measure
+        self.stances = _Stances(len(self.asked))
+        self.names = [_Names() for _ in self.fields]
+        self.lacking = dict.fromkeys(self.criteria, 0)
+        self._chunks: list[tuple[np.ndarray, ...]] = []
+        self._measured: list[Any] = []
+        self._decode = msgspec.json.Decoder(_struct(self.asked, self.fields)).decode_lines
+        self._stance = attrgetter("model_a", "model_b", *self.asked)
+
+    # --- taking battles in
+
+    def take(self, blocks: Iterable[Block]) -> Iterator[Reject]:
+        """Count the battles of `blocks`; yield those that cannot be counted.
 
         Raises LatxaError for more than `MOST_MODELS` models.
         """
-        cells, criterion = self.cells, self.criterion
-        for battle in battles:
-            verdict = battle.get(criterion)
-            if type(verdict) is str:
-                cell = (battle["model_a"], battle["model_b"], verdict)
-                if cell in cells:  # seen before, so known to be sound
-                    cells[cell] += 1
-                    continue
-            reject = self._unfit(battle, verdict)
-            if reject:
-                yield reject
+        whole = bool(self.looks or self.measure)
+        for block in blocks:
+            battles = None if whole else block.decoded(self._decode)
+            if battles is None:
+                yield from self._take_records(block)
                 continue
-            cells[cell] = 1
-            self.models.update(cell[:2])
+            stances = np.fromiter(map(self.stances.__getitem__, map(self._stance, battles)), np.int32, len(battles))
+            columns = [
+                _column(field, battles, names.__getitem__, np.int32)
+                for field, names in zip(self.fields, self.names, strict=True)
+            ]
+            ids = _column("id", battles, hash, np.int64)
+            if stances.min() < 0:
+                odd = np.flatnonzero(stances < 0)
+                yield from (_reject(block.record(place), stances[place]) for place in odd.tolist())
+                kept = stances >= 0
+                stances, columns, ids = stances[kept], [column[kept] for column in columns], ids[kept]
+            self._chunks.append((stances, ids, *columns))
+
+    def count(self, battles: Iterable[Record]) -> Iterator[Reject]:
+        """Count checked records, and yield those that cannot be counted."""
+        rows: list[tuple[int, ...]] = []
+        for battle in battles:
+            reject = next((reject for look in self.looks if (reject := look(battle))), None) or self._odd_field(battle)
+            if reject is None:
+                stance = self.stances[self._said(battle)]
+                if stance >= 0:
+                    given = battle.get("id")
+                    named = NO_ID if given is None else hash(str(given))
+                    fields = zip(self.fields, self.names, strict=True)
+                    rows.append((stance, named, *(names[_text(battle.get(field))] for field, names in fields)))
+                    if self.measure:
+                        self._measured.append(self.measure(battle))
+                    continue
+                reject = _reject(battle, stance)
+            yield reject
+        if rows:
+            kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
+            columns = zip(*rows, strict=True)
+            self._chunks.append(tuple(np.array(c, k) for c, k in zip(columns, kinds, strict=True)))
+
+    def _take_records(self, block: Block) -> Iterator[Reject]:
+        yield from self.count(block.records())
+
+    def _said(self, battle: Record) -> tuple[Any, ...]:
+        verdicts = (battle.get(criterion) for criterion in self.asked)
+        return (battle["model_a"], battle["model_b"], *(v if _is_text(v) else str(v) for v in verdicts))
+
+    def _odd_field(self, battle: Record) -> Reject | None:
+        for field in self.fields:
+            value = battle.get(field)
+            if isinstance(value, dict | list):
+                return Reject(battle, "odd field", f"`{field}` is neither a name nor a number")
+        return None
+
+    # --- what was taken
+
+    def votes(self) -> tuple[Votes, list[Reject]]:
+        """Return the votes, and those left out since a vote before has the same id (as they would be written again)."""
+        parts = zip(*self._chunks, strict=True) if self._chunks else [()] * (2 + len(self.fields))
+        stances, ids, *columns = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in parts)
+        self._chunks.clear()
+        table = self._table()
+        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), -1, 2)
+        votes = Votes(
+            self.stances.sorted_models(),
+            table[0][stances],
+            table[1][stances],
+            {name: verdicts[stances] for name, verdicts in zip(self.criteria, table[2:], strict=True)},
+            {
+                field: Column(column, names.texts)
+                for field, column, names in zip(self.fields, columns, self.names, strict=True)
+            },
+            {name: measured[:, place] for place, name in enumerate(self.features)},
+        )
+        again = _again(ids)
+        rejects = [Reject(_written(votes, place), "same id", "a battle before has its id") for place in again.tolist()]
+        if len(again):
+            kept = np.ones(len(ids), dtype=bool)
+            kept[again] = False
+            votes = votes.where(kept)
+        return votes, rejects
+
+    def _table(self) -> list[np.ndarray]:
+        """Return the columns of the distinct stances: first and second model, then the verdict by each criterion."""
+        order = {name: place for place, name in enumerate(self.stances.sorted_models())}
+        said = self.stances.said
+        models = [np.array([order[stance[side]] for stance in said], np.int16) for side in (0, 1)]
+        asked = {
+            name: np.array([_verdict(stance[2 + place]) for stance in said], np.int8)
+            for place, name in enumerate(self.asked)
+        }
+        if self.collapse:
+            asked["winner"] = collapsed(*(asked[name] for name in CRITERIA))
+        return models + [asked[name] for name in self.criteria]
+
+
+class _Stances(dict[Any, int]):
+    """Codes of (model a, model b, verdicts …) as they come: from 0, or which of `ODD` one is."""
+
+    def __init__(self, criteria: int) -> None:
+        super().__init__()
+        self.said: list[tuple[Any, ...]] = []
+        self.models: set[str] = set()
+        self.silent = (None,) * criteria
+
+    def __missing__(self, stance: tuple[Any, ...]) -> int:
+        code = self._odd(stance)
+        if code == 0:
+            code = len(self.said)
+            self.said.append(stance)
+            self.models.update(stance[:2])
             if len(self.models) > MOST_MODELS:
                 raise LatxaError(
                     f"the battles name more than {MOST_MODELS} models",
                     hint="is `model_a` a name of a model everywhere?",
                 )
+        self[stance] = code
+        return code
 
-    def _unfit(self, battle: Record, verdict: object) -> Reject | None:
-        if verdict is None:
-            return Reject(battle, "no verdict", f"no `{self.criterion}`")
-        if type(verdict) is not str or verdict not in WINNERS:
-            return Reject(battle, "unknown verdict", f"`{self.criterion}` is {str(verdict)[:40]!r}")
-        if battle["model_a"] == battle["model_b"]:
-            return Reject(battle, "self battle", "`model_a` and `model_b` are the same")
-        return None
+    def _odd(self, stance: tuple[Any, ...]) -> int:
+        if not KNOWN.issuperset(stance[2:]):
+            return -2
+        if stance[2:] == self.silent:
+            return -1
+        return -3 if stance[0] == stance[1] else 0
 
-    def votes(self) -> Votes:
-        """Return what was counted, as arrays."""
-        models = sorted(self.models)
-        index = {model: number for number, model in enumerate(models)}
-        pairs: dict[tuple[int, int], list[int]] = {}
-        for (model_a, model_b, verdict), count in self.cells.items():
-            a, b = index[model_a], index[model_b]
-            row = pairs.setdefault((min(a, b), max(a, b)), [0, 0, 0])
-            row[_column(verdict, swapped=a > b)] += count
-        order = sorted(pairs)
-        ends = np.array(order, dtype=np.int64).reshape(-1, 2)
-        counts = np.array([pairs[pair] for pair in order], dtype=np.int64).reshape(-1, 3)
-        return Votes(models, ends[:, 0], ends[:, 1], counts)
+    def sorted_models(self) -> list[str]:
+        return sorted(self.models)
 
 
-def _column(verdict: str, *, swapped: bool) -> int:
-    if verdict == "model_a":
-        return 1 if swapped else 0
-    if verdict == "model_b":
-        return 0 if swapped else 1
-    return 2
+ODD = {-1: "no verdict", -2: "unknown verdict", -3: "self battle"}
+
+
+class _Names(dict[Any, int]):
+    """Codes of texts, from 0 as they come; `NONE` for None."""
+
+    def __init__(self) -> None:
+        super().__init__({None: NONE})
+        self.texts: list[str] = []
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self.texts)
+        self.texts.append(text)
+        return self[text]
+
+
+def collapsed(overall: np.ndarray, content: np.ndarray, language: np.ndarray) -> np.ndarray:
+    """Return the verdicts made of three answers, as the arena of *Instructing LLMs for Low-Resource Languages* did.
+
+    What is said of content and language where both say the same; else who is better on the whole, if that was asked;
+    else the one of the two that is no tie. Where they contradict each other and nothing else is said, there is none.
+    A tie of both kinds is a tie. One that was not answered leaves the other.
+    """
+    one_sided = np.where(content == NONE, language, content)
+    decided_content, decided_language = content <= 1, language <= 1
+    kinder = np.where(decided_content, content, np.where(decided_language, language, TIE))
+    contradicts = decided_content & decided_language & (content != language)
+    differ = np.where(contradicts, NONE, kinder)
+    made = np.where((content == NONE) | (language == NONE) | (content == language), one_sided, differ)
+    asked = (content != language) | (content == NONE)
+    return np.where(asked & (overall != NONE), overall, made).astype(np.int8)
+
+
+def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]:
+    """Return the type of what is taken of a line; a line that does not fit is read as a record."""
+    text = str | None
+    return msgspec.defstruct(
+        "Battle",
+        [
+            ("model_a", str), ("model_b", str), *((name, VERDICT, None) for name in asked),
+            *((name, text, None) for name in fields), ("id", text, None),
+            ("metadata", dict | None, None), ("source", text, None),  # what the reader of records checks too
+        ],
+        gc=False,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def _column(field: str, battles: list[Any], code: Callable[[Any], int], kind: Any) -> np.ndarray:
+    values = tuple(map(attrgetter(field), battles))
+    if values.count(None) == len(values):
+        return np.full(len(values), code(None), kind)
+    return np.fromiter(map(code, values), kind, len(values))
+
+
+def _verdict(said: str | None) -> int:
+    return NONE if said is None else VERDICTS.index(said)
+
+
+def _text(value: Any) -> str | None:
+    return value if _is_text(value) else str(value)
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or type(value) is str
+
+
+def _reject(battle: Record, code: int) -> Reject:
+    if code == -2:
+        unknown = next(name for name in CRITERIA if battle.get(name) is not None and not _is_known(battle[name]))
+        return Reject(battle, ODD[code], f"`{unknown}` is {str(battle[unknown])[:40]!r}")
+    return Reject(battle, ODD[int(code)])
+
+
+def _is_known(verdict: Any) -> bool:
+    return type(verdict) is str and verdict in KNOWN
+
+
+def _again(ids: np.ndarray) -> np.ndarray:
+    """Return the places of the votes whose id a vote before has, in order."""
+    given = ids[ids != NO_ID]
+    given.sort()
+    if not (given[1:] == given[:-1]).any():
+        return np.zeros(0, np.int64)
+    order = np.argsort(ids, kind="stable")
+    repeated = (ids[order][1:] == ids[order][:-1]) & (ids[order][1:] != NO_ID)
+    return np.sort(order[1:][repeated])
+
+
+def _written(votes: Votes, place: int) -> Record:
+    said = {name: int(verdict[place]) for name, verdict in votes.verdicts.items()}
+    columns = {name: column.names[code] for name, column in votes.columns.items() if (code := column.codes[place]) >= 0}
+    return {
+        "model_a": votes.models[votes.a[place]],
+        "model_b": votes.models[votes.b[place]],
+        **{name: VERDICTS[verdict] for name, verdict in said.items() if verdict != NONE},
+        **columns,
+    }

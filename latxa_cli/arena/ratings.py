@@ -107,8 +107,14 @@ def covariance(counts: Counts, theta: Floats, spread: Floats) -> Floats:
     their gradients' outer products, such as `vote_spread` gives.
     Huber, 1967, "The behavior of maximum likelihood estimates under nonstandard conditions", Berkeley Symposium 5.
     """
-    inverse = np.linalg.pinv(_laplacian(counts, _weight(counts, theta)), hermitian=True)
+    inverse = np.linalg.pinv(hessian(counts, theta), hermitian=True)
     return inverse @ spread @ inverse
+
+
+def hessian(counts: Counts, theta: Floats) -> Floats:
+    """Return (p, p) the Hessian of the negative log-likelihood at `theta` (p,), natural units."""
+    chance = _chance(counts, theta)
+    return _laplacian(counts, counts.cells.sum(axis=1) * chance * (1 - chance))
 
 
 def vote_spread(counts: Counts, theta: Floats) -> Floats:
@@ -121,11 +127,6 @@ def vote_spread(counts: Counts, theta: Floats) -> Floats:
 
 def _chance(counts: Counts, theta: Floats) -> Floats:
     return 1 / (1 + np.exp(theta[counts.second] - theta[counts.first]))
-
-
-def _weight(counts: Counts, theta: Floats) -> Floats:
-    chance = _chance(counts, theta)
-    return counts.cells.sum(axis=1) * chance * (1 - chance)
 
 
 def _laplacian(counts: Counts, weight: Floats) -> Floats:

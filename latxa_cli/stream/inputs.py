@@ -193,6 +193,29 @@ def numbered_lines(blocks: Iterable[bytes], offset: int = 0) -> Iterator[tuple[i
         yield row, offset, b"".join(pieces)[: LONGEST_LINE + 1]
 
 
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield as many whole lines as come at once; what ends the last one may lack its `\\n`.
+
+    A line over `LONGEST_LINE` comes alone, cut at that length and one byte.
+    """
+    held = 0
+    pieces: list[bytes] = []  # of a line that no block has ended yet, the longest part that is of use
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if held > LONGEST_LINE and end:
+            first = block.index(b"\n") + 1
+            yield b"".join(pieces)[: LONGEST_LINE + 1] + b"\n"
+            pieces, block, end = [], block[first:], end - first
+        if end:
+            yield b"".join([*pieces, block[:end]])
+            pieces, held = [block[end:]], len(block) - end
+        elif held <= LONGEST_LINE:
+            pieces.append(block)
+            held += len(block)
+    if rest := b"".join(pieces):
+        yield rest[: LONGEST_LINE + 1]
+
+
 def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
     import pyarrow
     import pyarrow.parquet

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from latxa_cli.stream.errors import RecordError
-from latxa_cli.stream.inputs import LONGEST_LINE, Input
+from latxa_cli.stream.inputs import LONGEST_LINE, Input, numbered_lines, whole_lines, without_mark
 from latxa_cli.stream.records import HAVE_MESSAGES, NAMELESS, Record, check_provenance, checker, content_id, respell
 
 DEEPEST = 254  # levels of nesting that orjson writes; it reads more
 HOLDS_NONE = frozenset((dict, list)).isdisjoint  # of types: is none of them one that holds values?
+
+BLOCK_ROWS = 256  # rows of a table that are taken together
 
 # What is told of a malformed line: (`FILE:LINE`, what is wrong, the raw line).
 OnMalformed = Callable[[str, str, bytes], None]
@@ -99,11 +104,95 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
             if named and type(record.get("id")) is not str:
                 record = ids.identify(record)
         except ValueError as error:
-            raw = entry if type(entry) is bytes else orjson.dumps(entry, default=str)
-            if raw.strip():
-                on_malformed(f"{source.label}:{number}", explain(error, raw), raw)
+            _tell(entry, error, f"{source.label}:{number}", on_malformed)
             continue
         yield record
+
+
+@dataclass
+class Block:
+    """Entries of an input that follow on one another: lines, or rows of a table. A verb that only counts takes what it
+    needs of all lines at once (`decoded`); where that cannot be done, and of tables, it takes `records`.
+
+    label: the input; number: that of the first entry, from 1; count: records that were taken.
+    """
+
+    label: str
+    number: int
+    entries: bytes | list[Record]
+    kind: str
+    on_malformed: OnMalformed
+    count: int = 0
+
+    def decoded(self, decode_lines: Callable[[bytes], list[Any]]) -> list[Any] | None:
+        """Return what `decode_lines` (of a decoder of msgspec) makes of the lines, an object for each.
+
+        None where a line is anything else; then `records` finds out what.
+        """
+        lines = self.entries
+        if type(lines) is not bytes:
+            return None
+        try:
+            # msgspec passes over fields that it is not asked for without a look at their UTF-8.
+            found = decode_lines(lines) if lines.isascii() or lines.decode() else []
+        except ValueError:
+            return None
+        if len(found) != self.size:
+            return None
+        self.count = len(found)
+        return found
+
+    @cached_property
+    def size(self) -> int:
+        """How many entries there are, blank lines too."""
+        if type(self.entries) is not bytes:
+            return len(self.entries)
+        return self.entries.count(b"\n") + (not self.entries.endswith(b"\n"))
+
+    def records(self) -> Iterator[Record]:
+        """Yield the checked records (as they are: without `id` where none was given); malformed entries are told of."""
+        parse = parser(self.kind)
+        for number, entry in self._numbered():
+            try:
+                record = parse(entry)
+            except ValueError as error:
+                _tell(entry, error, f"{self.label}:{number}", self.on_malformed)
+                continue
+            self.count += 1
+            yield record
+
+    def record(self, place: int) -> Record:
+        """Return the record at a place (from 0) in what `decoded` returned."""
+        assert type(self.entries) is bytes
+        record: Record = orjson.loads(self.entries.split(b"\n", place + 1)[place])
+        return record
+
+    def _numbered(self) -> Iterator[tuple[int, bytes | Record]]:
+        if type(self.entries) is bytes:
+            return ((self.number + row, line) for row, _, line in numbered_lines([self.entries]))
+        return iter(enumerate(self.entries, self.number))  # type: ignore[arg-type]
+
+
+def read_blocks(source: Input, kind: str, on_malformed: OnMalformed) -> Iterator[Block]:
+    """Yield the entries of `source`, many at a time, whose records are of `kind` and need no id."""
+    assert kind in NAMELESS
+    if source.is_table:
+        rows, number = source.rows(), 1
+        while entries := list(islice(rows, BLOCK_ROWS)):
+            yield Block(source.label, number, entries, kind, on_malformed)
+            number += len(entries)
+        return
+    number = 1
+    for lines in whole_lines(without_mark(source.blocks())):
+        block = Block(source.label, number, lines, kind, on_malformed)
+        yield block
+        number += block.size
+
+
+def _tell(entry: bytes | Record, error: ValueError, where: str, on_malformed: OnMalformed) -> None:
+    raw = entry if type(entry) is bytes else orjson.dumps(entry, default=str)
+    if raw.strip():
+        on_malformed(where, explain(error, raw), raw)
 
 
 def _kinds(kind: str | tuple[str, ...]) -> set[str]:

@@ -15,6 +15,7 @@ Record = dict[str, Any]
 
 ROLES = frozenset(("system", "user", "assistant"))
 WINNERS = frozenset(("model_a", "model_b", "tie", "tie (bothbad)"))
+CRITERIA = ("winner", "winner_content", "winner_language")  # what a vote may say: of all, of what is said, and how
 NUMBER = (int, float)
 # Metrics of results that are shares (of items answered well, of battles won) from 0 to 1: people read percentages.
 SHARES = frozenset(("acc", "acc_norm", "exact_match", "win_rate"))
@@ -106,7 +107,10 @@ def _pair(record: Record) -> None:
 
 
 def _battle(record: Record) -> None:
-    _string(record, "model_a", "model_b", "winner")
+    _string(record, "model_a", "model_b")
+    if record.get("winner") is None and any(record.get(name) is not None for name in CRITERIA):
+        return  # who voted was asked for sides of the answers alone
+    _string(record, "winner")
     if record["winner"] not in WINNERS:
         raise ValueError(f"the winner `{record['winner'][:40]}` is not `model_a`, `model_b`, `tie` or `tie (bothbad)`")
 

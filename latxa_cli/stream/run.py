@@ -191,6 +191,26 @@ class Run:
             records = self._taken(records, take)
         return self._mine(records)
 
+    def read_blocks(self, files: list[str] | None, kind: str) -> Iterator[reader.Block]:
+        """Yield the entries of `files` (default: stdin) many at a time, for a verb that makes a whole and counts.
+
+        What is wrong with an entry is told as by `read`.
+        """
+        files = files or [STDIN]
+        for name in files:
+            check_exists(name)
+        self._check_apart(files)
+
+        def malformed(where: str, what: str, raw: bytes) -> None:
+            self._malformed.append((0, self._malformed_entry(where, what, raw)))
+
+        for name in files:
+            source = Input(name)
+            self.inputs.append(source)
+            for block in reader.read_blocks(source, kind, malformed):
+                yield block
+                self.counts.read += block.count
+
     def read_all(self, path: str, kind: str | tuple[str, ...]) -> list[Record]:
         """Return all the records of a side input (shots, references), which takes no part in shards and resuming."""
         check_exists(path)
@@ -211,11 +231,8 @@ class Run:
 
         def malformed(where: str, what: str, raw: bytes) -> None:
             nonlocal ordinal
-            if self.destination.rejects is None:
-                raise RecordError(where, what, hint="`--rejects FILE` sets such lines aside and goes on")
+            entry = self._malformed_entry(where, what, raw)
             if ordinal % count == index and self._handed_out >= self._done:
-                line = raw[: 1 << 20].decode("utf-8", "replace")
-                entry = {"reason": "malformed", "detail": what, "where": where, "line": line}
                 self._malformed.append((self._handed_out, entry))
             ordinal += 1
 
@@ -225,6 +242,13 @@ class Run:
             for record in reader.read(source, kind, malformed, self._ids):
                 yield ordinal, record
                 ordinal += 1
+
+    def _malformed_entry(self, where: str, what: str, raw: bytes) -> Record:
+        """Return what `--rejects` gets of a malformed entry; without `--rejects`, raise RecordError."""
+        if self.destination.rejects is None:
+            raise RecordError(where, what, hint="`--rejects FILE` sets such lines aside and goes on")
+        line = raw[: 1 << 20].decode("utf-8", "replace")
+        return {"reason": "malformed", "detail": what, "where": where, "line": line}
 
     def _taken(self, records: Iterator[tuple[int, Record]], take: int) -> Iterator[tuple[int, Record]]:
         """Yield the `take` records with the smallest keyed hashes, in input order: so few are a part of more."""

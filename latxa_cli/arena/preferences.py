@@ -1,0 +1,108 @@
+"""Preference pairs out of battles that hold conversations, in the field's usual form, for DPO or a reward model.
+
+`latxa arena-score battles.jsonl --preferences pairs.jsonl`
+
+{"id", "prompt_id", "prompt": [messages], "chosen": [messages], "rejected": [messages], "metadata"}, which is TRL's
+conversational preference format. The prompt is what both conversations begin with; `chosen` and `rejected` follow from
+the first turn in which they differ, an answer, up to the end. Every vote gives a pair of its own: where users disagree
+on a prompt the pairs contradict each other, and how often is what such training learns from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+
+from latxa_cli.stream.reader import Identifier
+from latxa_cli.stream.records import Record, Reject, checker
+
+NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
+LOSER = {"model_a": "model_b", "model_b": "model_a"}
+
+Messages = list[dict[str, str]]
+
+
+def preferences(battles: Iterable[Record], criterion: str = "winner") -> Iterator[Record | Reject]:
+    """Yield a preference pair for each of `battles`, or a Reject that says why there is none.
+
+    A pair has the battle's id, else a hash of its messages. `prompt_id`, and in `metadata` `user` and `judge`, are null
+    where the battle has none, so that all pairs have the same columns. Reasons of a Reject: "no verdict", "unknown
+    verdict", "tie", "both bad", "no conversations", "malformed conversation", "no response" (a conversation that does
+    not end with the assistant), "different prompts", "same response".
+    """
+    identifier = Identifier()
+    for battle in battles:
+        pair = _pair(battle, criterion)
+        yield pair if isinstance(pair, Reject) else identifier.identify(pair)
+
+
+def _pair(battle: Record, criterion: str) -> Record | Reject:
+    winner = battle.get(criterion)
+    if winner is None:
+        return Reject(battle, "no verdict", f"no `{criterion}`")
+    if type(winner) is not str or winner not in LOSER:
+        known = type(winner) is str and winner in NO_PAIR
+        return Reject(battle, NO_PAIR[winner] if known else "unknown verdict", f"`{criterion}` is {str(winner)[:40]!r}")
+    loser = LOSER[winner]
+    fields = {model: model.replace("model", "conversation") for model in (winner, loser)}
+    missing = next((name for name in fields.values() if battle.get(name) is None), "")
+    if missing:
+        return Reject(battle, "no conversations", f"no `{missing}`")
+    try:
+        won, lost = (_messages(battle, name) for name in fields.values())
+    except ValueError as error:
+        return Reject(battle, "malformed conversation", str(error))
+    parted = _parted(battle, won, lost)
+    if isinstance(parted, Reject):
+        return parted
+    prompt, chosen, rejected = parted
+    given = battle.get("id")
+    return {
+        **({"id": given} if given and type(given) in (str, int) else {}),
+        "prompt_id": _text(battle.get("prompt_id")),
+        "prompt": prompt,
+        "chosen": chosen,
+        "rejected": rejected,
+        "metadata": {
+            "model_chosen": battle[winner],
+            "model_rejected": battle[loser],
+            "criterion": criterion,
+            "user": _text(battle.get("user")),
+            "judge": _text(battle.get("judge")),
+        },
+    }
+
+
+def _parted(battle: Record, won: Messages, lost: Messages) -> tuple[Messages, Messages, Messages] | Reject:
+    """Return what both conversations begin with, and how each goes on."""
+    if won[-1]["role"] != "assistant" or lost[-1]["role"] != "assistant":
+        return Reject(battle, "no response", "a conversation does not end with the assistant")
+    if won == lost:
+        return Reject(battle, "same response")
+    shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(won, lost, strict=False)))
+    prompt, chosen, rejected = won[:shared], won[shared:], lost[shared:]
+    if _asked(won) != _asked(lost):
+        return Reject(battle, "different prompts", "the user turns are not the same")
+    roles = [rest[0]["role"] for rest in (prompt[::-1], chosen, rejected) if rest]
+    if roles != ["user", "assistant", "assistant"]:
+        return Reject(
+            battle, "different prompts", f"message {shared + 1}, where they part, is no answer to a user turn"
+        )
+    return prompt, chosen, rejected
+
+
+def _messages(battle: Record, name: str) -> Messages:
+    """Return a conversation's messages with nothing but `role` and `content`; raises ValueError."""
+    try:
+        checker("conversation")({"messages": battle[name]})
+    except ValueError as error:
+        raise ValueError(f"`{name}`: {error}") from None
+    return [{"role": message["role"], "content": message["content"]} for message in battle[name]]
+
+
+def _asked(messages: Messages) -> list[str]:
+    return [message["content"] for message in messages if message["role"] == "user"]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,223 @@
+"""Style, length and position: what is counted, the fit against another's optimiser, and a truth that it must find."""
+
+import time
+
+import numpy as np
+import pytest
+
+from latxa_cli.arena.control import LENGTH, POSITION, STYLE, controlled, style_of
+from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
+from latxa_cli.stream.errors import LatxaError
+
+
+def reply(*texts):
+    return [{"role": "user", "content": "# **?**\n- ?"}, *({"role": "assistant", "content": text} for text in texts)]
+
+
+MARKDOWN = """\
+## Berriak
+
+Some **bold** words, __more__ and **bold
+not closed**, snake__case__name.
+ - one
+10. two
+   * three
+#hashtag, 3.14, -5
+```python
+# no header
+- no **item**
+```
+### End
+"""
+
+
+def test_style_counts_what_markdown_shows():
+    assert style_of(reply(MARKDOWN)) == (len(MARKDOWN), 2, 3, 2)
+    assert style_of(reply("# a", "kaixo")) == (8, 1, 0, 0)
+    assert style_of(reply("")) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("messages", [[], None, "text", [3], reply(), reply(None), reply([{"text": "x"}])])
+def test_style_of_no_text_is_not_known(messages):
+    assert np.isnan(style_of(messages)).all() and len(style_of(messages)) == len(STYLE)
+
+
+@pytest.mark.parametrize(
+    "piece", ["**a", "__a", "\n" * 3, "\n   ", " \t", "#", "\n######", "```\n", "~~~", "*", "\n1", "_"]
+)
+def test_no_text_takes_long(piece):
+    def seconds(size):
+        start = time.process_time()
+        style_of(reply(piece * size))
+        return time.process_time() - start
+
+    assert seconds(200_000) < 1  # quadratic time would be minutes
+
+
+def simulated(seed=0, votes=4000, effect=0.0, first=0.0, ties=0.2, models=6):
+    """Return votes where longer answers win by `effect` a unit of z, and the first shown by `first`; and the truth."""
+    random = np.random.default_rng(seed)
+    theta = np.linspace(-1, 1, models)
+    a = random.integers(0, models, votes)
+    b = (a + random.integers(1, models, votes)) % models
+    # The strongest are the tersest, so that length hides their strength.
+    length = np.exp(random.normal(6 - theta[np.stack([a, b], 1)], 0.7)).round()
+    bold = random.poisson(3, (votes, 2)).astype(float)
+    z = (length[:, 0] - length[:, 1]) / (length.sum(axis=1) + 1)
+    won = random.random(votes) < 1 / (1 + np.exp(-(theta[a] - theta[b] + effect * z + first)))
+    verdict = np.where(random.random(votes) < ties, TIE, np.where(won, A_WON, B_WON))
+    names = [f"m{number}" for number in range(models)]
+    users = Column(random.integers(0, 40, votes), [str(user) for user in range(40)])
+    features = {"characters": length, "bold": bold}
+    return Votes(names, a, b, {"winner": verdict}, {"user": users}, features), theta
+
+
+def by_scikit_learn(votes, names, position):
+    """Return (p + F,) coefficients of an unpenalised logistic regression; a tie is a row each way, weighing half."""
+    from sklearn.linear_model import LogisticRegression
+
+    z = [(f[:, 0] - f[:, 1]) / (f.sum(axis=1) + 1) for f in (votes.features[name] for name in names)]
+    z = [row / np.sqrt(np.mean(row**2)) for row in z] + [np.ones(len(votes))] * position
+    size = len(votes.models)
+    design = np.column_stack([np.eye(size)[votes.a] - np.eye(size)[votes.b], *z])[:, 1:]  # the first model is 0
+    verdict = votes.verdicts["winner"]
+    weight = np.concatenate([np.where(verdict == A_WON, 1, np.where(verdict == B_WON, 0, 0.5))] * 2)
+    weight[len(votes) :] = 1 - weight[len(votes) :]
+    outcome = np.repeat([1, 0], len(votes))
+    model = LogisticRegression(C=np.inf, fit_intercept=False, solver="newton-cholesky", tol=1e-12, max_iter=200)
+    model.fit(np.vstack([design, design]), outcome, sample_weight=weight)
+    found = np.concatenate([[0], model.coef_[0]])
+    found[:size] -= found[:size].mean()
+    return found
+
+
+@pytest.mark.parametrize("names, position", [(("characters",), False), (("characters", "bold"), True), ((), True)])
+def test_the_fit_is_that_of_scikit_learn(names, position):
+    votes, _ = simulated(effect=1.5, first=0.3)
+    found = controlled(votes, "winner", names, position=position)
+    expected = by_scikit_learn(votes, names, position)
+    assert np.concatenate([found.theta, found.gamma]) == pytest.approx(expected, abs=1e-6)
+    assert found.names == names + (POSITION,) * position
+
+
+def test_without_covariates_it_is_the_fit_by_counts():
+    votes, _ = simulated()
+    counts, _ = count(votes)
+    theta = fit(counts, Wins.of(counts.cells[None], prior=2))[0]
+    found = controlled(votes, "winner", (), prior=2)
+    assert found.theta == pytest.approx(theta, abs=1e-9)
+    plain = controlled(votes, "winner", ())
+    theta = fit(counts, Wins.of(counts.cells[None]))[0]
+    assert plain.covariance == pytest.approx(covariance(counts, theta, vote_spread(counts, theta)), abs=1e-9)
+
+
+def test_control_finds_the_strengths_that_length_hides():
+    votes, truth = simulated(seed=1, votes=60_000, effect=2.0, first=0.2, ties=0)
+    found = controlled(votes, "winner", LENGTH, position=True)
+    assert found.theta == pytest.approx(truth, abs=0.08)
+    assert found.gamma / found.unit == pytest.approx([2.0, 0.2], abs=0.1)
+    plain = controlled(votes, "winner", ())
+    assert np.abs(plain.theta - truth).max() > 0.4
+    length, position = found.findings("winner")
+    assert length["matters"] and length["lower"] < length["value"] < length["upper"]
+    assert position["finding"] == "effect of position" and "shown first" in position["text"]
+    assert position["value"] == pytest.approx(np.exp(0.2), abs=0.05)
+
+
+def test_an_effect_that_is_not_there_seldom_matters():
+    matters = [
+        controlled(simulated(seed, 1000)[0], "winner", STYLE[:1], position=True).findings("winner")[0]["matters"]
+        for seed in range(100)
+    ]
+    assert sum(matters) <= 5  # of 100 at 1 %
+
+
+def test_standard_errors_are_the_spread_of_estimates():
+    runs = [controlled(simulated(seed, 1500, effect=1)[0], "winner", LENGTH) for seed in range(200)]
+    spread = np.std([run.gamma[0] for run in runs])
+    assert np.mean([run.gamma_error[0] for run in runs]) == pytest.approx(spread, rel=0.2)
+    # A tie counts as half a win, so votes vary less than coins do.
+    theta = np.std([run.theta[0] for run in runs])
+    assert np.mean([np.sqrt(run.covariance[0, 0]) for run in runs]) == pytest.approx(theta, rel=0.2)
+
+
+def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():
+    votes, _ = simulated(votes=600)
+    by_vote = controlled(votes, "winner", LENGTH)
+    alone = controlled(votes, "winner", LENGTH, clusters=np.arange(600))
+    unnamed = controlled(votes, "winner", LENGTH, clusters=np.full(600, NONE))
+    assert alone.covariance == pytest.approx(by_vote.covariance * 600 / 599)
+    assert unnamed.covariance == pytest.approx(alone.covariance)
+    four = Votes(
+        votes.models,
+        np.tile(votes.a, 4),
+        np.tile(votes.b, 4),
+        {"winner": np.tile(votes.verdicts["winner"], 4)},
+        features={"characters": np.tile(votes.features["characters"], (4, 1))},
+    )
+    copied = controlled(four, "winner", LENGTH, clusters=np.tile(np.arange(600), 4))
+    assert copied.covariance == pytest.approx(alone.covariance)
+    assert copied.gamma_error == pytest.approx(alone.gamma_error)
+
+
+def test_blocks_of_clusters_change_nothing(monkeypatch):
+    votes, _ = simulated(votes=600)
+    whole = controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes)
+    monkeypatch.setattr("latxa_cli.arena.comparisons.BLOCK", 7 * 9)
+    assert controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes).covariance == pytest.approx(
+        whole.covariance
+    )
+
+
+def test_the_places_of_the_responses_change_nothing():
+    votes, _ = simulated(effect=1)
+    turned = np.array([B_WON, A_WON, TIE, BOTH_BAD])[votes.verdicts["winner"]]
+    swapped = Votes(
+        votes.models, votes.b, votes.a, {"winner": turned}, features={k: v[:, ::-1] for k, v in votes.features.items()}
+    )
+    one, other = controlled(votes, "winner", STYLE[:1]), controlled(swapped, "winner", STYLE[:1])
+    assert other.theta == pytest.approx(one.theta, abs=1e-9) and other.gamma == pytest.approx(one.gamma, abs=1e-9)
+
+
+def test_votes_of_unknown_style_are_left_out_and_counted():
+    votes, _ = simulated(votes=600)
+    votes.features["characters"][:50, 1] = np.nan
+    votes.verdicts["winner"][40:60] = NONE
+    found = controlled(votes, "winner", LENGTH)
+    assert (found.votes, found.left_out) == (540, 40)
+    kept = controlled(votes.where(np.arange(600) >= 60), "winner", LENGTH)
+    assert found.theta == pytest.approx(kept.theta, abs=1e-9)
+
+
+def test_features_that_never_differ_are_said_to_control_nothing():
+    votes, _ = simulated(votes=600)
+    votes.features["bold"][:] = 2
+    found = controlled(votes, "winner", ("characters", "bold"))
+    assert found.gamma[1] == 0 and np.isnan(found.gamma_error[1])
+    finding = found.findings("winner")[1]
+    assert finding["value"] is None and not finding["matters"] and "nothing to control" in finding["text"]
+
+
+def test_effects_that_strengths_explain_as_well_are_refused():
+    votes, _ = simulated(votes=600)
+    fixed = votes.where((votes.a == 0) & (votes.b == 1))  # always in the same place
+    with pytest.raises(LatxaError, match="effect of position cannot be told"):
+        controlled(fixed, "winner", (), position=True)
+
+
+def test_infinite_strengths_are_refused_unless_there_is_a_prior():
+    votes, _ = simulated(votes=600)
+    votes.verdicts["winner"][votes.a == 0] = A_WON
+    votes.verdicts["winner"][votes.b == 0] = B_WON
+    with pytest.raises(LatxaError, match="infinite"):
+        controlled(votes, "winner", LENGTH)
+    assert controlled(votes, "winner", LENGTH, prior=1).theta.argmax() == 0
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_few_votes_do_not_break_it(kept):
+    votes, _ = simulated(votes=5)
+    votes.verdicts["winner"][:] = TIE
+    found = controlled(votes.where(np.arange(5) < kept), "winner", (), clusters=np.zeros(kept, dtype=int))
+    assert found.theta.tolist() == [0.0] * 6 and found.votes == kept

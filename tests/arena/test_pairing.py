@@ -1,0 +1,249 @@
+"""Which battles are proposed: what a vote tells, computed the long way; islands and newcomers; and what it is worth."""
+
+import time
+from collections import Counter
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latxa_cli.arena import pairing
+from latxa_cli.arena.pairing import next_battles
+from latxa_cli.arena.ratings import SCALE, Wins, fit
+from latxa_cli.arena.votes import A_WON, B_WON, TIE, Votes, count
+
+
+def counts_of(models, battles):
+    """Count battles (model, model, verdict)."""
+    place = {name: number for number, name in enumerate(models)}
+    a, b, verdict = (np.array(column, dtype=np.int64) for column in zip(*battles, strict=True)) if battles else [[]] * 3
+    a, b = (np.array([place[models[i]] for i in side], dtype=np.int64) for side in (a, b))
+    return count(Votes(list(models), a, b, {"winner": np.array(verdict, dtype=np.int64)}))[0]
+
+
+def simulated(theta, a, b, random):
+    """Draw verdicts of the battles a, b (n,) of models with strengths theta."""
+    chance = 1 / (1 + np.exp(theta[b] - theta[a]))
+    drawn = random.random(len(a))
+    tie = 0.8 * chance * (1 - chance)
+    return np.where(drawn < chance - tie / 2, A_WON, np.where(drawn < chance + tie / 2, TIE, B_WON))
+
+
+def arena(theta, votes, random):
+    a = random.integers(0, len(theta), votes)
+    b = (a + random.integers(1, len(theta), votes)) % len(theta)
+    names = [f"m{number:03}" for number in range(len(theta))]
+    return Votes(names, a, b, {"winner": simulated(theta, a, b, random)})
+
+
+def pairs_of(records):
+    return [tuple(sorted((record["model_a"], record["model_b"]))) for record in records]
+
+
+# --- the gain ---------------------------------------------------------------------------------------------------------
+
+
+def expected_cost(theta, covariance):
+    """The sum over pairs of sqrt(v) (phi(z) - z Phi(-z)), one pair at a time."""
+    normal, total = NormalDist(), 0.0
+    for i in range(len(theta)):
+        for j in range(i):
+            deviation = np.sqrt(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j])
+            z = abs(theta[i] - theta[j]) / deviation
+            total += deviation * (normal.pdf(z) - z * normal.cdf(-z))
+    return total
+
+
+def test_the_gain_is_what_a_vote_takes_off_the_expected_cost():
+    random = np.random.default_rng(1)
+    counts = count(arena(random.normal(0, 0.5, 6), 3000, random))[0]
+    design = pairing._Design.of(counts, 1.0, random)
+    design.weigh()
+    before, gains = expected_cost(design.theta, design.covariance), design.gains()
+    for i, j in ((0, 1), (2, 5), (4, 3)):
+        pair = np.eye(6)[i] - np.eye(6)[j]
+        chance = 1 / (1 + np.exp(design.theta[j] - design.theta[i]))
+        known = np.linalg.inv(design.covariance) + chance * (1 - chance) * np.outer(pair, pair)
+        assert gains[i, j] == pytest.approx(before - expected_cost(design.theta, np.linalg.inv(known)), rel=0.01)
+
+
+def test_taking_votes_in_one_by_one_is_inverting_the_sum():
+    random = np.random.default_rng(2)
+    design = pairing._Design.of(count(arena(random.normal(0, 0.5, 5), 100, random))[0], 0.8, random)
+    design.weigh()
+    precision = np.linalg.inv(design.covariance)
+    for i, j in ((0, 1), (0, 1), (3, 2), (4, 0)):
+        pair = np.eye(5)[i] - np.eye(5)[j]
+        precision += design.information[i, j] * np.outer(pair, pair)
+        design.hold(i, j)
+    covariance = np.linalg.inv(precision)
+    np.testing.assert_allclose(design.covariance, covariance, atol=1e-12)
+    np.testing.assert_allclose(design.felt, covariance @ design.costs @ covariance, atol=1e-12)
+
+
+def test_the_strengths_are_those_of_the_fit_where_votes_are_many_and_finite_where_it_has_none():
+    random = np.random.default_rng(3)
+    counts = count(arena(random.normal(0, 0.5, 5), 200_000, random))[0]
+    np.testing.assert_allclose(pairing._most_probable(counts), fit(counts, Wins.of(counts.cells[None]))[0], atol=1e-3)
+    unbeaten = pairing._most_probable(counts_of("ab", [(0, 1, A_WON)] * 10**5))
+    assert np.isfinite(unbeaten).all()
+    assert unbeaten[0] > unbeaten[1] + 5
+
+
+def test_contested_pairs_come_before_decided_ones():
+    battles = [(0, 1, A_WON)] * 90 + [(0, 1, B_WON)] * 10 + [(1, 2, A_WON)] * 51 + [(1, 2, B_WON)] * 49
+    battles += [(2, 3, A_WON)] * 90 + [(2, 3, B_WON)] * 10
+    records = next_battles(counts_of("abcd", battles), 5)
+    assert set(pairs_of(records)) == {("b", "c")}
+    assert all(record["reason"] == "contested" for record in records)
+
+
+# --- shape ------------------------------------------------------------------------------------------------------------
+
+verdicts = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)).filter(lambda vote: vote[0] != vote[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(verdicts), st.integers(0, 30), st.integers(0, 3), st.integers(0, 2))
+def test_any_arena_gets_battles_of_two_models_fairly_seated(battles, how_many, seed, newcomers):
+    counts, new = counts_of("abcdef", battles), [f"new{number}" for number in range(newcomers)]
+    records = next_battles(counts, how_many, newcomers=new, seed=seed)
+    assert records == next_battles(counts, how_many, newcomers=new, seed=seed)
+    assert len(records) == how_many
+    assert {record["model_a"] for record in records} | {record["model_b"] for record in records} <= {*"abcdef", *new}
+    first = Counter((record["model_a"], record["model_b"]) for record in records)
+    for (a, b), times in first.items():
+        assert a != b
+        assert abs(times - first[b, a]) <= 1
+    for record in records:
+        assert type(record["gain"]) is float
+        assert 0 <= record["gain"] < np.inf
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(verdicts, min_size=1), st.randoms())
+def test_the_order_of_the_battles_and_a_swap_of_sides_change_nothing(battles, random):
+    turned = [(b, a, 1 - verdict if verdict < 2 else verdict) for a, b, verdict in battles]
+    random.shuffle(turned)
+    assert next_battles(counts_of("abcdef", battles), 12) == next_battles(counts_of("abcdef", turned), 12)
+
+
+def test_fewer_than_two_models_have_no_battles():
+    assert next_battles(counts_of("", []), 5) == []
+    assert next_battles(counts_of("a", []), 5) == []
+    assert next_battles(counts_of("", []), 5, newcomers=["new"]) == []
+    assert next_battles(counts_of("a", []), 5, newcomers=["a"]) == []
+
+
+def test_two_models_meet_each_other():
+    for battles in ([], [(0, 1, TIE)] * 9, [(0, 1, A_WON)] * 100_000):
+        records = next_battles(counts_of("ab", battles), 10)
+        assert pairs_of(records) == [("a", "b")] * 10
+        assert sum(record["model_a"] == "a" for record in records) == 5
+
+
+def test_models_without_votes_are_paired_evenly_and_by_the_seed():
+    counts = counts_of([f"m{number:02}" for number in range(12)], [])
+    records = next_battles(counts, 132)
+    met = Counter(name for pair in pairs_of(records) for name in pair)
+    assert len(met) == 12
+    assert max(met.values()) - min(met.values()) <= 8  # of 22
+    assert max(Counter(pairs_of(records)).values()) <= 5  # of 2
+    assert next_battles(counts, 132, seed=1) != records
+
+
+def test_200_proposals_are_not_one_pair_200_times():
+    random = np.random.default_rng(4)
+    records = next_battles(count(arena(random.normal(0, 0.5, 20), 2000, random))[0], 200)
+    assert max(Counter(pairs_of(records)).values()) < 30
+    assert len(set(pairs_of(records))) > 15
+    firsts = Counter(record["model_a"] for record in records)
+    seconds = Counter(record["model_b"] for record in records)
+    assert all(abs(firsts[name] - seconds[name]) < 10 for name in firsts | seconds)
+
+
+# --- joining what never met -------------------------------------------------------------------------------------------
+
+
+def groups(models, pairs):
+    label = {name: name for name in models}
+    for a, b in pairs:
+        label = {name: label[a] if of == label[b] else of for name, of in label.items()}
+    return set(label.values())
+
+
+def test_newcomers_and_islands_are_joined_first():
+    battles = [(a, b, verdict) for a in range(5) for b in range(a) for verdict in (A_WON, B_WON) for _ in range(20)]
+    battles += [(5, 6, A_WON), (5, 6, B_WON)]
+    records = next_battles(counts_of("abcdefg", battles), 40, newcomers=["new", "newer"])
+    old = [("abcdefg"[a], "abcdefg"[b]) for a, b, _ in battles]
+    assert len(groups([*"abcdefg", "new", "newer"], old)) == 4
+    assert len(groups([*"abcdefg", "new", "newer"], old + pairs_of(records[:3]))) == 1
+    assert [record["reason"] for record in records] == ["bridge"] * 12 + ["contested"] * 28
+    assert records[0]["gain"] > records[-1]["gain"]
+
+
+def test_a_newcomer_meets_opponents_of_all_strengths():
+    random = np.random.default_rng(5)
+    theta = np.linspace(1, -1, 20)
+    records = next_battles(count(arena(theta, 20_000, random))[0], 100, newcomers=["new"])
+    bridges = [record for record in records if record["reason"] == "bridge"]
+    assert len(bridges) == pairing.MEETINGS
+    opponents = {int(name[1:]) // 5 for pair in pairs_of(bridges) for name in pair if name != "new"}
+    assert opponents == {0, 1, 2, 3}
+    assert sum("new" in pair for pair in pairs_of(records)) > 50
+
+
+def test_newcomers_alone_are_joined():
+    records = next_battles(counts_of("", []), 3, newcomers=["a", "b", "c", "d"])
+    assert len(groups("abcd", pairs_of(records))) == 1
+
+
+# --- what it is worth -------------------------------------------------------------------------------------------------
+
+
+def wrong_pairs(votes, theta):
+    counts = count(votes)[0]
+    order = np.argsort(-theta)
+    found = fit(counts, Wins.of(counts.cells[None], prior=0.1))[0][order]
+    return np.triu(found[:, None] < found[None, :]).sum()
+
+
+def with_more(votes, theta, a, b, random):
+    verdict = np.concatenate((votes.verdicts["winner"], simulated(theta, a, b, random)))
+    return Votes(votes.models, np.concatenate((votes.a, a)), np.concatenate((votes.b, b)), {"winner": verdict})
+
+
+def test_votes_on_proposed_pairs_leave_fewer_wrong_pairs_than_as_many_on_random_ones():
+    """40 arenas of 15 models, 500 votes and 5 times 100 more; `tests/bench/pairing.py` measures more."""
+    wrong = {"proposed": 0, "random": 0, "before": 0}
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        theta = random.normal(0, 1, 15)
+        before = proposed = drawn = arena(theta, 500, random)
+        for _ in range(5):
+            records = next_battles(count(proposed)[0], 100, seed=seed)
+            a, b = (np.array([int(record[side][1:]) for record in records]) for side in ("model_a", "model_b"))
+            proposed = with_more(proposed, theta, a, b, random)
+            others = arena(theta, 100, random)
+            drawn = with_more(drawn, theta, others.a, others.b, random)
+        for name, votes in (("proposed", proposed), ("random", drawn), ("before", before)):
+            wrong[name] += wrong_pairs(votes, theta)
+    assert wrong["random"] < 0.85 * wrong["before"]
+    assert wrong["proposed"] < 0.95 * wrong["random"], wrong
+
+
+def test_many_models_take_little_time():
+    random = np.random.default_rng(6)
+    counts = count(arena(random.normal(0, 0.5, 200), 50_000, random))[0]
+    started = time.process_time()
+    assert len(next_battles(counts, 200)) == 200
+    assert time.process_time() - started < 3  # 0.15 s alone on a core
+
+
+def test_gains_are_in_points():
+    records = next_battles(counts_of("ab", []), 1)
+    # Two models of variance 1 each: v = 2, h = 1/4, dispersion 1; a unit of v costs phi(0) / (2 sqrt(v)).
+    assert records[0]["gain"] == pytest.approx(SCALE * 0.25 * 4 / (1 + 0.25 * 2) / np.sqrt(2 * np.pi) / 2 / np.sqrt(2))
