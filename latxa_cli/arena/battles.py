@@ -128,7 +128,7 @@ class Tally:
         stances, ids, *columns = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in parts)
         self._chunks.clear()
         table = self._table()
-        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), -1, 2)
+        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), len(self.features), 2)
         votes = Votes(
             self.stances.sorted_models(),
             table[0][stances],

@@ -12,6 +12,7 @@ from latxa_cli.stream.table import Format
 
 # What may stand in the files. `arena-score` says more than ratings, which has no place in the table.
 KINDS = ("result", "rating", "metrics", "battle", "difference", "finding", "correlation")
+AT_ONCE = 10_000  # battles that are counted together
 
 
 @verb(makes="whole")
@@ -56,20 +57,25 @@ def report(
       latxa report ratings.jsonl --plot ratings.pdf --format latex -o table.tex
       latxa report battles.jsonl ratings.jsonl --plot battles.pdf
     """
-    from latxa_cli.arena.matrices import Meetings
+    from latxa_cli.arena.battles import Tally
+    from latxa_cli.arena.matrices import win_rates
+    from latxa_cli.arena.votes import count
     from latxa_cli.evaluation.tables import Pivot
     from latxa_cli.stream.table import render
     from latxa_cli.training.curves import Curves, run_names
 
     figure = _figure(run, plot)
-    pivot, meetings, curves = Pivot(), Meetings(), Curves()
+    pivot, tally, curves = Pivot(), Tally(), Curves()
     names = run_names(files or ["-"])
     inputs = {file: run.read([file], KINDS) for file in names}
     for file, records in inputs.items():
-        run.write(_rejects(records, pivot, meetings, curves, names[file]))
-    run.write(pivot.add([*curves.results(), *meetings.results()]))
+        run.write(_rejects(records, pivot, tally, curves, names[file]))
+    votes, again = tally.votes()
+    run.write(again)
+    counts, _ = count(votes)
+    run.write(pivot.add([*curves.results(), *win_rates(counts)]))
     if figure:
-        figure(pivot, meetings, curves)
+        figure(pivot, counts, curves)
     layout = format or ("table" if run.is_terminal else "jsonl")
     if layout == "jsonl":
         run.write(pivot.rows())
@@ -78,15 +84,20 @@ def report(
     run.print(render(rows, columns, layout), records=len(rows))
 
 
-def _rejects(records: Iterable[Any], pivot: Any, meetings: Any, curves: Any, name: str) -> Iterator[Any]:
+def _rejects(records: Iterable[Any], pivot: Any, tally: Any, curves: Any, name: str) -> Iterator[Any]:
     """Take in the records of one file, and yield what cannot be shown."""
+    battles = []
     for record in records:
         if "rating" in record or "task" in record:
             yield from pivot.add([record])
         elif "step" in record:
             yield from curves.add(name, [record])
         elif "model_a" in record:
-            yield from meetings.add([record])
+            battles.append(record)
+        if len(battles) >= AT_ONCE:
+            yield from tally.count(battles)
+            battles.clear()
+    yield from tally.count(battles)
 
 
 def _figure(run: Run, path: Path | None) -> Any:
@@ -98,30 +109,31 @@ def _figure(run: Run, path: Path | None) -> Any:
     layout = check(path)
     out: Any = run.extra("--plot", path)
 
-    def draw(pivot: Any, meetings: Any, curves: Any) -> None:
-        if curves.runs and (pivot.ratings or meetings.met):
-            other = "battles" if meetings.met else "ratings"
+    def draw(pivot: Any, counts: Any, curves: Any) -> None:
+        if curves.runs and (pivot.ratings or counts.models):
+            other = "battles" if counts.models else "ratings"
             raise UsageError(f"`{path}` cannot show training losses and {other} at once", hint="draw one of them")
-        if not (curves.runs or pivot.ratings or meetings.met):
+        if not (curves.runs or pivot.ratings or counts.models):
             hint = "`--plot` draws `metrics.jsonl` of `train`, battles, and ratings of `arena-score`"
             raise UsageError(f"there is nothing to draw in `{path}`", hint=hint)
-        out.write_lines(_drawn(pivot, meetings, curves, layout))
+        out.write_lines(_drawn(pivot, counts, curves, layout))
 
     return draw
 
 
-def _drawn(pivot: Any, meetings: Any, curves: Any, layout: str) -> bytes:
+def _drawn(pivot: Any, counts: Any, curves: Any, layout: str) -> bytes:
     if curves.runs:
         from latxa_cli.plots.lines import Panel, draw_lines
 
         titles = {"": "Training loss"} | {name: f"Validation loss, {name}" for name in curves.sets()}
         panels = [Panel(title, curves.of(name), noisy=not name) for name, title in titles.items() if curves.of(name)]
         return draw_lines(panels, layout, x="optimiser step", y="nats per token")
-    if meetings.met:
+    if counts.models:
+        from latxa_cli.arena.matrices import in_order, matrices
         from latxa_cli.plots.heat import draw_heat_maps
 
-        models = meetings.ordered(pivot.models() if pivot.ratings else ())
-        won, met = meetings.matrices(models)
+        models = in_order(counts, pivot.models() if pivot.ratings else ())
+        won, met = matrices(counts, models)
         return draw_heat_maps(models, won, met, layout)
     from latxa_cli.plots.intervals import draw_intervals
 
