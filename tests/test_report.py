@@ -60,6 +60,36 @@ def test_ratings_are_a_column_and_order_the_models():
     assert two.texts()[1] == ["model", "rating", "winner_language rating", "eu rating"]
 
 
+def test_groups_and_islands_are_boards_of_their_own():
+    pivot = pivot_of(
+        rating("m", 990.0, group={"user_language": "C1-C2"}),
+        rating("m", 980.0, criterion="winner_content", group={"user_language": "C1-C2", "month": 3}),
+        rating("m", 970.0, island=1),
+        rating("n", 970.0, island=2),
+    )
+    boards = ["user_language C1-C2", "winner_content user_language C1-C2 month 3", "island 1", "island 2"]
+    assert pivot.texts()[1] == ["model", *(f"{board} rating" for board in boards)]
+    assert {board: [record["model"] for record in records] for board, records in pivot.by_board().items()} == dict(
+        zip(boards, [["m"], ["m"], ["m"], ["n"]], strict=True)
+    )
+
+
+def test_infinite_ratings_come_first_and_last():
+    winless = {"model": "winless", "rating": None, "infinite": "below", "lower": None, "upper": 900.0}
+    unbeaten = {"model": "unbeaten", "rating": None, "infinite": "above", "lower": 1100.0, "upper": None}
+    pivot = pivot_of(winless, result("other", "arc", 0.5), rating("m", 990.0), unbeaten)
+    rows, columns = pivot.texts()
+    assert render(rows, columns[:2], "csv") == "model,rating\nunbeaten,inf\nm,990.0\nwinless,-inf\nother,\n"
+    table = render(rows, columns[:2], "table").split("\n")
+    assert [line.split() for line in table[1:-1]] == [
+        ["unbeaten", "∞"],
+        ["m", "990.0"],
+        ["winless", "-∞"],
+        ["other", "-"],
+    ]
+    assert r"unbeaten & $\infty$ \\" in render(rows, columns[:2], "latex")
+
+
 def test_rows_for_programs_keep_what_was_measured():
     [row] = pivot_of(result("m", "arc", 0.123456), rating("m", 990.5)).rows()
     assert row["results"]["arc"] == {"value": 0.123456, "stderr": 0.01, "n": 100, "metric": "acc"}

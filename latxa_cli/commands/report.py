@@ -30,7 +30,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Show results, ratings, battles and training losses as one table, or draw them.
+    """Show results, ratings, battles and losses as one table, or draw them.
 
     in:  results {model, task, metric, value, stderr}, ratings {model, rating, lower, upper}, battles {model_a, model_b,
          winner} and metrics of training {step, loss, validation}, in any order
@@ -44,7 +44,7 @@ def report(
 
     The figure shows one of these: of metrics, the losses over the steps, their mean over a 40th of the run drawn thick;
     of battles, the share that each model won against each other one and how often they met, in the order of the first
-    ratings if there are any; of ratings without battles, their intervals.
+    ratings if there are any; of ratings without battles, their intervals. Losses are not drawn beside the other two.
 
     The folder that holds a file of metrics names the run. Its row shows the last training loss and the best loss on
     each validation set. For battles a row shows the share that the model won (ties are won by neither).
