@@ -1,8 +1,11 @@
-"""When ratings exist: Ford's condition on the graph of wins.
+"""When ratings exist: who met whom, and Ford's condition on the graph of wins.
 
-The Bradley-Terry maximum is finite and unique exactly when, however the models are split in two, each side has won
-against the other (a tie is half a win both ways): when the graph of wins is strongly connected
-(Ford, 1957, "Solution of a ranking problem from binary comparisons", American Mathematical Monthly 64).
+Models of two islands, between which there was no battle, cannot be compared. On one island the Bradley-Terry maximum is
+finite and unique exactly when, however the models are split in two, each side has won against the other (a tie is half
+a win both ways): when the graph of wins is strongly connected (Ford, 1957, "Solution of a ranking problem from binary
+comparisons", American Mathematical Monthly 64). Where it is not, its largest strongly connected set of models is the
+core: these have ratings among themselves; whoever has won against it (perhaps by way of others) and has not lost is
+infinitely far above, and the other way round.
 
 Graphs come in batches: `beats` is (rounds, p, p) of booleans, true where the row has won against the column.
 """
@@ -10,12 +13,8 @@ Graphs come in batches: `beats` is (rounds, p, p) of booleans, true where the ro
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from latxa_cli.stream.errors import LatxaError
-
-Booleans = NDArray[np.bool_]
-NAMED = 5  # how many models a message names before it only counts
+from latxa_cli.arena.votes import Booleans, Counts, Floats, Integers
 
 
 def strongly_connected(beats: Booleans) -> Booleans:
@@ -24,10 +23,10 @@ def strongly_connected(beats: Booleans) -> Booleans:
     return _reached(edges) & _reached(edges.transpose(0, 2, 1))
 
 
-def _reached(edges: NDArray[np.float32]) -> Booleans:
+def _reached(edges: Floats) -> Booleans:
     reached: Booleans = np.zeros(edges.shape[:2], dtype=bool)
     further = reached.copy()
-    further[:, 0] = True
+    further[:, :1] = True
     while (further != reached).any():
         reached = further
         further = reached | ((reached[:, None, :].astype(np.float32) @ edges)[:, 0] > 0)
@@ -44,39 +43,34 @@ def reachable(beats: Booleans) -> Booleans:
     return reach
 
 
-def check_finite(beats: Booleans, models: list[str]) -> None:
-    """Raise LatxaError, naming the models, when the ratings of the one graph `beats` (p, p) are not finite."""
-    if strongly_connected(beats[None])[0]:
-        return
-    groups = _groups(reachable((beats | beats.T)[None])[0])
-    if len(groups) > 1:
-        smallest = min(groups, key=len)
-        raise LatxaError(
-            f"the models fall into {len(groups)} groups that never met: {_names(models, smallest)} "
-            "fought none of the others",
-            hint="score each group for itself, or add battles between them",
-        )
-    reach = reachable(beats[None])[0]
-    unbeaten = np.flatnonzero((reach <= reach.T).all(axis=0))  # whoever leads to them is led to by them
-    winless = np.flatnonzero((reach <= reach.T).all(axis=1))
-    what, who = ("never lost to", unbeaten) if len(unbeaten) <= len(winless) else ("never won against", winless)
-    raise LatxaError(
-        f"the ratings have no finite value: {_names(models, who)} {what} the others",
-        hint="`--prior 1` adds half a win both ways to every pair that met",
-    )
-
-
-def _groups(reach: Booleans) -> list[NDArray[np.int64]]:
-    left = np.ones(len(reach), dtype=bool)
-    groups = []
+def islands(counts: Counts) -> list[Integers]:
+    """Return the models that battles connect, set by set: most battles first; models without any are on none."""
+    battles = counts.battles
+    met = counts.cells.sum(axis=1) > 0
+    reach = reachable((counts.matrix(met, met) > 0)[None])[0]
+    left = battles > 0
+    found = []
     while left.any():
-        members = reach[left.argmax()]
-        groups.append(np.flatnonzero(members))
+        members = reach[left.argmax()] & left
+        found.append(np.flatnonzero(members))
         left &= ~members
-    return groups
+    return sorted(found, key=lambda models: (-battles[models].sum(), models[0]))
 
 
-def _names(models: list[str], chosen: NDArray[np.int64]) -> str:
-    names = [f"`{models[number]}`" for number in chosen[:NAMED]]
-    more = len(chosen) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
+def core(beats: Booleans, least: Floats | float = 2) -> tuple[Booleans, Floats]:
+    """Return (rounds, p) the models of each round's core, and what the others count as.
+
+    Above the core is inf, below it -inf, neither nan. A set of fewer than `least` models (or of no more than that where
+    it is no whole number) is no core: then nobody is in it, and a model counts as inf or -inf where it is above, or
+    below, all others, else as nan.
+    """
+    reach = reachable(beats)
+    mutual = reach & reach.transpose(0, 2, 1)
+    size = mutual.sum(axis=2)
+    rounds = np.arange(len(beats))
+    head = size.argmax(axis=1)  # some model of the largest set
+    is_core = size[rounds, head] >= least
+    above = np.where(is_core[:, None], reach[rounds, :, head], reach.all(axis=2))
+    below = np.where(is_core[:, None], reach[rounds, head, :], reach.all(axis=1))
+    outside = np.where(above, np.inf, np.where(below, -np.inf, np.nan))
+    return mutual[rounds, head] & is_core[:, None], outside

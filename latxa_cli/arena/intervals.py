@@ -1,38 +1,45 @@
-"""Intervals by bootstrap over votes: tables redrawn with as many votes, each fitted anew, percentiles of the ratings.
-
-Drawing n votes with replacement and counting them is one multinomial draw over the cells of the table, so that a round
-costs the same for a thousand votes as for a billion.
+"""Ratings of a table of votes, of redrawn tables, and the intervals between them.
 
 A redrawn table may lack Ford's condition although the votes have it (a model's only win was not drawn). Such a round
 is not thrown away, which would make the intervals too narrow. Where more than half of the models are strongly
-connected, these are fitted, with the mean that they have in the point estimate; a model above them (wins lead from it
-to them, none back) counts as +inf, one below as -inf, and one of neither kind as both. Without such a majority every
-model counts as both. A bound that falls on an infinite value is infinite.
+connected, these are fitted, with the mean that they have in the point estimate; a model above them counts as +inf, one
+below as -inf, and one of neither kind as both (`connectivity.core`). A bound that falls on an infinite value is
+infinite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from latxa_cli.arena.battles import Votes
-from latxa_cli.arena.connectivity import reachable, strongly_connected
-from latxa_cli.arena.ratings import CENTRE, SCALE, Floats, Wins, fit
+from latxa_cli.arena.connectivity import core, strongly_connected
+from latxa_cli.arena.davidson import fit_davidson
+from latxa_cli.arena.ratings import CENTRE, SCALE, Wins, covariance, fit, vote_spread
+from latxa_cli.arena.redraw import Redraw
+from latxa_cli.arena.votes import BOTH_BAD, TIE, Booleans, Counts, Floats, Integers
 from latxa_cli.stream.errors import UsageError
 
-BATCH_BYTES = 16 << 20  # for the matrices of the rounds that are fitted together
+BATCH_BYTES = 4 << 20  # for the matrices of the rounds that are fitted together
+Ties = Literal["half", "davidson", "drop"]
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """How to redraw: rounds, the interval's confidence (0 to 1), tied battles added to every pair, seed."""
+class How:
+    """How to rate.
+
+    rounds: of the bootstrap; confidence: of the intervals, 0 to 1; ties: half a win for each, Davidson's model, or left
+    out; prior: tied battles added to every pair that met; anchor: a model and the rating that it is to have.
+    """
 
     rounds: int = 1000
     confidence: float = 0.9
+    ties: Ties = "half"
     prior: float = 0.0
     seed: int = 0
+    anchor: tuple[str, float] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
@@ -40,61 +47,120 @@ class Bootstrap:
         if not 0 <= self.prior < np.inf:
             raise UsageError(f"the prior {self.prior} is not a finite number from 0")
 
-
-@dataclass(frozen=True)
-class Intervals:
-    """(p,) bounds on the arena's scale, perhaps infinite; and the share of rounds without finite ratings for all."""
-
-    lower: Floats
-    upper: Floats
-    non_finite: float
-
-
-def intervals(votes: Votes, point: Floats, how: Bootstrap) -> Intervals:
-    """Return percentile intervals round `point`, the (p,) ratings of `votes` themselves."""
-    drawn = np.concatenate(list(_redrawn(votes, point, how)))
-    unknown = np.isnan(drawn)
-    skipped = int((1 - how.confidence) / 2 * how.rounds)  # order statistics: between infinities nothing is interpolated
-    lowest = np.sort(np.where(unknown, -np.inf, drawn), axis=0)[skipped]
-    highest = np.sort(np.where(unknown, np.inf, drawn), axis=0)[how.rounds - 1 - skipped]
-    return Intervals(lowest, highest, 1 - float(np.isfinite(drawn).all(axis=1).mean()))
+    def counted(self, cells: Integers) -> Integers:
+        """Return (…, 4) cells of `Counts` without what does not count."""
+        if self.ties != "drop":
+            return cells
+        decided = cells.copy()
+        decided[..., [TIE, BOTH_BAD]] = 0
+        return decided
 
 
-def _redrawn(votes: Votes, point: Floats, how: Bootstrap) -> Iterator[Floats]:
-    """Yield (rounds of a batch, p) ratings, the same for every size of batch."""
-    random = np.random.default_rng(how.seed)
-    cells = votes.counts.reshape(-1)
-    total = int(cells.sum())
-    size = len(votes.models)
-    batch = max(1, BATCH_BYTES // (8 * size * size))
-    for start in range(0, how.rounds, batch):
-        rounds = min(batch, how.rounds - start)
-        counts = random.multinomial(total, cells / total, size=rounds).reshape(rounds, -1, 3)
-        yield _rate(votes, Wins.of(counts, how.prior), point)
+def rate(counts: Counts, cells: Integers, how: How, point: Floats | None = None) -> Floats:
+    """Return (rounds, p) strengths for (rounds, P, 4) `cells`, inf, -inf or nan for models outside the core.
 
-
-def _rate(votes: Votes, wins: Wins, point: Floats) -> Floats:
-    beats = wins.beats(votes)
+    The core has two models or more, and the mean 0. Given the finite strengths of the `point` estimate (p,), it has more
+    than half of the models, and the mean that they have there.
+    """
+    cells = how.counted(cells)
+    beats = Wins.of(cells, how.prior).beats(counts)
     members = np.ones(beats.shape[:2], dtype=bool)
-    outside = np.zeros(beats.shape[:2])  # what models that are not fitted get
+    outside = np.zeros(beats.shape[:2])
     broken = ~strongly_connected(beats)
     if broken.any():
-        members[broken], outside[broken] = _majority(beats[broken])
-    mean = (point * members).sum(axis=1) / np.maximum(1, members.sum(axis=1))
-    fitted = mean[:, None] + SCALE * fit(votes, wins, members, start=(point - CENTRE) / SCALE)
-    return np.where(members, fitted, outside)
+        least = 2 if point is None else len(point) / 2 + 0.5
+        members[broken], outside[broken] = core(beats[broken], least)
+    theta = _fitted(counts, cells, how, members, point)
+    if point is not None:
+        theta += (point * members).sum(axis=1, keepdims=True) / np.maximum(1, members.sum(axis=1, keepdims=True))
+    return np.where(members, theta, outside)
 
 
-def _majority(beats: np.ndarray) -> tuple[np.ndarray, Floats]:
-    """Return (rounds, p) the models of each round's strongly connected majority, and what the others count as."""
-    reach = reachable(beats)
-    mutual = reach & reach.transpose(0, 2, 1)
-    size = mutual.sum(axis=2)
-    rounds = np.arange(len(beats))
-    head = size.argmax(axis=1)  # some model of the largest set
-    is_majority = 2 * size[rounds, head] > beats.shape[-1]
-    members = mutual[rounds, head] & is_majority[:, None]
-    above, below = reach[rounds, :, head], reach[rounds, head, :]
-    outside = np.where(above, np.inf, np.where(below, -np.inf, np.nan))
-    outside[~is_majority] = np.nan
-    return members, outside
+def _fitted(counts: Counts, cells: Integers, how: How, members: Booleans, start: Floats | None) -> Floats:
+    if how.ties == "davidson":
+        return fit_davidson(counts, cells, how.prior, members, start)[0]
+    return fit(counts, Wins.of(cells, how.prior), members, start)
+
+
+@dataclass(frozen=True)
+class Core:
+    """Models of one board whose ratings are finite, and comparable with each other.
+
+    table: which of the redrawn tables is the board's; models: indices, rising; counts: among them; pairs: which pairs of
+    the table these are; theta: their strengths, mean 0.
+    """
+
+    table: int
+    models: Integers
+    counts: Counts
+    pairs: Integers
+    theta: Floats
+
+
+def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
+    """Return (rounds, q) strengths of each core; inf, -inf and nan as `rate` says."""
+    largest = max((len(one.models) for one in cores), default=1)
+    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), 1)))
+    parts: list[list[Floats]] = [[] for _ in cores]
+    for tables in redraw.tables(how.rounds, batch):
+        for part, one in zip(parts, cores, strict=True):
+            cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
+            part.append(rate(one.counts, cells, how, one.theta))
+    return [np.concatenate(part) for part in parts]
+
+
+def drawn_normal(core: Core, covariance: Floats, how: How) -> Floats:
+    """Return (rounds, q) strengths drawn as `covariance` (q, q) has it: what stands for rounds without a bootstrap."""
+    random = np.random.default_rng(how.seed)
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    return np.asarray(core.theta + random.standard_normal((how.rounds, len(core.theta))) @ root.T)
+
+
+def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Return (p,) lower and upper percentiles of (rounds, p); order statistics, as nothing lies between infinities."""
+    rounds = len(drawn)
+    unknown = np.isnan(drawn)
+    skipped = int((1 - confidence) / 2 * rounds)
+    lowest = np.sort(np.where(unknown, -np.inf, drawn), axis=0)[skipped]
+    highest = np.sort(np.where(unknown, np.inf, drawn), axis=0)[rounds - 1 - skipped]
+    return lowest, highest
+
+
+def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | None) -> Floats:
+    """Return (…, p) strengths as ratings: 400 points for odds of 10 to 1, mean 1000, or the anchor's rating as given.
+
+    Where the anchor is not rated, the mean stays.
+    """
+    ratings = CENTRE + SCALE * theta
+    if anchor is None or anchor[0] not in models:
+        return ratings
+    shift = anchor[1] - ratings[..., list(models).index(anchor[0])]
+    shift = np.where(np.isfinite(shift), shift, 0 if ratings.ndim == 1 else np.nan)
+    return np.asarray(ratings + shift[..., None])
+
+
+def covariance_by(core: Core, by_cluster: Any = None) -> Floats:
+    """Return (q, q) the sandwich covariance of a core's strengths, by vote, or by cluster with the factor G / (G - 1).
+
+    by_cluster: (cells, clusters) of the whole board, as `redraw.by_cluster` gives them.
+    """
+    counts, theta = core.counts, core.theta
+    if by_cluster is None:
+        return covariance(counts, theta, vote_spread(counts, theta))
+    rows = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
+    scores = _scores(counts, theta) @ by_cluster[rows]  # (q, clusters)
+    number = by_cluster.shape[1]
+    return covariance(counts, theta, (scores @ scores.T).toarray() * number / max(1, number - 1))
+
+
+def _scores(counts: Counts, theta: Floats) -> Any:
+    """Return (q, cells) what one vote of each cell adds to the gradient, as a sparse matrix."""
+    from scipy.sparse import csr_array
+
+    chance = 1 / (1 + np.exp(theta[counts.second] - theta[counts.first]))
+    residual = (np.array([1.0, 0.0, 0.5, 0.5]) - chance[:, None]).reshape(-1)
+    models = np.concatenate([np.repeat(counts.first, 4), np.repeat(counts.second, 4)])
+    cells = np.tile(np.arange(len(residual)), 2)
+    shape = (len(theta), len(residual))
+    return csr_array((np.concatenate([residual, -residual]), (models, cells)), shape=shape)

@@ -13,6 +13,7 @@ Statistics 4), so that a step shortened to a reach of 1 always climbs.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,14 @@ from numpy.typing import NDArray
 from latxa_cli.arena.votes import BOTH_BAD, TIE, Counts, Floats
 from latxa_cli.stream.errors import LatxaError
 
+Newton = Callable[[Floats], tuple[Floats, Floats]]
+
 SCALE = 400 / np.log(10)
 CENTRE = 1000.0
 MOST_STEPS = 200
-CONVERGED = 1e-10  # natural units; a rating's point is 0.006 of them
+CONVERGED = 1e-7  # natural units (a rating's point is 0.006 of them): steps square, so some 1e-14 is left after this one
 GOOD_ENOUGH = 1e-5  # where rounding errors keep the last step above CONVERGED
+BATCH_BYTES = 1 << 17  # matrices of rounds that are fitted together stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -53,46 +57,93 @@ def fit(counts: Counts, wins: Wins, members: NDArray[np.bool_] | None = None, st
     """Return (rounds, p) strengths with mean 0, each round fitted on its own `wins`.
 
     members: (rounds, p) which models to fit (all when None); the rest get 0 and their battles are ignored. Among the
-    members Ford's condition must hold. start: (p,) strengths near the answer, which save
-    steps. Raises LatxaError when Newton's method does not arrive.
+    members Ford's condition must hold. start: (p,) strengths near the answer, which save steps.
+    Raises LatxaError when Newton's method does not arrive.
     """
     rounds, size = len(wins.won), len(counts.models)
     members = np.ones((rounds, size), dtype=bool) if members is None else members
-    counted = members[:, counts.first] & members[:, counts.second] & (wins.played > 0)
-    won, played = wins.won * counted, wins.played * counted
     theta = np.zeros((rounds, size)) + (0 if start is None else start)
+    for batch in batches(rounds, size):
+        won, played = wins.won[batch], wins.played[batch]
+        theta[batch] = climb(theta[batch], _newton(counts, won, played, members[batch]))
+    return centred(theta, members)
+
+
+def batches(rounds: int, size: int) -> Iterator[slice]:
+    """Yield the rounds in slices; `size` models."""
+    length = max(1, BATCH_BYTES // (8 * size * size + 1))
+    yield from (slice(begin, begin + length) for begin in range(0, rounds, length))
+
+
+def climb(at: Floats, newton: Newton) -> Floats:
+    """Return (rounds, q) where the likelihoods are highest, from `at` by damped Newton steps.
+
+    newton: takes (rounds, q) parameters; returns (rounds, q) steps and (rounds,) their reach, the largest change of the
+    difference of two exponents of one pair. Raises LatxaError when the steps do not become small.
+    """
+    furthest = np.inf
     for _ in range(MOST_STEPS):
-        step = _newton_step(counts, won, played, theta, members)
-        reach = np.abs((step[:, counts.first] - step[:, counts.second]) * counted).max(axis=1, initial=0)
-        theta += step / np.maximum(1, reach)[:, None]
+        step, reach = newton(at)
+        at = at + step / np.maximum(1, reach)[:, None]
         furthest = reach.max(initial=0)
         if furthest < CONVERGED:
             break
     if not furthest < GOOD_ENOUGH:
         raise LatxaError("the ratings do not settle: some pair is all but one-sided", hint="try `--prior 1`")
+    return at
+
+
+def _newton(counts: Counts, won: Floats, played: Floats, members: NDArray[np.bool_]) -> Newton:
+    counted = met(counts, members)
+    won, played = won * counted, played * counted
+    fought = played > 0
+
+    def newton(theta: Floats) -> tuple[Floats, Floats]:
+        chance = 1 / (1 + np.exp(theta[:, counts.second] - theta[:, counts.first]))
+        expected = played * chance
+        gradient = totals(counts, won - expected)
+        step = np.linalg.solve(laplacians(counts, expected * (1 - chance), members), gradient[:, :, None])[:, :, 0]
+        return step, (np.abs(step[:, counts.first] - step[:, counts.second]) * fought).max(axis=1, initial=0)
+
+    return newton
+
+
+def met(counts: Counts, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (rounds, P) whether both models of the pair are among the `members` (rounds, p)."""
+    return members[:, counts.first] & members[:, counts.second]
+
+
+def totals(counts: Counts, values: Floats) -> Floats:
+    """Return (rounds, p) sums of (rounds, P) `values` over pairs: as they are for first models, negated for second."""
+    size = len(counts.models)
+    matrix = np.zeros((len(values), size * size))
+    matrix[:, counts.first * size + counts.second] = values
+    square = matrix.reshape(-1, size, size)
+    difference: Floats = square.sum(axis=2) - square.sum(axis=1)
+    return difference
+
+
+def laplacians(counts: Counts, weights: Floats, members: NDArray[np.bool_]) -> Floats:
+    """Return (rounds, p, p) Laplacians of (rounds, P) pair `weights`, made regular.
+
+    Strengths are known up to a constant: their mean is held, with a weight like the others', which keeps the system
+    well conditioned. Models left out get an equation of their own, step = 0.
+    """
+    rounds, size = members.shape
+    matrix = np.zeros((rounds, size * size))
+    matrix[:, counts.first * size + counts.second] = matrix[:, counts.second * size + counts.first] = -weights
+    diagonal = -matrix.reshape(rounds, size, size).sum(axis=2)
+    matrix[:, :: size + 1] = diagonal + ~members
+    weight = diagonal.max(axis=1, keepdims=True, initial=0)
+    weight[weight == 0] = 1  # no battles
+    held = members * np.sqrt(weight / np.maximum(1, members.sum(axis=1, keepdims=True)))
+    return matrix.reshape(rounds, size, size) + held[:, :, None] * held[:, None, :]
+
+
+def centred(theta: Floats, members: NDArray[np.bool_]) -> Floats:
+    """Return (rounds, p) strengths of which those of the `members` have the mean 0, and the others are 0."""
     mean = (theta * members).sum(axis=1) / np.maximum(1, members.sum(axis=1))
     return (theta - mean[:, None]) * members
-
-
-def _newton_step(counts: Counts, won: Floats, played: Floats, theta: Floats, members: NDArray[np.bool_]) -> Floats:
-    rounds, size = theta.shape
-    chance = 1 / (1 + np.exp(theta[:, counts.second] - theta[:, counts.first]))
-    matrix = np.zeros((rounds, size * size))
-    upper, lower = counts.first * size + counts.second, counts.second * size + counts.first
-    surplus = won - played * chance
-    matrix[:, upper], matrix[:, lower] = surplus, -surplus
-    gradient = matrix.reshape(rounds, size, size).sum(axis=2)
-
-    weight = played * chance * (1 - chance)
-    matrix[:, upper] = matrix[:, lower] = -weight
-    hessian = matrix.reshape(rounds, size, size)
-    diagonal = -hessian.sum(axis=2)
-    # Strengths are known up to a constant: hold their mean, with a weight like the others', which keeps the system
-    # well conditioned. Models left out get an equation of their own, step = 0.
-    held = members * np.sqrt(diagonal.max(axis=1, keepdims=True) / np.maximum(1, members.sum(axis=1, keepdims=True)))
-    hessian += held[:, :, None] * held[:, None, :]
-    hessian[:, np.arange(size), np.arange(size)] += diagonal + ~members
-    return np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
 
 
 def to_ratings(theta: Floats) -> Floats:

@@ -1,58 +1,233 @@
-"""Rating records out of counted votes: the maximum-likelihood ratings of all votes, bootstrap intervals, ranks.
+"""What `arena-score` says of votes: rating records, differences between rankings, and what a reader must know of them.
 
 `latxa arena-score battles.jsonl`
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
-from latxa_cli.arena.battles import Votes
-from latxa_cli.arena.connectivity import check_finite
-from latxa_cli.arena.intervals import Bootstrap, intervals
-from latxa_cli.arena.ratings import Wins, fit, to_ratings
+from latxa_cli.arena.control import LENGTH, STYLE, controlled
+from latxa_cli.arena.finding import percent, several
+from latxa_cli.arena.intervals import Core, How, covariance_by, drawn_normal
+from latxa_cli.arena.ranking import Interval, Ranking, differences, rank
+from latxa_cli.arena.separation import separating
+from latxa_cli.arena.soundness import findings
+from latxa_cli.arena.votes import Column, Votes, count
+from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
-DIGITS = 6  # what the solver's rounding leaves alone: equal strengths give equal ratings
+NAMED = 5  # how many models a line names before it only counts
+MUCH_WIDER = 1.2  # design effect from which intervals by vote are too narrow
+MANY_ROUNDS = 0.01
+FEW_CLUSTERS = 20
+Unit = Literal["vote", "user", "prompt"]
+Control = Literal["length", "style", "position"]
+FIELDS = {"user": "user", "prompt": "prompt_id"}
 
 
 @dataclass(frozen=True)
-class Board:
-    """Rating records, best first, and the share of bootstrap rounds without finite ratings for all models."""
+class Wanted:
+    """What to say: rankings by `criteria`, also of the subgroups `by` fields that `least` votes belong to; what is redrawn
+    together (the best that the votes know of when None); how intervals are made; what is held equal (`control`)."""
 
-    ratings: list[Record]
-    non_finite: float = 0.0
+    criteria: tuple[str, ...] = ("winner",)
+    by: tuple[str, ...] = ()
+    least: int = 1
+    unit: Unit | None = None
+    interval: Interval = "bootstrap"
+    control: tuple[Control, ...] = ()
+    paper: bool = False
+    how: How = field(default_factory=How)
 
 
-def rate(votes: Votes, how: Bootstrap, criterion: str = "winner") -> Board:
-    """Return the board of `votes`; empty for no votes.
+@dataclass(frozen=True)
+class Scores:
+    """Rankings, of all votes first; with what they were redrawn by; and findings about all of them."""
 
-    A rank is 1 + the number of models with a higher rating (point estimate): equal ratings share it. A bound that is
-    not finite is None. Raises LatxaError when the ratings are not finite.
-    """
-    if not votes.models:
-        return Board([])
-    wins = Wins.of(votes.counts[None], how.prior)
-    check_finite(wins.beats(votes)[0], votes.models)
-    point = to_ratings(fit(votes, wins)[0]).round(DIGITS)
-    bounds = intervals(votes, point, how)
-    battles = votes.battles()
-    ratings = [
-        {
-            "model": model,
-            "rating": float(point[number]),
-            "lower": _finite(bounds.lower[number]),
-            "upper": _finite(bounds.upper[number]),
-            "rank": 1 + int((point > point[number]).sum()),
-            "battles": int(battles[number]),
-            "criterion": criterion,
-        }
-        for number, model in enumerate(votes.models)
+    rankings: list[Ranking]
+    unit: Unit
+    findings: list[Record]
+    paper: bool = False
+
+    def records(self) -> Iterator[Record]:
+        """Yield ratings, differences, and findings."""
+        yield from self.ratings()
+        if not self.paper:
+            yield from differences(self.rankings)
+        yield from self.findings
+
+    def ratings(self) -> Iterator[Record]:
+        for ranking in self.rankings:
+            yield from ranking.paper_records() if self.paper else ranking.records()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all models can be compared and have finite ratings."""
+        return all(len(one.islands) < 2 and not np.isinf(one.theta).any() for one in self.rankings if not one.group)
+
+
+def score(votes: Votes, wanted: Wanted) -> Scores:
+    """Rate models by their votes. Raises UsageError for what the votes cannot give, LatxaError where control fails."""
+    unit = wanted.unit or ("user" if _says(votes, "user") else "vote")
+    if unit != "vote" and not _says(votes, unit):
+        raise UsageError(f"`--resample {unit}`: no battle has a `{FIELDS[unit]}`")
+    if wanted.how.anchor and wanted.how.anchor[0] not in votes.models and len(votes):
+        raise UsageError(f"`--anchor`: there is no battle of `{wanted.how.anchor[0]}`")
+    clusters = None if unit == "vote" else votes.columns[FIELDS[unit]]
+    if wanted.control:
+        rankings, said = _controlled(votes, wanted, clusters)
+    else:
+        rankings = rank(
+            votes, wanted.criteria, wanted.how, by=wanted.by, least=wanted.least, clusters=clusters,
+            interval=wanted.interval,
+        )  # fmt: skip
+        said = []
+    for ranking in rankings:
+        if not ranking.group:
+            said += _limits(ranking, unit)
+            said += findings(votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
+            said += _separation(ranking)
+    return Scores(rankings, unit, said, wanted.paper)
+
+
+def proposals(votes: Votes, wanted: Wanted, how_many: int, newcomers: Sequence[str]) -> list[Record]:
+    """Return the battles whose votes would tell most, as `pairing.next_battles` does."""
+    from latxa_cli.arena.pairing import next_battles
+
+    counts, _ = count(votes, wanted.criteria[0])
+    return next_battles(counts, how_many, newcomers=newcomers, seed=wanted.how.seed)
+
+
+def correlations(scores: Scores, results: Iterable[Record]) -> Iterator[Record]:
+    """Yield how the ratings of each ranking of all votes go with results, with `criterion`."""
+    from latxa_cli.arena.correlation import correlate
+
+    results = list(results)
+    for ranking in scores.rankings:
+        if not ranking.group:
+            ratings = dict(zip(ranking.counts.models, ranking.ratings.tolist(), strict=True))
+            how = {"confidence": ranking.how.confidence, "paper": scores.paper}
+            for record in correlate(ratings, results, ranking.drawn_ratings, **how):
+                yield record | {"criterion": ranking.criterion}
+
+
+def _says(votes: Votes, unit: Unit) -> bool:
+    column = votes.columns.get(FIELDS[unit])
+    return column is not None and bool(column.given.any())
+
+
+# --- with style held equal ---------------------------------------------------------------------------------------------
+
+
+def features_of(control: Sequence[Control]) -> tuple[str, ...]:
+    """Return the names of what must be measured of the responses."""
+    return STYLE if "style" in control else LENGTH if "length" in control else ()
+
+
+def _controlled(votes: Votes, wanted: Wanted, clusters: Column | None) -> tuple[list[Ranking], list[Record]]:
+    """Return rankings with everything in `control` held equal, and the effects of it."""
+    rankings, said = [], []
+    for plain in rank(votes, wanted.criteria, replace(wanted.how, rounds=0), clusters=clusters):
+        fitted = controlled(
+            votes, plain.criterion, features_of(wanted.control), position="position" in wanted.control,
+            clusters=None if clusters is None else clusters.codes, prior=wanted.how.prior,
+        )  # fmt: skip
+        effects = fitted.findings(plain.criterion)
+        if fitted.left_out:
+            effects[0]["text"] += f"; {several(fitted.left_out, 'vote')} without conversations left out"
+        everyone = np.arange(len(votes.models))
+        core = Core(0, everyone, *plain.counts.among(everyone), fitted.theta)
+        drawn = drawn_normal(core, fitted.covariance, wanted.how)
+        ranking = replace(plain, theta=fitted.theta, drawn=drawn, cores=[core], how=wanted.how)
+        ranking.covariance = fitted.covariance
+        rankings.append(ranking)
+        said += effects
+    return rankings, said
+
+
+# --- what bounds a ranking -----------------------------------------------------------------------------------------
+
+
+def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
+    """Yield findings about what the votes can carry: islands, infinite ratings, rounds without ratings, clusters."""
+    models = ranking.counts.models
+    apart = ranking.islands[1:]
+    if apart:
+        text = f"models fall into {len(ranking.islands)} islands that never met, each with a ranking of its own: "
+        text += "; ".join(_named(models, island) for island in apart)
+    yield _finding(ranking, "islands", len(ranking.islands), bool(apart), text if apart else "all models are connected")
+
+    above, below = (np.flatnonzero(ranking.theta == sign * np.inf) for sign in (1, -1))
+    unknown = np.flatnonzero(np.isnan(ranking.theta) & (ranking.counts.battles > 0))
+    words = [
+        f"{_named(models, who)} {what}"
+        for who, what in ((above, "never lost to the others"), (below, "never won"), (unknown, "cannot be placed"))
+        if len(who)
     ]
-    return Board(sorted(ratings, key=lambda rating: (rating["rank"], rating["model"])), bounds.non_finite)
+    number = len(above) + len(below) + len(unknown)
+    text = "; ".join(words) + " (`--prior 1` gives them a rating)" if number else "all ratings are finite"
+    yield _finding(ranking, "infinite ratings", number, number > 0, text)
+
+    share = ranking.non_finite
+    text = f"{percent(share)} of the rounds have no finite ratings for all models"
+    yield _finding(ranking, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
+    yield _design_effect(ranking, unit)
 
 
-def _finite(value: float) -> float | None:
-    return round(float(value), DIGITS) if np.isfinite(value) else None
+def _design_effect(ranking: Ranking, unit: Unit) -> Record:
+    """By how much the variance of ratings by user (or prompt) is larger than by vote, over all models.
+
+    Kish, 1965, "Survey sampling". It matters where intervals are by vote, and where clusters are few.
+    """
+    column = ranking.clusters or ranking.votes.columns.get("user")
+    name, what = "design effect", "user" if unit == "vote" else unit
+    if column is None or not (column.given & (ranking.place >= 0)).any() or not ranking.cores:
+        return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
+    table = ranking.table_of(column) if ranking.clusters is None else ranking.by_cluster
+    by_vote, by_cluster = (
+        sum(float(np.trace(covariance_by(core, of))) for core in ranking.cores) for of in (None, table)
+    )
+    value = by_cluster / by_vote if by_vote > 0 else 1.0
+    number = int((np.diff(table.tocsc().indptr) > 0).sum())
+    text = f"the votes of a {what} hang together (design effect {value:.2f})"
+    if unit == "vote":
+        text += ": intervals by vote are too narrow, `--resample user`"
+        return _finding(ranking, name, value, value > MUCH_WIDER, text, clusters=number)
+    text = f"intervals by {what} rest on {several(number, what)} alone (design effect {value:.2f})"
+    return _finding(ranking, name, value, number < FEW_CLUSTERS, text, clusters=number)
+
+
+def _separation(ranking: Ranking) -> Iterator[Record]:
+    """Say which neighbours are told apart, and about how many more votes would separate the others."""
+    for number, core in enumerate(ranking.cores, 1):
+        covariance = ranking.covariance[np.ix_(core.models, core.models)]
+        neighbours = separating(core.counts, core.theta, covariance, ranking.how.confidence)
+        close = [record for record in neighbours if not record["separated"]]
+        if not neighbours:
+            continue
+        text = f"{len(close)} of {len(neighbours)} neighbours are not separated at {ranking.how.confidence:.0%}"
+        needed = [record for record in close if record["votes_spread"] is not None]
+        if needed:
+            least = min(needed, key=lambda record: record["votes_spread"])
+            text += (
+                f"; the next, {least['model']} over {least['against']}, would take about"
+                f" {least['votes_between']:,} more votes between the two, or {least['votes_spread']:,} spread as now"
+            )
+        island = {"island": number} if len(ranking.islands) > 1 else {}
+        separated = len(neighbours) - len(close)
+        yield _finding(ranking, "neighbours", separated, bool(close), text, neighbours=neighbours, **island)
+
+
+def _finding(ranking: Ranking, name: str, value: float | None, matters: bool, text: str, **more: object) -> Record:
+    return {"finding": name, "criterion": ranking.criterion, "value": value, "matters": matters, "text": text, **more}
+
+
+def _named(models: Sequence[str], chosen: Sequence[int] | np.ndarray) -> str:
+    names = [models[number] for number in chosen[:NAMED]]
+    more = len(chosen) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")

@@ -1,14 +1,35 @@
 """`latxa arena-score`."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
 from latxa_cli.options import Files, Run, Seed, verb
+from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.table import Format
 
-COLUMNS = ("rank", "model", "rating", "lower", "upper", "battles")
-Criterion = Literal["winner", "winner_content", "winner_language"]
+# Typer takes lists of these, but not of a Literal.
+Criterion = StrEnum("Criterion", {name: name for name in ("winner", "winner_content", "winner_language")})
+Control = StrEnum("Control", {name: name for name in ("length", "style", "position")})
+
+
+def _anchor(text: str) -> tuple[str, float]:
+    model, equals, rating = text.rpartition("=")
+    try:
+        if equals and model:
+            return model, float(rating)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"`{text}` is not `MODEL=RATING`")
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"`{text}` is not `FIELD=VALUE`")
+    return name, value
 
 
 @verb(makes="whole")
@@ -16,45 +37,222 @@ def arena_score(
     run: Run,
     files: Files = None,
     *,
-    criterion: Annotated[Criterion, typer.Option(help="The field that says who won.")] = "winner",
-    rounds: Annotated[int, typer.Option(min=1, help="Bootstrap rounds.")] = 1000,
-    confidence: Annotated[float, typer.Option(min=0.01, max=0.999, help="Confidence of the intervals.")] = 0.9,
+    criterion: Annotated[
+        list[Criterion] | None,
+        typer.Option(help="The field that says who won; repeat it. [default: winner]", show_default=False),
+    ] = None,
+    collapse: Annotated[bool, typer.Option("--collapse", help="Make `winner` of the answers to three questions.")] = False,
+    ties: Annotated[
+        Literal["half", "davidson", "drop"],
+        typer.Option(help="Ties are half a win for each, have a model of their own, or don't count."),
+    ] = "half",
     prior: Annotated[
         float, typer.Option(min=0.0, metavar="L", help="Add L/2 wins both ways to every pair that met.")
     ] = 0.0,
+    anchor: Annotated[
+        Any,
+        typer.Option(parser=_anchor, metavar="MODEL=RATING", help="Hold one rating. [default: the mean is 1000]",
+                     show_default=False),
+    ] = None,
+    control: Annotated[
+        list[Control] | None,
+        typer.Option(help="Rate as if responses were alike in this; repeat it.", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Bootstrap rounds.")] = 1000,
+    confidence: Annotated[float, typer.Option(min=0.01, max=0.999, help="Confidence of the intervals.")] = 0.9,
+    resample: Annotated[
+        Literal["vote", "user", "prompt"] | None,
+        typer.Option(help="What is redrawn together. [default: user, where battles name users]", show_default=False),
+    ] = None,
+    interval: Annotated[Literal["bootstrap", "sandwich"], typer.Option(help="How intervals are made.")] = "bootstrap",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD", help="A ranking too for each value of a field (`user_language`); repeat it.",
+                     show_default=False),
+    ] = None,
+    at_least: Annotated[int, typer.Option(min=1, metavar="N", help="Votes that a value of `--by` must have.")] = 100,
+    groups: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rate groups of models: a table `model<TAB>group`.", show_default=False),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(metavar="MASK", help="Rate groups by the characters of names at `?` (`exp_*_?**`).",
+                     show_default=False),
+    ] = None,
+    copies: Annotated[bool, typer.Option("--copies", help="List variants that equal a rated one too.")] = False,
+    exclude: Annotated[
+        list[Any] | None,
+        typer.Option(parser=_field, metavar="FIELD=VALUE", help="Leave battles out (`user=u7`, `model=m`); repeat it.",
+                     show_default=False),
+    ] = None,
+    most_per_user: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Leave out what a user votes beyond N.", show_default=False)
+    ] = None,
+    results: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Correlate ratings with results of `eval`; repeat it.", show_default=False),
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The procedure of the paper on Basque.")] = False,
+    next_: Annotated[
+        int | None,
+        typer.Option("--next", min=1, metavar="N", help="Propose the next N battles instead of ratings.",
+                     show_default=False),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A newcomer for `--next`; repeat it.", show_default=False),
+    ] = None,
+    preferences: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write {prompt, chosen, rejected} of the battles here.", show_default=False),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where models cannot be compared or ratings are infinite.")
+    ] = False,
     seed: Seed = 0,
     format: Annotated[
         Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
     ] = None,
-) -> None:
-    """Rate models by their battles (Bradley-Terry).
+) -> None:  # fmt: skip
+    """Rate models by their battles (Bradley-Terry), and say what the votes can carry.
 
     in:  battles {model_a, model_b, winner}; winner is model_a, model_b, tie or tie (bothbad)
-    out: ratings {model, rating, lower, upper, rank, battles, criterion}, best first
+    out: ratings {model, rating, lower, upper, rank, rank_lower, rank_upper, tier, battles …}, best first; differences
+         {model, difference, lower, upper, against} between criteria and subgroups; findings {finding, value, text}
 
-    The rating is the maximum-likelihood estimate from all votes, ties as half wins: mean 1000, 400 points for odds of
-    10 to 1. The interval redraws the votes. The rank goes by the rating; equal ratings share it. A bound that is null
-    (`-` in a table) is infinite: too many redrawn sets of votes leave the model without a win, or without a loss.
-    Memory grows with the pairs of models that met, not with the battles.
+    The rating is the maximum-likelihood estimate from all votes: mean 1000, 400 points for odds of 10 to 1; the
+    interval is of redrawn votes. `ranks` hold for all models at once, and models of one tier are not surely worse than
+    the first of it. ∞ (null in JSON) is a rating or a bound that the votes do not limit: a model that never lost.
+    Models that never met, not even by way of others, have rankings of their own (`island`). Findings that matter stand
+    below the table. Battles that cannot be counted are counted by reason. Memory: some 30 bytes a battle.
+
+    `--paper`: half wins, 100 rounds by vote, seed 42, the mean of the rounds as a whole number, no priors.
+    `--collapse`: content and language decide where they agree; else `winner` does, if given; else the one that is no
+    tie.
 
     examples:
       latxa arena-score battles.jsonl
-      latxa arena-score battles.jsonl --criterion winner_language --format markdown
+      latxa arena-score battles.jsonl --criterion winner --criterion winner_language --format markdown
+      latxa arena-score battles.jsonl --by user_language --anchor base=1000 -o ratings.jsonl
+      latxa arena-score battles.jsonl --next 200 --model newcomer > sheet.jsonl
       latxa judge ours.jsonl theirs.jsonl | latxa arena-score --prior 1
     """
-    from latxa_cli.arena.battles import Tally
-    from latxa_cli.arena.intervals import Bootstrap
-    from latxa_cli.arena.score import rate
-    from latxa_cli.stream.table import render
+    from latxa_cli.arena import score as scoring
+    from latxa_cli.arena.intervals import How
 
-    tally = Tally(criterion)
-    run.write(tally.count(run.read(files, "battle")))  # what cannot be counted
-    board = rate(tally.votes(), Bootstrap(rounds, confidence, prior, seed), criterion)
-    run.note(non_finite_rounds=board.non_finite)
-    if board.non_finite:
-        run.say(f"{board.non_finite:.1%} of the rounds have no finite ratings for all models; `--prior 1` avoids them")
-    layout = format or ("table" if run.is_terminal else "jsonl")
-    if layout == "jsonl":
-        run.write(board.ratings)
+    how = How(100, 0.9, seed=42) if paper else How(rounds, confidence, ties, prior, seed, anchor)
+    wanted = scoring.Wanted(
+        tuple(dict.fromkeys(map(str, criterion or ["winner"]))), tuple(by or ()), at_least, "vote" if paper else resample,
+        interval, tuple(map(str, control or ())), paper, how,
+    )  # fmt: skip
+    _check(wanted, groups=groups, mask=mask, collapse=collapse, newcomers=model, proposes=next_ is not None)
+    votes = _votes(run, files, wanted, collapse, exclude or [], most_per_user, preferences)
+    votes = _grouped(run, votes, groups, mask)
+    if next_ is not None:
+        run.write(scoring.proposals(votes, wanted, next_, model or []))
+        return
+    scores = scoring.score(votes, wanted)
+    records = list(scores.records())
+    if results:
+        found = (record for name in results for record in run.read_all(name, "result"))
+        records += scoring.correlations(scores, found)
+    if copies:
+        from latxa_cli.arena.groups import with_copies
+        from latxa_cli.variants import EQUALS
+
+        records = list(with_copies(records, EQUALS))
+    _show(run, records, format, scores)
+    if strict and not scores.is_sound:
+        raise LatxaError("the votes do not carry one ranking", hint="the findings say why; `--prior 1` bounds ratings")
+
+
+def _check(
+    wanted: Any, *, groups: Path | None, mask: str | None, collapse: bool, newcomers: list[str] | None, proposes: bool
+) -> None:
+    how, control = wanted.how, wanted.control
+    alone = {
+        "`--groups` and `--mask`": groups and mask,
+        "`--paper` and `--control`": wanted.paper and control,
+        "`--ties davidson` and `--control`": how.ties != "half" and control,
+        "`--ties davidson` or `drop` and `--interval sandwich`": how.ties != "half" and wanted.interval == "sandwich",
+        "`--by` and `--control`": wanted.by and control,
+        "several criteria or `--by` and `--interval sandwich`": wanted.interval == "sandwich"
+        and (wanted.by or len(wanted.criteria) > 1),
+    }
+    for what, given in alone.items():
+        if given:
+            raise UsageError(f"{what} do not go together")
+    if newcomers and not proposes:
+        raise UsageError("`--model` names newcomers for `--next`")
+    if collapse and "winner" not in wanted.criteria:
+        raise UsageError("`--collapse` makes `winner`, which is not among the criteria")
+
+
+def _votes(
+    run: Run, files: Any, wanted: Any, collapse: bool, exclude: list[Any], most: int | None, preferences: Path | None
+) -> Any:
+    from latxa_cli.arena.battles import Tally
+    from latxa_cli.arena.looks import cap, excluded, measured, written_as_preferences
+    from latxa_cli.arena.score import features_of
+
+    looks = [excluded(*pair) for pair in exclude] + ([cap(most)] if most else [])
+    writer = run.extra("--preferences", preferences)
+    if writer is not None:
+        counted: dict[str, int] = {}
+        looks.append(written_as_preferences(writer.write, wanted.criteria[0], counted))
+    features = features_of(wanted.control)
+    fields = tuple(dict.fromkeys(("user", "prompt_id", *wanted.by)))
+    tally = Tally(
+        wanted.criteria, fields, collapse=collapse, looks=looks, features=features,
+        measure=measured(features) if features else None,
+    )  # fmt: skip
+    run.write(tally.take(run.read_blocks(files, "battle")))
+    votes, again = tally.votes()
+    run.write(again)
+    if writer is not None:
+        run.note(preferences=counted)
+        run.say("preferences: " + ", ".join(f"{number:,} {reason}" for reason, number in counted.items()))
+    return votes
+
+
+def _grouped(run: Run, votes: Any, table: Path | None, mask: str | None) -> Any:
+    if table is None and mask is None:
+        return votes
+    from latxa_cli.arena.groups import by_mask, from_table, grouped
+
+    if mask is not None:
+        group_of = by_mask(votes.models, mask)
     else:
-        run.print(render(board.ratings, COLUMNS, layout), records=len(board.ratings))
+        from latxa_cli.stream.inputs import Input, check_exists
+
+        check_exists(str(table))
+        source = Input(str(table))
+        group_of = from_table((line for _, line in source.entries()), str(table))  # type: ignore[misc]
+        run.reads([source.describe()])
+    votes, left_out = grouped(votes, group_of)
+    run.note(left_out=left_out)
+    run.say("left out: " + (", ".join(f"{number:,} battles of {reason}" for reason, number in left_out.items()) or "none"))
+    return votes
+
+
+def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> None:
+    from latxa_cli.arena import layout
+    from latxa_cli.stream.table import render
+    from latxa_cli.stream.terminal import printable
+
+    matters = [printable(record["text"]) for record in records if record.get("matters")]
+    run.note(resampled=scores.unit, findings=matters)
+    form = format or ("table" if run.is_terminal else "jsonl")
+    ratings = [record for record in records if "rating" in record]
+    if form == "jsonl":
+        run.write(records)
+    elif form == "csv":
+        run.print(render(ratings, layout.every_column(ratings), form), records=len(ratings))
+    else:
+        rows, columns = layout.rows(ratings)
+        below = "".join(f"- {line}\n" for line in matters) if form in ("table", "markdown") else ""
+        run.print(render(rows, columns, form) + ("\n" + below if below else ""), records=len(ratings))
+        if below:
+            return
+    run.say_all(matters)

@@ -1,0 +1,66 @@
+"""Ratings as rows of a table for people: one ranking in full, several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latxa_cli.stream.records import Record
+
+ONE = ("rank", "ranks", "model", "rating", "lower", "upper", "tier", "battles")
+SHORT = {"winner": "", "winner_content": "content", "winner_language": "language"}
+
+
+def rows(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Return rows and the names of their columns. Infinite values are ∞, and what is not known is None."""
+    labels = list(dict.fromkeys(_label(record) for record in ratings))
+    islands = ["island"] if any("island" in record for record in ratings) else []
+    if len(labels) < 2:
+        paper = bool(ratings) and "interval" in ratings[0]
+        columns = ["rank", "model", "rating", "interval", "battles"] if paper else list(ONE)
+        return [_row(record) for record in ratings], islands + columns
+    kinds = ("rank", "rating", "interval")
+    wide: dict[str, Record] = {}
+    for record in ratings:
+        label, row = _label(record), _row(record)
+        of_model = wide.setdefault(record["model"], {"model": record["model"]})
+        of_model.update({_column(kind, label): row[kind] for kind in kinds})
+        of_model.setdefault("island", row.get("island"))
+    return list(wide.values()), [*islands, "model", *(_column(kind, label) for label in labels for kind in kinds)]
+
+
+def every_column(ratings: Sequence[Record]) -> list[str]:
+    """Return the fields of ratings as columns, for spreadsheets."""
+    return list(dict.fromkeys(name for record in ratings for name in record))
+
+
+def _row(record: Record) -> Record:
+    rating = record["rating"]
+    infinite = {"above": "∞", "below": "-∞"}.get(record.get("infinite", ""))
+    low, high = record["lower"], record["upper"]
+    bounds = f"{_bound(low, '-∞')} – {_bound(high, '∞')}" if rating is not None else None
+    ranks = None
+    if "rank_lower" in record:
+        best, worst = record["rank_lower"], record["rank_upper"]
+        ranks = str(best) if best == worst else f"{best}–{worst}"
+    return {
+        **record,
+        "rating": infinite if rating is None else rating,
+        "lower": "-∞" if low is None and rating is not None else low,
+        "upper": "∞" if high is None and rating is not None else high,
+        "interval": record.get("interval", bounds),
+        "ranks": ranks,
+    }
+
+
+def _bound(value: float | None, infinite: str) -> str:
+    return infinite if value is None else f"{value:.0f}"
+
+
+def _label(record: Record) -> str:
+    group = ", ".join(f"{value}" for value in record.get("group", {}).values())
+    criterion = SHORT.get(record["criterion"], record["criterion"])
+    return " ".join(part for part in (criterion, group) if part)
+
+
+def _column(kind: str, label: str) -> str:
+    return f"{kind} {label}".strip()

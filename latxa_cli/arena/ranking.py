@@ -1,0 +1,266 @@
+"""Rankings: ratings with intervals and ranks, of all votes by one criterion, or of a subgroup's.
+
+Several rankings are made of the same redrawn votes, so that what differs between criteria, or between subgroups, is
+told with an interval of its own: two intervals that overlap say little about the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from latxa_cli.arena.connectivity import islands
+from latxa_cli.arena.intervals import (
+    Core,
+    How,
+    bounds,
+    covariance_by,
+    drawn_normal,
+    rate,
+    redrawn,
+    to_scale,
+)
+from latxa_cli.arena.ranks import ranks
+from latxa_cli.arena.redraw import Redraw, by_cluster
+from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
+from latxa_cli.stream.records import Record
+
+DIGITS = 6
+Interval = Literal["bootstrap", "sandwich"]
+
+
+@dataclass
+class Ranking:
+    """One board of p models.
+
+    counts, place: of its votes, as `votes.count` gives them. islands: sets of models that battles connect; each has a
+    scale, ranks and tiers of its own. theta: (p,) strengths, inf or -inf above or below a core, nan without any.
+    drawn: (rounds, p) the same of redrawn votes. cores: of the islands, where there is one. clusters: whose votes are
+    redrawn together; each vote for itself when None.
+    """
+
+    criterion: str
+    group: dict[str, str]
+    votes: Votes
+    counts: Counts
+    place: Integers
+    islands: list[Integers]
+    cores: list[Core]
+    theta: Floats
+    drawn: Floats
+    how: How
+    clusters: Column | None = None
+
+    @cached_property
+    def by_cluster(self) -> Any:
+        """(cells, clusters) the votes of each cluster, as a sparse matrix; None where there are no clusters."""
+        return self.table_of(self.clusters) if self.clusters is not None else None
+
+    def table_of(self, clusters: Column) -> Any:
+        """Return (cells, clusters) the votes of each cluster, as a sparse matrix."""
+        return by_cluster(clusters, self.place, self.counts.cells.size)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """(p, p) the sandwich covariance of the strengths, by vote or by cluster; zero without a finite one."""
+        whole = np.zeros((len(self.theta), len(self.theta)))
+        for core in self.cores:
+            whole[np.ix_(core.models, core.models)] = covariance_by(core, self.by_cluster)
+        return whole
+
+    @property
+    def ratings(self) -> Floats:
+        """(p,) strengths on the arena's scale."""
+        return to_scale(self.theta, self.counts.models, self.how.anchor)
+
+    @property
+    def drawn_ratings(self) -> Floats:
+        """(rounds, p) redrawn strengths on the arena's scale."""
+        return to_scale(self.drawn, self.counts.models, self.how.anchor)
+
+    @property
+    def non_finite(self) -> float:
+        """The share of rounds in which a model that has a finite rating has none."""
+        finite = np.isfinite(self.theta)
+        return 1 - float(np.isfinite(self.drawn[:, finite]).all(axis=1).mean()) if len(self.drawn) else 0.0
+
+    def records(self) -> Iterator[Record]:
+        """Yield rating records, island by island, best first. A bound that is not finite is None."""
+        point, drawn = self.ratings, self.drawn_ratings
+        low, high = bounds(drawn, self.how.confidence)
+        tallies = _tallies(self.counts)
+        for number, models in enumerate(self.islands, 1):
+            placed = ranks(point[models], drawn[:, models], self.how.confidence)
+            order = sorted(range(len(models)), key=lambda place: (placed.rank[place], models[place]))  # noqa: B023
+            for place in order:
+                model = models[place]
+                yield {
+                    "model": self.counts.models[model],
+                    "rating": _finite(point[model]),
+                    "lower": _finite(low[model]),
+                    "upper": _finite(high[model]),
+                    "rank": int(placed.rank[place]),
+                    "rank_lower": int(placed.best[place]),
+                    "rank_upper": int(placed.worst[place]),
+                    "tier": int(placed.tier[place]),
+                    **{name: int(values[model]) for name, values in tallies.items()},
+                    "criterion": self.criterion,
+                    **({"group": self.group} if self.group else {}),
+                    **({"island": number} if len(self.islands) > 1 else {}),
+                    **_infinite(point[model]),
+                }
+
+    def paper_records(self) -> Iterator[Record]:
+        """Yield rating records as *Instructing LLMs for Low-Resource Languages* has them (section 4.2 and its notebook).
+
+        rating: the mean of the rounds without its decimals; upper and lower: the 95th and 5th percentile, as whole
+        numbers from the median. Equal ratings share the last of their ranks.
+        """
+        drawn, tallies = self.drawn_ratings, _tallies(self.counts)
+        with np.errstate(invalid="ignore"):
+            mean = np.trunc(drawn.mean(axis=0))
+            low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95], axis=0)
+            plus, minus = np.trunc(high - middle), np.trunc(middle - low)
+        for number, models in enumerate(self.islands, 1):
+            rated = mean[models]
+            for model in models[np.argsort(-np.where(np.isnan(rated), -np.inf, rated), kind="stable")]:
+                yield {
+                    "model": self.counts.models[model],
+                    "rating": _whole(mean[model]),
+                    "lower": _whole(mean[model] - minus[model]),
+                    "upper": _whole(mean[model] + plus[model]),
+                    "interval": f"+{plus[model]:.0f}/-{minus[model]:.0f}" if np.isfinite(mean[model]) else None,
+                    "rank": len(models) - int((rated < mean[model]).sum()),
+                    **{name: int(values[model]) for name, values in tallies.items()},
+                    "criterion": self.criterion,
+                    **({"group": self.group} if self.group else {}),
+                    **({"island": number} if len(self.islands) > 1 else {}),
+                    **_infinite(self.theta[model]),
+                }
+
+
+def rank(
+    votes: Votes,
+    criteria: Sequence[str],
+    how: How,
+    *,
+    by: Sequence[str] = (),
+    least: int = 1,
+    clusters: Column | None = None,
+    interval: Interval = "bootstrap",
+) -> list[Ranking]:
+    """Return the ranking by each criterion: first of all votes, then of each value of the columns `by` that `least` votes
+    have.
+
+    clusters: whose votes are redrawn together; each vote for itself when None. interval: how rounds are made; those of
+    the sandwich are drawn from the normal distribution.
+    """
+    boards = [_board(votes, criterion, {}, how, clusters) for criterion in criteria]
+    for name in by:
+        column = votes.columns[name]
+        number = np.bincount(column.codes[column.given], minlength=len(column.names))
+        for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):  # noqa: B023
+            group, inside = {name: column.names[code]}, column.codes == code
+            inner = [_among(votes, criterion, inside) for criterion in criteria]
+            boards += [_board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)]
+    cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
+    if interval == "sandwich":
+        rounds = [drawn_normal(core, covariance_by(core, boards[core.table].by_cluster), how) for core in cores]
+    else:
+        places, sizes = [board.place for board in boards], [board.counts.cells.size for board in boards]
+        tables = None if clusters is None else [board.by_cluster for board in boards]
+        rounds = redrawn(Redraw(places, sizes, tables, how.seed), cores, how)
+    return [_with_rounds(board, number, cores, rounds) for number, board in enumerate(boards)]
+
+
+def differences(rankings: Sequence[Ranking]) -> Iterator[Record]:
+    """Yield by how much each model's rating differs between two rankings: each criterion against the first, and each
+    subgroup against all other votes' ranking by the same criterion.
+
+    The interval is that of the difference itself, of rounds made of the same redrawn votes.
+    """
+    whole = [ranking for ranking in rankings if not ranking.group]
+    others = [(ranking, whole[0]) for ranking in whole[1:]]
+    others += [
+        (ranking, next(one for one in whole if one.criterion == ranking.criterion))
+        for ranking in rankings
+        if ranking.group
+    ]
+    for ranking, against in others:
+        yield from _differences(ranking, against)
+
+
+def _differences(ranking: Ranking, against: Ranking) -> Iterator[Record]:
+    with np.errstate(invalid="ignore"):
+        point = ranking.ratings - against.ratings
+        low, high = bounds(ranking.drawn_ratings - against.drawn_ratings, ranking.how.confidence)
+    for model in np.flatnonzero(np.isfinite(point)):
+        yield {
+            "difference": _finite(point[model]),
+            "lower": _finite(low[model]),
+            "upper": _finite(high[model]),
+            "model": ranking.counts.models[model],
+            "criterion": ranking.criterion,
+            **({"group": ranking.group} if ranking.group else {}),
+            "against": {"criterion": against.criterion},
+        }
+
+
+def _among(votes: Votes, criterion: str, inside: Any) -> Votes:
+    return replace(votes, verdicts={criterion: np.where(inside, votes.verdicts[criterion], NONE)})
+
+
+def _board(votes: Votes, criterion: str, group: dict[str, str], how: How, clusters: Column | None) -> Ranking:
+    counts, place = count(votes, criterion)
+    size = len(counts.models)
+    theta = np.full(size, np.nan)
+    met = replace(counts, cells=how.counted(counts.cells))
+    found, cores = islands(met), []
+    for models in found:
+        inside, pairs = counts.among(models)
+        theta[models] = rate(inside, inside.cells[None], how)[0]
+        if len(finite := models[np.isfinite(theta[models])]):
+            among, pairs = counts.among(finite)
+            cores.append(Core(0, finite, among, pairs, theta[finite]))
+    return Ranking(criterion, group, votes, counts, place, found, cores, theta, np.zeros((0, size)), how, clusters)
+
+
+def _with_rounds(board: Ranking, number: int, cores: Sequence[Core], rounds: Sequence[Floats]) -> Ranking:
+    drawn = np.repeat(board.theta[None], board.how.rounds, axis=0)
+    for core, values in zip(cores, rounds, strict=True):
+        if core.table == number:
+            drawn[:, core.models] = values
+    board.drawn = drawn
+    return board
+
+
+def _tallies(counts: Counts) -> dict[str, Integers]:
+    """Return (p,) battles, wins, losses, ties and both bad of each model."""
+    size = len(counts.models)
+
+    def both(first: Integers, second: Integers) -> Integers:
+        return np.bincount(counts.first, first, size) + np.bincount(counts.second, second, size)
+
+    won, lost, tied, bad = counts.cells.T
+    return {
+        "battles": counts.battles, "wins": both(won, lost), "losses": both(lost, won), "ties": both(tied, tied),
+        "both_bad": both(bad, bad),
+    }  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), DIGITS) if np.isfinite(value) else None
+
+
+def _whole(value: float) -> int | None:
+    return int(value) if np.isfinite(value) else None
+
+
+def _infinite(value: float) -> Record:
+    return {"infinite": "above" if value > 0 else "below"} if np.isinf(value) else {}
+
+

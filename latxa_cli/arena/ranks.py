@@ -1,0 +1,140 @@
+"""Ranks with what is sure of them: rank intervals and tiers that hold for all models at once, at the confidence given.
+
+For each ordered pair of models the hypothesis "the first is no better than the second" is tested, and all tests
+together raise no false alarm with the confidence given. A model's rank is then at best 1 + the number of models that
+are surely better, at worst p - the number of those surely worse. (Intervals that overlap say less than that: they
+take no account of what two ratings have in common, nor of how many pairs there are.)
+
+Mogstad, Romano, Shaikh & Wilhelm, 2024, "Inference for ranks with applications to mobility across neighbourhoods and
+academic achievement across countries", Review of Economic Studies 91: the largest studentised error of the hypotheses
+still standing, over the rounds of a bootstrap, gives the critical value; those it rejects fall, and so on (stepdown).
+
+An error is what a difference has lost in a round: its point estimate less that round's, as percentiles take it. So a
+model that lost all battles of some rounds can be surely worse than others, but surely better than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from latxa_cli.arena.votes import Booleans, Floats, Integers
+
+DIGITS = 6  # what the solver's rounding leaves alone: equal strengths give equal ratings
+BLOCK = 1 << 15  # errors at a time: what stays in the processor's cache
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Of p models; all ranks count from 1.
+
+    rank: (p,) 1 + how many have a higher rating; equal ratings share it.
+    best, worst: (p,) between which the true rank lies. tier: (p,) the first is that of the leader and of all who are
+    not surely worse, the second that of the best of the rest and of all others who are not surely worse than it, and
+    so on. A model of few votes may stand in a tier above that of a model with a higher rating.
+    better: (p, p) whether the row is surely better than the column.
+    critical: how many standard errors make sure of the closest difference; inf where the rounds are too few for any.
+    """
+
+    rank: Integers
+    best: Integers
+    worst: Integers
+    tier: Integers
+    better: Booleans
+    critical: float
+
+
+def ranks(point: Floats, drawn: Floats, confidence: float = 0.9) -> Ranks:
+    """Return the ranks of `point` (p,) with intervals that hold, all together, with a probability of `confidence`.
+
+    drawn: (rounds, p) ratings of bootstrap rounds on the same scale; inf and -inf for a model above or below all
+    rating in that round, nan for one of which nothing is known. A model whose `point` is infinite is surely better or
+    worse than none, and so are two whose difference is the same in all rounds (no round has told them apart).
+    """
+    point = point.round(DIGITS)
+    better, critical = _separated(point, drawn, confidence)
+    ascending = np.sort(point)
+    return Ranks(
+        rank=1 + len(point) - np.searchsorted(ascending, point, side="right"),
+        best=1 + better.sum(axis=0),
+        worst=len(point) - better.sum(axis=1),
+        tier=_tiers(point, better),
+        better=better,
+        critical=critical,
+    )
+
+
+def _separated(point: Floats, drawn: Floats, confidence: float) -> tuple[Booleans, float]:
+    """Return (p, p) whose row is surely better than the column, and the last critical value."""
+    finite = np.isfinite(point)
+    errors = np.where(finite, point, 0) - drawn
+    scale = _standard_errors(errors)
+    standing = _testable(errors, confidence) & finite[:, None] & finite & (scale > 10.0**-DIGITS)
+    surplus = np.full(scale.shape, -np.inf)  # standard errors by which the row is above the column
+    np.divide(point[:, None] - np.where(finite, point, 0), scale, out=surplus, where=standing)
+    better = np.zeros_like(standing)
+    critical = np.inf
+    place = ceil(confidence * (len(drawn) + 1)) - 1  # of the order statistic that is exceeded rarely enough
+    while place < len(drawn) and standing.any():
+        critical = float(np.sort(_largest(errors, scale, standing))[place])
+        fallen = standing & (surplus > critical)
+        if not fallen.any():
+            break
+        better |= fallen
+        standing &= ~fallen
+    return better, critical
+
+
+def _testable(errors: Floats, confidence: float) -> Booleans:
+    """Return (p, p) of which pairs the rounds can say that the row is better than the column.
+
+    Where the difference has no lower bound in some rounds, they never will; left standing, such hypotheses would only
+    make the critical value infinite. What remains is without bound in few rounds, over all pairs together.
+    """
+    few = (1 - confidence) / 4 / max(1, errors.shape[1]) * len(errors)
+    bounded_below = (~(errors < np.inf)).sum(axis=0) <= few
+    bounded_above = (~(errors > -np.inf)).sum(axis=0) <= few
+    return bounded_below[:, None] & bounded_above & ~np.eye(errors.shape[1], dtype=bool)
+
+
+def _standard_errors(errors: Floats) -> Floats:
+    """Return (p, p) the deviation of each difference, over the rounds in which both models have finite ratings."""
+    known = np.isfinite(errors).astype(float)
+    errors = np.where(known, errors, 0)
+    rounds = np.maximum(1, known.T @ known)
+    total, squares = errors.T @ known, (errors**2).T @ known
+    variance = (squares + squares.T - 2 * errors.T @ errors) / rounds - ((total - total.T) / rounds) ** 2
+    return np.sqrt(np.maximum(0, variance))
+
+
+def _largest(errors: Floats, scale: Floats, standing: Booleans) -> Floats:
+    """Return (rounds,) the largest error, in standard errors, of a pair that is `standing`; nan where not known."""
+    largest = np.full(len(errors), -np.inf)
+    others = {row: np.flatnonzero(columns) for row, columns in enumerate(standing) if columns.any()}
+    weights = {row: 1 / scale[row, columns] for row, columns in others.items()}
+    step = max(1, BLOCK // max(1, errors.shape[1]))
+    with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
+        for start in range(0, len(errors), step):
+            block = errors[start : start + step]
+            top = largest[start : start + step]
+            for row, columns in others.items():
+                lost = block[:, row, None] - block[:, columns]
+                lost *= weights[row]
+                np.maximum(top, lost.max(axis=1), out=top)
+    return largest
+
+
+def _tiers(point: Floats, better: Booleans) -> Integers:
+    """Return (p,) tiers. Leaders have finite ratings, as long as there are any: no one is surely worse than others."""
+    tier = np.zeros(len(point), dtype=np.int64)
+    number = 0
+    while not tier.all():
+        left = tier == 0
+        known = left & np.isfinite(point)
+        candidates = known if known.any() else left
+        leaders = candidates & (point == point[candidates].max())
+        number += 1
+        tier[left & ~better[leaders].any(axis=0)] = number
+    return tier
