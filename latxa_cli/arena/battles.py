@@ -134,7 +134,7 @@ class Tally:
         again = _again(_joined(self._parts[1], np.int64))
         stances = _joined(self._parts[0], np.int32)
         table = self._table()
-        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), -1, 2)
+        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), len(self.features), 2)
         votes = Votes(
             self.stances.sorted_models(),
             table[0][stances],
