@@ -261,7 +261,7 @@ def test_more_confidence_separates_no_more():
 
 
 def test_the_published_arena(shared_reference):
-    """Ebaluatoia: the three large models share the first tier, the backbone as it is stands alone in the last."""
+    """Ebaluatoia: the large models hold the first three ranks, the backbone as it is the last; most are not apart."""
     rows = [json.loads(line) for line in (shared_reference / "arena" / "ebaluatoia_pairs.jsonl").open()]
     models = sorted({row[side] for row in rows for side in ("model_a", "model_b")})
     place = {model: number for number, model in enumerate(models)}
@@ -273,7 +273,8 @@ def test_the_published_arena(shared_reference):
     assert rank["gpt-4o"] == 1 and rank["exp_2_000"] == 21
     assert interval["exp_2_000"] == (21, 21)
     large = {"gpt-4o", "claude-3.5-sonnet", "latxa-70b-instruct"}
-    assert {model for model in models if found.tier[place[model]] == 1} == large
-    assert {interval[model] for model in large} == {(1, 3)} and interval["exp_2_110"][0] == 4
+    assert {model for model in models if interval[model][1] <= 3} == large
+    assert min(interval[model][0] for model in set(models) - large) == 4
     assert found.tier[place["exp_2_000"]] == found.tier.max() and (found.tier == found.tier.max()).sum() == 1
+    assert np.median(found.worst - found.best) >= 5
     assert (found.best <= found.rank).all() and (found.rank <= found.worst).all()
