@@ -54,7 +54,11 @@ def test_from_responses_to_a_figure(responses: Path) -> None:
     board = [record for record in ratings if "rating" in record]
     assert [record["model"] for record in board] == ["ours", "theirs", "others"]
     assert all(record["lower"] < record["rating"] < record["upper"] for record in board)
-    assert {record["finding"] for record in ratings if "finding" in record} >= {"islands", "position bias", "neighbours"}
+    assert {record["finding"] for record in ratings if "finding" in record} >= {
+        "islands",
+        "position bias",
+        "neighbours",
+    }
     assert "ours" in (responses / "ratings.tex").read_text()
     for figure in ("ratings.pdf", "battles.pdf"):
         assert (responses / figure).read_bytes().startswith(b"%PDF")

@@ -25,6 +25,7 @@ from latxa_cli.arena.intervals import (
     to_scale,
 )
 from latxa_cli.arena.ranks import ranks
+from latxa_cli.arena.ratings import SCALE
 from latxa_cli.arena.redraw import Redraw, by_cluster
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
 from latxa_cli.stream.errors import UsageError
@@ -95,8 +96,9 @@ class Ranking:
         low, high = bounds(drawn, self.how.confidence)
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):
-            placed = ranks(point[models], drawn[:, models], self.how.confidence)
-            order = sorted(range(len(models)), key=lambda place: (placed.rank[place], models[place]))  # noqa: B023
+            # Differences matter alone, and an anchor that has no finite rating in a round says nothing of others.
+            placed = ranks(SCALE * self.theta[models], SCALE * self.drawn[:, models], self.how.confidence)
+            order = sorted(range(len(models)), key=lambda place: (placed.rank[place], models[place]))
             for place in order:
                 model = models[place]
                 yield {
@@ -166,10 +168,12 @@ def rank(
             raise UsageError(f"`--by {name}`: no battle has a `{name}`")
         column = votes.columns[name]
         number = np.bincount(column.codes[column.given], minlength=len(column.names))
-        for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):  # noqa: B023
+        for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):
             group, inside = {name: column.names[code]}, column.codes == code
             inner = [_among(votes, criterion, inside) for criterion in criteria]
-            boards += [_board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)]
+            boards += [
+                _board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)
+            ]
     cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
     if interval == "sandwich":
         rounds = [drawn_normal(core, covariance_by(core, boards[core.table].by_cluster), how) for core in cores]
@@ -265,5 +269,3 @@ def _whole(value: float) -> int | None:
 
 def _infinite(value: float) -> Record:
     return {"infinite": "above" if value > 0 else "below"} if np.isinf(value) else {}
-
-

@@ -32,8 +32,12 @@ FIELDS = {"user": "user", "prompt": "prompt_id"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to say: rankings by `criteria`, also of the subgroups `by` fields that `least` votes belong to; what is redrawn
-    together (the best that the votes know of when None); how intervals are made; what is held equal (`control`)."""
+    """What to say.
+
+    criteria: a ranking by each; by, least: fields whose values get rankings too, where they have so many votes. unit:
+    what is redrawn together (None: users where votes name them); interval: how rounds are made; control: what is held
+    equal. paper: records as `Ranking.paper_records` makes them.
+    """
 
     criteria: tuple[str, ...] = ("winner",)
     by: tuple[str, ...] = ()
@@ -111,9 +115,9 @@ def correlations(scores: Scores, results: Iterable[Record]) -> Iterator[Record]:
     for ranking in scores.rankings:
         if not ranking.group:
             ratings = dict(zip(ranking.counts.models, ranking.ratings.tolist(), strict=True))
-            how = {"confidence": ranking.how.confidence, "paper": scores.paper}
-            for record in correlate(ratings, results, ranking.drawn_ratings, **how):
-                yield record | {"criterion": ranking.criterion}
+            confidence = ranking.how.confidence
+            found = correlate(ratings, results, ranking.drawn_ratings, confidence=confidence, paper=scores.paper)
+            yield from (record | {"criterion": ranking.criterion} for record in found)
 
 
 def _says(votes: Votes, unit: Unit) -> bool:
@@ -121,7 +125,7 @@ def _says(votes: Votes, unit: Unit) -> bool:
     return column is not None and bool(column.given.any())
 
 
-# --- with style held equal ---------------------------------------------------------------------------------------------
+# --- with style held equal --------------------------------------------------------------------------------------------
 
 
 def features_of(control: Sequence[Control]) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ class Counts:
 def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:
     """Return the counts of the votes that have a verdict, and (n,) each vote's place in `Counts.cells.reshape(-1)`.
 
-    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`. There are at most 23,000 models.
+    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`. Models: 23,000 at the most.
     """
     size = len(votes.models)
     pair = np.minimum(votes.a, votes.b).astype(np.int32)
