@@ -127,7 +127,10 @@ class Tally:
     # --- what was taken
 
     def votes(self) -> tuple[Votes, list[Reject]]:
-        """Return the votes, and those left out since a vote before has the same id (as they would be written again)."""
+        """Return the votes, and those left out since a vote before has the same id (as they would be written again).
+
+        A field that no vote has is no column.
+        """
         again = _again(_joined(self._parts[1], np.int64))
         stances = _joined(self._parts[0], np.int32)
         table = self._table()
@@ -140,6 +143,7 @@ class Tally:
             {
                 field: Column(_joined(parts, np.int32), names.texts)
                 for field, parts, names in zip(self.fields, self._parts[2:], self.names, strict=True)
+                if names.texts
             },
             {name: measured[:, place] for place, name in enumerate(self.features)},
         )
@@ -247,7 +251,7 @@ def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]
 
 def _column(field: str, battles: list[Any], code: Callable[[Any], int], kind: Any) -> np.ndarray:
     values = tuple(map(attrgetter(field), battles))
-    if values.count(None) == len(values):
+    if values[0] is None and values.count(None) == len(values):
         return np.full(len(values), code(None), kind)
     return np.fromiter(map(code, values), kind, len(values))
 

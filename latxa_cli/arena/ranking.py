@@ -27,6 +27,7 @@ from latxa_cli.arena.intervals import (
 from latxa_cli.arena.ranks import ranks
 from latxa_cli.arena.redraw import Redraw, by_cluster
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
+from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
 DIGITS = 6
@@ -161,6 +162,8 @@ def rank(
     """
     boards = [_board(votes, criterion, {}, how, clusters) for criterion in criteria]
     for name in by:
+        if name not in votes.columns:
+            raise UsageError(f"`--by {name}`: no battle has a `{name}`")
         column = votes.columns[name]
         number = np.bincount(column.codes[column.given], minlength=len(column.names))
         for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):  # noqa: B023

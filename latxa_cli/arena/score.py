@@ -189,11 +189,11 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     if column is None or not (column.given & (ranking.place >= 0)).any() or not ranking.cores:
         return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
     table = ranking.table_of(column) if ranking.clusters is None else ranking.by_cluster
-    by_vote, by_cluster = (
-        sum(float(np.trace(covariance_by(core, of))) for core in ranking.cores) for of in (None, table)
-    )
+    other = [covariance_by(core, table if ranking.clusters is None else None) for core in ranking.cores]
+    traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
+    by_vote, by_cluster = traces if ranking.clusters is None else traces[::-1]
     value = by_cluster / by_vote if by_vote > 0 else 1.0
-    number = int((np.diff(table.tocsc().indptr) > 0).sum())
+    number = int(np.count_nonzero(np.bincount(table.indices)))
     text = f"the votes of a {what} hang together (design effect {value:.2f})"
     if unit == "vote":
         text += ": intervals by vote are too narrow, `--resample user`"
