@@ -131,6 +131,15 @@ def test_a_table_is_aligned_and_shows_what_is_missing():
     ]
 
 
+def test_ranges_and_infinities_stand_at_the_right():
+    text = render(
+        [{"model": "a", "ranks": "1–12", "upper": float("inf")}, {"model": "b", "ranks": "2"}],
+        ["ranks", "upper"],
+        "latex",
+    )
+    assert text.startswith(r"\begin{tabular}{rr}")
+
+
 def test_markdown_csv_and_jsonl():
     assert render(ROWS, COLUMNS, "markdown") == (
         "| model | rating | lower |\n| --- | ---: | ---: |\n| a | 1000.0 | - |\n| a longer name | 990.0 | 980.0 |\n"

@@ -106,13 +106,13 @@ def _row(axis: Any, row: int, record: Record) -> None:
     point, (lower, upper) = rating(record), _bounds(record)
     style: dict[str, Any] = {"color": COLOURS[0], "zorder": 3}
     axis.plot([max(lower, left), min(upper, right)], [row, row], linewidth=1.6, **style)
-    if not isfinite(point):
+    if isfinite(point):
+        axis.plot([point], [row], marker="o", markersize=4, **style)
+    else:
         axis.plot([left if point < 0 else right], [row], marker="<" if point < 0 else ">", markersize=6, **style)
-        return
-    axis.plot([point], [row], marker="o", markersize=4, **style)
     arrow = {"arrowstyle": "->", "mutation_scale": 8, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0} | style
     for bound, edge, end in ((lower, left, low), (upper, right, high)):
-        if not isfinite(bound):
+        if not isfinite(bound) and bound != point:
             axis.annotate("", (end, row), (edge, row), arrowprops=arrow)
 
 
@@ -152,7 +152,7 @@ def _figures(axis: Any, rows: Sequence[Sequence[str]]) -> None:
 def _notes(boards: Boards) -> str:
     """Say what the marks mean that are there."""
     records = [record for board in boards.values() for record in board]
-    bounds = [bound for record in records for bound in _bounds(record) if isfinite(rating(record))]
+    bounds = [bound for record in records for bound in _bounds(record) if bound != rating(record)]
     notes = {
         "bands: tiers" if len(boards) == 1 else "figures at the right: tiers": any(r.get("tier") for r in records),
         "arrow: no finite bound": not all(map(isfinite, bounds)),

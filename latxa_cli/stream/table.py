@@ -16,7 +16,7 @@ from latxa_cli.stream.terminal import printable
 
 Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html"]
 
-_FIGURE = re.compile(r"[-+±.,%∞\s\d]+")
+_FIGURE = re.compile(r"[-+±–.,%∞\s\d]+")
 # `_` opens emphasis only at the edge of a word.
 _MARKDOWN = re.compile(r"[\\|*`<>\[\]~&]|(?<![^\W_])_|_(?![^\W_])")
 # What TeX does not set as it is: its own characters, those that old fonts lack or babel redefines, what it may take for

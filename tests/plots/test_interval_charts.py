@@ -72,6 +72,8 @@ def test_what_is_infinite_has_marks_inside_the_panel_and_is_explained(figure_of)
     assert low < marks["<"] < 900 and 1080 < marks[">"] < high
     arrows = [text.arrow_patch for text in axis.texts if text.arrow_patch is not None]
     assert len(arrows) == 2, "one at each end of `open`"
+    [axis] = figure_of({"winner": [ABOVE | {"lower": None}]}).axes
+    assert len([text for text in axis.texts if text.arrow_patch is not None]) == 1, "and a triangle at the other end"
     note = "arrow: no finite bound; triangle: no finite rating"
     assert note in figure._supxlabel.get_text()
     assert figure_of({"winner": BOARD})._supxlabel.get_text() == "bands: tiers"
