@@ -1,4 +1,4 @@
-"""The Bradley-Terry fit against a second, slower algorithm, against published ratings, and under what must not matter."""
+"""The Bradley-Terry fit against a second, slower algorithm, published ratings, and under what must not matter."""
 
 import itertools
 import json
