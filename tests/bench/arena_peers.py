@@ -5,7 +5,7 @@
 Needs evalica 0.4: `pip install --no-deps --target DIR evalica`, then `PYTHONPATH=DIR:.` (its one need, pandas, comes
 with `latxa`). evalica's Bradley-Terry is Hunter's MM with ties as half wins, its `newman` is Davidson's model with
 nu = 2 v by Newman's iteration; both are run until nothing moves (tolerance 1e-12), and as they stop by themselves.
-Times are CPU seconds from lists of names and verdicts to ratings. Then 1,000 bootstrap rounds by vote, drawn and fitted.
+Times are CPU seconds from lists of names and verdicts to ratings. Then 1,000 bootstrap rounds, drawn and fitted.
 Goals: no rating more than 0.001 points apart; 1,000 rounds in 0.3 s.
 """
 
