@@ -53,7 +53,7 @@ class Tally:
         self.stances = _Stances(len(self.asked))
         self.names = [_Names() for _ in self.fields]
         self.lacking = dict.fromkeys(self.criteria, 0)
-        self._chunks: list[tuple[np.ndarray, ...]] = []
+        self._parts: list[list[np.ndarray]] = [[] for _ in range(2 + len(self.fields))]  # stances, ids, fields
         self._measured: list[Any] = []
         self._decode = msgspec.json.Decoder(_struct(self.asked, self.fields)).decode_lines
         self._stance = attrgetter("model_a", "model_b", *self.asked)
@@ -82,7 +82,7 @@ class Tally:
                 yield from (_reject(block.record(place), stances[place]) for place in odd.tolist())
                 kept = stances >= 0
                 stances, columns, ids = stances[kept], [column[kept] for column in columns], ids[kept]
-            self._chunks.append((stances, ids, *columns))
+            self._keep(stances, ids, *columns)
 
     def count(self, battles: Iterable[Record]) -> Iterator[Reject]:
         """Count checked records, and yield those that cannot be counted."""
@@ -104,7 +104,11 @@ class Tally:
         if rows:
             kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
             columns = zip(*rows, strict=True)
-            self._chunks.append(tuple(np.array(c, k) for c, k in zip(columns, kinds, strict=True)))
+            self._keep(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+
+    def _keep(self, *columns: np.ndarray) -> None:
+        for parts, column in zip(self._parts, columns, strict=True):
+            parts.append(column)
 
     def _take_records(self, block: Block) -> Iterator[Reject]:
         yield from self.count(block.records())
@@ -123,27 +127,29 @@ class Tally:
     # --- what was taken
 
     def votes(self) -> tuple[Votes, list[Reject]]:
-        """Return the votes, and those left out since a vote before has the same id (as they would be written again)."""
-        parts = zip(*self._chunks, strict=True) if self._chunks else [()] * (2 + len(self.fields))
-        stances, ids, *columns = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in parts)
-        self._chunks.clear()
+        """Return the votes, and those left out since a vote before has the same id (as they would be written again).
+
+        A field that no vote has is no column.
+        """
+        again = _again(_joined(self._parts[1], np.int64))
+        stances = _joined(self._parts[0], np.int32)
         table = self._table()
-        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), -1, 2)
+        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), len(self.features), 2)
         votes = Votes(
             self.stances.sorted_models(),
             table[0][stances],
             table[1][stances],
             {name: verdicts[stances] for name, verdicts in zip(self.criteria, table[2:], strict=True)},
             {
-                field: Column(column, names.texts)
-                for field, column, names in zip(self.fields, columns, self.names, strict=True)
+                field: Column(_joined(parts, np.int32), names.texts)
+                for field, parts, names in zip(self.fields, self._parts[2:], self.names, strict=True)
+                if names.texts
             },
             {name: measured[:, place] for place, name in enumerate(self.features)},
         )
-        again = _again(ids)
         rejects = [Reject(_written(votes, place), "same id", "a battle before has its id") for place in again.tolist()]
         if len(again):
-            kept = np.ones(len(ids), dtype=bool)
+            kept = np.ones(len(votes), dtype=bool)
             kept[again] = False
             votes = votes.where(kept)
         return votes, rejects
@@ -245,7 +251,7 @@ def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]
 
 def _column(field: str, battles: list[Any], code: Callable[[Any], int], kind: Any) -> np.ndarray:
     values = tuple(map(attrgetter(field), battles))
-    if values.count(None) == len(values):
+    if values[0] is None and values.count(None) == len(values):
         return np.full(len(values), code(None), kind)
     return np.fromiter(map(code, values), kind, len(values))
 
@@ -273,11 +279,17 @@ def _is_known(verdict: Any) -> bool:
     return type(verdict) is str and verdict in KNOWN
 
 
+def _joined(parts: list[np.ndarray], kind: Any) -> np.ndarray:
+    """Return parts as one array, and let go of them."""
+    joined = np.concatenate(parts) if parts else np.zeros(0, kind)
+    parts.clear()
+    return joined
+
+
 def _again(ids: np.ndarray) -> np.ndarray:
     """Return the places of the votes whose id a vote before has, in order."""
-    given = ids[ids != NO_ID]
-    given.sort()
-    if not (given[1:] == given[:-1]).any():
+    given = np.sort(ids)
+    if not ((given[1:] == given[:-1]) & (given[1:] != NO_ID)).any():
         return np.zeros(0, np.int64)
     order = np.argsort(ids, kind="stable")
     repeated = (ids[order][1:] == ids[order][:-1]) & (ids[order][1:] != NO_ID)

@@ -18,11 +18,11 @@ import numpy as np
 from latxa_cli.arena.connectivity import core, strongly_connected
 from latxa_cli.arena.davidson import fit_davidson
 from latxa_cli.arena.ratings import CENTRE, SCALE, Wins, covariance, fit, vote_spread
-from latxa_cli.arena.redraw import Redraw, alone, by_cluster
-from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Booleans, Column, Counts, Floats, Integers
+from latxa_cli.arena.redraw import Redraw
+from latxa_cli.arena.votes import BOTH_BAD, TIE, Booleans, Counts, Floats, Integers
 from latxa_cli.stream.errors import UsageError
 
-BATCH_BYTES = 16 << 20  # for the matrices of the rounds that are fitted together
+BATCH_BYTES = 4 << 20  # for the matrices of the rounds that are fitted together
 Ties = Literal["half", "davidson", "drop"]
 
 
@@ -140,20 +140,17 @@ def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | N
     return np.asarray(ratings + shift[..., None])
 
 
-def covariance_by(core: Core, place: Integers, clusters: Column | None) -> Floats:
+def covariance_by(core: Core, by_cluster: Any = None) -> Floats:
     """Return (q, q) the sandwich covariance of a core's strengths, by vote, or by cluster with the factor G / (G - 1).
 
-    place: (n,) where each vote is counted in the cells of the whole board.
+    by_cluster: (cells, clusters) of the whole board, as `redraw.by_cluster` gives them.
     """
     counts, theta = core.counts, core.theta
-    if clusters is None:
+    if by_cluster is None:
         return covariance(counts, theta, vote_spread(counts, theta))
-    row = np.full(int(place.max(initial=0)) // 4 + 1, NONE)
-    row[core.pairs[core.pairs < len(row)]] = np.flatnonzero(core.pairs < len(row))
-    pair = np.where(place >= 0, row[place // 4], NONE)
-    matrix = by_cluster(alone(clusters), np.where(pair >= 0, 4 * pair + place % 4, NONE), 4 * len(core.pairs))
-    scores = _scores(counts, theta) @ matrix  # (q, clusters)
-    number = len(np.unique(matrix.indices))
+    rows = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
+    scores = _scores(counts, theta) @ by_cluster[rows]  # (q, clusters)
+    number = by_cluster.shape[1]
     return covariance(counts, theta, (scores @ scores.T).toarray() * number / max(1, number - 1))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -24,21 +25,23 @@ from latxa_cli.arena.intervals import (
     to_scale,
 )
 from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.redraw import Redraw
+from latxa_cli.arena.redraw import Redraw, by_cluster
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
+from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
 DIGITS = 6
 Interval = Literal["bootstrap", "sandwich"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ranking:
     """One board of p models.
 
     counts, place: of its votes, as `votes.count` gives them. islands: sets of models that battles connect; each has a
     scale, ranks and tiers of its own. theta: (p,) strengths, inf or -inf above or below a core, nan without any.
-    drawn: (rounds, p) the same of redrawn votes. cores: of the islands, where there is one.
+    drawn: (rounds, p) the same of redrawn votes. cores: of the islands, where there is one. clusters: whose votes are
+    redrawn together; each vote for itself when None.
     """
 
     criterion: str
@@ -51,6 +54,24 @@ class Ranking:
     theta: Floats
     drawn: Floats
     how: How
+    clusters: Column | None = None
+
+    @cached_property
+    def by_cluster(self) -> Any:
+        """(cells, clusters) the votes of each cluster, as a sparse matrix; None where there are no clusters."""
+        return self.table_of(self.clusters) if self.clusters is not None else None
+
+    def table_of(self, clusters: Column) -> Any:
+        """Return (cells, clusters) the votes of each cluster, as a sparse matrix."""
+        return by_cluster(clusters, self.place, self.counts.cells.size)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """(p, p) the sandwich covariance of the strengths, by vote or by cluster; zero without a finite one."""
+        whole = np.zeros((len(self.theta), len(self.theta)))
+        for core in self.cores:
+            whole[np.ix_(core.models, core.models)] = covariance_by(core, self.by_cluster)
+        return whole
 
     @property
     def ratings(self) -> Floats:
@@ -139,19 +160,23 @@ def rank(
     clusters: whose votes are redrawn together; each vote for itself when None. interval: how rounds are made; those of
     the sandwich are drawn from the normal distribution.
     """
-    boards = [_board(votes, criterion, {}, how) for criterion in criteria]
+    boards = [_board(votes, criterion, {}, how, clusters) for criterion in criteria]
     for name in by:
+        if name not in votes.columns:
+            raise UsageError(f"`--by {name}`: no battle has a `{name}`")
         column = votes.columns[name]
         number = np.bincount(column.codes[column.given], minlength=len(column.names))
         for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):  # noqa: B023
             group, inside = {name: column.names[code]}, column.codes == code
-            boards += [_board(_among(votes, criterion, inside), criterion, group, how) for criterion in criteria]
+            inner = [_among(votes, criterion, inside) for criterion in criteria]
+            boards += [_board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)]
     cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
     if interval == "sandwich":
-        rounds = [drawn_normal(core, covariance_by(core, boards[core.table].place, clusters), how) for core in cores]
+        rounds = [drawn_normal(core, covariance_by(core, boards[core.table].by_cluster), how) for core in cores]
     else:
-        places = [board.place for board in boards]
-        rounds = redrawn(Redraw(places, [board.counts.cells.size for board in boards], clusters, how.seed), cores, how)
+        places, sizes = [board.place for board in boards], [board.counts.cells.size for board in boards]
+        tables = None if clusters is None else [board.by_cluster for board in boards]
+        rounds = redrawn(Redraw(places, sizes, tables, how.seed), cores, how)
     return [_with_rounds(board, number, cores, rounds) for number, board in enumerate(boards)]
 
 
@@ -192,7 +217,7 @@ def _among(votes: Votes, criterion: str, inside: Any) -> Votes:
     return replace(votes, verdicts={criterion: np.where(inside, votes.verdicts[criterion], NONE)})
 
 
-def _board(votes: Votes, criterion: str, group: dict[str, str], how: How) -> Ranking:
+def _board(votes: Votes, criterion: str, group: dict[str, str], how: How, clusters: Column | None) -> Ranking:
     counts, place = count(votes, criterion)
     size = len(counts.models)
     theta = np.full(size, np.nan)
@@ -204,7 +229,7 @@ def _board(votes: Votes, criterion: str, group: dict[str, str], how: How) -> Ran
         if len(finite := models[np.isfinite(theta[models])]):
             among, pairs = counts.among(finite)
             cores.append(Core(0, finite, among, pairs, theta[finite]))
-    return Ranking(criterion, group, votes, counts, place, found, cores, theta, np.zeros((0, size)), how)
+    return Ranking(criterion, group, votes, counts, place, found, cores, theta, np.zeros((0, size)), how, clusters)
 
 
 def _with_rounds(board: Ranking, number: int, cores: Sequence[Core], rounds: Sequence[Floats]) -> Ranking:
@@ -212,7 +237,8 @@ def _with_rounds(board: Ranking, number: int, cores: Sequence[Core], rounds: Seq
     for core, values in zip(cores, rounds, strict=True):
         if core.table == number:
             drawn[:, core.models] = values
-    return replace(board, drawn=drawn)
+    board.drawn = drawn
+    return board
 
 
 def _tallies(counts: Counts) -> dict[str, Integers]:

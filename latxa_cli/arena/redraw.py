@@ -20,20 +20,23 @@ from latxa_cli.arena.votes import NONE, Column, Integers
 
 
 class Redraw:
-    """Tables redrawn for boards; `places`: for each board (n,) where each vote is counted, `cells`: how many places."""
+    """Tables redrawn for boards.
 
-    def __init__(self, places: Sequence[Integers], cells: Sequence[int], clusters: Column | None, seed: int) -> None:
-        self.cells = list(cells)
-        self.seed = seed
-        self.matrices: list[Any] = []
+    places: for each board (n,) where each vote is counted; cells: how many places. by_cluster: for each board what
+    `by_cluster` gives; each vote is drawn for itself when None.
+    """
+
+    def __init__(
+        self, places: Sequence[Integers], cells: Sequence[int], by_cluster: Sequence[Any] | None, seed: int
+    ) -> None:
+        self.cells, self.seed = list(cells), seed
+        self.by_cluster = by_cluster
         self.kinds: list[Integers] = []
-        if clusters is None:
+        if by_cluster is None:
             kind, self.numbers = _kinds(places, self.cells)
             self.kinds = [_of_kind(kind, place, len(self.numbers)) for place in places]
         else:
-            code = alone(clusters)
-            self.numbers = np.ones(int(code.max(initial=-1)) + 1, np.int64)
-            self.matrices = [by_cluster(code, place, count) for place, count in zip(places, self.cells, strict=True)]
+            self.numbers = np.ones(by_cluster[0].shape[1], np.int64)
 
     def tables(self, rounds: int, batch: int) -> Iterator[list[Integers]]:
         """Yield, for at most `batch` rounds at once, the redrawn table (rounds, cells) of each board.
@@ -44,32 +47,32 @@ class Redraw:
         total = int(self.numbers.sum())
         for start in range(0, rounds, batch):
             size = min(batch, rounds - start)
-            if self.matrices:
-                weights = np.empty((size, total), np.int32)
-                for row in weights:
-                    row[:] = np.bincount(random.integers(0, total, total), minlength=total)
-                yield [np.ascontiguousarray((matrix @ weights.T).T, np.int64) for matrix in self.matrices]
-            else:
+            if self.by_cluster is None:
                 drawn = random.multinomial(total, self.numbers / max(1, total), size=size)
                 yield [_tables(drawn, kind, count) for kind, count in zip(self.kinds, self.cells, strict=True)]
+            else:
+                weights = np.empty((total, size), np.int32)
+                for number in range(size):
+                    weights[:, number] = np.bincount(random.integers(0, total, total), minlength=total)
+                yield [np.ascontiguousarray((matrix @ weights).T, np.int64) for matrix in self.by_cluster]
 
 
-def alone(clusters: Column) -> Integers:
-    """Return (n,) the codes of clusters, in which each vote that does not say its own is one for itself."""
-    code = clusters.codes.astype(np.int64)
-    missing = code == NONE
-    code[missing] = len(clusters.names) + np.arange(int(missing.sum()))
-    return np.unique(code, return_inverse=True)[1]
+def by_cluster(clusters: Column, place: Integers, cells: int) -> Any:
+    """Return (cells, clusters) how many votes of each cluster are counted at each place, as a sparse matrix.
 
-
-def by_cluster(cluster: Integers, place: Integers, cells: int) -> Any:
-    """Return (cells, clusters) how many votes of each cluster are counted at each place, as a sparse matrix."""
+    A vote that does not say its cluster is one for itself; clusters without any vote, counted or not, have no column.
+    """
     from scipy.sparse import csr_array
 
-    counted = place >= 0
-    clusters = int(cluster.max(initial=-1)) + 1
-    ones = np.ones(int(counted.sum()), np.int32)
-    matrix = csr_array((ones, (place[counted], cluster[counted])), shape=(cells, clusters))
+    given = clusters.given
+    used = np.bincount(clusters.codes if given.all() else clusters.codes[given], minlength=len(clusters.names)) > 0
+    code = (np.cumsum(used, dtype=np.int32) - 1)[clusters.codes]
+    alone = np.flatnonzero(~given)
+    code[alone] = used.sum() + np.arange(len(alone), dtype=np.int32)
+    size = int(used.sum()) + len(alone)
+    if not (place >= 0).all():
+        code, place = code[place >= 0], place[place >= 0]
+    matrix = csr_array((np.ones(len(code), np.int32), (place, code)), shape=(cells, size))
     matrix.sum_duplicates()
     return matrix
 

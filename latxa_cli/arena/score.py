@@ -17,7 +17,7 @@ from latxa_cli.arena.intervals import Core, How, covariance_by, drawn_normal
 from latxa_cli.arena.ranking import Interval, Ranking, differences, rank
 from latxa_cli.arena.separation import separating
 from latxa_cli.arena.soundness import findings
-from latxa_cli.arena.votes import Column, Floats, Votes, count
+from latxa_cli.arena.votes import Column, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
@@ -89,9 +89,9 @@ def score(votes: Votes, wanted: Wanted) -> Scores:
         said = []
     for ranking in rankings:
         if not ranking.group:
-            said += _limits(ranking, unit, clusters)
+            said += _limits(ranking, unit)
             said += findings(votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
-            said += _separation(ranking, clusters)
+            said += _separation(ranking)
     return Scores(rankings, unit, said, wanted.paper)
 
 
@@ -143,7 +143,9 @@ def _controlled(votes: Votes, wanted: Wanted, clusters: Column | None) -> tuple[
         everyone = np.arange(len(votes.models))
         core = Core(0, everyone, *plain.counts.among(everyone), fitted.theta)
         drawn = drawn_normal(core, fitted.covariance, wanted.how)
-        rankings.append(replace(plain, theta=fitted.theta, drawn=drawn, cores=[core], how=wanted.how))
+        ranking = replace(plain, theta=fitted.theta, drawn=drawn, cores=[core], how=wanted.how)
+        ranking.covariance = fitted.covariance
+        rankings.append(ranking)
         said += effects
     return rankings, said
 
@@ -151,7 +153,7 @@ def _controlled(votes: Votes, wanted: Wanted, clusters: Column | None) -> tuple[
 # --- what bounds a ranking -----------------------------------------------------------------------------------------
 
 
-def _limits(ranking: Ranking, unit: Unit, clusters: Column | None) -> Iterator[Record]:
+def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
     """Yield findings about what the votes can carry: islands, infinite ratings, rounds without ratings, clusters."""
     models = ranking.counts.models
     apart = ranking.islands[1:]
@@ -174,23 +176,24 @@ def _limits(ranking: Ranking, unit: Unit, clusters: Column | None) -> Iterator[R
     share = ranking.non_finite
     text = f"{percent(share)} of the rounds have no finite ratings for all models"
     yield _finding(ranking, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
-    yield _design_effect(ranking, unit, clusters)
+    yield _design_effect(ranking, unit)
 
 
-def _design_effect(ranking: Ranking, unit: Unit, clusters: Column | None) -> Record:
+def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     """By how much the variance of ratings by user (or prompt) is larger than by vote, over all models.
 
     Kish, 1965, "Survey sampling". It matters where intervals are by vote, and where clusters are few.
     """
-    column = clusters or ranking.votes.columns.get("user")
+    column = ranking.clusters or ranking.votes.columns.get("user")
     name, what = "design effect", "user" if unit == "vote" else unit
     if column is None or not (column.given & (ranking.place >= 0)).any() or not ranking.cores:
         return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
-    by_vote, by_cluster = (
-        sum(float(np.trace(covariance_by(core, ranking.place, of))) for core in ranking.cores) for of in (None, column)
-    )
+    table = ranking.table_of(column) if ranking.clusters is None else ranking.by_cluster
+    other = [covariance_by(core, table if ranking.clusters is None else None) for core in ranking.cores]
+    traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
+    by_vote, by_cluster = traces if ranking.clusters is None else traces[::-1]
     value = by_cluster / by_vote if by_vote > 0 else 1.0
-    number = len(np.unique(column.codes[column.given & (ranking.place >= 0)]))
+    number = int(np.count_nonzero(np.bincount(table.indices)))
     text = f"the votes of a {what} hang together (design effect {value:.2f})"
     if unit == "vote":
         text += ": intervals by vote are too narrow, `--resample user`"
@@ -199,19 +202,10 @@ def _design_effect(ranking: Ranking, unit: Unit, clusters: Column | None) -> Rec
     return _finding(ranking, name, value, number < FEW_CLUSTERS, text, clusters=number)
 
 
-def covariance_of(ranking: Ranking, clusters: Column | None) -> Floats:
-    """Return (p, p) the sandwich covariance of the strengths; zero for models without a finite one."""
-    size = len(ranking.theta)
-    whole = np.zeros((size, size))
-    for core in ranking.cores:
-        whole[np.ix_(core.models, core.models)] = covariance_by(core, ranking.place, clusters)
-    return whole
-
-
-def _separation(ranking: Ranking, clusters: Column | None) -> Iterator[Record]:
+def _separation(ranking: Ranking) -> Iterator[Record]:
     """Say which neighbours are told apart, and about how many more votes would separate the others."""
     for number, core in enumerate(ranking.cores, 1):
-        covariance = covariance_by(core, ranking.place, clusters)
+        covariance = ranking.covariance[np.ix_(core.models, core.models)]
         neighbours = separating(core.counts, core.theta, covariance, ranking.how.confidence)
         close = [record for record in neighbours if not record["separated"]]
         if not neighbours:

@@ -107,15 +107,21 @@ class Counts:
 def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:
     """Return the counts of the votes that have a verdict, and (n,) each vote's place in `Counts.cells.reshape(-1)`.
 
-    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`.
+    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`. There are at most 23,000 models.
     """
     size = len(votes.models)
-    verdict = votes.verdicts[criterion].astype(np.int64)
-    low, high = np.minimum(votes.a, votes.b).astype(np.int64), np.maximum(votes.a, votes.b)
-    pair = low * size + high
-    pairs = np.flatnonzero(np.bincount(pair, minlength=size * size)) if size <= 2000 else np.unique(pair)
-    turned = (votes.a > votes.b) & (verdict <= B_WON)
-    place = np.searchsorted(pairs, pair) * 4 + np.where(turned, 1 - verdict, verdict)
+    pair = np.minimum(votes.a, votes.b).astype(np.int32)
+    pair *= size
+    pair += np.maximum(votes.a, votes.b)
+    pairs = np.flatnonzero(np.bincount(pair, minlength=size * size))
+    number = np.zeros(size * size, np.int32)  # of each pair that met
+    number[pairs] = np.arange(len(pairs))
+    place = number[pair]
+    del pair
+    place *= 4
+    verdict = votes.verdicts[criterion]
+    place += np.where((votes.a > votes.b) & (verdict <= B_WON), 1 - verdict, verdict)
     place[verdict == NONE] = NONE
-    cells = np.bincount(place[place >= 0], minlength=4 * len(pairs)).reshape(-1, 4)
+    counted = place if (verdict != NONE).all() else place[place >= 0]
+    cells = np.bincount(counted, minlength=4 * len(pairs)).reshape(-1, 4)
     return Counts(votes.models, pairs // max(1, size), pairs % max(1, size), cells), place
