@@ -1,7 +1,7 @@
 """Reading battles: a stream of records becomes columns of votes, and what cannot be counted is set aside with a reason.
 
 Nearly all lines are sound, and of each only a few fields are of use: msgspec takes these out of many lines at once,
-without making records of them. Where anything is odd, and where the verb looks at whole records, each is read for itself.
+without making records of them. Where anything is odd, and where whole records are looked at, each is read for itself.
 What a vote says (who stood first, who second, the verdicts) comes in few combinations, each of which is checked once.
 """
 

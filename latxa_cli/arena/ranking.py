@@ -68,10 +68,19 @@ class Ranking:
 
     @cached_property
     def covariance(self) -> Floats:
-        """(p, p) the sandwich covariance of the strengths, by vote or by cluster; zero without a finite one."""
+        """(p, p) the covariance of the strengths, by vote or by cluster; zero for models without a finite one.
+
+        The sandwich's, or, where ties are not half wins, that of the redrawn rounds.
+        """
         whole = np.zeros((len(self.theta), len(self.theta)))
         for core in self.cores:
-            whole[np.ix_(core.models, core.models)] = covariance_by(core, self.by_cluster)
+            inside = np.ix_(core.models, core.models)
+            drawn = self.drawn[:, core.models]
+            finite = drawn[np.isfinite(drawn).all(axis=1)]
+            if self.how.ties == "half":
+                whole[inside] = covariance_by(core, self.by_cluster)
+            elif len(finite) > 1:
+                whole[inside] = np.cov(finite, rowvar=False)
         return whole
 
     @property
@@ -91,9 +100,14 @@ class Ranking:
         return 1 - float(np.isfinite(self.drawn[:, finite]).all(axis=1).mean()) if len(self.drawn) else 0.0
 
     def records(self) -> Iterator[Record]:
-        """Yield rating records, island by island, best first. A bound that is not finite is None."""
+        """Yield rating records, island by island, best first.
+
+        A bound that is not finite is None; so are those of a model that has the same rating in all rounds.
+        """
         point, drawn = self.ratings, self.drawn_ratings
         low, high = bounds(drawn, self.how.confidence)
+        alike = np.isfinite(point) & (drawn == drawn[:1]).all(axis=0)  # whose votes say nothing of their error
+        low[alike], high[alike] = -np.inf, np.inf
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):
             # Differences matter alone, and an anchor that has no finite rating in a round says nothing of others.
@@ -118,7 +132,7 @@ class Ranking:
                 }
 
     def paper_records(self) -> Iterator[Record]:
-        """Yield rating records as *Instructing LLMs for Low-Resource Languages* has them (section 4.2 and its notebook).
+        """Yield rating records as the notebook of *Instructing LLMs for Low-Resource Languages* makes them.
 
         rating: the mean of the rounds without its decimals; upper and lower: the 95th and 5th percentile, as whole
         numbers from the median. Equal ratings share the last of their ranks.
@@ -156,8 +170,8 @@ def rank(
     clusters: Column | None = None,
     interval: Interval = "bootstrap",
 ) -> list[Ranking]:
-    """Return the ranking by each criterion: first of all votes, then of each value of the columns `by` that `least` votes
-    have.
+    """Return the ranking by each criterion: first of all votes, then of each value of the columns `by` that `least`
+    votes have.
 
     clusters: whose votes are redrawn together; each vote for itself when None. interval: how rounds are made; those of
     the sandwich are drawn from the normal distribution.

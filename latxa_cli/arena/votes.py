@@ -90,10 +90,14 @@ class Counts:
         return both.astype(np.int64)
 
     def among(self, members: Integers) -> tuple[Counts, Integers]:
-        """Return the counts of battles among some models (indices, rising), and which of the pairs these are."""
+        """Return the counts of battles among some models (indices, rising), and which of the pairs these are.
+
+        Pairs without a battle are left out.
+        """
         place = np.full(len(self.models), NONE)
         place[members] = np.arange(len(members))
-        pairs = np.flatnonzero((place[self.first] >= 0) & (place[self.second] >= 0))
+        met = self.cells.any(axis=1)
+        pairs = np.flatnonzero(met & (place[self.first] >= 0) & (place[self.second] >= 0))
         first, second = place[self.first[pairs]], place[self.second[pairs]]
         return Counts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
 

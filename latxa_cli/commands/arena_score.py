@@ -115,7 +115,7 @@ def arena_score(
         Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
     ] = None,
 ) -> None:  # fmt: skip
-    """Rate models by their battles (Bradley-Terry), and say what the votes can carry.
+    """Rate models by their battles (Bradley-Terry).
 
     in:  battles {model_a, model_b, winner}; winner is model_a, model_b, tie or tie (bothbad)
     out: ratings {model, rating, lower, upper, rank, rank_lower, rank_upper, tier, battles …}, best first; differences
