@@ -57,8 +57,10 @@ def between(since: datetime | None, until: datetime | None) -> Look:
 
 
 def moment(value: Any) -> datetime | None:
-    """Return the time that a number (seconds or milliseconds since 1970) or a text in ISO 8601 is, UTC where it does not
-    say; None for anything else."""
+    """Return the time that a number (seconds or milliseconds since 1970) or a text in ISO 8601 is; None for all else.
+
+    A text without a time zone is taken for UTC.
+    """
     try:
         if type(value) is str:
             when = datetime.fromisoformat(value)
