@@ -1,7 +1,8 @@
 """Reading battles: a stream of records becomes columns of votes, and what cannot be counted is set aside with a reason.
 
 Nearly all lines are sound, and of each only a few fields are of use: msgspec takes these out of many lines at once,
-without making records of them. Where anything is odd, and where the verb looks at whole records, each is read for itself.
+without making records of them. Where anything is odd, and where the verb looks at whole records, each is read for
+itself.
 What a vote says (who stood first, who second, the verdicts) comes in few combinations, each of which is checked once.
 """
 
@@ -79,7 +80,8 @@ class Tally:
             ids = _column("id", battles, hash, np.int64)
             if stances.min() < 0:
                 odd = np.flatnonzero(stances < 0)
-                yield from (_reject(block.record(place), stances[place]) for place in odd.tolist())
+                records = ((block.record(place), stances[place]) for place in odd.tolist())
+                yield from (_reject(record, code, self.asked) for record, code in records if record is not None)
                 kept = stances >= 0
                 stances, columns, ids = stances[kept], [column[kept] for column in columns], ids[kept]
             self._keep(stances, ids, *columns)
@@ -99,7 +101,7 @@ class Tally:
                     if self.measure:
                         self._measured.append(self.measure(battle))
                     continue
-                reject = _reject(battle, stance)
+                reject = _reject(battle, stance, self.asked)
             yield reject
         if rows:
             kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
@@ -131,7 +133,7 @@ class Tally:
         again = _again(_joined(self._parts[1], np.int64))
         stances = _joined(self._parts[0], np.int32)
         table = self._table()
-        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), -1, 2)
+        measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), len(self.features), 2)
         votes = Votes(
             self.stances.sorted_models(),
             table[0][stances],
@@ -237,7 +239,7 @@ def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]
     return msgspec.defstruct(
         "Battle",
         [
-            ("model_a", str), ("model_b", str), *((name, VERDICT, None) for name in asked),
+            ("model_a", str), ("model_b", str), *((name, VERDICT, None) for name in dict.fromkeys(("winner", *asked))),
             *((name, text, None) for name in fields), ("id", text, None),
             ("metadata", dict | None, None), ("source", text, None),  # what the reader of records checks too
         ],
@@ -264,9 +266,9 @@ def _is_text(value: Any) -> bool:
     return value is None or type(value) is str
 
 
-def _reject(battle: Record, code: int) -> Reject:
+def _reject(battle: Record, code: int, asked: Sequence[str]) -> Reject:
     if code == -2:
-        unknown = next(name for name in CRITERIA if battle.get(name) is not None and not _is_known(battle[name]))
+        unknown = next(name for name in asked if battle.get(name) is not None and not _is_known(battle[name]))
         return Reject(battle, ODD[code], f"`{unknown}` is {str(battle[unknown])[:40]!r}")
     return Reject(battle, ODD[int(code)])
 
