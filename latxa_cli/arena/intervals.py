@@ -102,11 +102,11 @@ def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     largest = max((len(one.models) for one in cores), default=1)
     batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), 1)))
     parts: list[list[Floats]] = [[] for _ in cores]
-    for tables in redraw.tables(how.rounds, batch):
+    for tables in redraw.tables(how.rounds, batch) if cores else ():
         for part, one in zip(parts, cores, strict=True):
             cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
             part.append(rate(one.counts, cells, how, one.theta))
-    return [np.concatenate(part) for part in parts]
+    return [np.concatenate([np.empty((0, len(one.models))), *part]) for part, one in zip(parts, cores, strict=True)]
 
 
 def drawn_normal(core: Core, covariance: Floats, how: How) -> Floats:
