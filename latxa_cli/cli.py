@@ -32,7 +32,7 @@ VERBS = {
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "judge": "Compare the responses of two or more models.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
-    "report": "Show results, ratings and training losses as one table, or draw them.",
+    "report": "Show results, ratings, battles and losses as one table, or draw them.",
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 

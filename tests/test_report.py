@@ -1,8 +1,9 @@
-"""The report's pivot, and rows as tables, CSV and Markdown."""
+"""The report's pivot, and rows as tables, CSV, Markdown, LaTeX and HTML."""
 
 import csv
 import io
 import json
+from html.parser import HTMLParser
 
 import pytest
 
@@ -56,7 +57,37 @@ def test_ratings_are_a_column_and_order_the_models():
     assert columns == ["model", "rating", "arc"]
     assert [row["model"] for row in rows] == ["n", "m", "o"]
     two = pivot_of(rating("m", 990.0), rating("m", 980.0, criterion="winner_language"), rating("m", 970.0, group="eu"))
-    assert two.texts()[1] == ["model", "rating", "winner_language rating", "winner eu rating"]
+    assert two.texts()[1] == ["model", "rating", "winner_language rating", "eu rating"]
+
+
+def test_groups_and_islands_are_boards_of_their_own():
+    pivot = pivot_of(
+        rating("m", 990.0, group={"user_language": "C1-C2"}),
+        rating("m", 980.0, criterion="winner_content", group={"user_language": "C1-C2", "month": 3}),
+        rating("m", 970.0, island=1),
+        rating("n", 970.0, island=2),
+    )
+    boards = ["user_language C1-C2", "winner_content user_language C1-C2 month 3", "island 1", "island 2"]
+    assert pivot.texts()[1] == ["model", *(f"{board} rating" for board in boards)]
+    assert {board: [record["model"] for record in records] for board, records in pivot.by_board().items()} == dict(
+        zip(boards, [["m"], ["m"], ["m"], ["n"]], strict=True)
+    )
+
+
+def test_infinite_ratings_come_first_and_last():
+    winless = {"model": "winless", "rating": None, "infinite": "below", "lower": None, "upper": 900.0}
+    unbeaten = {"model": "unbeaten", "rating": None, "infinite": "above", "lower": 1100.0, "upper": None}
+    pivot = pivot_of(winless, result("other", "arc", 0.5), rating("m", 990.0), unbeaten)
+    rows, columns = pivot.texts()
+    assert render(rows, columns[:2], "csv") == "model,rating\nunbeaten,inf\nm,990.0\nwinless,-inf\nother,\n"
+    table = render(rows, columns[:2], "table").split("\n")
+    assert [line.split() for line in table[1:-1]] == [
+        ["unbeaten", "∞"],
+        ["m", "990.0"],
+        ["winless", "-∞"],
+        ["other", "-"],
+    ]
+    assert r"unbeaten & $\infty$ \\" in render(rows, columns[:2], "latex")
 
 
 def test_rows_for_programs_keep_what_was_measured():
@@ -100,6 +131,15 @@ def test_a_table_is_aligned_and_shows_what_is_missing():
     ]
 
 
+def test_ranges_and_infinities_stand_at_the_right():
+    text = render(
+        [{"model": "a", "ranks": "1–12", "upper": float("inf")}, {"model": "b", "ranks": "2"}],
+        ["ranks", "upper"],
+        "latex",
+    )
+    assert text.startswith(r"\begin{tabular}{rr}")
+
+
 def test_markdown_csv_and_jsonl():
     assert render(ROWS, COLUMNS, "markdown") == (
         "| model | rating | lower |\n| --- | ---: | ---: |\n| a | 1000.0 | - |\n| a longer name | 990.0 | 980.0 |\n"
@@ -108,12 +148,74 @@ def test_markdown_csv_and_jsonl():
     assert [json.loads(line) for line in render(ROWS, COLUMNS, "jsonl").splitlines()] == ROWS
 
 
-@pytest.mark.parametrize("layout", ["table", "markdown", "csv"])
+def test_latex_has_rules_and_numbers_at_the_right():
+    assert render(ROWS, COLUMNS, "latex") == (
+        "\\begin{tabular}{lrr}\n\\toprule\nmodel & rating & lower \\\\\n\\midrule\n"
+        "a & 1000.0 & - \\\\\na longer name & 990.0 & 980.0 \\\\\n\\bottomrule\n\\end{tabular}\n"
+    )
+    assert r"50.0 $\pm$ 1.0 \\" in render([{"arc": "50.0 ± 1.0"}], ["arc"], "latex")
+
+
+# What each character of a hostile name has to become, so that TeX sets it and does nothing else.
+LATEX = {
+    'say "hi"': r"say {\char34}hi{\char34}",
+    r"\input{/etc/passwd}": r"\textbackslash{}input\{/etc/passwd\}",
+    "50% $x_1$ & #2": r"50\% \$x\_1\$ \& \#2",
+    "[2em]": "{[}2em{]}",  # `\\` and `\toprule` would take it for a length
+    "*": "{*}",
+    "~^<>|": r"\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}",
+    "a--b ``c''": r"a-{}-b \textasciigrave{}\textasciigrave{}c'{}'",
+    "exp_2_111": r"exp\_2\_111",
+}
+
+
+@pytest.mark.parametrize("name", LATEX)
+def test_latex_sets_names_as_they_are(name):
+    text = render([{name: name}], [name], "latex")
+    assert [line for line in text.split("\n") if line.endswith(r" \\")] == [LATEX[name] + r" \\"] * 2
+
+
+class Reader(HTMLParser):
+    """Reads a table: the tags in order, and the text of each cell."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        if data.strip():
+            self.cells.append(data)
+
+
+def test_html_is_a_table_whose_headers_name_rows_and_columns():
+    table = Reader(render([{"rank": 1} | ROWS[0], {"rank": 2} | ROWS[1]], ["rank", *COLUMNS], "html"))
+    assert table.cells == [
+        "rank", "model", "rating", "lower", "1", "a", "1000.0", "-", "2", "a longer name", "990.0", "980.0",
+    ]  # fmt: skip
+    headers = [attributes["scope"] for tag, attributes in table.tags if tag == "th"]
+    assert headers == ["col"] * 4 + ["row"] * 2
+    assert sum("right" in attributes.get("style", "") for _, attributes in table.tags) == 9
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", 'a" onload="x', "&lt;b&gt;", "</td></table><b>", "{{x}}"]
+)
+def test_html_shows_names_as_they_are(name):
+    table = Reader(render([{name: name}], [name], "html"))
+    assert "".join(table.cells) == name * 2
+    assert {tag for tag, _ in table.tags} == {"table", "thead", "tbody", "tr", "th"}
+
+
+@pytest.mark.parametrize("layout", ["table", "markdown", "csv", "latex", "html"])
 @pytest.mark.parametrize("harm", ["\x1b[31m", "\x9b31m", "\n", "\r", "\u202e", "\u2028", "\x00", "\x08"])
 def test_names_command_no_terminal_and_break_no_line(layout, harm):
     text = render([{"model": f"good{harm}bad"}], [f"model{harm}"], layout)
     assert harm.strip("\n") not in text or harm == "\n"
-    assert len(text.split("\n")) == (4 if layout == "markdown" else 3)
+    assert len(text.split("\n")) == len(render([{"model": "good bad"}], ["model"], layout).split("\n"))
 
 
 def test_names_are_not_markup():

@@ -158,16 +158,19 @@ def _against(ballots: Ballots, judged: int) -> Iterator[Suspect]:
     def total(of_pair: Floats) -> Floats:
         return sums(user, of_pair[pair], users)
 
+    votes = np.bincount(user, minlength=users)
+    agrees = sums(user, (verdict == 0) == (chance[pair] >= 0.5), users) / votes
+    expected = total(np.maximum(chance, 1 - chance)) / votes
+    far = expected - agrees > FAR
+    of_far = far[user]  # few: the rest of the work is on their votes alone
+    user, pair, verdict = user[of_far], pair[of_far], verdict[of_far]
     got = sums(user, logs[verdict, pair], users)
     # Of the log-likelihood S, E exp(-t S) is p^(1 - t) + (1 - p)^(1 - t) for each vote.
     bounds = [total(np.logaddexp(*((1 - tilt) * logs))) + tilt * got for tilt in TILTS]
     log_p = np.min(bounds, axis=0) + np.log(judged)
-    votes = np.bincount(user, minlength=users)
-    agrees = sums(user, (verdict == 0) == (chance[pair] >= 0.5), users) / votes
-    expected = total(np.maximum(chance, 1 - chance)) / votes
     mean = total(chance * logs[0] + (1 - chance) * logs[1])
     error = np.sqrt(total(chance * (1 - chance) * (logs[0] - logs[1]) ** 2))
-    for code in np.flatnonzero((log_p < np.log(LEVEL)) & (expected - agrees > FAR)).tolist():
+    for code in np.flatnonzero(far & (log_p < np.log(LEVEL))).tolist():
         z = float((got[code] - mean[code]) / error[code])
         details = {"agrees": float(agrees[code]), "expected": float(expected[code]), "z": z}
         yield Suspect(code, float(log_p[code]), details)
@@ -185,9 +188,10 @@ def _for_one(ballots: Ballots, judged: int, counts: Counts) -> Iterator[Suspect]
 
     wins, battles = table(np.concatenate([verdict == 0, verdict == 1])), table(np.ones(len(cells)))
     mean = table(sides[:, pair].reshape(-1))
-    # Of a vote for the model or not, E exp(t S) is 1 + p (e^t - 1).
-    bounds = [table(np.log1p(np.expm1(tilt) * sides)[:, pair].reshape(-1)) - tilt * wins for tilt in TILTS]
-    log_p = np.min(bounds, axis=0) + np.log(judged * size)
+    # Chernoff's bound for n votes of the same chance holds for those of several chances with this mean (Hoeffding,
+    # 1956, "On the distribution of the number of successes in independent trials").
+    rounds = np.maximum(1, battles)
+    log_p = np.log(judged * size) - battles * _divergence(wins / rounds, mean / rounds)
     for code, model in np.argwhere((log_p < np.log(LEVEL)) & (wins - mean > FAR * battles)).tolist():
         details = {
             "favours": counts.models[model],
@@ -196,6 +200,14 @@ def _for_one(ballots: Ballots, judged: int, counts: Counts) -> Iterator[Suspect]
             "expected": float(mean[code, model]),
         }
         yield Suspect(code, float(log_p[code, model]), details)
+
+
+def _divergence(share: Floats, chance: Floats) -> Floats:
+    """Return Kullback and Leibler's divergence of two coins, in nats."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        heads = np.where(share > 0, share * np.log(share / chance), 0)
+        tails = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - chance)), 0)
+    return np.asarray(heads + tails)
 
 
 def decided_chance(counts: Counts, theta: Floats) -> Floats:

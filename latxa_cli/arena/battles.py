@@ -1,8 +1,7 @@
 """Reading battles: a stream of records becomes columns of votes, and what cannot be counted is set aside with a reason.
 
 Nearly all lines are sound, and of each only a few fields are of use: msgspec takes these out of many lines at once,
-without making records of them. Where anything is odd, and where the verb looks at whole records, each is read for
-itself.
+without making records of them. Where anything is odd, and where whole records are looked at, each is read for itself.
 What a vote says (who stood first, who second, the verdicts) comes in few combinations, each of which is checked once.
 """
 
@@ -129,7 +128,10 @@ class Tally:
     # --- what was taken
 
     def votes(self) -> tuple[Votes, list[Reject]]:
-        """Return the votes, and those left out since a vote before has the same id (as they would be written again)."""
+        """Return the votes, and those left out since a vote before has the same id (as they would be written again).
+
+        A field that no vote has is no column.
+        """
         again = _again(_joined(self._parts[1], np.int64))
         stances = _joined(self._parts[0], np.int32)
         table = self._table()
@@ -142,6 +144,7 @@ class Tally:
             {
                 field: Column(_joined(parts, np.int32), names.texts)
                 for field, parts, names in zip(self.fields, self._parts[2:], self.names, strict=True)
+                if names.texts
             },
             {name: measured[:, place] for place, name in enumerate(self.features)},
         )
@@ -249,7 +252,7 @@ def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]
 
 def _column(field: str, battles: list[Any], code: Callable[[Any], int], kind: Any) -> np.ndarray:
     values = tuple(map(attrgetter(field), battles))
-    if values.count(None) == len(values):
+    if values[0] is None and values.count(None) == len(values):
         return np.full(len(values), code(None), kind)
     return np.fromiter(map(code, values), kind, len(values))
 

@@ -23,7 +23,7 @@ def strongly_connected(beats: Booleans) -> Booleans:
     return _reached(edges) & _reached(edges.transpose(0, 2, 1))
 
 
-def _reached(edges: Floats) -> Booleans:
+def _reached(edges: np.ndarray) -> Booleans:
     reached: Booleans = np.zeros(edges.shape[:2], dtype=bool)
     further = reached.copy()
     further[:, :1] = True

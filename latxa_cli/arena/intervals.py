@@ -59,8 +59,8 @@ class How:
 def rate(counts: Counts, cells: Integers, how: How, point: Floats | None = None) -> Floats:
     """Return (rounds, p) strengths for (rounds, P, 4) `cells`, inf, -inf or nan for models outside the core.
 
-    The core has two models or more, and the mean 0. Given the finite strengths of the `point` estimate (p,), it has more
-    than half of the models, and the mean that they have there.
+    The core has two models or more, and the mean 0. Given the finite strengths of the `point` estimate (p,), it has
+    more than half of the models, and the mean that they have there.
     """
     cells = how.counted(cells)
     beats = Wins.of(cells, how.prior).beats(counts)
@@ -86,8 +86,8 @@ def _fitted(counts: Counts, cells: Integers, how: How, members: Booleans, start:
 class Core:
     """Models of one board whose ratings are finite, and comparable with each other.
 
-    table: which of the redrawn tables is the board's; models: indices, rising; counts: among them; pairs: which pairs of
-    the table these are; theta: their strengths, mean 0.
+    table: which of the redrawn tables is the board's; models: indices, rising; counts: among them; pairs: which pairs
+    of the table these are; theta: their strengths, mean 0.
     """
 
     table: int
@@ -106,7 +106,7 @@ def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
         for part, one in zip(parts, cores, strict=True):
             cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
             part.append(rate(one.counts, cells, how, one.theta))
-    return [np.concatenate([np.empty((0, len(one.models))), *part]) for part, one in zip(parts, cores, strict=True)]
+    return [np.concatenate([np.zeros((0, len(one.theta))), *part]) for part, one in zip(parts, cores, strict=True)]
 
 
 def drawn_normal(core: Core, covariance: Floats, how: How) -> Floats:

@@ -25,8 +25,10 @@ from latxa_cli.arena.intervals import (
     to_scale,
 )
 from latxa_cli.arena.ranks import ranks
+from latxa_cli.arena.ratings import SCALE
 from latxa_cli.arena.redraw import Redraw, by_cluster
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
+from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
 DIGITS = 6
@@ -66,10 +68,19 @@ class Ranking:
 
     @cached_property
     def covariance(self) -> Floats:
-        """(p, p) the sandwich covariance of the strengths, by vote or by cluster; zero without a finite one."""
+        """(p, p) the covariance of the strengths, by vote or by cluster; zero for models without a finite one.
+
+        The sandwich's, or, where ties are not half wins, that of the redrawn rounds.
+        """
         whole = np.zeros((len(self.theta), len(self.theta)))
         for core in self.cores:
-            whole[np.ix_(core.models, core.models)] = covariance_by(core, self.by_cluster)
+            inside = np.ix_(core.models, core.models)
+            drawn = self.drawn[:, core.models]
+            finite = drawn[np.isfinite(drawn).all(axis=1)]
+            if self.how.ties == "half":
+                whole[inside] = covariance_by(core, self.by_cluster)
+            elif len(finite) > 1:
+                whole[inside] = np.cov(finite, rowvar=False)
         return whole
 
     @property
@@ -89,13 +100,19 @@ class Ranking:
         return 1 - float(np.isfinite(self.drawn[:, finite]).all(axis=1).mean()) if len(self.drawn) else 0.0
 
     def records(self) -> Iterator[Record]:
-        """Yield rating records, island by island, best first. A bound that is not finite is None."""
+        """Yield rating records, island by island, best first.
+
+        A bound that is not finite is None; so are those of a model that has the same rating in all rounds.
+        """
         point, drawn = self.ratings, self.drawn_ratings
         low, high = bounds(drawn, self.how.confidence)
+        alike = np.isfinite(point) & (drawn == drawn[:1]).all(axis=0)  # whose votes say nothing of their error
+        low[alike], high[alike] = -np.inf, np.inf
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):
-            placed = ranks(point[models], drawn[:, models], self.how.confidence)
-            order = sorted(range(len(models)), key=lambda place: (placed.rank[place], models[place]))  # noqa: B023
+            # Differences matter alone, and an anchor that has no finite rating in a round says nothing of others.
+            placed = ranks(SCALE * self.theta[models], SCALE * self.drawn[:, models], self.how.confidence)
+            order = sorted(range(len(models)), key=lambda place: (placed.rank[place], models[place]))
             for place in order:
                 model = models[place]
                 yield {
@@ -115,7 +132,7 @@ class Ranking:
                 }
 
     def paper_records(self) -> Iterator[Record]:
-        """Yield rating records as *Instructing LLMs for Low-Resource Languages* has them (section 4.2 and its notebook).
+        """Yield rating records as the notebook of *Instructing LLMs for Low-Resource Languages* makes them.
 
         rating: the mean of the rounds without its decimals; upper and lower: the 95th and 5th percentile, as whole
         numbers from the median. Equal ratings share the last of their ranks.
@@ -153,20 +170,24 @@ def rank(
     clusters: Column | None = None,
     interval: Interval = "bootstrap",
 ) -> list[Ranking]:
-    """Return the ranking by each criterion: first of all votes, then of each value of the columns `by` that `least` votes
-    have.
+    """Return the ranking by each criterion: first of all votes, then of each value of the columns `by` that `least`
+    votes have.
 
     clusters: whose votes are redrawn together; each vote for itself when None. interval: how rounds are made; those of
     the sandwich are drawn from the normal distribution.
     """
     boards = [_board(votes, criterion, {}, how, clusters) for criterion in criteria]
     for name in by:
+        if name not in votes.columns:
+            raise UsageError(f"`--by {name}`: no battle has a `{name}`")
         column = votes.columns[name]
         number = np.bincount(column.codes[column.given], minlength=len(column.names))
-        for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):  # noqa: B023
+        for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):
             group, inside = {name: column.names[code]}, column.codes == code
             inner = [_among(votes, criterion, inside) for criterion in criteria]
-            boards += [_board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)]
+            boards += [
+                _board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)
+            ]
     cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
     if interval == "sandwich":
         rounds = [drawn_normal(core, covariance_by(core, boards[core.table].by_cluster), how) for core in cores]
@@ -262,5 +283,3 @@ def _whole(value: float) -> int | None:
 
 def _infinite(value: float) -> Record:
     return {"infinite": "above" if value > 0 else "below"} if np.isinf(value) else {}
-
-

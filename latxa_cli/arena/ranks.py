@@ -23,7 +23,7 @@ import numpy as np
 from latxa_cli.arena.votes import Booleans, Floats, Integers
 
 DIGITS = 6  # what the solver's rounding leaves alone: equal strengths give equal ratings
-BLOCK = 1 << 15  # errors at a time: what stays in the processor's cache
+BLOCK = 1 << 16  # errors at a time: what stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ranks:
     not surely worse, the second that of the best of the rest and of all others who are not surely worse than it, and
     so on. A model of few votes may stand in a tier above that of a model with a higher rating.
     better: (p, p) whether the row is surely better than the column.
-    critical: how many standard errors make sure of the closest difference; inf where the rounds are too few for any.
+    critical: the critical value of the last step, in standard errors; inf where the rounds are too few to separate any.
     """
 
     rank: Integers
@@ -50,10 +50,11 @@ def ranks(point: Floats, drawn: Floats, confidence: float = 0.9) -> Ranks:
     """Return the ranks of `point` (p,) with intervals that hold, all together, with a probability of `confidence`.
 
     drawn: (rounds, p) ratings of bootstrap rounds on the same scale; inf and -inf for a model above or below all
-    rating in that round, nan for one of which nothing is known. A model whose `point` is infinite is surely better or
-    worse than none, and so are two whose difference is the same in all rounds (no round has told them apart).
+    rating in that round, nan for one of which nothing is known. A model whose `point` is not finite is surely better
+    or worse than none (nan ranks with -inf, last), nor is one of two whose difference is the same in all rounds: no
+    round has told them apart.
     """
-    point = point.round(DIGITS)
+    point = np.where(np.isnan(point), -np.inf, point.round(DIGITS))
     better, critical = _separated(point, drawn, confidence)
     ascending = np.sort(point)
     return Ranks(
@@ -111,18 +112,22 @@ def _standard_errors(errors: Floats) -> Floats:
 
 def _largest(errors: Floats, scale: Floats, standing: Booleans) -> Floats:
     """Return (rounds,) the largest error, in standard errors, of a pair that is `standing`; nan where not known."""
+    # Turned round, a pair's error has the other sign: where it stands both ways, the larger of the two is the absolute.
+    twice, once = np.triu(standing & standing.T), standing & ~standing.T
+    rows = []
+    for row in np.flatnonzero(twice.any(axis=1) | once.any(axis=1)).tolist():
+        columns = np.concatenate([np.flatnonzero(twice[row]), np.flatnonzero(once[row])])
+        rows.append((row, columns, 1 / scale[row, columns, None], int(twice[row].sum())))
     largest = np.full(len(errors), -np.inf)
-    others = {row: np.flatnonzero(columns) for row, columns in enumerate(standing) if columns.any()}
-    weights = {row: 1 / scale[row, columns] for row, columns in others.items()}
     step = max(1, BLOCK // max(1, errors.shape[1]))
-    with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
-        for start in range(0, len(errors), step):
-            block = errors[start : start + step]
-            top = largest[start : start + step]
-            for row, columns in others.items():
-                lost = block[:, row, None] - block[:, columns]
-                lost *= weights[row]
-                np.maximum(top, lost.max(axis=1), out=top)
+    for start in range(0, len(errors), step):
+        block, top = errors[start : start + step].T.copy(), largest[start : start + step]
+        with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
+            for row, columns, weight, absolute in rows:
+                lost = block[row] - block[columns]
+                lost *= weight
+                np.abs(lost[:absolute], out=lost[:absolute])
+                np.maximum(top, lost.max(axis=0), out=top)
     return largest
 
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.arena.votes import BOTH_BAD, TIE, Counts, Floats
+from latxa_cli.arena.votes import BOTH_BAD, TIE, Counts, Floats, Integers
 from latxa_cli.stream.errors import LatxaError
 
 Newton = Callable[[Floats], tuple[Floats, Floats]]
@@ -27,7 +28,7 @@ Newton = Callable[[Floats], tuple[Floats, Floats]]
 SCALE = 400 / np.log(10)
 CENTRE = 1000.0
 MOST_STEPS = 200
-CONVERGED = 1e-7  # natural units (a rating's point is 0.006 of them): steps square, so some 1e-14 is left after this one
+CONVERGED = 1e-7  # natural units (a rating's point is 0.006 of them); steps square, so that some 1e-14 is left
 GOOD_ENOUGH = 1e-5  # where rounding errors keep the last step above CONVERGED
 BATCH_BYTES = 1 << 17  # matrices of rounds that are fitted together stay in a processor's cache
 
@@ -40,7 +41,7 @@ class Wins:
     played: Floats
 
     @classmethod
-    def of(cls, cells: NDArray[np.int64], prior: float = 0.0) -> Wins:
+    def of(cls, cells: Integers, prior: float = 0.0) -> Wins:
         """Take (rounds, P, 4) cells of `Counts`; `prior` adds that many tied battles to every pair."""
         won = cells[..., 0] + (cells[..., TIE] + cells[..., BOTH_BAD] + prior) / 2
         return cls(won, cells.sum(axis=-1) + prior)
@@ -95,17 +96,24 @@ def climb(at: Floats, newton: Newton) -> Floats:
 
 def _newton(counts: Counts, won: Floats, played: Floats, members: NDArray[np.bool_]) -> Newton:
     counted = met(counts, members)
-    won, played = won * counted, played * counted
+    won, lost = won * counted, (played - won) * counted
+    played = won + lost
     fought = played > 0
 
     def newton(theta: Floats) -> tuple[Floats, Floats]:
-        chance = 1 / (1 + np.exp(theta[:, counts.second] - theta[:, counts.first]))
-        expected = played * chance
-        gradient = totals(counts, won - expected)
-        step = np.linalg.solve(laplacians(counts, expected * (1 - chance), members), gradient[:, :, None])[:, :, 0]
+        odds = np.exp(theta[:, counts.second] - theta[:, counts.first])
+        first = 1 / (1 + odds)
+        second = odds * first  # 1 - first would lose its digits where first is near 1
+        step = solve(laplacians(counts, played * first * second, members), totals(counts, won * second - lost * first))
         return step, (np.abs(step[:, counts.first] - step[:, counts.second]) * fought).max(axis=1, initial=0)
 
     return newton
+
+
+def solve(matrix: Floats, right: Floats) -> Floats:
+    """Return (rounds, q) solutions of (rounds, q, q) systems."""
+    solution: NDArray[Any] = np.linalg.solve(matrix, right[:, :, None])[:, :, 0]
+    return solution
 
 
 def met(counts: Counts, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -118,7 +126,7 @@ def totals(counts: Counts, values: Floats) -> Floats:
     size = len(counts.models)
     matrix = np.zeros((len(values), size * size))
     matrix[:, counts.first * size + counts.second] = values
-    square = matrix.reshape(-1, size, size)
+    square = matrix.reshape(len(values), size, size)
     difference: Floats = square.sum(axis=2) - square.sum(axis=1)
     return difference
 
@@ -127,16 +135,16 @@ def laplacians(counts: Counts, weights: Floats, members: NDArray[np.bool_]) -> F
     """Return (rounds, p, p) Laplacians of (rounds, P) pair `weights`, made regular.
 
     Strengths are known up to a constant: their mean is held, with a weight like the others', which keeps the system
-    well conditioned. Models left out get an equation of their own, step = 0.
+    well conditioned. Models left out, or without battles, get an equation of their own, step = 0.
     """
     rounds, size = members.shape
     matrix = np.zeros((rounds, size * size))
     matrix[:, counts.first * size + counts.second] = matrix[:, counts.second * size + counts.first] = -weights
     diagonal = -matrix.reshape(rounds, size, size).sum(axis=2)
-    matrix[:, :: size + 1] = diagonal + ~members
-    weight = diagonal.max(axis=1, keepdims=True, initial=0)
-    weight[weight == 0] = 1  # no battles
-    held = members * np.sqrt(weight / np.maximum(1, members.sum(axis=1, keepdims=True)))
+    joined = members & (diagonal > 0)
+    matrix[:, :: size + 1] = diagonal + ~joined
+    largest, how_many = diagonal.max(axis=1, keepdims=True, initial=0), joined.sum(axis=1, keepdims=True)
+    held = joined * np.sqrt(largest / np.maximum(1, how_many))
     return matrix.reshape(rounds, size, size) + held[:, :, None] * held[:, None, :]
 
 

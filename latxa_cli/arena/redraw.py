@@ -47,8 +47,10 @@ class Redraw:
         total = int(self.numbers.sum())
         for start in range(0, rounds, batch):
             size = min(batch, rounds - start)
-            if self.by_cluster is None:
-                drawn = random.multinomial(total, self.numbers / max(1, total), size=size)
+            if not total:
+                yield [np.zeros((size, count), np.int64) for count in self.cells]
+            elif self.by_cluster is None:
+                drawn = random.multinomial(total, self.numbers / total, size=size)
                 yield [_tables(drawn, kind, count) for kind, count in zip(self.kinds, self.cells, strict=True)]
             else:
                 weights = np.empty((total, size), np.int32)

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from latxa_cli.arena.control import LENGTH, STYLE, controlled
+from latxa_cli.arena.davidson import fit_davidson, likelihood
 from latxa_cli.arena.finding import percent, several
-from latxa_cli.arena.intervals import Core, How, covariance_by, drawn_normal
+from latxa_cli.arena.intervals import Core, How, covariance_by, drawn_normal, rate
 from latxa_cli.arena.ranking import Interval, Ranking, differences, rank
 from latxa_cli.arena.separation import separating
 from latxa_cli.arena.soundness import findings
@@ -32,8 +33,12 @@ FIELDS = {"user": "user", "prompt": "prompt_id"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to say: rankings by `criteria`, also of the subgroups `by` fields that `least` votes belong to; what is redrawn
-    together (the best that the votes know of when None); how intervals are made; what is held equal (`control`)."""
+    """What to say.
+
+    criteria: a ranking by each; by, least: fields whose values get rankings too, where they have so many votes. unit:
+    what is redrawn together (None: users where votes name them); interval: how rounds are made; control: what is held
+    equal. paper: records as `Ranking.paper_records` makes them.
+    """
 
     criteria: tuple[str, ...] = ("winner",)
     by: tuple[str, ...] = ()
@@ -73,10 +78,12 @@ class Scores:
 
 def score(votes: Votes, wanted: Wanted) -> Scores:
     """Rate models by their votes. Raises UsageError for what the votes cannot give, LatxaError where control fails."""
+    if not len(votes):
+        return Scores([], "vote", [])
     unit = wanted.unit or ("user" if _says(votes, "user") else "vote")
     if unit != "vote" and not _says(votes, unit):
         raise UsageError(f"`--resample {unit}`: no battle has a `{FIELDS[unit]}`")
-    if wanted.how.anchor and wanted.how.anchor[0] not in votes.models and len(votes):
+    if wanted.how.anchor and wanted.how.anchor[0] not in votes.models:
         raise UsageError(f"`--anchor`: there is no battle of `{wanted.how.anchor[0]}`")
     clusters = None if unit == "vote" else votes.columns[FIELDS[unit]]
     if wanted.control:
@@ -111,9 +118,9 @@ def correlations(scores: Scores, results: Iterable[Record]) -> Iterator[Record]:
     for ranking in scores.rankings:
         if not ranking.group:
             ratings = dict(zip(ranking.counts.models, ranking.ratings.tolist(), strict=True))
-            how = {"confidence": ranking.how.confidence, "paper": scores.paper}
-            for record in correlate(ratings, results, ranking.drawn_ratings, **how):
-                yield record | {"criterion": ranking.criterion}
+            confidence = ranking.how.confidence
+            found = correlate(ratings, results, ranking.drawn_ratings, confidence=confidence, paper=scores.paper)
+            yield from (record | {"criterion": ranking.criterion} for record in found)
 
 
 def _says(votes: Votes, unit: Unit) -> bool:
@@ -121,7 +128,7 @@ def _says(votes: Votes, unit: Unit) -> bool:
     return column is not None and bool(column.given.any())
 
 
-# --- with style held equal ---------------------------------------------------------------------------------------------
+# --- with style held equal --------------------------------------------------------------------------------------------
 
 
 def features_of(control: Sequence[Control]) -> tuple[str, ...]:
@@ -137,6 +144,8 @@ def _controlled(votes: Votes, wanted: Wanted, clusters: Column | None) -> tuple[
             votes, plain.criterion, features_of(wanted.control), position="position" in wanted.control,
             clusters=None if clusters is None else clusters.codes, prior=wanted.how.prior,
         )  # fmt: skip
+        if not fitted.votes:
+            raise UsageError("no battle holds two conversations whose style is to be controlled")
         effects = fitted.findings(plain.criterion)
         if fitted.left_out:
             effects[0]["text"] += f"; {several(fitted.left_out, 'vote')} without conversations left out"
@@ -177,6 +186,27 @@ def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
     text = f"{percent(share)} of the rounds have no finite ratings for all models"
     yield _finding(ranking, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
     yield _design_effect(ranking, unit)
+    lacking = int((ranking.place < 0).sum())
+    text = f"{lacking:,} of {len(ranking.place):,} votes have no `{ranking.criterion}`"
+    yield _finding(ranking, "votes without a verdict", lacking, lacking > 0, text)
+    if ranking.how.ties == "davidson":
+        yield from _model_of_ties(ranking)
+
+
+def _model_of_ties(ranking: Ranking) -> Iterator[Record]:
+    """Say how well Davidson's model fits the ties, beside one in which they come equally often in every pair."""
+    for core in ranking.cores:
+        counts, prior = core.counts, ranking.how.prior
+        theta, nu = fit_davidson(counts, counts.cells[None], prior)
+        log_likelihood, aic = likelihood(counts, theta[0], float(nu[0]))
+        decided = replace(ranking.how, ties="drop")
+        even = likelihood(counts, rate(counts, counts.cells[None], decided)[0])[1]
+        text = f"ties come as Davidson's model has them (nu {nu[0]:.3f}, AIC {aic:,.0f})"
+        if not aic < even:
+            text = f"ties come equally often in every pair rather than as Davidson's model has them (AIC {even:,.0f}"
+            text += f" against {aic:,.0f})"
+        more = {"log_likelihood": log_likelihood, "aic": aic, "aic_even": even if np.isfinite(even) else None}
+        yield _finding(ranking, "model of ties", float(nu[0]), not aic < even, text, **more)
 
 
 def _design_effect(ranking: Ranking, unit: Unit) -> Record:
@@ -188,12 +218,14 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     name, what = "design effect", "user" if unit == "vote" else unit
     if column is None or not (column.given & (ranking.place >= 0)).any() or not ranking.cores:
         return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
+    if ranking.how.ties != "half":
+        return _finding(ranking, name, None, False, "design effect: known where ties are half wins", clusters=None)
     table = ranking.table_of(column) if ranking.clusters is None else ranking.by_cluster
-    by_vote, by_cluster = (
-        sum(float(np.trace(covariance_by(core, of))) for core in ranking.cores) for of in (None, table)
-    )
+    other = [covariance_by(core, table if ranking.clusters is None else None) for core in ranking.cores]
+    traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
+    by_vote, by_cluster = traces if ranking.clusters is None else traces[::-1]
     value = by_cluster / by_vote if by_vote > 0 else 1.0
-    number = int((np.diff(table.tocsc().indptr) > 0).sum())
+    number = int(np.count_nonzero(np.bincount(table.indices)))
     text = f"the votes of a {what} hang together (design effect {value:.2f})"
     if unit == "vote":
         text += ": intervals by vote are too narrow, `--resample user`"
@@ -210,7 +242,7 @@ def _separation(ranking: Ranking) -> Iterator[Record]:
         close = [record for record in neighbours if not record["separated"]]
         if not neighbours:
             continue
-        text = f"{len(close)} of {len(neighbours)} neighbours are not separated at {ranking.how.confidence:.0%}"
+        text = f"neighbours not separated at {ranking.how.confidence:.0%}: {len(close)} of {len(neighbours)}"
         needed = [record for record in close if record["votes_spread"] is not None]
         if needed:
             least = min(needed, key=lambda record: record["votes_spread"])

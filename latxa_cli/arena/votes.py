@@ -90,10 +90,14 @@ class Counts:
         return both.astype(np.int64)
 
     def among(self, members: Integers) -> tuple[Counts, Integers]:
-        """Return the counts of battles among some models (indices, rising), and which of the pairs these are."""
+        """Return the counts of battles among some models (indices, rising), and which of the pairs these are.
+
+        Pairs without a battle are left out.
+        """
         place = np.full(len(self.models), NONE)
         place[members] = np.arange(len(members))
-        pairs = np.flatnonzero((place[self.first] >= 0) & (place[self.second] >= 0))
+        met = self.cells.any(axis=1)
+        pairs = np.flatnonzero(met & (place[self.first] >= 0) & (place[self.second] >= 0))
         first, second = place[self.first[pairs]], place[self.second[pairs]]
         return Counts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
 
@@ -107,7 +111,7 @@ class Counts:
 def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:
     """Return the counts of the votes that have a verdict, and (n,) each vote's place in `Counts.cells.reshape(-1)`.
 
-    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`. There are at most 23,000 models.
+    Pairs are those that met in any vote; a vote without a verdict has the place `NONE`. Models: 23,000 at the most.
     """
     size = len(votes.models)
     pair = np.minimum(votes.a, votes.b).astype(np.int32)

@@ -13,8 +13,8 @@ from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.table import Format
 
 # Typer takes lists of these, but not of a Literal.
-Criterion = StrEnum("Criterion", {name: name for name in ("winner", "winner_content", "winner_language")})
-Control = StrEnum("Control", {name: name for name in ("length", "style", "position")})
+Criterion = StrEnum("Criterion", ["winner", "winner_content", "winner_language"])
+Control = StrEnum("Control", ["length", "style", "position"])
 
 
 def _anchor(text: str) -> tuple[str, float]:
@@ -41,7 +41,7 @@ def arena_score(
         list[Criterion] | None,
         typer.Option(help="The field that says who won; repeat it. [default: winner]", show_default=False),
     ] = None,
-    collapse: Annotated[bool, typer.Option("--collapse", help="Make `winner` of the answers to three questions.")] = False,
+    collapse: Annotated[bool, typer.Option("--collapse", help="Make `winner` of answers to three questions.")] = False,
     ties: Annotated[
         Literal["half", "davidson", "drop"],
         typer.Option(help="Ties are half a win for each, have a model of their own, or don't count."),
@@ -115,7 +115,7 @@ def arena_score(
         Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
     ] = None,
 ) -> None:  # fmt: skip
-    """Rate models by their battles (Bradley-Terry), and say what the votes can carry.
+    """Rate models by their battles (Bradley-Terry).
 
     in:  battles {model_a, model_b, winner}; winner is model_a, model_b, tie or tie (bothbad)
     out: ratings {model, rating, lower, upper, rank, rank_lower, rank_upper, tier, battles …}, best first; differences
@@ -142,10 +142,10 @@ def arena_score(
     from latxa_cli.arena.intervals import How
 
     how = How(100, 0.9, seed=42) if paper else How(rounds, confidence, ties, prior, seed, anchor)
-    wanted = scoring.Wanted(
-        tuple(dict.fromkeys(map(str, criterion or ["winner"]))), tuple(by or ()), at_least, "vote" if paper else resample,
-        interval, tuple(map(str, control or ())), paper, how,
-    )  # fmt: skip
+    criteria = tuple(dict.fromkeys(one.value for one in criterion or [Criterion.winner]))
+    unit: Any = "vote" if paper else resample
+    held: Any = tuple(one.value for one in control or ())
+    wanted = scoring.Wanted(criteria, tuple(by or ()), at_least, unit, interval, held, paper, how)
     _check(wanted, groups=groups, mask=mask, collapse=collapse, newcomers=model, proposes=next_ is not None)
     votes = _votes(run, files, wanted, collapse, exclude or [], most_per_user, preferences)
     votes = _grouped(run, votes, groups, mask)
@@ -228,11 +228,15 @@ def _grouped(run: Run, votes: Any, table: Path | None, mask: str | None) -> Any:
 
         check_exists(str(table))
         source = Input(str(table))
+        if source.is_table:
+            raise UsageError(f"`--groups {table}` is no text", hint="a line a model: `model<TAB>group`")
         group_of = from_table((line for _, line in source.entries()), str(table))  # type: ignore[misc]
         run.reads([source.describe()])
     votes, left_out = grouped(votes, group_of)
     run.note(left_out=left_out)
-    run.say("left out: " + (", ".join(f"{number:,} battles of {reason}" for reason, number in left_out.items()) or "none"))
+    run.say(
+        "left out: " + (", ".join(f"{number:,} battles of {reason}" for reason, number in left_out.items()) or "none")
+    )
     return votes
 
 

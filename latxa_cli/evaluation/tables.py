@@ -10,10 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from latxa_cli.stream.records import Record, Reject
-
-# Shares of items answered well, from 0 to 1: people read them as percentages.
-PERCENTAGES = frozenset(("acc", "acc_norm", "exact_match"))
+from latxa_cli.stream.records import SHARES, Record, Reject
 
 # What may tell two measurements of one task apart, and how a column's name says it.
 VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}"}
@@ -35,8 +32,8 @@ class Pivot:
     def add(self, records: Iterable[Record]) -> Iterator[Reject]:
         """Take in result and rating records; yield what a model has twice, or what is no finite number."""
         for record in records:
-            kind, number = ("result", "value") if "task" in record else ("rating", "rating")
-            if not math.isfinite(record[number]):
+            kind = "result" if "task" in record else "rating"
+            if not math.isfinite(record["value"] if kind == "result" else record["rating"] or 0):  # null: infinite
                 yield Reject(record, "no finite value")
                 continue
             if kind == "result":
@@ -54,8 +51,12 @@ class Pivot:
         """Return all models: the rated ones first, best first by the first board, then the rest as they came."""
         names = list(dict.fromkeys([*self.ratings, *self.results]))
         board = next(iter(self.boards), "")
-        place = {name: -boards[board]["rating"] for name, boards in self.ratings.items() if board in boards}
-        return sorted(names, key=lambda name: place.get(name, math.inf))
+        place = {name: -_rating(boards[board]) for name, boards in self.ratings.items() if board in boards}
+        return sorted(names, key=lambda name: (name not in place, place.get(name, 0)))
+
+    def by_board(self) -> dict[str, list[Record]]:
+        """Return the rating records of each board, the boards in order of first appearance."""
+        return {board: [boards[board] for boards in self.ratings.values() if board in boards] for board in self.boards}
 
     def labels(self) -> dict[Column, str]:
         """Return the columns' names: the task, and of its variants what sets them apart."""
@@ -80,6 +81,7 @@ class Pivot:
                 "model": model,
                 "ratings": {
                     board: {name: rating.get(name) for name in ("rating", "lower", "upper", "rank", "battles")}
+                    | {name: rating[name] for name in ("infinite",) if name in rating}
                     for board, rating in self.ratings.get(model, {}).items()
                 },
                 "results": {
@@ -98,7 +100,8 @@ class Pivot:
         for row in self.rows():
             flat = {"model": row["model"]}
             for board, rating in row["ratings"].items():
-                flat |= {_heading(board, bound): rating[bound] for bound in ("rating", "lower", "upper")}
+                flat |= {_heading(board, "rating"): _rating(rating)}
+                flat |= {_heading(board, bound): rating[bound] for bound in ("lower", "upper")}
             for label, result in row["results"].items():
                 flat |= {label: result["value"], f"{label} stderr": result["stderr"]}
             rows.append(flat)
@@ -110,15 +113,26 @@ class Pivot:
         rows = []
         for row in self.rows():
             shown = {"model": row["model"]}
-            shown |= {boards[board]: rating["rating"] for board, rating in row["ratings"].items()}
+            shown |= {boards[board]: _rating(rating) for board, rating in row["ratings"].items()}
             shown |= {label: _value(**result) for label, result in row["results"].items()}
             rows.append(shown)
         return rows, ["model", *boards.values(), *self.labels().values()]
 
 
 def _board(record: Record) -> str:
-    """Name the board that a rating stands on."""
-    return " ".join(str(part) for part in (record.get("criterion") or PLAIN, record.get("group")) if part)
+    """Name the board that a rating stands on: its criterion, group of votes, and island of models that met."""
+    group, island = record.get("group") or {}, record.get("island")
+    groups = [f"{name} {value}" for name, value in group.items()] if isinstance(group, dict) else [str(group)]
+    parts = [*groups, f"island {island}"] if island else groups
+    criterion = record.get("criterion") or PLAIN
+    return " ".join([criterion, *parts] if criterion != PLAIN or not parts else parts)
+
+
+def _rating(record: Record) -> float:
+    """Return the rating of a record, which holds null where it is infinite."""
+    if record["rating"] is None:
+        return math.inf if record.get("infinite") == "above" else -math.inf
+    return float(record["rating"])
 
 
 def _heading(board: str, bound: str = "rating") -> str:
@@ -134,7 +148,7 @@ def _label(column: Column, variants: list[Column]) -> str:
 
 
 def _value(value: float, stderr: float | None, metric: str, **_: Any) -> str:
-    percent = metric in PERCENTAGES
+    percent = metric in SHARES
     factor, digits = (100, 1) if percent else (1, 3)
     spread = f" ± {factor * stderr:.{digits}f}" if isinstance(stderr, int | float) and math.isfinite(stderr) else ""
     return f"{factor * value:.{digits}f}{spread}"

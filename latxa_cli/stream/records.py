@@ -17,6 +17,8 @@ ROLES = frozenset(("system", "user", "assistant"))
 WINNERS = frozenset(("model_a", "model_b", "tie", "tie (bothbad)"))
 CRITERIA = ("winner", "winner_content", "winner_language")  # what a vote may say: of all, of what is said, and how
 NUMBER = (int, float)
+# Metrics of results that are shares (of items answered well, of battles won) from 0 to 1: people read percentages.
+SHARES = frozenset(("acc", "acc_norm", "exact_match", "win_rate"))
 
 # Names of roles in ShareGPT's spelling of a conversation.
 SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -115,7 +117,23 @@ def _battle(record: Record) -> None:
 
 def _rating(record: Record) -> None:
     _string(record, "model")
-    _number(record, "rating")
+    if record.get("rating", 0) is not None or record.get("infinite") not in ("above", "below"):
+        _number(record, "rating")
+    for name in ("lower", "upper"):  # null where infinite
+        if record.get(name) is not None:
+            _number(record, name)
+
+
+def _difference(record: Record) -> None:
+    _string(record, "model")
+
+
+def _finding(record: Record) -> None:
+    _string(record, "finding")
+
+
+def _correlation(record: Record) -> None:
+    _string(record, "benchmark")
 
 
 def _result(record: Record) -> None:
@@ -144,18 +162,24 @@ CHECKS: dict[str, Callable[[Record], None]] = {
     "pair": _pair,
     "battle": _battle,
     "rating": _rating,
+    "difference": _difference,
+    "finding": _finding,
+    "correlation": _correlation,
     "result": _result,
     "metrics": _metrics,
 }
 
 # The field that tells one kind from another where a verb takes several.
-MARKS = {"conversation": "messages", "document": "text", "rating": "rating", "result": "task", "metrics": "step"}
+MARKS = {
+    "conversation": "messages", "document": "text", "rating": "rating", "result": "task", "metrics": "step",
+    "battle": "model_a", "difference": "difference", "finding": "finding", "correlation": "correlation",
+}  # fmt: skip
 
 # Kinds that are conversations, and come in other spellings too.
 HAVE_MESSAGES = frozenset(("conversation", "prompt", "response"))
 
 # Records without a content of their own to be named by: two equal votes are two votes.
-NAMELESS = frozenset(("battle", "rating", "result", "metrics"))
+NAMELESS = frozenset(("battle", "rating", "difference", "finding", "correlation", "result", "metrics"))
 
 
 def check_provenance(record: Record) -> None:

@@ -1,7 +1,7 @@
-"""Rows as text for people and spreadsheets: an aligned table, CSV or Markdown; or JSONL.
+"""Rows as text for people, papers and spreadsheets: an aligned table, CSV, Markdown, LaTeX or HTML; or JSONL.
 
 Records are untrusted: a name may hold a terminal's escape sequence, a line break or a mark that turns the direction of
-writing. None of them is passed on, and Markdown's own marks are escaped.
+writing. None of them is passed on, and the marks of Markdown, LaTeX and HTML are escaped.
 """
 
 from __future__ import annotations
@@ -14,19 +14,27 @@ from typing import Any, Literal
 from latxa_cli.stream.records import Record
 from latxa_cli.stream.terminal import printable
 
-Format = Literal["table", "jsonl", "csv", "markdown"]
+Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html"]
 
-_FIGURE = re.compile(r"[-+±.,%\s\d]+")
+_FIGURE = re.compile(r"[-+±–.,%∞\s\d]+")
 # `_` opens emphasis only at the edge of a word.
 _MARKDOWN = re.compile(r"[\\|*`<>\[\]~&]|(?<![^\W_])_|_(?![^\W_])")
+# What TeX does not set as it is: its own characters, those that old fonts lack or babel redefines, what it may take for
+# an argument at the start of a row, and pairs that become one sign.
+_LATEX = re.compile(r"[\\{}#$%&_~^<>|\[\]*`±∞\"]|-(?=-)|'(?=')|,(?=,)")
+_LATEX_NAMES = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"{\char34}", "±": r"$\pm$",
+    "∞": r"$\infty$", "[": "{[}", "]": "{]}", "*": "{*}", "-": "-{}", "'": "'{}", ",": ",{}",
+}  # fmt: skip
 _WIDEST = 1 << 16  # a table is never folded or cut to a terminal's width
 
 
 def render(rows: Sequence[Record], columns: Sequence[str], layout: Format) -> str:
     """Return `rows` as text that ends in a line break; `columns` names the fields to show, in order.
 
-    In a table or in Markdown numbers have one decimal and a missing value is `-`; CSV has numbers in full and leaves
-    missing ones empty; JSONL has the rows as they are.
+    For people numbers have one decimal and a missing value is `-`; CSV has numbers in full and leaves missing ones
+    empty; JSONL has the rows as they are. LaTeX needs the package booktabs; HTML is a table to put into a page.
     """
     if layout == "jsonl":
         import orjson
@@ -37,15 +45,15 @@ def render(rows: Sequence[Record], columns: Sequence[str], layout: Format) -> st
     head = [printable(column) for column in columns]
     body = [[_shown(row.get(column)) for column in columns] for row in rows]
     figures = [all(_FIGURE.fullmatch(line[number]) for line in body) for number in range(len(columns))]
-    if layout == "markdown":
-        return _markdown(head, body, figures)
-    return _table(head, body, figures)
+    return {"table": _table, "markdown": _markdown, "latex": _latex, "html": _html}[layout](head, body, figures)
 
 
 def _shown(value: Any) -> str:
     if value is None or value != value:  # NaN
         return "-"
-    return f"{value:.1f}" if isinstance(value, float) else printable(str(value))
+    if isinstance(value, float):
+        return f"{value:.1f}".replace("inf", "∞")
+    return printable(str(value))
 
 
 def _csv(rows: Sequence[Record], columns: Sequence[str]) -> str:
@@ -69,6 +77,34 @@ def _markdown(head: list[str], body: list[list[str]], figures: list[bool]) -> st
 def escaped(text: str) -> str:
     """Return `text` on one line, so that Markdown shows it as it is."""
     return _MARKDOWN.sub(lambda found: "\\" + found[0], printable(text))
+
+
+def _latex(head: list[str], body: list[list[str]], figures: list[bool]) -> str:
+    lines = [[_LATEX.sub(_in_latex, cell) for cell in line] for line in [head, *body]]
+    top, *rows = [" & ".join(line) + r" \\" for line in lines]
+    places = "".join("r" if is_figure else "l" for is_figure in figures)
+    begin, end = rf"\begin{{tabular}}{{{places}}}", r"\end{tabular}"
+    return "\n".join([begin, r"\toprule", top, r"\midrule", *rows, r"\bottomrule", end, ""])
+
+
+def _in_latex(found: re.Match[str]) -> str:
+    return _LATEX_NAMES.get(found[0], "\\" + found[0])
+
+
+def _html(head: list[str], body: list[list[str]], figures: list[bool]) -> str:
+    """The first column that holds no figures names the rows, so that a screen reader says it with each cell."""
+    from html import escape
+
+    named = figures.index(False) if False in figures else -1
+    right = [' style="text-align: right"' if is_figure else "" for is_figure in figures]
+    rows = [[f'<th scope="col"{style}>{escape(name)}</th>' for name, style in zip(head, right, strict=True)]]
+    for line in body:
+        row = [f"<td{style}>{escape(cell)}</td>" for cell, style in zip(line, right, strict=True)]
+        if named >= 0:
+            row[named] = f'<th scope="row">{escape(line[named])}</th>'
+        rows.append(row)
+    top, *rest = ["<tr>" + "".join(row) + "</tr>" for row in rows]
+    return "\n".join(["<table>", "<thead>", top, "</thead>", "<tbody>", *rest, "</tbody>", "</table>", ""])
 
 
 def _table(head: list[str], body: list[list[str]], figures: list[bool]) -> str:

@@ -131,6 +131,9 @@ SOUND = {
     "pair": {"source": "a", "target": "b"},
     "battle": {"model_a": "m", "model_b": "n", "winner": "tie (bothbad)"},
     "rating": {"model": "m", "rating": 1000},
+    "difference": {"model": "m"},
+    "finding": {"finding": "position bias"},
+    "correlation": {"benchmark": "t"},
     "result": {"model": "m", "task": "t", "metric": "acc", "value": 0.5},
     "metrics": {"step": 1, "loss": 2.5},
 }
@@ -154,6 +157,8 @@ def test_a_record_of_each_kind_passes_and_lacks_nothing(kind: str) -> None:
         ("response", {"messages": [ASSISTANT, USER], "model": "m"}),
         ("battle", {"model_a": "m", "model_b": "n", "winner": "both"}),
         ("rating", {"model": "m", "rating": True}),
+        ("rating", {"model": "m", "rating": None, "infinite": "far"}),
+        ("rating", {"model": "m", "rating": 1000, "lower": "990"}),
         ("result", {"model": "m", "task": "t", "metric": "acc", "value": "0.5"}),
         ("metrics", {"step": 1, "loss": 2.5, "validation": 1}),
         ("conversation", {"messages": [{"role": ["user"], "content": "a"}]}),
@@ -163,6 +168,11 @@ def test_a_record_of_each_kind_passes_and_lacks_nothing(kind: str) -> None:
 def test_what_is_nearly_right_is_refused(kind: str, record: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         checker(kind)(record)
+
+
+def test_what_is_infinite_in_a_rating_is_null() -> None:
+    checker("rating")({"model": "m", "rating": None, "infinite": "above", "lower": 1100.5, "upper": None})
+    checker("rating")({"model": "m", "rating": 1000, "lower": None, "upper": 1010})
 
 
 def test_several_kinds_are_told_apart_by_their_fields() -> None:

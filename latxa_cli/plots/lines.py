@@ -1,50 +1,26 @@
-"""Every figure, in one look: small multiples of lines (training curves).
-
-Figures are made for print: 18 cm wide, no line told apart by its colour alone, names written beside the lines instead
-of in a legend. The same data give the same bytes. matplotlib is loaded here alone, and only when a figure is drawn.
-"""
+"""Small multiples of lines (training curves), their names written beside them instead of in a legend."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import cycle, islice, pairwise
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.plots.look import COLOURS, FAINT, FONT, LINE, MARKERS, WIDTH, look, saved
 from latxa_cli.stream.terminal import printable
 
-FORMATS = ("png", "svg", "pdf")
-WIDTH = 7.1  # inches: two columns of a journal
 HEIGHT = 2.2  # inches of a row of panels, at the least
-FONT = 8  # points
-LINE = FONT * 1.25  # points between the base lines of two names
 SMOOTHED = 40  # a smoothed line shows the mean over so small a part of its points
 MOST_POINTS = 2000  # of a line: more than print resolves
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, without the yellow that paper swallows. With
-# seven colours, five dashes and six markers no two of the first 35 lines look alike, and none of 30 in black and white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# With seven colours, five dashes and six markers no two of the first 35 lines look alike, and none of 30 in black and
+# white.
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P")
-
-LOOK = {
-    "font.family": "DejaVu Sans", "font.size": FONT, "axes.titlesize": FONT + 1, "axes.titlelocation": "left",
-    "axes.labelsize": FONT, "xtick.labelsize": FONT - 1, "ytick.labelsize": FONT - 1,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#444444", "axes.linewidth": 0.6,
-    "xtick.color": "#444444", "ytick.color": "#444444", "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-    "axes.grid": True, "axes.grid.axis": "y", "grid.color": "#DDDDDD", "grid.linewidth": 0.5, "axes.axisbelow": True,
-    "lines.linewidth": 1.4, "lines.markersize": 3.6, "lines.solid_capstyle": "round",
-    "savefig.dpi": 300, "pdf.fonttype": 42, "svg.hashsalt": "latxa",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +30,6 @@ class Panel:
     title: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     noisy: bool = False
-
-
-def check(path: Path) -> str:
-    """Return the format of the figure to be written to `path`; raises UsageError where it cannot be drawn."""
-    layout = path.suffix.removeprefix(".")
-    if layout not in FORMATS:
-        raise UsageError(f"`{path}` is not the name of a figure", hint="it ends in `.png`, `.svg` or `.pdf`")
-    if find_spec("matplotlib") is None:
-        raise UsageError("a figure needs matplotlib, which is not installed", hint="pip install 'latxa-cli[plots]'")
-    return layout
 
 
 def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes:
@@ -91,14 +57,7 @@ def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes
             if (number + 1) // 2 == rows - 1:
                 axis.set_xlabel(x)
         _name_lines(figure, axes, panels, styles)
-        return _saved(figure, layout)
-
-
-def look() -> AbstractContextManager[None]:
-    """Return a context in which figures have the one look, whatever the user's own matplotlib is set to."""
-    from matplotlib import style
-
-    return style.context(["default", LOOK])
+        return saved(figure, layout)
 
 
 def smoothed(values: ArrayLike) -> NDArray[np.float64]:
@@ -140,7 +99,7 @@ def _draw(axis: Any, panel: Panel, styles: Mapping[str, dict[str, Any]]) -> None
     smooths = panel.noisy and any(len(line[0]) >= 2 * SMOOTHED for line in panel.lines.values())
     if smooths:
         note = f"thin: each step; thick: mean over a {SMOOTHED}th of the run"
-        axis.set_title(note, loc="right", fontsize=FONT - 1, color="#666666")
+        axis.set_title(note, loc="right", fontsize=FONT - 1, color=FAINT)
     most = 6 if panel.noisy else max(6, 48 // len(panel.lines))
     for number, (name, line) in enumerate(panel.lines.items()):
         x, y = (np.asarray(values, dtype=np.float64) for values in line)
@@ -201,10 +160,3 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     highest = max(0.0, 1 - (len(places) - 1) * gap)
     levels = (min(max(fmean(pool), 0.0), highest) for pool in pools for _ in pool)
     return [level + number * gap for number, level in enumerate(levels)]
-
-
-def _saved(figure: Any, layout: str) -> bytes:
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    data = io.BytesIO()
-    figure.savefig(data, format=layout, metadata=undated[layout])
-    return data.getvalue()

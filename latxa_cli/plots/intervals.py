@@ -1,0 +1,161 @@
+"""Ratings with their intervals: a row a model, best first, and a panel a board (a criterion, a group of votes).
+
+Panels stand side by side and share the rows and the scale, so that a model is followed across them. Tiers (models that
+the votes do not tell apart from the best of them) are bands of grey and, where there are several boards, figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite
+from typing import Any
+
+from latxa_cli.plots.look import COLOURS, FAINT, FONT, LINE, WIDTH, inches, look, rows_of, saved, written
+from latxa_cli.stream.records import Record
+
+ROW = LINE * 1.15 / 72  # inches
+NARROWEST = 1.25  # inches of a panel
+BAND = "#EFEFEF"
+MOST = 1e6  # ratings beyond it are some mistake, and would hide all others
+FIGURE_SPACE = "\u2007"  # as wide as a digit
+
+Boards = Mapping[str, Sequence[Record]]
+
+
+def draw_intervals(boards: Boards, layout: str) -> bytes:
+    """Return a figure in the format `layout` of the rating records of `boards`, by their titles.
+
+    Models stand in the order of the first board that rates them. An arrow marks an interval without a bound, a triangle
+    at the edge a model whose rating is infinite: it only won, or only lost. Raises UsageError for too many models.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    models = ordered(boards)
+    with look():
+        names, titles = rows_of(models), [written(title) for title in boards]
+        panel = max(NARROWEST, inches(titles, FONT + 1))
+        across = max(1, min(len(boards), int((WIDTH - inches(names)) / panel)))
+        down = -(-len(boards) // across)
+        height = down * (len(models) * ROW + 5.5 * FONT / 72) + 2.5 * FONT / 72
+        figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+        axes = list(figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat)
+        axes[0].set_yticks(range(len(models)), names, parse_math=False)
+        axes[0].set_ylim(len(models) - 0.4, -0.6)
+        axes[0].set_xlim(*_limits(boards))
+        for axis, title, records in zip(axes, titles, boards.values(), strict=False):
+            _panel(axis, title, {record["model"]: record for record in records}, models, alone=len(boards) == 1)
+        for number, axis in enumerate(axes):
+            axis.set_visible(number < len(boards))
+            if number + across >= len(boards):  # the lowest one of its column
+                axis.set_xlabel("rating")
+                axis.tick_params(labelbottom=True)
+        figure.supxlabel(_notes(boards), fontsize=FONT - 1, color=FAINT, x=0.99, ha="right")
+        return saved(figure, layout)
+
+
+def ordered(boards: Boards) -> list[str]:
+    """Return all models, best first by the first board that rates them."""
+    ranked = [sorted(records, key=lambda record: -rating(record)) for records in boards.values()]
+    return list(dict.fromkeys(record["model"] for records in ranked for record in records))
+
+
+def rating(record: Record) -> float:
+    """Return the rating of a record, which holds null where it is infinite."""
+    if record["rating"] is None:
+        return inf if record.get("infinite") == "above" else -inf
+    return float(record["rating"])
+
+
+def _bounds(record: Record) -> tuple[float, float]:
+    """Return the ends of a record's interval, null where they are infinite; a record without them is a point."""
+    lower, upper = (record.get(name, rating(record)) for name in ("lower", "upper"))
+    return -inf if lower is None else float(lower), inf if upper is None else float(upper)
+
+
+def _limits(boards: Boards) -> tuple[float, float]:
+    """Return what the scale shows: all that is finite, and room beside it for the marks of what is not."""
+    records = [record for board in boards.values() for record in board]
+    numbers = [number for record in records for number in (rating(record), *_bounds(record)) if abs(number) < MOST]
+    low, high = min(numbers, default=1000), max(numbers, default=1000)
+    room = 0.08 * (high - low) or 10
+    return low - room, high + room
+
+
+def _panel(axis: Any, title: str, records: Mapping[str, Record], models: Sequence[str], *, alone: bool) -> None:
+    axis.set_title(title, parse_math=False)
+    axis.grid(True, axis="x")
+    axis.grid(False, axis="y")
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.xaxis.set_major_formatter("{x:.0f}")
+    for row, model in enumerate(models):
+        if model in records:
+            _row(axis, row, records[model])
+    tiers = [records.get(model, {}).get("tier") for model in models]
+    if alone:
+        _bands(axis, tiers)
+        _figures(axis, [_numbers(records[model]) for model in models])
+    elif any(tiers):
+        _figures(axis, [["" if tier is None else str(tier)] for tier in tiers])
+
+
+def _row(axis: Any, row: int, record: Record) -> None:
+    low, high = axis.get_xlim()
+    left, right = low + 0.02 * (high - low), high - 0.02 * (high - low)  # where marks of the infinite stand
+    point, (lower, upper) = rating(record), _bounds(record)
+    style: dict[str, Any] = {"color": COLOURS[0], "zorder": 3}
+    axis.plot([max(lower, left), min(upper, right)], [row, row], linewidth=1.6, **style)
+    if isfinite(point):
+        axis.plot([point], [row], marker="o", markersize=4, **style)
+    else:
+        axis.plot([left if point < 0 else right], [row], marker="<" if point < 0 else ">", markersize=6, **style)
+    arrow = {"arrowstyle": "->", "mutation_scale": 8, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0} | style
+    for bound, edge, end in ((lower, left, low), (upper, right, high)):
+        if not isfinite(bound) and bound != point:
+            axis.annotate("", (end, row), (edge, row), arrowprops=arrow)
+
+
+def _bands(axis: Any, tiers: Sequence[int | None]) -> None:
+    """Lay grey under every second tier, if the rows are in the order of the tiers."""
+    known = [tier for tier in tiers if tier is not None]
+    if known != tiers or known != sorted(known) or len(set(known)) == 1:
+        return
+    for tier in sorted(set(known))[::2]:
+        first = tiers.index(tier)
+        axis.axhspan(first - 0.5, first + tiers.count(tier) - 0.5, color=BAND, linewidth=0, zorder=0)
+
+
+def _numbers(record: Record) -> list[str]:
+    """Return the rating and its bounds in words."""
+    point, lower, upper = (_number(number) for number in (rating(record), *_bounds(record)))
+    return [point, "[" + lower + ",", upper + "]"]
+
+
+def _number(number: float) -> str:
+    if isfinite(number):
+        return f"{number:.0f}" if abs(number) < MOST else f"{number:.1g}"
+    return "−∞" if number < 0 else "∞"
+
+
+def _figures(axis: Any, rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of figures at the right of a panel, each of their columns flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row, texts in enumerate(rows):
+        padded = [text.rjust(width, FIGURE_SPACE) for text, width in zip(texts, widths, strict=True)]
+        axis.annotate(
+            " ".join(padded), (1, row), (4, 0), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
+            va="center_baseline", fontsize=FONT - 1, color="#444444", annotation_clip=False,
+        )  # fmt: skip
+
+
+def _notes(boards: Boards) -> str:
+    """Say what the marks mean that are there."""
+    records = [record for board in boards.values() for record in board]
+    bounds = [bound for record in records for bound in _bounds(record) if bound != rating(record)]
+    notes = {
+        "bands: tiers" if len(boards) == 1 else "figures at the right: tiers": any(r.get("tier") for r in records),
+        "arrow: no finite bound": not all(map(isfinite, bounds)),
+        "triangle: no finite rating": not all(isfinite(rating(record)) for record in records),
+    }
+    return "; ".join(note for note, is_there in notes.items() if is_there)

@@ -1,0 +1,98 @@
+"""What all figures share: the look, the formats, the names of what is drawn, and how they become files.
+
+Figures are made for print: 18 cm wide, nothing told apart by its colour alone. The same data give the same bytes.
+matplotlib is loaded in this package alone, and only when a figure is drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.terminal import printable
+
+FORMATS = ("png", "svg", "pdf")
+WIDTH = 7.1  # inches: two columns of a journal
+FONT = 8  # points
+LINE = FONT * 1.25  # points between the base lines of two names
+MOST_ROWS = 100  # of models in a figure of a row each
+LONGEST = 2.6  # inches of a name
+MOST_LETTERS = 500  # of a name that are looked at
+
+# Okabe and Ito's colours, which people with any colour vision tell apart, without the yellow that paper swallows.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+FAINT = "#666666"  # of notes
+
+LOOK = {
+    "font.family": "DejaVu Sans", "font.size": FONT, "axes.titlesize": FONT + 1, "axes.titlelocation": "left",
+    "axes.labelsize": FONT, "xtick.labelsize": FONT - 1, "ytick.labelsize": FONT - 1,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#444444", "axes.linewidth": 0.6,
+    "xtick.color": "#444444", "ytick.color": "#444444", "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+    "axes.grid": True, "axes.grid.axis": "y", "grid.color": "#DDDDDD", "grid.linewidth": 0.5, "axes.axisbelow": True,
+    "lines.linewidth": 1.4, "lines.markersize": 3.6, "lines.solid_capstyle": "round",
+    "savefig.dpi": 300, "pdf.fonttype": 42, "svg.hashsalt": "latxa",
+}  # fmt: skip
+
+
+def check(path: Path) -> str:
+    """Return the format of the figure to be written to `path`; raises UsageError where it cannot be drawn."""
+    layout = path.suffix.removeprefix(".")
+    if layout not in FORMATS:
+        raise UsageError(f"`{path}` is not the name of a figure", hint="it ends in `.png`, `.svg` or `.pdf`")
+    if find_spec("matplotlib") is None:
+        raise UsageError("a figure needs matplotlib, which is not installed", hint="pip install 'latxa-cli[plots]'")
+    return layout
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Give figures made in this context the one look, whatever the user's own matplotlib is set to."""
+    from matplotlib import style
+
+    with warnings.catch_warnings(), style.context(["default", LOOK]):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that the font lacks is drawn as a box
+        yield
+
+
+def rows_of(names: Sequence[str]) -> list[str]:
+    """Return the names of rows as they are written (see `written`); raises UsageError for more than fit in a figure."""
+    if len(names) > MOST_ROWS:
+        raise UsageError(
+            f"{len(names):,} models do not fit in a figure", hint=f"give `--plot` records of {MOST_ROWS} at the most"
+        )
+    return [written(name) for name in names]
+
+
+def written(name: str) -> str:
+    """Return a name as it is written, inside `look`: safe, and the middle of a very long one left out."""
+    shown = name = printable(name[:MOST_LETTERS])
+    kept = len(name)
+    while inches([shown]) > LONGEST:
+        kept = int(0.9 * kept)
+        shown = f"{name[: kept // 2]} … {name[len(name) - kept // 2 :]}"
+    return shown
+
+
+def inches(names: Iterable[str], size: float = FONT) -> float:
+    """Return how wide the longest of `names` is, written inside `look` in letters of `size` points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=size)
+    widths = (text_to_path.get_text_width_height_descent(name, font, ismath=False)[0] for name in names)
+    return max(widths, default=0) / 72
+
+
+def saved(figure: Any, layout: str) -> bytes:
+    """Return the figure as the bytes of a file in the format `layout`."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    data = io.BytesIO()
+    figure.savefig(data, format=layout, metadata=undated[layout])
+    return data.getvalue()
