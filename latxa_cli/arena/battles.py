@@ -79,7 +79,8 @@ class Tally:
             ids = _column("id", battles, hash, np.int64)
             if stances.min() < 0:
                 odd = np.flatnonzero(stances < 0)
-                yield from (_reject(block.record(place), stances[place]) for place in odd.tolist())
+                records = ((block.record(place), stances[place]) for place in odd.tolist())
+                yield from (_reject(record, code, self.asked) for record, code in records if record is not None)
                 kept = stances >= 0
                 stances, columns, ids = stances[kept], [column[kept] for column in columns], ids[kept]
             self._keep(stances, ids, *columns)
@@ -99,7 +100,7 @@ class Tally:
                     if self.measure:
                         self._measured.append(self.measure(battle))
                     continue
-                reject = _reject(battle, stance)
+                reject = _reject(battle, stance, self.asked)
             yield reject
         if rows:
             kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
@@ -241,7 +242,7 @@ def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]
     return msgspec.defstruct(
         "Battle",
         [
-            ("model_a", str), ("model_b", str), *((name, VERDICT, None) for name in asked),
+            ("model_a", str), ("model_b", str), *((name, VERDICT, None) for name in dict.fromkeys(("winner", *asked))),
             *((name, text, None) for name in fields), ("id", text, None),
             ("metadata", dict | None, None), ("source", text, None),  # what the reader of records checks too
         ],
@@ -268,9 +269,9 @@ def _is_text(value: Any) -> bool:
     return value is None or type(value) is str
 
 
-def _reject(battle: Record, code: int) -> Reject:
+def _reject(battle: Record, code: int, asked: Sequence[str]) -> Reject:
     if code == -2:
-        unknown = next(name for name in CRITERIA if battle.get(name) is not None and not _is_known(battle[name]))
+        unknown = next(name for name in asked if battle.get(name) is not None and not _is_known(battle[name]))
         return Reject(battle, ODD[code], f"`{unknown}` is {str(battle[unknown])[:40]!r}")
     return Reject(battle, ODD[int(code)])
 

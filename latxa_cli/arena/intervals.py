@@ -102,7 +102,7 @@ def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     largest = max((len(one.models) for one in cores), default=1)
     batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), 1)))
     parts: list[list[Floats]] = [[] for _ in cores]
-    for tables in redraw.tables(how.rounds, batch):
+    for tables in redraw.tables(how.rounds, batch) if cores else ():
         for part, one in zip(parts, cores, strict=True):
             cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
             part.append(rate(one.counts, cells, how, one.theta))

@@ -95,7 +95,7 @@ def score(votes: Votes, wanted: Wanted) -> Scores:
         )  # fmt: skip
         said = []
     for ranking in rankings:
-        if not ranking.group:
+        if not ranking.group and ranking.counts.cells.any():
             said += _limits(ranking, unit)
             said += findings(votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
             said += _separation(ranking)

@@ -1,6 +1,8 @@
 """`latxa arena-score`."""
 
+from contextlib import suppress
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,11 +19,9 @@ Control = StrEnum("Control", ["length", "style", "position"])
 
 def _anchor(text: str) -> tuple[str, float]:
     model, equals, rating = text.rpartition("=")
-    try:
-        if equals and model:
+    with suppress(ValueError):
+        if equals and model and isfinite(float(rating)):
             return model, float(rating)
-    except ValueError:
-        pass
     raise typer.BadParameter(f"`{text}` is not `MODEL=RATING`")
 
 

@@ -130,10 +130,11 @@ class Block:
         None where a line is anything else; then `records` finds out what.
         """
         lines = self.entries
-        if type(lines) is not bytes:
+        if type(lines) is not bytes or not self._has_braces():
             return None
         try:
-            # msgspec passes over fields that it is not asked for without a look at their UTF-8.
+            # msgspec passes over fields that it is not asked for without a look at their UTF-8. (Nor does it mind
+            # numbers too large and values too deep there, which `parser` does, since it makes records to be written.)
             found = decode_lines(lines) if lines.isascii() or lines.decode() else []
         except ValueError:
             return None
@@ -142,30 +143,63 @@ class Block:
         self.count = len(found)
         return found
 
+    def _has_braces(self) -> bool:
+        """Whether all lines begin with `{` and end with `}`: then as many objects as lines are one on each."""
+        lines, ends, data = self.entries, self._ends, self._bytes
+        first, last = lines[:1], lines[-1:]
+        inner = ends[:-1] if last == b"\n" else ends
+        if first != b"{" or last not in (b"\n", b"}"):
+            return False
+        return bool((data[inner + 1] == ord("{")).all() and (data[ends - 1] == ord("}")).all())
+
     @cached_property
     def size(self) -> int:
         """How many entries there are, blank lines too."""
         if type(self.entries) is not bytes:
             return len(self.entries)
-        return self.entries.count(b"\n") + (not self.entries.endswith(b"\n"))
+        return len(self._ends) + (not self.entries.endswith(b"\n"))
+
+    @cached_property
+    def _bytes(self) -> Any:
+        import numpy as np
+
+        return np.frombuffer(self.entries, np.uint8)  # type: ignore[arg-type]
+
+    @cached_property
+    def _ends(self) -> Any:
+        """Where lines end: in half the time of `bytes.count`."""
+        return (self._bytes == ord("\n")).nonzero()[0]
 
     def records(self) -> Iterator[Record]:
         """Yield the checked records (as they are: without `id` where none was given); malformed entries are told of."""
-        parse = parser(self.kind)
         for number, entry in self._numbered():
-            try:
-                record = parse(entry)
-            except ValueError as error:
-                _tell(entry, error, f"{self.label}:{number}", self.on_malformed)
-                continue
-            self.count += 1
-            yield record
+            record = self._checked(number, entry)
+            if record is not None:
+                self.count += 1
+                yield record
 
-    def record(self, place: int) -> Record:
-        """Return the record at a place (from 0) in what `decoded` returned."""
-        assert type(self.entries) is bytes
-        record: Record = orjson.loads(self.entries.split(b"\n", place + 1)[place])
+    def record(self, place: int) -> Record | None:
+        """Return the record at a place (from 0) in what `decoded` returned; None where a check finds it malformed."""
+        record = self._checked(self.number + place, self._lines[place])
+        if record is None:
+            self.count -= 1
         return record
+
+    def _checked(self, number: int, entry: bytes | Record) -> Record | None:
+        try:
+            return self._parse(entry)
+        except ValueError as error:
+            _tell(entry, error, f"{self.label}:{number}", self.on_malformed)
+            return None
+
+    @cached_property
+    def _parse(self) -> Callable[[bytes | Record], Record]:
+        return parser(self.kind)
+
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        assert type(self.entries) is bytes
+        return self.entries.split(b"\n")
 
     def _numbered(self) -> Iterator[tuple[int, bytes | Record]]:
         if type(self.entries) is bytes:
