@@ -279,9 +279,11 @@ def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> N
     elif form == "csv":
         run.print(render(ratings, layout.every_column(ratings), form), records=len(ratings))
     else:
-        rows, columns = layout.rows(ratings)
-        below = "".join(f"- {line}\n" for line in matters) if form in ("table", "markdown") else ""
-        run.print(render(rows, columns, form) + ("\n" + below if below else ""), records=len(ratings))
-        if below:
-            return
+        text = render(*layout.rows(ratings), form)
+        if form in ("table", "markdown"):  # what people read, and no program
+            for title, rows, columns in layout.beside(records):
+                text += f"\n{title}\n\n{render(rows, columns, form)}"
+            text += "\n" * bool(matters) + "".join(f"- {line}\n" for line in matters)
+            matters = []
+        run.print(text, records=len(ratings))
     run.say_all(matters)
