@@ -33,9 +33,10 @@ def beside(records: Sequence[Record]) -> Iterator[tuple[str, list[Record], list[
     sure = [record for record in records if "difference" in record and _is_sure(record)]
     if sure:
         rows = [record | {"ranking": _label(record) or "winner"} for record in sure]
-        yield "Differences from the first ranking, or from all votes, that are not by chance:", rows, [
-            "ranking", "model", "difference", "lower", "upper",
-        ]  # fmt: skip
+        title = (
+            "Differences from the first ranking, or from all votes, whose interval leaves out zero (some do by chance):"
+        )
+        yield title, rows, ["ranking", "model", "difference", "lower", "upper"]
     found = [_in_words(record) for record in records if "correlation" in record]
     if found:
         columns = ["criterion", "benchmark", "language", "correlation", "lower", "upper", "p", "models"]
@@ -47,8 +48,15 @@ def _is_sure(record: Record) -> bool:
 
 
 def _in_words(record: Record) -> Record:
-    numbers = {name: record[name] for name in ("correlation", "lower", "upper", "p")}
-    return record | {name: None if value is None else f"{value:.3f}" for name, value in numbers.items()}
+    forms = {"correlation": ".3f", "lower": ".3f", "upper": ".3f", "p": ".2g"}
+    return record | {name: f"{record[name]:{form}}" for name, form in forms.items() if record[name] is not None}
+
+
+def what_matters(records: Sequence[Record]) -> list[str]:
+    """Return the findings that matter as lines, which may hold names as they came."""
+    several = len({record["criterion"] for record in records if "finding" in record}) > 1
+    found = [record for record in records if record.get("matters")]
+    return [(f"{record['criterion']}: " if several else "") + record["text"] for record in found]
 
 
 def every_column(ratings: Sequence[Record]) -> list[str]:

@@ -156,7 +156,7 @@ class Ranking:
                 }
 
     def _board(self, island: int) -> Record:
-        """Return the fields that say which board a rating is of; ratings with other models of ties have other scales."""
+        """Return the fields that say which board a rating is of; other models of ties have other scales."""
         group = {"group": self.group} if self.group else {}
         ties = {"ties_as": self.how.ties} if self.how.ties != "half" else {}
         return {"criterion": self.criterion, **group, **ties, **({"island": island} if len(self.islands) > 1 else {})}

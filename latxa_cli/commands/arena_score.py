@@ -270,7 +270,7 @@ def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> N
     from latxa_cli.stream.table import render
     from latxa_cli.stream.terminal import printable
 
-    matters = [printable(record["text"]) for record in records if record.get("matters")]
+    matters = [printable(line) for line in layout.what_matters(records)]
     run.note(resampled=scores.unit, findings=matters)
     form = format or ("table" if run.is_terminal else "jsonl")
     ratings = [record for record in records if "rating" in record]
