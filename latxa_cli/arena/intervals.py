@@ -101,7 +101,7 @@ class Core:
 def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     """Return (rounds, q) strengths of each core; inf, -inf and nan as `rate` says."""
     largest = max((len(one.models) for one in cores), default=1)
-    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), 1)))
+    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), len(redraw.numbers) // 8)))
     parts: list[list[Floats]] = [[] for _ in cores]
     for tables in redraw.tables(how.rounds, batch) if cores else ():
         for part, one in zip(parts, cores, strict=True):
