@@ -138,7 +138,7 @@ def controlled(
     fitted = data.fit(prior)
     for column, name in enumerate(labels):
         if unit[column] and not fitted.determines(size + column):
-            raise LatxaError(f"the effect of {name} cannot be told from the strengths of the models")
+            raise LatxaError(f"the effect of {name} cannot be told from the other effects and the strengths")
     spread = data.spread(fitted.at, None if clusters is None else clusters[used])
     covariance = fitted.inverse @ spread @ fitted.inverse
     return Controlled(

@@ -17,7 +17,7 @@ import numpy as np
 
 from latxa_cli.arena.connectivity import core, strongly_connected
 from latxa_cli.arena.davidson import fit_davidson
-from latxa_cli.arena.ratings import CENTRE, SCALE, Wins, covariance, fit, vote_spread
+from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
 from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Booleans, Counts, Floats, Integers
 from latxa_cli.stream.errors import UsageError
@@ -110,12 +110,12 @@ def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     return [np.concatenate([np.zeros((0, len(one.theta))), *part]) for part, one in zip(parts, cores, strict=True)]
 
 
-def drawn_normal(core: Core, covariance: Floats, how: How) -> Floats:
-    """Return (rounds, q) strengths drawn as `covariance` (q, q) has it: what stands for rounds without a bootstrap."""
+def drawn_normal(theta: Floats, covariance: Floats, how: How) -> Floats:
+    """Return (rounds, q) strengths around `theta` (q,), as `covariance` (q, q) has it: rounds without a bootstrap."""
     random = np.random.default_rng(how.seed)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))
-    return np.asarray(core.theta + random.standard_normal((how.rounds, len(core.theta))) @ root.T)
+    return np.asarray(theta + random.standard_normal((how.rounds, len(theta))) @ root.T)
 
 
 def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
@@ -126,19 +126,6 @@ def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
     lowest = np.sort(np.where(unknown, -np.inf, drawn), axis=0)[skipped]
     highest = np.sort(np.where(unknown, np.inf, drawn), axis=0)[rounds - 1 - skipped]
     return lowest, highest
-
-
-def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | None) -> Floats:
-    """Return (…, p) strengths as ratings: 400 points for odds of 10 to 1, mean 1000, or the anchor's rating as given.
-
-    Where the anchor is not rated, the mean stays.
-    """
-    ratings = CENTRE + SCALE * theta
-    if anchor is None or anchor[0] not in models:
-        return ratings
-    shift = anchor[1] - ratings[..., list(models).index(anchor[0])]
-    shift = np.where(np.isfinite(shift), shift, 0 if ratings.ndim == 1 else np.nan)
-    return np.asarray(ratings + shift[..., None])
 
 
 def covariance_by(core: Core, clustered: Clustered | None = None) -> Floats:

@@ -1,7 +1,6 @@
 """Rankings: ratings with intervals and ranks, of all votes by one criterion, or of a subgroup's.
 
-Several rankings are made of the same redrawn votes, so that what differs between criteria, or between subgroups, is
-told with an interval of its own: two intervals that overlap say little about the difference.
+Several rankings are made of the same redrawn votes, so that `differences` between them have intervals of their own.
 """
 
 from __future__ import annotations
@@ -22,10 +21,9 @@ from latxa_cli.arena.intervals import (
     drawn_normal,
     rate,
     redrawn,
-    to_scale,
 )
 from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import SCALE
+from latxa_cli.arena.ratings import CENTRE, SCALE
 from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
 from latxa_cli.stream.errors import UsageError
@@ -86,12 +84,30 @@ class Ranking:
     @property
     def ratings(self) -> Floats:
         """(p,) strengths on the arena's scale."""
-        return to_scale(self.theta, self.counts.models, self.how.anchor)
+        return self._on_scale(self.theta)
 
     @property
     def drawn_ratings(self) -> Floats:
         """(rounds, p) redrawn strengths on the arena's scale."""
-        return to_scale(self.drawn, self.counts.models, self.how.anchor)
+        return self._on_scale(self.drawn)
+
+    @property
+    def anchored(self) -> Core | None:
+        """The core whose ratings the anchor holds; None without an anchor, or where it has no finite rating."""
+        name = self.how.anchor[0] if self.how.anchor else None
+        return next((core for core in self.cores if name in (self.counts.models[model] for model in core.models)), None)
+
+    def _on_scale(self, theta: Floats) -> Floats:
+        """Return (…, p) strengths as ratings: 400 points for odds of 10 to 1, and the mean 1000 on each island; on the
+        anchor's the rating that it is to have. A round in which the anchor has no finite strength says nothing there.
+        """
+        ratings = CENTRE + SCALE * theta
+        if self.how.anchor is not None and (core := self.anchored) is not None:
+            name, rating = self.how.anchor
+            held = ratings[..., self.counts.models.index(name), None].copy()
+            ratings[..., core.models] -= np.where(np.isfinite(held), held, np.nan)
+            ratings[..., core.models] += rating
+        return np.asarray(ratings)
 
     @property
     def non_finite(self) -> float:
@@ -107,6 +123,8 @@ class Ranking:
         point, drawn = self.ratings, self.drawn_ratings
         low, high = bounds(drawn, self.how.confidence)
         alike = np.isfinite(point) & (drawn == drawn[:1]).all(axis=0)  # whose votes say nothing of their error
+        if self.anchored is not None and self.how.anchor:
+            alike[self.counts.models.index(self.how.anchor[0])] = False
         low[alike], high[alike] = -np.inf, np.inf
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):
@@ -117,9 +135,9 @@ class Ranking:
                 model = models[place]
                 yield {
                     "model": self.counts.models[model],
-                    "rating": _finite(point[model]),
-                    "lower": _finite(low[model]),
-                    "upper": _finite(high[model]),
+                    "rating": rounded(point[model]),
+                    "lower": rounded(low[model]),
+                    "upper": rounded(high[model]),
                     "rank": int(placed.rank[place]),
                     "rank_lower": int(placed.best[place]),
                     "rank_upper": int(placed.worst[place]),
@@ -183,8 +201,7 @@ def rank(
         if name not in votes.columns:
             raise UsageError(f"`--by {name}`: no battle has a `{name}`")
         column = votes.columns[name]
-        number = np.bincount(column.codes[column.given], minlength=len(column.names))
-        for code in sorted(np.flatnonzero(number >= least).tolist(), key=lambda code: column.names[code]):
+        for code in sorted(np.flatnonzero(column.votes >= least).tolist(), key=lambda code: column.names[code]):
             group, inside = {name: column.names[code]}, column.codes == code
             inner = [_among(votes, criterion, inside) for criterion in criteria]
             boards += [
@@ -192,45 +209,12 @@ def rank(
             ]
     cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
     if interval == "sandwich":
-        rounds = [drawn_normal(core, covariance_by(core, boards[core.table].clustered), how) for core in cores]
+        rounds = [drawn_normal(core.theta, covariance_by(core, boards[core.table].clustered), how) for core in cores]
     else:
         places, sizes = [board.place for board in boards], [board.counts.cells.size for board in boards]
         clustered = [board.clustered for board in boards if board.clustered is not None]
         rounds = redrawn(Redraw(places, sizes, clustered or None, how.seed), cores, how)
     return [_with_rounds(board, number, cores, rounds) for number, board in enumerate(boards)]
-
-
-def differences(rankings: Sequence[Ranking]) -> Iterator[Record]:
-    """Yield by how much each model's rating differs between two rankings: each criterion against the first, and each
-    subgroup against all other votes' ranking by the same criterion.
-
-    The interval is that of the difference itself, of rounds made of the same redrawn votes.
-    """
-    whole = [ranking for ranking in rankings if not ranking.group]
-    others = [(ranking, whole[0]) for ranking in whole[1:]]
-    others += [
-        (ranking, next(one for one in whole if one.criterion == ranking.criterion))
-        for ranking in rankings
-        if ranking.group
-    ]
-    for ranking, against in others:
-        yield from _differences(ranking, against)
-
-
-def _differences(ranking: Ranking, against: Ranking) -> Iterator[Record]:
-    with np.errstate(invalid="ignore"):
-        point = ranking.ratings - against.ratings
-        low, high = bounds(ranking.drawn_ratings - against.drawn_ratings, ranking.how.confidence)
-    for model in np.flatnonzero(np.isfinite(point)):
-        yield {
-            "difference": _finite(point[model]),
-            "lower": _finite(low[model]),
-            "upper": _finite(high[model]),
-            "model": ranking.counts.models[model],
-            "criterion": ranking.criterion,
-            **({"group": ranking.group} if ranking.group else {}),
-            "against": {"criterion": against.criterion},
-        }
 
 
 def _among(votes: Votes, criterion: str, inside: Any) -> Votes:
@@ -241,7 +225,7 @@ def _board(votes: Votes, criterion: str, group: dict[str, str], how: How, cluste
     counts, place = count(votes, criterion)
     size = len(counts.models)
     theta = np.full(size, np.nan)
-    met = replace(counts, cells=how.counted(counts.cells))
+    met = counts if how.prior else replace(counts, cells=how.counted(counts.cells))
     found, cores = islands(met), []
     for models in found:
         inside, pairs = counts.among(models)
@@ -275,7 +259,8 @@ def _tallies(counts: Counts) -> dict[str, Integers]:
     }  # fmt: skip
 
 
-def _finite(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """Return a number as records have it; None for one that is not finite."""
     return round(float(value), DIGITS) if np.isfinite(value) else None
 
 

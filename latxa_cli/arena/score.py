@@ -13,12 +13,13 @@ import numpy as np
 
 from latxa_cli.arena.control import LENGTH, STYLE, controlled
 from latxa_cli.arena.davidson import fit_davidson, likelihood
+from latxa_cli.arena.differences import differences
 from latxa_cli.arena.finding import percent, several
 from latxa_cli.arena.intervals import Core, How, covariance_by, drawn_normal, rate
-from latxa_cli.arena.ranking import Interval, Ranking, differences, rank
+from latxa_cli.arena.ranking import Interval, Ranking, rank
 from latxa_cli.arena.separation import separating
 from latxa_cli.arena.soundness import findings
-from latxa_cli.arena.votes import Column, Votes, count
+from latxa_cli.arena.votes import NONE, Column, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
@@ -26,6 +27,7 @@ NAMED = 5  # how many models a line names before it only counts
 MUCH_WIDER = 1.2  # design effect from which intervals by vote are too narrow
 MANY_ROUNDS = 0.01
 FEW_CLUSTERS = 20
+WEAK = 2.0  # a difference of AIC that says little (Burnham & Anderson, 2002)
 Unit = Literal["vote", "user", "prompt"]
 Control = Literal["length", "style", "position"]
 FIELDS = {"user": "user", "prompt": "prompt_id"}
@@ -72,8 +74,9 @@ class Scores:
 
     @property
     def is_sound(self) -> bool:
-        """Whether all models can be compared and have finite ratings."""
-        return all(len(one.islands) < 2 and not np.isinf(one.theta).any() for one in self.rankings if not one.group)
+        """Whether all models with votes can be compared and have finite ratings."""
+        whole = [one for one in self.rankings if not one.group]
+        return all(len(one.islands) < 2 and np.isfinite(one.theta[one.counts.battles > 0]).all() for one in whole)
 
 
 def score(votes: Votes, wanted: Wanted) -> Scores:
@@ -85,19 +88,18 @@ def score(votes: Votes, wanted: Wanted) -> Scores:
         raise UsageError(f"`--resample {unit}`: no battle has a `{FIELDS[unit]}`")
     if wanted.how.anchor and wanted.how.anchor[0] not in votes.models:
         raise UsageError(f"`--anchor`: there is no battle of `{wanted.how.anchor[0]}`")
-    clusters = None if unit == "vote" else votes.columns[FIELDS[unit]]
     if wanted.control:
-        rankings, said = _controlled(votes, wanted, clusters)
+        rankings, said = _controlled(votes, wanted, unit)
     else:
         rankings = rank(
-            votes, wanted.criteria, wanted.how, by=wanted.by, least=wanted.least, clusters=clusters,
+            votes, wanted.criteria, wanted.how, by=wanted.by, least=wanted.least, clusters=_clusters(votes, unit),
             interval=wanted.interval,
         )  # fmt: skip
-        said = []
+        said = [*_small_groups(votes, wanted, rankings[0]), *_unanchored(rankings)]
     for ranking in rankings:
         if not ranking.group and ranking.counts.cells.any():
             said += _limits(ranking, unit)
-            said += findings(votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
+            said += findings(ranking.votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
             said += _separation(ranking)
     return Scores(rankings, unit, said, wanted.paper)
 
@@ -123,6 +125,10 @@ def correlations(scores: Scores, results: Iterable[Record]) -> Iterator[Record]:
             yield from (record | {"criterion": ranking.criterion} for record in found)
 
 
+def _clusters(votes: Votes, unit: Unit) -> Column | None:
+    return None if unit == "vote" else votes.columns[FIELDS[unit]]
+
+
 def _says(votes: Votes, unit: Unit) -> bool:
     column = votes.columns.get(FIELDS[unit])
     return column is not None and bool(column.given.any())
@@ -136,30 +142,60 @@ def features_of(control: Sequence[Control]) -> tuple[str, ...]:
     return STYLE if "style" in control else LENGTH if "length" in control else ()
 
 
-def _controlled(votes: Votes, wanted: Wanted, clusters: Column | None) -> tuple[list[Ranking], list[Record]]:
-    """Return rankings with everything in `control` held equal, and the effects of it."""
+def _controlled(votes: Votes, wanted: Wanted, unit: Unit) -> tuple[list[Ranking], list[Record]]:
+    """Return rankings with everything in `control` held equal, and the effects of it.
+
+    They are of those votes alone whose responses could be measured.
+    """
+    names = features_of(wanted.control)
+    known = np.isfinite([votes.features[name].sum(axis=1) for name in names]).all(axis=0) & np.ones(len(votes), bool)
+    measured = votes.where(known)
+    clusters = _clusters(measured, unit)
     rankings, said = [], []
-    for plain in rank(votes, wanted.criteria, replace(wanted.how, rounds=0), clusters=clusters):
+    for plain in rank(measured, wanted.criteria, replace(wanted.how, rounds=0), clusters=clusters):
+        if not plain.counts.cells.any():
+            raise UsageError(f"no battle with a `{plain.criterion}` holds two conversations to be controlled")
         fitted = controlled(
-            votes, plain.criterion, features_of(wanted.control), position="position" in wanted.control,
+            measured, plain.criterion, names, position="position" in wanted.control,
             clusters=None if clusters is None else clusters.codes, prior=wanted.how.prior,
         )  # fmt: skip
-        if not fitted.votes:
-            raise UsageError("no battle holds two conversations whose style is to be controlled")
-        effects = fitted.findings(plain.criterion)
-        if fitted.left_out:
-            effects[0]["text"] += f"; {several(fitted.left_out, 'vote')} without conversations left out"
-        everyone = np.arange(len(votes.models))
-        core = Core(0, everyone, *plain.counts.among(everyone), fitted.theta)
-        drawn = drawn_normal(core, fitted.covariance, wanted.how)
-        ranking = replace(plain, theta=fitted.theta, drawn=drawn, cores=[core], how=wanted.how)
+        theta = np.where(plain.counts.battles > 0, fitted.theta, np.nan)
+        cores = [Core(0, one, *plain.counts.among(one), theta[one]) for one in plain.islands]
+        drawn = drawn_normal(theta, fitted.covariance, wanted.how)
+        ranking = replace(plain, theta=theta, drawn=drawn, cores=cores, how=wanted.how)
         ranking.covariance = fitted.covariance
         rankings.append(ranking)
-        said += effects
-    return rankings, said
+        left_out = int((votes.verdicts[plain.criterion][~known] != NONE).sum())
+        text = f"{several(left_out, 'vote')} without two conversations left out"
+        said += fitted.findings(plain.criterion)
+        said.append(_finding(ranking, "votes without conversations", left_out, left_out > 0, text))
+    return rankings, [*said, *_unanchored(rankings)]
 
 
 # --- what bounds a ranking -----------------------------------------------------------------------------------------
+
+
+def _small_groups(votes: Votes, wanted: Wanted, ranking: Ranking) -> Iterator[Record]:
+    """Say which values of the fields of `by` have no ranking, since they have too few votes."""
+    for name in wanted.by:
+        column = votes.columns[name]
+        small = np.flatnonzero((column.votes > 0) & (column.votes < wanted.least))
+        text = f"values of `{name}` with fewer than {several(wanted.least, 'vote')}, without a ranking: {len(small):,}"
+        if len(small):
+            text += f" ({_named(sorted(column.names[code] for code in small), range(len(small)))})"
+        yield _finding(ranking, "groups of few votes", len(small), len(small) > 0, text, field=name)
+
+
+def _unanchored(rankings: Sequence[Ranking]) -> Iterator[Record]:
+    """Say where the anchor has no finite rating, so that the scale is another one."""
+    for ranking in rankings:
+        if ranking.how.anchor and ranking.counts.cells.any():
+            text, held = f"the anchor {ranking.how.anchor[0]} holds the ratings", ranking.anchored is not None
+            if not held:
+                where = "".join(f" in {name} {value}" for name, value in ranking.group.items())
+                text = f"the anchor {ranking.how.anchor[0]} has no finite rating{where}, where the mean is 1000"
+            group = {"group": ranking.group} if ranking.group else {}
+            yield _finding(ranking, "anchor", float(held), not held, text, **group)
 
 
 def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
@@ -183,7 +219,7 @@ def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
     yield _finding(ranking, "infinite ratings", number, number > 0, text)
 
     share = ranking.non_finite
-    text = f"{percent(share)} of the rounds have no finite ratings for all models"
+    text = f"in {percent(share)} of the rounds some model that has a finite rating has none"
     yield _finding(ranking, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
     yield _design_effect(ranking, unit)
     lacking = int((ranking.place < 0).sum())
@@ -202,11 +238,12 @@ def _model_of_ties(ranking: Ranking) -> Iterator[Record]:
         decided = replace(ranking.how, ties="drop")
         even = likelihood(counts, rate(counts, counts.cells[None], decided)[0])[1]
         text = f"ties come as Davidson's model has them (nu {nu[0]:.3f}, AIC {aic:,.0f})"
-        if not aic < even:
+        matters = even < aic - WEAK
+        if matters:
             text = f"ties come equally often in every pair rather than as Davidson's model has them (AIC {even:,.0f}"
             text += f" against {aic:,.0f})"
         more = {"log_likelihood": log_likelihood, "aic": aic, "aic_even": even if np.isfinite(even) else None}
-        yield _finding(ranking, "model of ties", float(nu[0]), not aic < even, text, **more)
+        yield _finding(ranking, "model of ties", float(nu[0]), matters, text, **more)
 
 
 def _design_effect(ranking: Ranking, unit: Unit) -> Record:
@@ -216,7 +253,9 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     """
     column = ranking.clusters or ranking.votes.columns.get("user")
     name, what = "design effect", "user" if unit == "vote" else unit
-    if column is None or not (column.given & (ranking.place >= 0)).any() or not ranking.cores:
+    if not ranking.cores:
+        return _finding(ranking, name, None, False, "design effect: not known, no rating is finite", clusters=None)
+    if column is None or not (column.given & (ranking.place >= 0)).any():
         return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
     if ranking.how.ties != "half":
         return _finding(ranking, name, None, False, "design effect: known where ties are half wins", clusters=None)

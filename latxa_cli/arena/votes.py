@@ -36,6 +36,11 @@ class Column:
         """(n,) which votes have the field."""
         return self.codes >= 0
 
+    @property
+    def votes(self) -> Integers:
+        """How many votes have each of `names`."""
+        return np.bincount(self.codes[self.given], minlength=len(self.names))
+
 
 @dataclass(frozen=True)
 class Votes:

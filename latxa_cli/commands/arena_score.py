@@ -190,14 +190,14 @@ def _check(
     wanted: Any, *, groups: Path | None, mask: str | None, collapse: bool, newcomers: list[str] | None, proposes: bool
 ) -> None:
     how, control = wanted.how, wanted.control
+    several = wanted.by or len(wanted.criteria) > 1
     alone = {
         "`--groups` and `--mask`": groups and mask,
         "`--paper` and `--control`": wanted.paper and control,
         "`--ties davidson` and `--control`": how.ties != "half" and control,
         "`--ties davidson` or `drop` and `--interval sandwich`": how.ties != "half" and wanted.interval == "sandwich",
-        "`--by` and `--control`": wanted.by and control,
-        "several criteria or `--by` and `--interval sandwich`": wanted.interval == "sandwich"
-        and (wanted.by or len(wanted.criteria) > 1),
+        "several criteria or `--by` and `--control`": control and several,
+        "several criteria or `--by` and `--interval sandwich`": wanted.interval == "sandwich" and several,
     }
     for what, given in alone.items():
         if given:

@@ -1,0 +1,70 @@
+"""By how much a model's rating differs between two rankings: by criteria, or of a subgroup and of all votes.
+
+The two were made of the same redrawn votes, so that the difference has an interval of its own: two intervals that
+overlap say little about it.
+
+Ratings of two rankings have one scale only where both rate the same models (or the anchor): the mean of some models is
+not that of others. So differences are taken with the mean 0 over the models that both rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+
+from latxa_cli.arena.intervals import bounds
+from latxa_cli.arena.ranking import Ranking, rounded
+from latxa_cli.arena.ratings import SCALE
+from latxa_cli.arena.votes import Floats, Integers
+from latxa_cli.stream.records import Record
+
+
+def differences(rankings: Sequence[Ranking]) -> Iterator[Record]:
+    """Yield by how much each model's rating differs: by each criterion from that by the first, and in each subgroup
+    from that of all votes by the same criterion. A bound that the votes do not limit is None.
+    """
+    whole = [ranking for ranking in rankings if not ranking.group]
+    others = [(ranking, whole[0]) for ranking in whole[1:]]
+    others += [
+        (ranking, next(one for one in whole if one.criterion == ranking.criterion))
+        for ranking in rankings
+        if ranking.group
+    ]
+    for ranking, against in others:
+        for one, other in product(ranking.cores, against.cores):
+            both = np.intersect1d(one.models, other.models)
+            if len(both) > 1:
+                yield from _differences(ranking, against, both)
+
+
+def _differences(ranking: Ranking, against: Ranking, models: Integers) -> Iterator[Record]:
+    point = SCALE * (ranking.theta[models] - against.theta[models])
+    with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
+        drawn = SCALE * (ranking.drawn[:, models] - against.drawn[:, models])
+    names = [ranking.counts.models[model] for model in models]
+    point, drawn = _on_one_scale(point, drawn, names, ranking.how.anchor[0] if ranking.how.anchor else None)
+    low, high = bounds(drawn, ranking.how.confidence)
+    for place, name in enumerate(names):
+        yield {
+            "difference": rounded(point[place]),
+            "lower": rounded(low[place]),
+            "upper": rounded(high[place]),
+            "model": name,
+            "criterion": ranking.criterion,
+            **({"group": ranking.group} if ranking.group else {}),
+            "against": {"criterion": against.criterion},
+        }
+
+
+def _on_one_scale(point: Floats, drawn: Floats, names: Sequence[str], anchor: str | None) -> tuple[Floats, Floats]:
+    """Return the differences (q,) and those of the rounds (rounds, q) with the mean 0, or that of the anchor 0."""
+    if anchor in names:
+        place = names.index(anchor)
+        held = drawn[:, place, None]
+        return point - point[place], drawn - np.where(np.isfinite(held), held, np.nan)
+    point = point - point.mean()
+    finite = np.isfinite(drawn)  # who has no finite rating in a round does not move the others
+    moved = np.where(finite, drawn - point, 0).sum(axis=1, keepdims=True)
+    return point, drawn - moved / np.maximum(1, finite.sum(axis=1, keepdims=True))

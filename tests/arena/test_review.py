@@ -1,0 +1,73 @@
+"""`arena-score` as a demanding user meets it: scales, subgroups, anchors, options that contradict each other."""
+
+import json
+import random
+
+import pytest
+
+
+def votes_of(number, models, seed=0, **fields):
+    """Votes in which the later of two models is the better one; `fields` are lists that are drawn from."""
+    draw = random.Random(seed)
+    votes = []
+    for _ in range(number):
+        a, b = draw.sample(models, 2)
+        better = "model_a" if a > b else "model_b"
+        winner = draw.choice([better, better, "model_a", "model_b", "tie"])
+        given = {name: draw.choice(values) for name, values in fields.items()}
+        votes.append({"model_a": a, "model_b": b, "winner": winner, "user": f"u{draw.randrange(30)}", **given})
+    return votes
+
+
+@pytest.fixture
+def scored(latxa, tmp_path):
+    def score(votes, *flags, returncode=0):
+        path = tmp_path / "battles.jsonl"
+        path.write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+        done = latxa("arena-score", path, *flags)
+        assert done.returncode == returncode, done.stderr
+        return done.stdout.decode(), done.stderr.decode()
+
+    return score
+
+
+def records_of(text, kind):
+    return [record for record in map(json.loads, text.splitlines()) if kind in record]
+
+
+def test_a_subgroup_of_some_models_differs_on_the_scale_of_what_both_rate(scored):
+    """Mean 1000 of the three best is another scale than mean 1000 of all six."""
+    votes = votes_of(3000, "abcdef")
+    for vote in votes:
+        vote["level"] = "some" if {vote["model_a"], vote["model_b"]} <= set("def") else "other"
+    out, _ = scored(votes, "--by", "level", "--rounds", "100")
+    some = {record["model"]: record for record in records_of(out, "difference") if record["group"] == {"level": "some"}}
+    assert sorted(some) == ["d", "e", "f"]
+    assert sum(record["difference"] for record in some.values()) == pytest.approx(0, abs=1e-5)
+    assert all(record["lower"] < record["difference"] < record["upper"] for record in some.values())
+
+
+def test_an_anchor_holds_those_that_met_it_alone(scored):
+    votes = votes_of(300, "abc") + votes_of(300, "xyz", seed=1)
+    plain = {record["model"]: record for record in records_of(scored(votes, "--rounds", "50")[0], "rating")}
+    out, _ = scored(votes, "--rounds", "50", "--anchor", "a=1500")
+    held = {record["model"]: record for record in records_of(out, "rating")}
+    assert all(held[model] == plain[model] for model in "xyz")
+    assert held["a"]["rating"] == 1500
+    assert held["b"]["rating"] - plain["b"]["rating"] == pytest.approx(1500 - plain["a"]["rating"])
+
+
+@pytest.mark.parametrize("lone", ["subgroup", "infinite"])
+def test_where_the_anchor_has_no_rating_the_mean_stays_and_this_is_said(scored, lone):
+    votes = votes_of(900, "abcd", level=["x", "y"])
+    if lone == "subgroup":
+        votes = [vote for vote in votes if vote["level"] == "x" or "a" not in (vote["model_a"], vote["model_b"])]
+        out, err = scored(votes, "--anchor", "a=1500", "--by", "level", "--rounds", "50")
+        ours = [record for record in records_of(out, "rating") if record.get("group") == {"level": "y"}]
+    else:
+        votes.append({"model_a": "best", "model_b": "a", "winner": "model_a"})
+        out, err = scored(votes, "--anchor", "best=1500", "--rounds", "50")
+        ours = [record for record in records_of(out, "rating") if record["rating"] is not None]
+    assert sum(record["rating"] for record in ours) / len(ours) == pytest.approx(1000)
+    assert all(record["lower"] < record["rating"] < record["upper"] for record in ours)
+    assert "has no finite rating" in err and "mean is 1000" in err
