@@ -23,6 +23,7 @@ MOST_MODELS = 2000  # a fit holds a matrix of models x models
 VERDICT = Literal["model_a", "model_b", "tie", "tie (bothbad)", None]
 KNOWN = frozenset((*VERDICTS, None))
 NO_ID = hash(None)
+OWN = frozenset(("model_a", "model_b", "id", "metadata", "source", *CRITERIA))  # what is read of every line
 
 # Takes a whole record before it is counted: says why it is not to be, or looks at it.
 Look = Callable[[Record], Reject | None]
@@ -55,7 +56,7 @@ class Tally:
         self.lacking = dict.fromkeys(self.criteria, 0)
         self._parts: list[list[np.ndarray]] = [[] for _ in range(2 + len(self.fields))]  # stances, ids, fields
         self._measured: list[Any] = []
-        self._decode = msgspec.json.Decoder(_struct(self.asked, self.fields)).decode_lines
+        self._decode = _decoder(self.asked, self.fields)
         self._stance = attrgetter("model_a", "model_b", *self.asked)
 
     # --- taking battles in
@@ -67,7 +68,7 @@ class Tally:
         """
         whole = bool(self.looks or self.measure)
         for block in blocks:
-            battles = None if whole else block.decoded(self._decode)
+            battles = None if whole or self._decode is None else block.decoded(self._decode)
             if battles is None:
                 yield from self._take_records(block)
                 continue
@@ -234,6 +235,14 @@ def collapsed(overall: np.ndarray, content: np.ndarray, language: np.ndarray) ->
     made = np.where((content == NONE) | (language == NONE) | (content == language), one_sided, differ)
     asked = (content != language) | (content == NONE)
     return np.where(asked & (overall != NONE), overall, made).astype(np.int8)
+
+
+def _decoder(asked: Sequence[str], fields: Sequence[str]) -> Callable[[bytes], list[Any]] | None:
+    """Return what takes battles out of lines; None where `fields` are no names that a type can have besides its own."""
+    plain = all(field.isidentifier() and not field.startswith("_") for field in fields)
+    if not plain or OWN.intersection(fields):
+        return None
+    return msgspec.json.Decoder(_struct(asked, fields)).decode_lines
 
 
 def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]:

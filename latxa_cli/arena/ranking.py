@@ -170,7 +170,7 @@ class Ranking:
                     "rank": len(models) - int((rated < mean[model]).sum()),
                     **{name: int(values[model]) for name, values in tallies.items()},
                     **self._board(number),
-                    **_infinite(self.theta[model]),
+                    **_infinite(mean[model]),
                 }
 
     def _board(self, island: int) -> Record:
@@ -269,4 +269,7 @@ def _whole(value: float) -> int | None:
 
 
 def _infinite(value: float) -> Record:
-    return {"infinite": "above" if value > 0 else "below"} if np.isinf(value) else {}
+    """Say where a rating lies that is no finite number; of some the votes say neither."""
+    if np.isfinite(value):
+        return {}
+    return {"infinite": "unknown" if np.isnan(value) else "above" if value > 0 else "below"}

@@ -51,7 +51,7 @@ class Pivot:
         """Return all models: the rated ones first, best first by the first board, then the rest as they came."""
         names = list(dict.fromkeys([*self.ratings, *self.results]))
         board = next(iter(self.boards), "")
-        place = {name: -_rating(boards[board]) for name, boards in self.ratings.items() if board in boards}
+        place = {name: _place(boards[board]) for name, boards in self.ratings.items() if board in boards}
         return sorted(names, key=lambda name: (name not in place, place.get(name, 0)))
 
     def by_board(self) -> dict[str, list[Record]]:
@@ -130,11 +130,17 @@ def _board(record: Record) -> str:
     return " ".join([criterion, *parts] if criterion != PLAIN or not parts else parts)
 
 
-def _rating(record: Record) -> float:
-    """Return the rating of a record, which holds null where it is infinite."""
+def _rating(record: Record) -> float | None:
+    """Return the rating of a record, which holds null where it is infinite; None where it is not known at all."""
     if record["rating"] is None:
-        return math.inf if record.get("infinite") == "above" else -math.inf
+        return {"above": math.inf, "below": -math.inf}.get(record.get("infinite", ""))
     return float(record["rating"])
+
+
+def _place(record: Record) -> float:
+    """Return what sorts ratings from the best to the last, which are those not known."""
+    rating = _rating(record)
+    return math.inf if rating is None else -rating
 
 
 def _heading(board: str, bound: str = "rating") -> str:

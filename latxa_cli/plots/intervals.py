@@ -7,7 +7,7 @@ the votes do not tell apart from the best of them) are bands of grey and, where 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite
+from math import inf, isfinite, isinf, isnan, nan
 from typing import Any
 
 from latxa_cli.plots.look import COLOURS, FAINT, FONT, LINE, WIDTH, inches, look, rows_of, saved, written
@@ -15,6 +15,7 @@ from latxa_cli.stream.records import Record
 
 ROW = LINE * 1.15 / 72  # inches
 NARROWEST = 1.25  # inches of a panel
+GAP = 0.35  # inches between panels: a title must not run into the next
 BAND = "#EFEFEF"
 MOST = 1e6  # ratings beyond it are some mistake, and would hide all others
 FIGURE_SPACE = "\u2007"  # as wide as a digit
@@ -34,7 +35,7 @@ def draw_intervals(boards: Boards, layout: str) -> bytes:
     models = ordered(boards)
     with look():
         names, titles = rows_of(models), [written(title) for title in boards]
-        panel = max(NARROWEST, inches(titles, FONT + 1))
+        panel = max(NARROWEST, inches(titles, FONT + 1) + GAP)
         across = max(1, min(len(boards), int((WIDTH - inches(names)) / panel)))
         down = -(-len(boards) // across)
         height = down * (len(models) * ROW + 5.5 * FONT / 72) + 2.5 * FONT / 72
@@ -56,15 +57,19 @@ def draw_intervals(boards: Boards, layout: str) -> bytes:
 
 def ordered(boards: Boards) -> list[str]:
     """Return all models, best first by the first board that rates them."""
-    ranked = [sorted(records, key=lambda record: -rating(record)) for records in boards.values()]
+    ranked = [sorted(records, key=_place) for records in boards.values()]
     return list(dict.fromkeys(record["model"] for records in ranked for record in records))
 
 
 def rating(record: Record) -> float:
-    """Return the rating of a record, which holds null where it is infinite."""
+    """Return the rating of a record, which holds null where it is infinite; nan where it is not known at all."""
     if record["rating"] is None:
-        return inf if record.get("infinite") == "above" else -inf
+        return {"above": inf, "below": -inf}.get(record.get("infinite", ""), nan)
     return float(record["rating"])
+
+
+def _place(record: Record) -> float:
+    return inf if isnan(rating(record)) else -rating(record)
 
 
 def _bounds(record: Record) -> tuple[float, float]:
@@ -108,7 +113,7 @@ def _row(axis: Any, row: int, record: Record) -> None:
     axis.plot([max(lower, left), min(upper, right)], [row, row], linewidth=1.6, **style)
     if isfinite(point):
         axis.plot([point], [row], marker="o", markersize=4, **style)
-    else:
+    elif isinf(point):
         axis.plot([left if point < 0 else right], [row], marker="<" if point < 0 else ">", markersize=6, **style)
     arrow = {"arrowstyle": "->", "mutation_scale": 8, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0} | style
     for bound, edge, end in ((lower, left, low), (upper, right, high)):
@@ -135,6 +140,8 @@ def _numbers(record: Record) -> list[str]:
 def _number(number: float) -> str:
     if isfinite(number):
         return f"{number:.0f}" if abs(number) < MOST else f"{number:.1g}"
+    if isnan(number):
+        return "?"
     return "−∞" if number < 0 else "∞"
 
 
@@ -156,6 +163,6 @@ def _notes(boards: Boards) -> str:
     notes = {
         "bands: tiers" if len(boards) == 1 else "figures at the right: tiers": any(r.get("tier") for r in records),
         "arrow: no finite bound": not all(map(isfinite, bounds)),
-        "triangle: no finite rating": not all(isfinite(rating(record)) for record in records),
+        "triangle: no finite rating": any(isinf(rating(record)) for record in records),
     }
     return "; ".join(note for note, is_there in notes.items() if is_there)

@@ -117,7 +117,7 @@ def _battle(record: Record) -> None:
 
 def _rating(record: Record) -> None:
     _string(record, "model")
-    if record.get("rating", 0) is not None or record.get("infinite") not in ("above", "below"):
+    if record.get("rating", 0) is not None or record.get("infinite") not in ("above", "below", "unknown"):
         _number(record, "rating")
     for name in ("lower", "upper"):  # null where infinite
         if record.get(name) is not None:

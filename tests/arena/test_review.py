@@ -71,3 +71,30 @@ def test_where_the_anchor_has_no_rating_the_mean_stays_and_this_is_said(scored, 
     assert sum(record["rating"] for record in ours) / len(ours) == pytest.approx(1000)
     assert all(record["lower"] < record["rating"] < record["upper"] for record in ours)
     assert "has no finite rating" in err and "mean is 1000" in err
+
+
+@pytest.mark.parametrize("field", ["user language", "metadata.x", "model_a", "id", "winner", "__class__", "ü", ""])
+def test_a_ranking_for_each_value_of_any_field(scored, field):
+    votes = votes_of(300, "abc")
+    for number, vote in enumerate(votes):
+        vote.setdefault(field, f"v{number % 2}")
+    out, _ = scored(votes, "--by", field, "--rounds", "20", "--at-least", "1")
+    groups = {record["group"][field] for record in records_of(out, "rating") if "group" in record}
+    assert groups == {str(vote[field]) for vote in votes}
+
+
+@pytest.mark.parametrize("flags", [(), ("--paper",), ("--ties", "drop")])
+@pytest.mark.parametrize("number", [3, 40])
+def test_report_reads_all_that_is_written_of_few_votes(scored, latxa, tmp_path, flags, number):
+    """Of some models so few votes do not even say on which side of the others they are."""
+    votes = [
+        {"model_a": "a", "model_b": "b", "winner": "model_a"}, {"model_a": "b", "model_b": "c", "winner": "model_a"},
+        {"model_a": "d", "model_b": "c", "winner": "model_a"},
+    ] if number == 3 else votes_of(number, "abcdefgh", seed=1)  # fmt: skip
+    out, _ = scored(votes, *flags)
+    for format, missing in (("table", "-"), ("csv", "")):
+        done = latxa("report", "--format", format, "--plot", tmp_path / "ratings.svg", stdin=out.encode(), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows = [row.split("," if format == "csv" else None) for row in done.stdout.decode().splitlines()]
+        if number == 3:
+            assert ["a", missing] in [row[:2] for row in rows]
