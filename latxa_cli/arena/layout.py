@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from latxa_cli.stream.records import Record
 
@@ -26,6 +26,37 @@ def rows(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
         of_model.update({_column(kind, label): row[kind] for kind in kinds})
         of_model.setdefault("island", row.get("island"))
     return list(wide.values()), [*islands, "model", *(_column(kind, label) for label in labels for kind in kinds)]
+
+
+def beside(records: Sequence[Record]) -> Iterator[tuple[str, list[Record], list[str]]]:
+    """Yield (title, rows, columns) of the tables that stand below the ratings, as far as there are such records."""
+    sure = [record for record in records if "difference" in record and _is_sure(record)]
+    if sure:
+        rows = [record | {"ranking": _label(record) or "winner"} for record in sure]
+        title = (
+            "Differences from the first ranking, or from all votes, whose interval leaves out zero (some do by chance):"
+        )
+        yield title, rows, ["ranking", "model", "difference", "lower", "upper"]
+    found = [_in_words(record) for record in records if "correlation" in record]
+    if found:
+        columns = ["criterion", "benchmark", "language", "correlation", "lower", "upper", "p", "models"]
+        yield "Rank correlation with results:", found, columns
+
+
+def _is_sure(record: Record) -> bool:
+    return any(bound is not None and bound * sign > 0 for bound, sign in ((record["lower"], 1), (record["upper"], -1)))
+
+
+def _in_words(record: Record) -> Record:
+    forms = {"correlation": ".3f", "lower": ".3f", "upper": ".3f", "p": ".2g"}
+    return record | {name: f"{record[name]:{form}}" for name, form in forms.items() if record[name] is not None}
+
+
+def what_matters(records: Sequence[Record]) -> list[str]:
+    """Return the findings that matter as lines, which may hold names as they came."""
+    several = len({record["criterion"] for record in records if "finding" in record}) > 1
+    found = [record for record in records if record.get("matters")]
+    return [(f"{record['criterion']}: " if several else "") + record["text"] for record in found]
 
 
 def every_column(ratings: Sequence[Record]) -> list[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from latxa_cli.arena.battles import Look
 from latxa_cli.arena.control import STYLE, style_of
 from latxa_cli.arena.preferences import preferences
 from latxa_cli.stream.records import Record, Reject
+
+MILLISECONDS = 10**11  # larger numbers are these, not seconds
 
 
 def excluded(field: str, value: str) -> Look:
@@ -36,6 +39,37 @@ def cap(most: int) -> Look:
         return Reject(battle, f"beyond {most} of the user") if votes[str(user)] > most else None
 
     return look
+
+
+def between(since: datetime | None, until: datetime | None) -> Look:
+    """Leave out battles before `since`, from `until` on, and those that do not say when they were."""
+
+    def look(battle: Record) -> Reject | None:
+        given = battle.get("timestamp")
+        when = moment(given)
+        if when is None:
+            return Reject(battle, "no timestamp", f"`timestamp` is {str(given)[:40]!r}")
+        if since is not None and when < since:
+            return Reject(battle, "too early")
+        return Reject(battle, "too late") if until is not None and when >= until else None
+
+    return look
+
+
+def moment(value: Any) -> datetime | None:
+    """Return the time that a number (seconds or milliseconds since 1970) or a text in ISO 8601 is; None for all else.
+
+    A text without a time zone is taken for UTC.
+    """
+    try:
+        if type(value) is str:
+            when = datetime.fromisoformat(value)
+            return when if when.tzinfo else when.replace(tzinfo=UTC)
+        if type(value) in (int, float):
+            return datetime.fromtimestamp(value / 1000 if abs(value) > MILLISECONDS else value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
 
 
 def measured(names: Sequence[str]) -> Callable[[Record], list[list[float]]]:

@@ -125,9 +125,7 @@ class Ranking:
                     "rank_upper": int(placed.worst[place]),
                     "tier": int(placed.tier[place]),
                     **{name: int(values[model]) for name, values in tallies.items()},
-                    "criterion": self.criterion,
-                    **({"group": self.group} if self.group else {}),
-                    **({"island": number} if len(self.islands) > 1 else {}),
+                    **self._board(number),
                     **_infinite(point[model]),
                 }
 
@@ -153,11 +151,15 @@ class Ranking:
                     "interval": f"+{plus[model]:.0f}/-{minus[model]:.0f}" if np.isfinite(mean[model]) else None,
                     "rank": len(models) - int((rated < mean[model]).sum()),
                     **{name: int(values[model]) for name, values in tallies.items()},
-                    "criterion": self.criterion,
-                    **({"group": self.group} if self.group else {}),
-                    **({"island": number} if len(self.islands) > 1 else {}),
+                    **self._board(number),
                     **_infinite(self.theta[model]),
                 }
+
+    def _board(self, island: int) -> Record:
+        """Return the fields that say which board a rating is of; other models of ties have other scales."""
+        group = {"group": self.group} if self.group else {}
+        ties = {"ties_as": self.how.ties} if self.how.ties != "half" else {}
+        return {"criterion": self.criterion, **group, **ties, **({"island": island} if len(self.islands) > 1 else {})}
 
 
 def rank(

@@ -32,6 +32,15 @@ def _field(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _day(text: str) -> Any:
+    from datetime import UTC, date, datetime, time
+
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise typer.BadParameter(f"`{text}` is not a day such as 2026-03-19") from None
+
+
 @verb(makes="whole")
 def arena_score(
     run: Run,
@@ -88,6 +97,15 @@ def arena_score(
     ] = None,
     most_per_user: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Leave out what a user votes beyond N.", show_default=False)
+    ] = None,
+    since: Annotated[
+        Any,
+        typer.Option(parser=_day, metavar="DATE", help="Leave out battles before a day (`timestamp`).",
+                     show_default=False),
+    ] = None,
+    until: Annotated[
+        Any,
+        typer.Option(parser=_day, metavar="DATE", help="Leave out battles from a day on.", show_default=False),
     ] = None,
     results: Annotated[
         list[str] | None,
@@ -147,7 +165,8 @@ def arena_score(
     held: Any = tuple(one.value for one in control or ())
     wanted = scoring.Wanted(criteria, tuple(by or ()), at_least, unit, interval, held, paper, how)
     _check(wanted, groups=groups, mask=mask, collapse=collapse, newcomers=model, proposes=next_ is not None)
-    votes = _votes(run, files, wanted, collapse, exclude or [], most_per_user, preferences)
+    looks = _looks(exclude or [], most_per_user, since, until)
+    votes = _votes(run, files, wanted, collapse, looks, preferences)
     votes = _grouped(run, votes, groups, mask)
     if next_ is not None:
         run.write(scoring.proposals(votes, wanted, next_, model or []))
@@ -189,14 +208,20 @@ def _check(
         raise UsageError("`--collapse` makes `winner`, which is not among the criteria")
 
 
-def _votes(
-    run: Run, files: Any, wanted: Any, collapse: bool, exclude: list[Any], most: int | None, preferences: Path | None
-) -> Any:
+def _looks(exclude: list[Any], most: int | None, since: Any, until: Any) -> list[Any]:
+    from latxa_cli.arena.looks import between, cap, excluded
+
+    looks = [excluded(*pair) for pair in exclude]
+    if since or until:
+        looks.append(between(since, until))
+    return looks + ([cap(most)] if most else [])
+
+
+def _votes(run: Run, files: Any, wanted: Any, collapse: bool, looks: list[Any], preferences: Path | None) -> Any:
     from latxa_cli.arena.battles import Tally
-    from latxa_cli.arena.looks import cap, excluded, measured, written_as_preferences
+    from latxa_cli.arena.looks import measured, written_as_preferences
     from latxa_cli.arena.score import features_of
 
-    looks = [excluded(*pair) for pair in exclude] + ([cap(most)] if most else [])
     writer = run.extra("--preferences", preferences)
     if writer is not None:
         counted: dict[str, int] = {}
@@ -245,7 +270,7 @@ def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> N
     from latxa_cli.stream.table import render
     from latxa_cli.stream.terminal import printable
 
-    matters = [printable(record["text"]) for record in records if record.get("matters")]
+    matters = [printable(line) for line in layout.what_matters(records)]
     run.note(resampled=scores.unit, findings=matters)
     form = format or ("table" if run.is_terminal else "jsonl")
     ratings = [record for record in records if "rating" in record]
@@ -254,9 +279,11 @@ def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> N
     elif form == "csv":
         run.print(render(ratings, layout.every_column(ratings), form), records=len(ratings))
     else:
-        rows, columns = layout.rows(ratings)
-        below = "".join(f"- {line}\n" for line in matters) if form in ("table", "markdown") else ""
-        run.print(render(rows, columns, form) + ("\n" + below if below else ""), records=len(ratings))
-        if below:
-            return
+        text = render(*layout.rows(ratings), form)
+        if form in ("table", "markdown"):  # what people read, and no program
+            for title, rows, columns in layout.beside(records):
+                text += f"\n{title}\n\n{render(rows, columns, form)}"
+            text += "\n" * bool(matters) + "".join(f"- {line}\n" for line in matters)
+            matters = []
+        run.print(text, records=len(ratings))
     run.say_all(matters)

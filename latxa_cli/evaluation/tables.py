@@ -120,10 +120,12 @@ class Pivot:
 
 
 def _board(record: Record) -> str:
-    """Name the board that a rating stands on: its criterion, group of votes, and island of models that met."""
-    group, island = record.get("group") or {}, record.get("island")
+    """Name the board that a rating stands on: its criterion, group of votes, model of ties, and island of models that
+    met."""
+    group, island, ties = record.get("group") or {}, record.get("island"), record.get("ties_as")
     groups = [f"{name} {value}" for name, value in group.items()] if isinstance(group, dict) else [str(group)]
-    parts = [*groups, f"island {island}"] if island else groups
+    parts = [*groups, f"ties {ties}"] if ties else groups  # on another scale
+    parts = [*parts, f"island {island}"] if island else parts
     criterion = record.get("criterion") or PLAIN
     return " ".join([criterion, *parts] if criterion != PLAIN or not parts else parts)
 
