@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from latxa_cli.arena.connectivity import core, strongly_connected
 from latxa_cli.arena.davidson import fit_davidson
 from latxa_cli.arena.ratings import CENTRE, SCALE, Wins, covariance, fit, vote_spread
-from latxa_cli.arena.redraw import Redraw
-from latxa_cli.arena.votes import BOTH_BAD, TIE, Booleans, Counts, Floats, Integers
+from latxa_cli.arena.redraw import Clustered, Redraw
+from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Booleans, Counts, Floats, Integers
 from latxa_cli.stream.errors import UsageError
 
 BATCH_BYTES = 4 << 20  # for the matrices of the rounds that are fitted together
+SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of a pair's first model, by verdict
 Ties = Literal["half", "davidson", "drop"]
 
 
@@ -100,7 +101,7 @@ class Core:
 def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     """Return (rounds, q) strengths of each core; inf, -inf and nan as `rate` says."""
     largest = max((len(one.models) for one in cores), default=1)
-    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), 1)))
+    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), len(redraw.numbers) // 8)))
     parts: list[list[Floats]] = [[] for _ in cores]
     for tables in redraw.tables(how.rounds, batch) if cores else ():
         for part, one in zip(parts, cores, strict=True):
@@ -143,27 +144,18 @@ def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | N
     return np.asarray(ratings + shift[..., None])
 
 
-def covariance_by(core: Core, by_cluster: Any = None) -> Floats:
+def covariance_by(core: Core, clustered: Clustered | None = None) -> Floats:
     """Return (q, q) the sandwich covariance of a core's strengths, by vote, or by cluster with the factor G / (G - 1).
 
-    by_cluster: (cells, clusters) of the whole board, as `redraw.by_cluster` gives them.
+    clustered: the votes of the whole board.
     """
     counts, theta = core.counts, core.theta
-    if by_cluster is None:
+    if clustered is None:
         return covariance(counts, theta, vote_spread(counts, theta))
-    rows = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
-    scores = _scores(counts, theta) @ by_cluster[rows]  # (q, clusters)
-    number = by_cluster.shape[1]
-    return covariance(counts, theta, (scores @ scores.T).toarray() * number / max(1, number - 1))
-
-
-def _scores(counts: Counts, theta: Floats) -> Any:
-    """Return (q, cells) what one vote of each cell adds to the gradient, as a sparse matrix."""
-    from scipy.sparse import csr_array
-
     chance = 1 / (1 + np.exp(theta[counts.second] - theta[counts.first]))
-    residual = (np.array([1.0, 0.0, 0.5, 0.5]) - chance[:, None]).reshape(-1)
-    models = np.concatenate([np.repeat(counts.first, 4), np.repeat(counts.second, 4)])
-    cells = np.tile(np.arange(len(residual)), 2)
-    shape = (len(theta), len(residual))
-    return csr_array((np.concatenate([residual, -residual]), (models, cells)), shape=shape)
+    score, first, second = np.zeros(clustered.cells), *np.full((2, clustered.cells), NONE)
+    here = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
+    score[here] = (SCORES - chance[:, None]).reshape(-1)
+    first[here], second[here] = np.repeat(counts.first, 4), np.repeat(counts.second, 4)
+    spread = clustered.spread(first, second, score, len(theta))
+    return covariance(counts, theta, spread * clustered.clusters / max(1, clustered.clusters - 1))

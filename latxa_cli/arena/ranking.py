@@ -26,7 +26,7 @@ from latxa_cli.arena.intervals import (
 )
 from latxa_cli.arena.ranks import ranks
 from latxa_cli.arena.ratings import SCALE
-from latxa_cli.arena.redraw import Redraw, by_cluster
+from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
@@ -59,13 +59,13 @@ class Ranking:
     clusters: Column | None = None
 
     @cached_property
-    def by_cluster(self) -> Any:
-        """(cells, clusters) the votes of each cluster, as a sparse matrix; None where there are no clusters."""
-        return self.table_of(self.clusters) if self.clusters is not None else None
+    def clustered(self) -> Clustered | None:
+        """The votes by cluster; None where each is for itself."""
+        return None if self.clusters is None else self.clustered_by(self.clusters)
 
-    def table_of(self, clusters: Column) -> Any:
-        """Return (cells, clusters) the votes of each cluster, as a sparse matrix."""
-        return by_cluster(clusters, self.place, self.counts.cells.size)
+    def clustered_by(self, column: Column) -> Clustered:
+        """Return the votes by the clusters that a column names."""
+        return Clustered.of(column, self.place, self.counts.cells.size)
 
     @cached_property
     def covariance(self) -> Floats:
@@ -79,7 +79,7 @@ class Ranking:
             drawn = self.drawn[:, core.models]
             finite = drawn[np.isfinite(drawn).all(axis=1)]
             if self.how.ties == "half":
-                whole[inside] = covariance_by(core, self.by_cluster)
+                whole[inside] = covariance_by(core, self.clustered)
             elif len(finite) > 1:
                 whole[inside] = np.cov(finite, rowvar=False)
         return whole
@@ -204,11 +204,11 @@ def rank(
             ]
     cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
     if interval == "sandwich":
-        rounds = [drawn_normal(core, covariance_by(core, boards[core.table].by_cluster), how) for core in cores]
+        rounds = [drawn_normal(core, covariance_by(core, boards[core.table].clustered), how) for core in cores]
     else:
         places, sizes = [board.place for board in boards], [board.counts.cells.size for board in boards]
-        tables = None if clusters is None else [board.by_cluster for board in boards]
-        rounds = redrawn(Redraw(places, sizes, tables, how.seed), cores, how)
+        clustered = [board.clustered for board in boards if board.clustered is not None]
+        rounds = redrawn(Redraw(places, sizes, clustered or None, how.seed), cores, how)
     return [_with_rounds(board, number, cores, rounds) for number, board in enumerate(boards)]
 
 

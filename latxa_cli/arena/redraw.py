@@ -12,31 +12,109 @@ Miller, 2008, "Bootstrap-based improvements for inference with clustered errors"
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from latxa_cli.arena.votes import NONE, Column, Integers
+from latxa_cli.arena.votes import NONE, Column, Floats, Integers
+
+PART = 1 << 16  # numbers that are held at once
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """The votes of G clusters, counted by the places of a board: those of each place together, places rising.
+
+    place, cluster, number: (m,) how many votes of a cluster are counted at a place. cells, clusters: how many they are.
+    """
+
+    place: Integers
+    cluster: Integers
+    number: Integers
+    cells: int
+    clusters: int
+
+    @classmethod
+    def of(cls, column: Column, place: Integers, cells: int) -> Clustered:
+        """Count votes, each at its `place` (n,), if it is not `NONE`, and in the cluster that `column` says.
+
+        A vote that does not say its cluster is one for itself. Clusters are those of all votes, counted or not.
+        """
+        given = column.given
+        used = np.bincount(column.codes if given.all() else column.codes[given], minlength=len(column.names)) > 0
+        alone = np.flatnonzero(~given)
+        clusters = int(used.sum()) + len(alone)
+        key = place.astype(np.int64)
+        key *= clusters
+        key += (np.cumsum(used, dtype=np.int32) - 1)[column.codes]
+        key[alone] = place[alone].astype(np.int64) * clusters + np.arange(clusters - len(alone), clusters)
+        key.sort()
+        key = key[np.searchsorted(key, 0) :]  # those without a place are below
+        first = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)]).astype(np.int32)
+        number = np.diff(first, append=np.int32(len(key)))
+        key = key[first]
+        del first
+        at = (key // max(1, clusters)).astype(np.int32)
+        key -= at * np.int64(clusters)
+        return cls(at, key.astype(np.int32), number, cells, clusters)
+
+    def tables(self, weights: Integers) -> Integers:
+        """Return (rounds, cells) the counts where each cluster comes as often as `weights` (clusters, rounds) say."""
+        tables = np.zeros((weights.shape[1], self.cells), np.int64)
+        for some, starts in self._parts(weights.shape[1]):
+            votes, number = weights[self.cluster[some]], self.number[some]
+            if (number > 1).any():
+                votes *= number[:, None]
+            tables[:, self.place[some][starts]] += np.add.reduceat(votes, starts, axis=0, dtype=np.int32).T
+        return tables
+
+    def spread(self, first: Integers, second: Integers, score: Floats, models: int) -> Floats:
+        """Return (p, p) the sum over clusters of s s', s (p,) the sum of their votes' scores.
+
+        first, second: (cells,) the models of each place, of whom a vote adds `score` (cells,) to the first, and takes
+        it from the second; a model below 0 is none.
+        """
+        total = np.zeros((models, models))
+        step = max(1, min(self.clusters, 16 * PART // max(1, models)))
+        for number in range(-(-self.clusters // step)):
+            here = first[self.place] >= 0
+            if step < self.clusters:
+                here &= self.cluster // step == number
+            some = np.flatnonzero(here)
+            place, row = self.place[some], (self.cluster[some] - number * step) * models
+            value = score[place] * self.number[some]
+            size = step * models
+            sums = np.bincount(row + first[place], value, size) - np.bincount(row + second[place], value, size)
+            sums = sums.reshape(step, models)
+            total += sums.T @ sums
+        return total
+
+    def _parts(self, rounds: int) -> Iterator[tuple[slice, Integers]]:
+        """Yield ranges of votes, and where places begin in each, so that their weights take little memory."""
+        step = max(1, PART // max(1, rounds))
+        for start in range(0, len(self.place), step):
+            some = slice(start, start + step)
+            yield some, np.flatnonzero(np.diff(self.place[some], prepend=NONE))
 
 
 class Redraw:
     """Tables redrawn for boards.
 
-    places: for each board (n,) where each vote is counted; cells: how many places. by_cluster: for each board what
-    `by_cluster` gives; each vote is drawn for itself when None.
+    places: for each board (n,) where each vote is counted; cells: how many places. clustered: for each board the votes
+    of clusters; each vote is drawn for itself when None.
     """
 
     def __init__(
-        self, places: Sequence[Integers], cells: Sequence[int], by_cluster: Sequence[Any] | None, seed: int
+        self, places: Sequence[Integers], cells: Sequence[int], clustered: Sequence[Clustered] | None, seed: int
     ) -> None:
         self.cells, self.seed = list(cells), seed
-        self.by_cluster = by_cluster
+        self.clustered = clustered
         self.kinds: list[Integers] = []
-        if by_cluster is None:
+        if clustered is None:
             kind, self.numbers = _kinds(places, self.cells)
             self.kinds = [_of_kind(kind, place, len(self.numbers)) for place in places]
         else:
-            self.numbers = np.ones(by_cluster[0].shape[1], np.int64)
+            self.numbers = np.ones(clustered[0].clusters, np.int64)
 
     def tables(self, rounds: int, batch: int) -> Iterator[list[Integers]]:
         """Yield, for at most `batch` rounds at once, the redrawn table (rounds, cells) of each board.
@@ -49,34 +127,14 @@ class Redraw:
             size = min(batch, rounds - start)
             if not total:
                 yield [np.zeros((size, count), np.int64) for count in self.cells]
-            elif self.by_cluster is None:
+            elif self.clustered is None:
                 drawn = random.multinomial(total, self.numbers / total, size=size)
                 yield [_tables(drawn, kind, count) for kind, count in zip(self.kinds, self.cells, strict=True)]
             else:
                 weights = np.empty((total, size), np.int32)
                 for number in range(size):
                     weights[:, number] = np.bincount(random.integers(0, total, total), minlength=total)
-                yield [np.ascontiguousarray((matrix @ weights).T, np.int64) for matrix in self.by_cluster]
-
-
-def by_cluster(clusters: Column, place: Integers, cells: int) -> Any:
-    """Return (cells, clusters) how many votes of each cluster are counted at each place, as a sparse matrix.
-
-    A vote that does not say its cluster is one for itself; clusters without any vote, counted or not, have no column.
-    """
-    from scipy.sparse import csr_array
-
-    given = clusters.given
-    used = np.bincount(clusters.codes if given.all() else clusters.codes[given], minlength=len(clusters.names)) > 0
-    code = (np.cumsum(used, dtype=np.int32) - 1)[clusters.codes]
-    alone = np.flatnonzero(~given)
-    code[alone] = used.sum() + np.arange(len(alone), dtype=np.int32)
-    size = int(used.sum()) + len(alone)
-    if not (place >= 0).all():
-        code, place = code[place >= 0], place[place >= 0]
-    matrix = csr_array((np.ones(len(code), np.int32), (place, code)), shape=(cells, size))
-    matrix.sum_duplicates()
-    return matrix
+                yield [one.tables(weights) for one in self.clustered]
 
 
 def _kinds(places: Sequence[Integers], cells: Sequence[int]) -> tuple[Integers, Integers]:

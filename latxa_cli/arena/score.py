@@ -220,12 +220,12 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
         return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
     if ranking.how.ties != "half":
         return _finding(ranking, name, None, False, "design effect: known where ties are half wins", clusters=None)
-    table = ranking.table_of(column) if ranking.clusters is None else ranking.by_cluster
-    other = [covariance_by(core, table if ranking.clusters is None else None) for core in ranking.cores]
+    clustered = ranking.clustered or ranking.clustered_by(column)
+    other = [covariance_by(core, clustered if ranking.clusters is None else None) for core in ranking.cores]
     traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
     by_vote, by_cluster = traces if ranking.clusters is None else traces[::-1]
     value = by_cluster / by_vote if by_vote > 0 else 1.0
-    number = int(np.count_nonzero(np.bincount(table.indices)))
+    number = len(np.unique(clustered.cluster))
     text = f"the votes of a {what} hang together (design effect {value:.2f})"
     if unit == "vote":
         text += ": intervals by vote are too narrow, `--resample user`"
