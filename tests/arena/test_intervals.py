@@ -5,11 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from latxa_cli.arena import redraw as module
 from latxa_cli.arena.connectivity import core, reachable, strongly_connected
 from latxa_cli.arena.intervals import Core, How, bounds, covariance_by, rate, to_scale
 from latxa_cli.arena.ranking import rank
 from latxa_cli.arena.ratings import SCALE
-from latxa_cli.arena.redraw import by_cluster
+from latxa_cli.arena.redraw import Clustered
 from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, Counts, Votes, count
 from latxa_cli.stream.errors import UsageError
 
@@ -188,7 +189,7 @@ def test_sandwich_and_bootstrap_agree_by_vote_and_by_user():
     for unit in (None, votes.columns["user"]):
         drawn = ranked(votes, rounds=3000, clusters=unit)
         [one] = drawn.cores
-        sandwich = np.sqrt(np.diag(covariance_by(one, drawn.by_cluster)))
+        sandwich = np.sqrt(np.diag(covariance_by(one, drawn.clustered)))
         assert drawn.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.08)
         smooth = ranked(votes, rounds=3000, clusters=unit, interval="sandwich")
         assert smooth.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.05)
@@ -196,7 +197,9 @@ def test_sandwich_and_bootstrap_agree_by_vote_and_by_user():
     assert (errors[False] > 1.3 * errors[True]).all()  # users of a taste of their own
 
 
-def test_the_sandwich_by_user_is_the_sum_over_users():
+@pytest.mark.parametrize("part", [1, 1 << 16])
+def test_the_sandwich_by_user_is_the_sum_over_users(monkeypatch, part):
+    monkeypatch.setattr(module, "PART", part)
     votes = clustered()
     counts, place = count(votes)
     theta = rate(counts, counts.cells[None], How())[0]
@@ -215,9 +218,9 @@ def test_the_sandwich_by_user_is_the_sum_over_users():
         middle += np.outer(gradient, gradient)
     inverse = np.linalg.pinv(curve, hermitian=True, rcond=1e-9)
     expected = inverse @ middle @ inverse * 60 / 59
-    assert covariance_by(whole, by_cluster(users, place, counts.cells.size)) == pytest.approx(expected, rel=1e-6)
+    assert covariance_by(whole, Clustered.of(users, place, counts.cells.size)) == pytest.approx(expected, rel=1e-6)
     each = Column(np.arange(len(votes)), [str(n) for n in range(len(votes))])
-    by_one = covariance_by(whole, by_cluster(each, place, counts.cells.size))
+    by_one = covariance_by(whole, Clustered.of(each, place, counts.cells.size))
     assert by_one * (len(votes) - 1) / len(votes) == pytest.approx(covariance_by(whole), rel=1e-6)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from latxa_cli.arena.redraw import Redraw, by_cluster
+from latxa_cli.arena import redraw as module
+from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import NONE, Column
 
 CELLS = 12
@@ -28,7 +29,7 @@ def users(votes=300, number=20, unnamed=0.1):
 def redraw(clustered, seed=7):
     boards = places()
     cells = (CELLS, 8)
-    tables = [by_cluster(users(), place, count) for place, count in zip(boards, cells, strict=True)]
+    tables = [Clustered.of(users(), place, count) for place, count in zip(boards, cells, strict=True)]
     return Redraw(boards, cells, tables if clustered else None, seed)
 
 
@@ -46,8 +47,10 @@ def test_batches_change_nothing_and_the_seed_does(clustered):
     assert [table.shape for table in at_once] == [(50, CELLS), (50, 8)]
 
 
-def test_clusters_are_drawn_as_naively():
+@pytest.mark.parametrize("part", [1, 100, 1 << 16])
+def test_clusters_are_drawn_as_naively(monkeypatch, part):
     """As many users as there are are drawn with replacement, and their votes counted one by one."""
+    monkeypatch.setattr(module, "PART", part)
     column = users()
     names = [int(code) for code in np.unique(column.codes) if code != NONE]
     members = [np.flatnonzero(column.codes == code) for code in names]
@@ -90,6 +93,6 @@ def test_boards_that_count_alike_are_redrawn_alike():
 @pytest.mark.parametrize("clusters", [None, Column(np.zeros(0, np.int64), [])])
 def test_no_votes_are_redrawn_as_none(clusters):
     nothing = np.zeros(0, np.int64)
-    tables = None if clusters is None else [by_cluster(clusters, nothing, 4)]
+    tables = None if clusters is None else [Clustered.of(clusters, nothing, 4)]
     [[table]] = Redraw([nothing], [4], tables, 0).tables(3, 10)
     assert table.tolist() == [[0] * 4] * 3
