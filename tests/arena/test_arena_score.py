@@ -446,3 +446,23 @@ def test_the_papers_intervals_are_written_as_it_writes_them(latxa, published):
     rows = [line.split(" | ") for line in done.stdout.decode().splitlines()[2:23]]
     widths = [re.fullmatch(r"\+(\d+)/-(\d+)", row[3]).groups() for row in rows]
     assert all(8 <= int(width) <= 22 for both in widths for width in both)
+
+
+def test_ratings_are_correlated_with_results(latxa, published, tmp_path):
+    battles, known = published
+    elo = {model: row["published"]["elo"] for model, row in known["models"].items() if model.startswith("exp")}
+    results = [
+        {"model": model, "task": task, "metric": "acc", "value": 0.5 + sign * value / 4000, "language": "eu"}
+        for task, sign in (("up", 1), ("down", -1))
+        for model, value in elo.items()
+    ]
+    (tmp_path / "results.jsonl").write_bytes(lines(results))
+    done = latxa("arena-score", battles, "--rounds", "50", "--results", tmp_path / "results.jsonl")
+    assert done.returncode == 0, done.stderr.decode()
+    records = map(json.loads, done.stdout.splitlines())
+    found = {record["benchmark"]: record for record in records if "correlation" in record}
+    assert found["up"]["correlation"] > 0.99  # but for the noise of published ratings
+    assert found["down"]["correlation"] == pytest.approx(-found["up"]["correlation"])
+    assert {(record["models"], record["left_out"], record["criterion"]) for record in found.values()} == {
+        (18, 3, "winner")
+    }
