@@ -271,6 +271,25 @@ def test_criteria_and_subgroups_have_rankings_and_differences(scored, votes):
     assert len(differences) == 4 * (1 + 4)
 
 
+def test_battles_without_a_verdict_by_one_of_the_criteria_are_counted(scored):
+    battles = [*RING, *[vote | {"winner_content": "tie"} for vote in RING[:4]]]
+    both = ("--criterion", "winner", "--criterion", "winner_content", "--criterion", "winner_language")
+    ratings, _, _ = scored(*both, "--rounds", "20", stdin=lines(battles))
+    assert "15 battles of 19 without `winner_content`" in scored.said
+    assert "19 battles of 19 without `winner_language`" in scored.said
+    assert {record["criterion"] for record in ratings} == {"winner", "winner_content"}
+
+
+@pytest.mark.parametrize(
+    "flags", [("--mask", "*?"), ("--anchor", "a=1"), ("--resample", "user"), ("--next", "3"), ("--control", "style"),
+              ("--collapse",), ("--paper",), ("--by", "user"), ("--interval", "sandwich"), ("--ties", "davidson")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_input_is_no_error_whatever_is_asked(latxa, flags):
+    done = latxa("arena-score", *flags, stdin=b"")
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr.decode()
+
+
 def test_an_anchor_moves_all_ratings_alike(scored, votes):
     plain, _, _ = scored(votes, "--rounds", "50")
     anchored, _, _ = scored(votes, "--rounds", "50", "--anchor", "m3=1200")

@@ -96,7 +96,7 @@ def reference_rounds(path: Path) -> tuple[float, float]:
     """Return the CPU seconds of a round with all battles in memory, texts as Python's objects and as pandas 3's."""
     import pandas as pd
 
-    battles = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+    battles = pd.read_json(path, lines=True, dtype=False)
     return reference_round(battles.astype(object)), reference_round(battles)
 
 
