@@ -52,7 +52,6 @@ class Tally:
         self.features, self.measure = features, measure
         self.stances = _Stances(len(self.asked))
         self.names = [_Names() for _ in self.fields]
-        self.lacking = dict.fromkeys(self.criteria, 0)
         self._parts: list[list[np.ndarray]] = [[] for _ in range(2 + len(self.fields))]  # stances, ids, fields
         self._measured: list[Any] = []
         self._decode = msgspec.json.Decoder(_struct(self.asked, self.fields)).decode_lines

@@ -119,10 +119,13 @@ def drawn_normal(core: Core, covariance: Floats, how: How) -> Floats:
 
 
 def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Return (p,) lower and upper percentiles of (rounds, p); order statistics, as nothing lies between infinities."""
+    """Return (p,) lower and upper percentiles of (rounds, p); order statistics, as nothing lies between infinities.
+
+    Of R rounds the k-th from either end, k = (R + 1) (1 - confidence) / 2: R values cut the line into R + 1 parts.
+    """
     rounds = len(drawn)
     unknown = np.isnan(drawn)
-    skipped = int((1 - confidence) / 2 * rounds)
+    skipped = max(0, int(round((rounds + 1) * (1 - confidence) / 2, 9)) - 1)
     lowest = np.sort(np.where(unknown, -np.inf, drawn), axis=0)[skipped]
     highest = np.sort(np.where(unknown, np.inf, drawn), axis=0)[rounds - 1 - skipped]
     return lowest, highest

@@ -32,6 +32,7 @@ from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
 DIGITS = 6
+SAME = 1e-9  # strengths so close are equal but for rounding
 Interval = Literal["bootstrap", "sandwich"]
 
 
@@ -86,12 +87,21 @@ class Ranking:
     @property
     def ratings(self) -> Floats:
         """(p,) strengths on the arena's scale."""
-        return to_scale(self.theta, self.counts.models, self.how.anchor)
+        return self._scaled(self.theta)
 
     @property
     def drawn_ratings(self) -> Floats:
         """(rounds, p) redrawn strengths on the arena's scale."""
-        return to_scale(self.drawn, self.counts.models, self.how.anchor)
+        return self._scaled(self.drawn)
+
+    def _scaled(self, theta: Floats) -> Floats:
+        """Return (…, p) strengths on the arena's scale; an anchor with a finite rating holds those of its island."""
+        anchor, models = self.how.anchor, self.counts.models
+        ratings = to_scale(theta, models, None)
+        if anchor is not None and anchor[0] in models and np.isfinite(self.theta[models.index(anchor[0])]):
+            island = next(island for island in self.islands if models.index(anchor[0]) in island)
+            ratings[..., island] = to_scale(theta[..., island], [models[model] for model in island], anchor)
+        return ratings
 
     @property
     def non_finite(self) -> float:
@@ -102,11 +112,13 @@ class Ranking:
     def records(self) -> Iterator[Record]:
         """Yield rating records, island by island, best first.
 
-        A bound that is not finite is None; so are those of a model that has the same rating in all rounds.
+        A bound that is not finite is None; so are those of a model that is as strong in all rounds.
         """
-        point, drawn = self.ratings, self.drawn_ratings
-        low, high = bounds(drawn, self.how.confidence)
-        alike = np.isfinite(point) & (drawn == drawn[:1]).all(axis=0)  # whose votes say nothing of their error
+        point = self.ratings
+        low, high = bounds(self.drawn_ratings, self.how.confidence)
+        with np.errstate(invalid="ignore"):
+            differs = np.abs(self.drawn - self.theta) > SAME
+        alike = np.isfinite(point) & ~differs.any(axis=0)  # whose votes say nothing of their error
         low[alike], high[alike] = -np.inf, np.inf
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):

@@ -95,6 +95,8 @@ def score(votes: Votes, wanted: Wanted) -> Scores:
         )  # fmt: skip
         said = []
     for ranking in rankings:
+        if not ranking.group:
+            said += _without_verdict(ranking)
         if not ranking.group and ranking.counts.cells.any():
             said += _limits(ranking, unit)
             said += findings(votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
@@ -160,6 +162,14 @@ def _controlled(votes: Votes, wanted: Wanted, clusters: Column | None) -> tuple[
 
 
 # --- what bounds a ranking -----------------------------------------------------------------------------------------
+
+
+def _without_verdict(ranking: Ranking) -> Iterator[Record]:
+    """Say how many battles have no verdict by this criterion (they have one by another)."""
+    missing = int((ranking.place < 0).sum())
+    if missing:
+        text = f"{several(missing, 'battle')} of {len(ranking.place):,} without `{ranking.criterion}`"
+        yield _finding(ranking, "no verdict", missing, True, text)
 
 
 def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
