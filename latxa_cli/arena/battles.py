@@ -53,7 +53,6 @@ class Tally:
         self.features, self.measure = features, measure
         self.stances = _Stances(len(self.asked))
         self.names = [_Names() for _ in self.fields]
-        self.lacking = dict.fromkeys(self.criteria, 0)
         self._parts: list[list[np.ndarray]] = [[] for _ in range(2 + len(self.fields))]  # stances, ids, fields
         self._measured: list[Any] = []
         self._decode = _decoder(self.asked, self.fields)

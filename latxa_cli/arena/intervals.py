@@ -10,14 +10,14 @@ infinite.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from latxa_cli.arena.connectivity import core, strongly_connected
 from latxa_cli.arena.davidson import fit_davidson
-from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
+from latxa_cli.arena.ratings import CENTRE, SCALE, Wins, covariance, fit, vote_spread
 from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Booleans, Counts, Floats, Integers
 from latxa_cli.stream.errors import UsageError
@@ -103,11 +103,24 @@ def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     largest = max((len(one.models) for one in cores), default=1)
     batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), len(redraw.numbers) // 8)))
     parts: list[list[Floats]] = [[] for _ in cores]
+    randoms = [np.random.default_rng((how.seed, number)) for number in range(len(cores))]
     for tables in redraw.tables(how.rounds, batch) if cores else ():
-        for part, one in zip(parts, cores, strict=True):
+        for part, one, random in zip(parts, cores, randoms, strict=True):
             cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
-            part.append(rate(one.counts, cells, how, one.theta))
+            part.append(rate(one.counts, _with_prior(cells, how.prior, random), replace(how, prior=0.0), one.theta))
     return [np.concatenate([np.zeros((0, len(one.theta))), *part]) for part, one in zip(parts, cores, strict=True)]
+
+
+def _with_prior(cells: Integers, prior: float, random: np.random.Generator) -> Any:
+    """Add the prior's wins to (rounds, P, 4) cells, drawn as well: else many wins without a loss had no error at all.
+
+    Both ways gamma distributed with the mean L/2: for two models and L = 1 the rounds are Jeffreys' interval.
+    """
+    if not prior:
+        return cells
+    drawn = cells.astype(np.float64)
+    drawn[..., :2] += random.gamma(prior / 2, size=(*cells.shape[:2], 2))
+    return drawn
 
 
 def drawn_normal(theta: Floats, covariance: Floats, how: How) -> Floats:
@@ -119,13 +132,29 @@ def drawn_normal(theta: Floats, covariance: Floats, how: How) -> Floats:
 
 
 def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Return (p,) lower and upper percentiles of (rounds, p); order statistics, as nothing lies between infinities."""
+    """Return (p,) lower and upper percentiles of (rounds, p); order statistics, as nothing lies between infinities.
+
+    Of R rounds the k-th from either end, k = (R + 1) (1 - confidence) / 2: R values cut the line into R + 1 parts.
+    """
     rounds = len(drawn)
     unknown = np.isnan(drawn)
-    skipped = int((1 - confidence) / 2 * rounds)
+    skipped = max(0, int(round((rounds + 1) * (1 - confidence) / 2, 9)) - 1)
     lowest = np.sort(np.where(unknown, -np.inf, drawn), axis=0)[skipped]
     highest = np.sort(np.where(unknown, np.inf, drawn), axis=0)[rounds - 1 - skipped]
     return lowest, highest
+
+
+def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | None) -> Floats:
+    """Return (…, p) strengths as ratings: 400 points for odds of 10 to 1, mean 1000, or the anchor's rating as given.
+
+    Where the anchor is not rated, the mean stays.
+    """
+    ratings = CENTRE + SCALE * theta
+    if anchor is None or anchor[0] not in models:
+        return ratings
+    shift = anchor[1] - ratings[..., list(models).index(anchor[0])]
+    shift = np.where(np.isfinite(shift), shift, 0 if ratings.ndim == 1 else np.nan)
+    return np.asarray(ratings + shift[..., None])
 
 
 def covariance_by(core: Core, clustered: Clustered | None = None) -> Floats:

@@ -21,15 +21,17 @@ from latxa_cli.arena.intervals import (
     drawn_normal,
     rate,
     redrawn,
+    to_scale,
 )
 from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import CENTRE, SCALE
+from latxa_cli.arena.ratings import SCALE
 from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
 DIGITS = 6
+SAME = 1e-9  # strengths so close are equal but for rounding
 Interval = Literal["bootstrap", "sandwich"]
 
 
@@ -84,30 +86,27 @@ class Ranking:
     @property
     def ratings(self) -> Floats:
         """(p,) strengths on the arena's scale."""
-        return self._on_scale(self.theta)
+        return self._scaled(self.theta)
 
     @property
     def drawn_ratings(self) -> Floats:
         """(rounds, p) redrawn strengths on the arena's scale."""
-        return self._on_scale(self.drawn)
+        return self._scaled(self.drawn)
 
     @property
-    def anchored(self) -> Core | None:
-        """The core whose ratings the anchor holds; None without an anchor, or where it has no finite rating."""
-        name = self.how.anchor[0] if self.how.anchor else None
-        return next((core for core in self.cores if name in (self.counts.models[model] for model in core.models)), None)
+    def anchored(self) -> bool:
+        """Whether the anchor has a finite rating, so that it holds the scale."""
+        models, name = self.counts.models, self.how.anchor[0] if self.how.anchor else None
+        return name in models and bool(np.isfinite(self.theta[models.index(name)]))
 
-    def _on_scale(self, theta: Floats) -> Floats:
-        """Return (…, p) strengths as ratings: 400 points for odds of 10 to 1, and the mean 1000 on each island; on the
-        anchor's the rating that it is to have. A round in which the anchor has no finite strength says nothing there.
-        """
-        ratings = CENTRE + SCALE * theta
-        if self.how.anchor is not None and (core := self.anchored) is not None:
-            name, rating = self.how.anchor
-            held = ratings[..., self.counts.models.index(name), None].copy()
-            ratings[..., core.models] -= np.where(np.isfinite(held), held, np.nan)
-            ratings[..., core.models] += rating
-        return np.asarray(ratings)
+    def _scaled(self, theta: Floats) -> Floats:
+        """Return (…, p) strengths on the arena's scale; an anchor with a finite rating holds those of its island."""
+        anchor, models = self.how.anchor, self.counts.models
+        ratings = to_scale(theta, models, None)
+        if anchor is not None and self.anchored:
+            island = next(island for island in self.islands if models.index(anchor[0]) in island)
+            ratings[..., island] = to_scale(theta[..., island], [models[model] for model in island], anchor)
+        return ratings
 
     @property
     def non_finite(self) -> float:
@@ -118,13 +117,13 @@ class Ranking:
     def records(self) -> Iterator[Record]:
         """Yield rating records, island by island, best first.
 
-        A bound that is not finite is None; so are those of a model that has the same rating in all rounds.
+        A bound that is not finite is None; so are those of a model that is as strong in all rounds.
         """
-        point, drawn = self.ratings, self.drawn_ratings
-        low, high = bounds(drawn, self.how.confidence)
-        alike = np.isfinite(point) & (drawn == drawn[:1]).all(axis=0)  # whose votes say nothing of their error
-        if self.anchored is not None and self.how.anchor:
-            alike[self.counts.models.index(self.how.anchor[0])] = False
+        point = self.ratings
+        low, high = bounds(self.drawn_ratings, self.how.confidence)
+        with np.errstate(invalid="ignore"):
+            differs = np.abs(self.drawn - self.theta) > SAME
+        alike = np.isfinite(point) & ~differs.any(axis=0)  # whose votes say nothing of their error
         low[alike], high[alike] = -np.inf, np.inf
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):

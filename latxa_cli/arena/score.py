@@ -97,6 +97,8 @@ def score(votes: Votes, wanted: Wanted) -> Scores:
         )  # fmt: skip
         said = [*_small_groups(votes, wanted, rankings[0]), *_unanchored(rankings)]
     for ranking in rankings:
+        if not ranking.group:
+            said += _without_verdict(ranking)
         if not ranking.group and ranking.counts.cells.any():
             said += _limits(ranking, unit)
             said += findings(ranking.votes, ranking.criterion, ranking.counts, ranking.place, wanted.how.prior)
@@ -190,12 +192,20 @@ def _unanchored(rankings: Sequence[Ranking]) -> Iterator[Record]:
     """Say where the anchor has no finite rating, so that the scale is another one."""
     for ranking in rankings:
         if ranking.how.anchor and ranking.counts.cells.any():
-            text, held = f"the anchor {ranking.how.anchor[0]} holds the ratings", ranking.anchored is not None
+            text, held = f"the anchor {ranking.how.anchor[0]} holds the ratings", ranking.anchored
             if not held:
                 where = "".join(f" in {name} {value}" for name, value in ranking.group.items())
                 text = f"the anchor {ranking.how.anchor[0]} has no finite rating{where}, where the mean is 1000"
             group = {"group": ranking.group} if ranking.group else {}
             yield _finding(ranking, "anchor", float(held), not held, text, **group)
+
+
+def _without_verdict(ranking: Ranking) -> Iterator[Record]:
+    """Say how many battles have no verdict by this criterion (they have one by another)."""
+    missing = int((ranking.place < 0).sum())
+    if missing:
+        text = f"{several(missing, 'battle')} of {len(ranking.place):,} without `{ranking.criterion}`"
+        yield _finding(ranking, "no verdict", missing, True, text)
 
 
 def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
@@ -222,9 +232,6 @@ def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
     text = f"in {percent(share)} of the rounds some model that has a finite rating has none"
     yield _finding(ranking, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
     yield _design_effect(ranking, unit)
-    lacking = int((ranking.place < 0).sum())
-    text = f"{lacking:,} of {len(ranking.place):,} votes have no `{ranking.criterion}`"
-    yield _finding(ranking, "votes without a verdict", lacking, lacking > 0, text)
     if ranking.how.ties == "davidson":
         yield from _model_of_ties(ranking)
 

@@ -242,7 +242,7 @@ def _votes(run: Run, files: Any, wanted: Any, collapse: bool, looks: list[Any], 
 
 
 def _grouped(run: Run, votes: Any, table: Path | None, mask: str | None) -> Any:
-    if table is None and mask is None:
+    if (table is None and mask is None) or not len(votes):
         return votes
     from latxa_cli.arena.groups import by_mask, from_table, grouped
 

@@ -271,6 +271,25 @@ def test_criteria_and_subgroups_have_rankings_and_differences(scored, votes):
     assert len(differences) == 4 * (1 + 4)
 
 
+def test_battles_without_a_verdict_by_one_of_the_criteria_are_counted(scored):
+    battles = [*RING, *[vote | {"winner_content": "tie"} for vote in RING[:4]]]
+    both = ("--criterion", "winner", "--criterion", "winner_content", "--criterion", "winner_language")
+    ratings, _, _ = scored(*both, "--rounds", "20", stdin=lines(battles))
+    assert "15 battles of 19 without `winner_content`" in scored.said
+    assert "19 battles of 19 without `winner_language`" in scored.said
+    assert {record["criterion"] for record in ratings} == {"winner", "winner_content"}
+
+
+@pytest.mark.parametrize(
+    "flags", [("--mask", "*?"), ("--anchor", "a=1"), ("--resample", "user"), ("--next", "3"), ("--control", "style"),
+              ("--collapse",), ("--paper",), ("--by", "user"), ("--interval", "sandwich"), ("--ties", "davidson")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_input_is_no_error_whatever_is_asked(latxa, flags):
+    done = latxa("arena-score", *flags, stdin=b"")
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr.decode()
+
+
 def test_an_anchor_moves_all_ratings_alike(scored, votes):
     plain, _, _ = scored(votes, "--rounds", "50")
     anchored, _, _ = scored(votes, "--rounds", "50", "--anchor", "m3=1200")
@@ -446,3 +465,23 @@ def test_the_papers_intervals_are_written_as_it_writes_them(latxa, published):
     rows = [line.split(" | ") for line in done.stdout.decode().splitlines()[2:23]]
     widths = [re.fullmatch(r"\+(\d+)/-(\d+)", row[3]).groups() for row in rows]
     assert all(8 <= int(width) <= 22 for both in widths for width in both)
+
+
+def test_ratings_are_correlated_with_results(latxa, published, tmp_path):
+    battles, known = published
+    elo = {model: row["published"]["elo"] for model, row in known["models"].items() if model.startswith("exp")}
+    results = [
+        {"model": model, "task": task, "metric": "acc", "value": 0.5 + sign * value / 4000, "language": "eu"}
+        for task, sign in (("up", 1), ("down", -1))
+        for model, value in elo.items()
+    ]
+    (tmp_path / "results.jsonl").write_bytes(lines(results))
+    done = latxa("arena-score", battles, "--rounds", "50", "--results", tmp_path / "results.jsonl")
+    assert done.returncode == 0, done.stderr.decode()
+    records = map(json.loads, done.stdout.splitlines())
+    found = {record["benchmark"]: record for record in records if "correlation" in record}
+    assert found["up"]["correlation"] > 0.99  # but for the noise of published ratings
+    assert found["down"]["correlation"] == pytest.approx(-found["up"]["correlation"])
+    assert {(record["models"], record["left_out"], record["criterion"]) for record in found.values()} == {
+        (18, 3, "winner")
+    }

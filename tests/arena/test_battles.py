@@ -26,8 +26,8 @@ def written(votes):
     rows = []
     for place in range(len(votes)):
         said = tuple(int(verdict[place]) for verdict in votes.verdicts.values())
-        columns = votes.columns.values()
-        fields = tuple(c.names[c.codes[place]] if c.codes[place] >= 0 else None for c in columns)
+        columns = votes.columns.items()
+        fields = {name: column.names[code] for name, column in columns if (code := column.codes[place]) >= 0}
         rows.append((votes.models[votes.a[place]], votes.models[votes.b[place]], said, fields))
     return votes.models, rows
 
@@ -147,7 +147,7 @@ def test_what_nobody_asks_for_may_be_what_no_record_can_hold(tmp_path, more):
     """The one difference between the two ways: a vote need not be written again."""
     path = tmp_path / "battles.jsonl"
     path.write_bytes(b'{"model_a":"a","model_b":"b","winner":"tie","more":' + more + b"}\n")
-    assert taken(path)[0] == (["a", "b"], [("a", "b", (TIE, NONE, NONE), (None, None))])
+    assert taken(path)[0] == (["a", "b"], [("a", "b", (TIE, NONE, NONE), {})])
     assert [where for where, _, _ in taken(path, looks=[lambda _record: None])[2]] == [f"{path}:1"]
 
 
@@ -157,7 +157,7 @@ def test_sound_lines_are_read_without_making_records(tmp_path, monkeypatch):
     path.write_text('{"model_a": "a", "model_b": "é", "winner": "tie", "user": "u"}\n' * 5000)
     monkeypatch.setattr(Tally, "_take_records", lambda *_: pytest.fail("records were made"))
     votes, told, malformed, count = taken(path)
-    assert votes == (["a", "é"], [("a", "é", (TIE, NONE, NONE), ("u", None))] * 5000)
+    assert votes == (["a", "é"], [("a", "é", (TIE, NONE, NONE), {"user": "u"})] * 5000)
     assert (told, malformed, count) == ([], [], 5000)
 
 
@@ -169,7 +169,7 @@ def test_a_table_is_read_like_lines(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "battles.parquet")
     (tmp_path / "battles.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     table, lines = taken(tmp_path / "battles.parquet"), taken(tmp_path / "battles.jsonl")
-    assert table[0] == lines[0] == (["a", "b"], [("a", "b", (A_WON, NONE, NONE), ("u1", None))])
+    assert table[0] == lines[0] == (["a", "b"], [("a", "b", (A_WON, NONE, NONE), {"user": "u1"})])
     assert [reason for reason, _, _ in table[1]] == [reason for reason, _, _ in lines[1]] == ["self battle", "same id"]
 
 
@@ -196,7 +196,7 @@ def test_odd_votes_are_rejected_as_they_came_with_their_reason(tmp_path, change,
     looks = [lambda _record: None] if whole else []
     (_, rows), told, malformed, _ = taken(path, ("winner_language",), ("user",), looks=looks)
     assert told == [(reason, detail, sound | change)] * 2
-    assert rows == [("a", "b", (B_WON,), (None,))]
+    assert rows == [("a", "b", (B_WON,), {})]
     assert malformed == []
 
 
@@ -204,7 +204,7 @@ def test_a_number_names_a_user_as_its_digits_do(tmp_path):
     path = tmp_path / "battles.jsonl"
     path.write_text("".join(json.dumps(battle(user=user)) + "\n" for user in (7, "7", 7.5, True, None)))
     (_, rows), *_ = taken(path, ("winner",), ("user",))
-    assert [fields for *_, fields in rows] == [("7",), ("7",), ("7.5",), ("True",), (None,)]
+    assert [fields for *_, fields in rows] == [{"user": "7"}, {"user": "7"}, {"user": "7.5"}, {"user": "True"}, {}]
 
 
 def test_a_vote_with_an_id_seen_before_is_left_out_and_shown(tmp_path):
@@ -223,7 +223,7 @@ def test_an_id_counts_from_the_first_vote_that_is_counted(tmp_path):
     rows = [battle("b", id="x"), battle(winner="tie", id="x")]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     (_, kept), told, *_ = taken(path, ("winner",), ())
-    assert kept == [("a", "b", (TIE,), ())]
+    assert kept == [("a", "b", (TIE,), {})]
     assert [reason for reason, *_ in told] == ["self battle"]
 
 

@@ -1,99 +1,142 @@
-"""Bootstrap intervals: repeatable, of the right width, and honest about rounds without finite ratings."""
+"""Intervals: bootstrap and sandwich agree with each other and with what is known, and cover the truth."""
+
+import itertools
 
 import numpy as np
 import pytest
 
-from latxa_cli.arena import intervals as module
-from latxa_cli.arena.battles import Tally
-from latxa_cli.arena.connectivity import reachable, strongly_connected
-from latxa_cli.arena.intervals import Bootstrap
-from latxa_cli.arena.score import rate
+from latxa_cli.arena import redraw as module
+from latxa_cli.arena.connectivity import core, reachable, strongly_connected
+from latxa_cli.arena.intervals import Core, How, bounds, covariance_by, rate, to_scale
+from latxa_cli.arena.ranking import rank
+from latxa_cli.arena.ratings import SCALE
+from latxa_cli.arena.redraw import Clustered
+from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, Counts, Votes, count
 from latxa_cli.stream.errors import UsageError
 
+INF = np.inf
 
-def votes_of(*results):
+
+def votes_of(*results, users=None):
     """Votes of (winner, loser, how often)."""
-    tally = Tally()
-    for winner, loser, times in results:
-        assert not list(tally.count([{"model_a": winner, "model_b": loser, "winner": "model_a"}] * times))
-    return tally.votes()
+    models = sorted({model for result in results for model in result[:2]})
+    times = [result[2] for result in results]
+    a, b = (np.repeat([models.index(result[side]) for result in results], times) for side in (0, 1))
+    columns = {} if users is None else {"user": Column(np.asarray(users), [f"u{n}" for n in range(max(users) + 1)])}
+    return Votes(models, a, b, {"winner": np.zeros(len(a), np.int8)}, columns)
+
+
+def simulated(random, theta, votes, tied=0.0, tastes=None, users=None):
+    """Votes with a share of ties; `tastes`: (users, models) what each user adds to the strengths."""
+    size = len(theta)
+    a = random.integers(0, size, votes)
+    b = (a + random.integers(1, size, votes)) % size
+    gap = theta[a] - theta[b] + (0 if tastes is None else tastes[users, a] - tastes[users, b])
+    won = random.random(votes) < 1 / (1 + np.exp(-gap))
+    verdict = np.where(random.random(votes) < tied, TIE, np.where(won, A_WON, B_WON)).astype(np.int8)
+    columns = {} if users is None else {"user": Column(users, [f"u{n}" for n in range(int(users.max()) + 1)])}
+    return Votes([f"m{n}" for n in range(size)], a, b, {"winner": verdict}, columns)
+
+
+def ranked(votes, **how):
+    clusters = how.pop("clusters", None)
+    interval = how.pop("interval", "bootstrap")
+    return rank(votes, ["winner"], How(**how), clusters=clusters, interval=interval)[0]
+
+
+def bounds_of(ranking):
+    return {record["model"]: (record["lower"], record["upper"]) for record in ranking.records()}
 
 
 TRIANGLE = (("a", "b", 60), ("b", "a", 40), ("b", "c", 55), ("c", "b", 45), ("a", "c", 70), ("c", "a", 30))
 
 
-def test_the_seed_decides_and_batches_do_not(monkeypatch):
-    votes = votes_of(*TRIANGLE)
-    first = rate(votes, Bootstrap(rounds=200, seed=7))
-    assert rate(votes, Bootstrap(rounds=200, seed=7)) == first
-    assert rate(votes, Bootstrap(rounds=200, seed=8)) != first
-    monkeypatch.setattr(module, "BATCH_BYTES", 1000)
-    assert rate(votes, Bootstrap(rounds=200, seed=7)) == first
+# --- percentiles -----------------------------------------------------------------------------------------------------
 
 
-def test_bounds_enclose_the_rating_and_widen_with_confidence():
-    votes = votes_of(*TRIANGLE)
-    narrow, wide = (rate(votes, Bootstrap(rounds=500, confidence=level)).ratings for level in (0.5, 0.99))
-    for inner, outer in zip(narrow, wide, strict=True):
-        assert outer["lower"] < inner["lower"] < inner["rating"] < inner["upper"] < outer["upper"]
+def test_bounds_are_order_statistics():
+    drawn = np.random.default_rng(0).permutation(np.arange(1.0, 100))[:, None]  # 1 … 99
+    assert [float(bound[0]) for bound in bounds(drawn, 0.9)] == [5, 95]
+    assert [float(bound[0]) for bound in bounds(drawn, 0.5)] == [25, 75]
+    assert [float(bound[0]) for bound in bounds(drawn[:3], 0.9)] == [drawn[:3].min(), drawn[:3].max()]
 
 
-def test_width_agrees_with_the_delta_method():
-    """Two models, n votes, share p: the log odds have the standard error 1 / sqrt(n p (1 - p))."""
-    board = rate(votes_of(("a", "b", 600), ("b", "a", 400)), Bootstrap(rounds=4000)).ratings
-    half_width = (board[0]["upper"] - board[0]["lower"]) / 2
-    error = 400 / np.log(10) / 2 / np.sqrt(1000 * 0.6 * 0.4)  # half of the difference belongs to each
-    assert half_width == pytest.approx(1.645 * error, rel=0.06)
+@pytest.mark.parametrize(
+    ("odd", "expected"),
+    [
+        ([-INF] * 4, (5, 95)),
+        ([-INF] * 5, (-INF, 95)),
+        ([INF] * 5, (10, INF)),
+        ([np.nan] * 5, (-INF, INF)),
+        ([-INF] * 3 + [np.nan] * 2, (-INF, 97)),
+    ],
+)
+def test_a_bound_beyond_which_too_many_rounds_lie_is_infinite(odd, expected):
+    drawn = np.arange(1.0, 100)
+    drawn[: len(odd)] = odd
+    low, high = bounds(drawn[:, None], 0.9)
+    assert (low[0], high[0]) == expected
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
-    random = np.random.default_rng(0)
-    theta = np.array([0.6, 0.2, -0.1, -0.7])
-    covered = []
-    for number in range(150):
-        results = []
-        for i in range(4):
-            for j in range(i + 1, 4):
-                won = int(random.binomial(80, 1 / (1 + np.exp(theta[j] - theta[i]))))
-                results += [("abcd"[i], "abcd"[j], won), ("abcd"[j], "abcd"[i], 80 - won)]
-        board = rate(votes_of(*results), Bootstrap(rounds=200, seed=number)).ratings
-        for record in board:
-            truth = 1000 + 400 / np.log(10) * theta["abcd".index(record["model"])]
-            covered.append(record["lower"] <= truth <= record["upper"])
-    assert 0.86 < np.mean(covered) < 0.93
+def test_an_anchor_shifts_ratings_and_leaves_rounds_without_it_unknown():
+    theta = np.array([0.0, 0.5, -0.5])
+    assert to_scale(theta, "abc", None) == pytest.approx(1000 + SCALE * theta)
+    assert to_scale(theta, "abc", ("b", 1200.0)) == pytest.approx(1200 + SCALE * (theta - 0.5))
+    assert to_scale(theta, "abc", ("z", 1200.0)) == pytest.approx(1000 + SCALE * theta)
+    rounds = to_scale(np.array([theta, [0.0, INF, 0.0]]), "abc", ("b", 1200.0))
+    assert rounds[0, 1] == 1200
+    assert np.isnan(rounds[1]).all()
+
+
+# --- rounds ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_round_without_a_finite_fit_keeps_its_core_where_the_point_estimate_has_it():
+    pairs = list(itertools.combinations(range(4), 2))
+    counts = Counts(list("abcd"), *np.array(pairs).T, np.zeros((6, 4), np.int64))
+    cells = np.zeros((2, 6, 4), np.int64)
+    cells[:, :, :2] = 10
+    cells[:, 0] = [15, 5, 0, 0]
+    cells[1, [2, 4, 5], 0] = 0  # in the second round d has lost to nobody
+    point = rate(counts, cells[:1], How())[0]
+    full, broken = rate(counts, cells, How(), point)
+    assert full == pytest.approx(point, abs=1e-9)
+    assert broken[3] == INF
+    assert broken[:3].mean() == pytest.approx(point[:3].mean())
+    alone = rate(Counts(list("abc"), *np.array(pairs)[[0, 1, 3]].T, None), cells[1:, [0, 1, 3]], How())[0]
+    assert np.diff(broken[:3]) == pytest.approx(np.diff(alone), abs=1e-9)
 
 
 def test_a_model_with_one_win_has_no_lower_bound_and_the_rest_keep_theirs():
-    board = rate(votes_of(*TRIANGLE, ("a", "new", 5), ("new", "a", 1)), Bootstrap(rounds=1000))
-    bounds = {record["model"]: (record["lower"], record["upper"]) for record in board.ratings}
-    assert bounds["new"][0] is None
-    assert bounds["new"][1] is not None
-    assert all(bound is not None for model in "abc" for bound in bounds[model])
-    assert board.non_finite == pytest.approx(np.exp(-1), abs=0.05)  # the one win in n votes is not drawn: (1 - 1/n)^n
-
-
-def test_the_mirror_image_has_no_upper_bound():
-    board = rate(votes_of(*TRIANGLE, ("new", "a", 5), ("a", "new", 1)), Bootstrap(rounds=1000))
-    bounds = {record["model"]: (record["lower"], record["upper"]) for record in board.ratings}
-    assert bounds["new"][1] is None
-    assert bounds["new"][0] is not None
+    ranking = ranked(votes_of(*TRIANGLE, ("a", "new", 5), ("new", "a", 1)))
+    found = bounds_of(ranking)
+    assert found["new"][0] is None
+    assert found["new"][1] is not None
+    assert all(bound is not None for model in "abc" for bound in found[model])
+    assert ranking.non_finite == pytest.approx(np.exp(-1), abs=0.05)  # the one win in n votes is not drawn: (1 - 1/n)^n
+    mirrored = bounds_of(ranked(votes_of(*TRIANGLE, ("new", "a", 5), ("a", "new", 1))))
+    assert [bound is None for bound in mirrored["new"]] == [False, True]
 
 
 def test_two_models_without_a_majority_are_unbounded_both_ways():
-    board = rate(votes_of(("a", "b", 2), ("b", "a", 1)), Bootstrap(rounds=300))
-    assert {(record["lower"], record["upper"]) for record in board.ratings} == {(None, None)}
-    assert board.non_finite == pytest.approx(1 / 3, abs=0.09)
+    ranking = ranked(votes_of(("a", "b", 2), ("b", "a", 1)), rounds=300)
+    assert set(bounds_of(ranking).values()) == {(None, None)}
+    assert ranking.non_finite == pytest.approx(1 / 3, abs=0.09)
+    bounded = ranked(votes_of(("a", "b", 2), ("b", "a", 1)), rounds=300, prior=1.0)
+    assert bounded.non_finite == 0
+    assert all(
+        low < rating < high for (low, high), rating in zip(bounds_of(bounded).values(), bounded.ratings, strict=True)
+    )
 
 
-def test_with_a_prior_every_round_is_finite():
-    board = rate(votes_of(("a", "b", 2), ("b", "a", 1)), Bootstrap(rounds=300, prior=1))
-    assert board.non_finite == 0
-    assert all(record["lower"] < record["rating"] < record["upper"] for record in board.ratings)
+@pytest.mark.parametrize("how", [{"confidence": 1.0}, {"confidence": float("nan")}, {"prior": -1}, {"prior": INF}])
+def test_settings_that_cannot_be(how):
+    with pytest.raises(UsageError):
+        How(**how)
 
 
 def test_connectivity_agrees_with_walking_the_graph():
-    random = np.random.default_rng(1)
-    graphs = random.random((300, 6, 6)) < 0.25
+    graphs = np.random.default_rng(1).random((300, 6, 6)) < 0.25
     reach = reachable(graphs)
     for graph, found in zip(graphs, reach, strict=True):
         walked = np.eye(6, dtype=bool)
@@ -102,9 +145,94 @@ def test_connectivity_agrees_with_walking_the_graph():
         assert (walked == found).all()
     assert (strongly_connected(graphs) == reach.all(axis=(1, 2))).all()
     assert 0 < strongly_connected(graphs).sum() < 300
+    members, outside = core(graphs)
+    for which, counted, found in zip(members, outside, reach, strict=True):
+        mutual = found & found.T
+        assert which.sum() == (mutual.sum(axis=1).max() if mutual.sum() > 6 else 0)
+        for model in np.flatnonzero(~which):
+            if which.any():
+                head = which.argmax()
+                expected = INF if found[model, head] else -INF if found[head, model] else np.nan
+            else:
+                expected = INF if found[model].all() else -INF if found[:, model].all() else np.nan
+            assert counted[model] == expected or (np.isnan(counted[model]) and np.isnan(expected))
 
 
-@pytest.mark.parametrize("how", [{"confidence": 1.0}, {"confidence": float("nan")}, {"prior": -1}, {"prior": np.inf}])
-def test_settings_that_cannot_be(how):
-    with pytest.raises(UsageError):
-        Bootstrap(**how)
+# --- widths ----------------------------------------------------------------------------------------------------------
+
+
+def test_bounds_enclose_the_rating_and_widen_with_confidence():
+    narrow, wide = (bounds_of(ranked(votes_of(*TRIANGLE), confidence=level)) for level in (0.5, 0.99))
+    for model in "abc":
+        assert wide[model][0] < narrow[model][0] < narrow[model][1] < wide[model][1]
+
+
+@pytest.mark.parametrize("interval", ["bootstrap", "sandwich"])
+def test_width_agrees_with_the_delta_method(interval):
+    """Two models, n votes, share p: the log odds have the standard error 1 / sqrt(n p (1 - p))."""
+    ranking = ranked(votes_of(("a", "b", 600), ("b", "a", 400)), rounds=4000, interval=interval)
+    low, high = bounds_of(ranking)["a"]
+    error = SCALE / 2 / np.sqrt(1000 * 0.6 * 0.4)  # half of the difference belongs to each
+    assert (high - low) / 2 == pytest.approx(1.645 * error, rel=0.06)
+
+
+def clustered(seed=3):
+    random = np.random.default_rng(seed)
+    users = random.integers(0, 60, 4000)
+    theta = np.array([0.6, 0.2, 0.0, -0.8])
+    return simulated(random, theta, 4000, 0.2, random.normal(0, 0.5, (60, 4)), users)
+
+
+def test_sandwich_and_bootstrap_agree_by_vote_and_by_user():
+    votes = clustered()
+    errors = {}
+    for unit in (None, votes.columns["user"]):
+        drawn = ranked(votes, rounds=3000, clusters=unit)
+        [one] = drawn.cores
+        sandwich = np.sqrt(np.diag(covariance_by(one, drawn.clustered)))
+        assert drawn.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.08)
+        smooth = ranked(votes, rounds=3000, clusters=unit, interval="sandwich")
+        assert smooth.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.05)
+        errors[unit is None] = sandwich
+    assert (errors[False] > 1.3 * errors[True]).all()  # users of a taste of their own
+
+
+@pytest.mark.parametrize("part", [1, 1 << 16])
+def test_the_sandwich_by_user_is_the_sum_over_users(monkeypatch, part):
+    monkeypatch.setattr(module, "PART", part)
+    votes = clustered()
+    counts, place = count(votes)
+    theta = rate(counts, counts.cells[None], How())[0]
+    whole = Core(0, np.arange(4), counts, np.arange(len(counts.first)), theta)
+    users = votes.columns["user"]
+    chance = 1 / (1 + np.exp(theta[votes.b] - theta[votes.a]))
+    score = np.array([1, 0, 0.5])[votes.verdicts["winner"]]
+    middle, curve = np.zeros((4, 4)), np.zeros((4, 4))
+    for user in range(60):
+        gradient = np.zeros(4)
+        for vote in np.flatnonzero(users.codes == user):
+            step = np.zeros(4)
+            step[votes.a[vote]], step[votes.b[vote]] = 1, -1
+            gradient += (score[vote] - chance[vote]) * step
+            curve += chance[vote] * (1 - chance[vote]) * np.outer(step, step)
+        middle += np.outer(gradient, gradient)
+    inverse = np.linalg.pinv(curve, hermitian=True, rcond=1e-9)
+    expected = inverse @ middle @ inverse * 60 / 59
+    assert covariance_by(whole, Clustered.of(users, place, counts.cells.size)) == pytest.approx(expected, rel=1e-6)
+    each = Column(np.arange(len(votes)), [str(n) for n in range(len(votes))])
+    by_one = covariance_by(whole, Clustered.of(each, place, counts.cells.size))
+    assert by_one * (len(votes) - 1) / len(votes) == pytest.approx(covariance_by(whole), rel=1e-6)
+
+
+@pytest.mark.parametrize("interval", ["bootstrap", "sandwich"])
+def test_intervals_cover_the_truth_as_often_as_they_say(interval):
+    """600 intervals at 0.9: the share of those that hold the truth has a standard error of about 0.012."""
+    random = np.random.default_rng(0)
+    theta = np.array([0.6, 0.2, -0.1, -0.7])
+    covered = []
+    for number in range(150):
+        ranking = ranked(simulated(random, theta, 500), rounds=200, seed=number, interval=interval)
+        low, high = bounds(ranking.drawn_ratings, 0.9)
+        truth = 1000 + SCALE * theta
+        covered += ((low <= truth) & (truth <= high)).tolist()
+    assert 0.86 < np.mean(covered) < 0.935

@@ -1,0 +1,256 @@
+"""Rankings: what must not change them, differences redone by hand, islands, infinite models, anchors, subgroups."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latxa_cli.arena.differences import differences
+from latxa_cli.arena.intervals import How, bounds
+from latxa_cli.arena.ranking import rank
+from latxa_cli.arena.ratings import Wins, fit, to_ratings
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Counts, Votes
+
+MODELS = "abcde"
+INF = np.inf
+
+
+def votes_of(rows, models=None, **columns):
+    """Votes of (first, second, verdict by `winner`, verdict by `winner_language`); the last may lack."""
+    models = sorted(models or {model for row in rows for model in row[:2]})
+    a, b = (np.array([models.index(row[side]) for row in rows], np.int16) for side in (0, 1))
+    said = {name: np.array([row[place] if len(row) > place else NONE for row in rows], np.int8)
+            for name, place in (("winner", 2), ("winner_language", 3))}  # fmt: skip
+    return Votes(models, a, b, said, {name: column_of(values) for name, values in columns.items()})
+
+
+def column_of(values):
+    names = sorted({value for value in values if value is not None})
+    return Column(np.array([NONE if value is None else names.index(value) for value in values]), names)
+
+
+def ranked(votes, criterion="winner", **how):
+    return rank(votes, [criterion], How(**{"rounds": 60, **how}))[0]
+
+
+def rating_of(votes, **how):
+    ranking = ranked(votes, **how)
+    return dict(zip(ranking.counts.models, ranking.ratings.tolist(), strict=True))
+
+
+def table(ranking):
+    return {record["model"]: record for record in ranking.records()}
+
+
+# A round of ties among all models keeps every rating finite; by Davidson's model, one of wins does.
+RING = [(a, b, TIE) for a, b in zip(MODELS, MODELS[1:] + MODELS[:1], strict=True)]
+WINS = [(a, b, A_WON) for a, b, _ in RING]
+pairs = st.tuples(st.sampled_from(MODELS), st.sampled_from(MODELS)).filter(lambda pair: pair[0] != pair[1])
+rows = st.lists(st.builds(lambda pair, verdict: (*pair, verdict), pairs, st.sampled_from([0, 1, 2, 3])), max_size=30)
+TURNED = {A_WON: B_WON, B_WON: A_WON, TIE: TIE, BOTH_BAD: BOTH_BAD}
+TIES = st.sampled_from(["half", "davidson"])
+
+
+def turned(votes):
+    return [(b, a, TURNED[verdict]) for a, b, verdict in votes]
+
+
+def simulated(votes=3000, seed=1, users=50):
+    random = np.random.default_rng(seed)
+    theta = {model: 0.8 - 0.4 * place for place, model in enumerate(MODELS)}
+    made = []
+    for _ in range(votes):
+        a, b = random.choice(list(MODELS), 2, replace=False).tolist()
+        gap = theta[a] - theta[b]
+        verdicts = [int(random.random() > 1 / (1 + np.exp(-sharper * gap))) for sharper in (1, 1.3)]
+        made.append((a, b, *(TIE if random.random() < 0.2 else verdict for verdict in verdicts)))
+    return votes_of(made, user=[f"u{user}" for user in random.integers(0, users, votes)])
+
+
+# --- what changes nothing --------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows, st.randoms(), TIES)
+def test_order_changes_nothing_and_sides_no_rating(drawn, random, ties):
+    votes = drawn + RING
+    expected = ranked(votes_of(votes), ties=ties, rounds=20)
+    shuffled = list(votes)
+    random.shuffle(shuffled)
+    assert list(ranked(votes_of(shuffled), ties=ties, rounds=20).records()) == list(expected.records())
+    other = ranked(votes_of(turned(votes)), ties=ties, rounds=20)
+    assert list(other.records()) == list(expected.records())  # cells are of the pair, whoever stood first
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows, TIES, st.integers(2, 5))
+def test_names_change_no_rating_and_copies_of_all_votes_none(drawn, ties, copies):
+    votes = drawn + WINS
+    expected = rating_of(votes_of(votes), ties=ties)
+    names = dict(zip(MODELS, reversed(MODELS), strict=True))
+    renamed = rating_of(votes_of([(names[a], names[b], verdict) for a, b, verdict in votes]), ties=ties)
+    assert renamed == pytest.approx({names[model]: rating for model, rating in expected.items()}, abs=1e-4)
+    assert rating_of(votes_of(votes * copies), ties=ties) == pytest.approx(expected, abs=1e-4)
+    mirrored = rating_of(votes_of([(b, a, verdict) for a, b, verdict in votes]), ties=ties)  # each win a loss
+    assert mirrored == pytest.approx({model: 2000 - rating for model, rating in expected.items()}, abs=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows, st.sampled_from(MODELS), st.floats(-3000, 3000))
+def test_an_anchor_shifts_a_ranking_and_changes_no_rank(drawn, model, rating):
+    votes = votes_of(drawn + RING)
+    plain, held = table(ranked(votes)), table(ranked(votes, anchor=(model, rating)))
+    shift = rating - plain[model]["rating"]
+    for name, record in held.items():
+        assert record["rating"] == pytest.approx(plain[name]["rating"] + shift, abs=1e-4)
+        assert record["rank"] == plain[name]["rank"]
+    assert held[model]["rating"] == pytest.approx(rating, abs=1e-6)
+
+
+def test_an_anchor_takes_its_noise_along():
+    """Relative to the anchor, its own interval has no width, and a neighbour's is that of the difference."""
+    votes = simulated()
+    plain, held = ranked(votes, rounds=400), ranked(votes, rounds=400, anchor=("b", 1100.0))
+    drawn = plain.drawn_ratings
+    low, high = bounds(drawn[:, 0] - drawn[:, 1], 0.9)
+    record = table(held)["a"]
+    assert (record["lower"], record["upper"]) == pytest.approx((1100 + low, 1100 + high), abs=1e-5)
+    assert {table(held)["b"][name] for name in ("lower", "rating", "upper")} == {1100.0}
+    same_ranks = ("rank", "rank_lower", "rank_upper", "tier")
+    assert [[r[name] for name in same_ranks] for r in held.records()] == [
+        [r[name] for name in same_ranks] for r in plain.records()
+    ]
+
+
+# --- several rankings of one draw ------------------------------------------------------------------------------------
+
+
+def by_hand(votes, criterion, weight):
+    """Ratings of votes that count `weight` times each, by a fit of their table."""
+    wins, played = np.zeros((5, 5)), np.zeros((5, 5))
+    score = np.array([1.0, 0.0, 0.5, 0.5])[votes.verdicts[criterion]]
+    np.add.at(wins, (votes.a, votes.b), weight * score)
+    np.add.at(wins, (votes.b, votes.a), weight * (1 - score))
+    np.add.at(played, (votes.a, votes.b), weight)
+    first, second = np.triu_indices(5, 1)
+    counts = Counts(list(MODELS), first, second, np.zeros((10, 4), np.int64))
+    met = played + played.T
+    return to_ratings(fit(counts, Wins(wins[first, second][None], met[first, second][None])))[0]
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_differences_of_criteria_are_of_the_same_redrawn_votes(clustered):
+    votes = simulated(800)
+    users = votes.columns["user"]
+    how = How(rounds=200, seed=4)
+    boards = rank(votes, ["winner", "winner_language"], how, clusters=users if clustered else None)
+    found = {record["model"]: record for record in differences(boards)}
+    random = np.random.default_rng(4)
+    redone = []
+    for _ in range(200):
+        if clustered:
+            weight = np.bincount(random.integers(0, 50, 50), minlength=50)[users.codes]
+        else:
+            weight = np.bincount(random.integers(0, len(votes), len(votes)), minlength=len(votes))
+        redone.append(by_hand(votes, "winner_language", weight) - by_hand(votes, "winner", weight))
+    low, high = bounds(np.array(redone), 0.9)
+    each = np.ones(len(votes))
+    point = by_hand(votes, "winner_language", each) - by_hand(votes, "winner", each)
+    for place, model in enumerate(MODELS):
+        record = found[model]
+        assert record["difference"] == pytest.approx(point[place], abs=1e-5)
+        if clustered:  # the very same draws
+            assert (record["lower"], record["upper"]) == pytest.approx((low[place], high[place]), abs=1e-4)
+        else:
+            assert record["upper"] - record["lower"] == pytest.approx(high[place] - low[place], rel=0.25)
+    assert {(record["criterion"], record["against"]["criterion"]) for record in found.values()} == {
+        ("winner_language", "winner")
+    }
+
+
+def test_equal_criteria_differ_by_nothing_at_all():
+    votes = simulated(500)
+    votes.verdicts["winner_language"] = votes.verdicts["winner"]
+    for record in differences(rank(votes, ["winner", "winner_language"], How(rounds=50))):
+        assert (record["difference"], record["lower"], record["upper"]) == (0, 0, 0)
+
+
+def test_a_subgroup_has_the_ranking_of_its_own_votes():
+    votes = simulated(1000)
+    levels = [None if place % 10 == 0 else "C1-C2" if place % 3 else "A1-A2" for place in range(1000)]
+    votes = Votes(votes.models, votes.a, votes.b, votes.verdicts, {"level": column_of(levels)})
+    boards = rank(votes, ["winner"], How(rounds=50), by=["level"], least=1)
+    assert [board.group for board in boards] == [{}, {"level": "A1-A2"}, {"level": "C1-C2"}]
+    for board in boards[1:]:
+        inside = votes.where(np.array([level == board.group["level"] for level in levels]))
+        assert board.ratings == pytest.approx(ranked(inside).ratings, abs=1e-6)
+        assert board.counts.cells.sum() == len(inside)
+    few = rank(votes, ["winner"], How(rounds=50), by=["level"], least=400)
+    assert [board.group for board in few] == [{}, {"level": "C1-C2"}]
+
+
+# --- what the votes do not limit -------------------------------------------------------------------------------------
+
+
+def test_islands_are_rated_apart_and_an_anchor_holds_its_own():
+    island = [("x", "y", A_WON), ("x", "y", A_WON), ("x", "y", B_WON)]
+    votes = votes_of(RING * 3 + island)
+    ranking = ranked(votes)
+    assert [[votes.models[model] for model in one] for one in ranking.islands] == [list(MODELS), ["x", "y"]]
+    records = table(ranking)
+    assert (records["x"]["island"], records["x"]["rank"], records["a"]["island"]) == (2, 1, 1)
+    assert records["x"]["rating"] + records["y"]["rating"] == pytest.approx(2000)
+    held = table(ranked(votes, anchor=("y", 500.0)))
+    assert held["y"]["rating"] == 500
+    assert held["x"]["rating"] - 500 == pytest.approx(records["x"]["rating"] - records["y"]["rating"], abs=1e-5)
+
+
+def test_an_anchor_leaves_other_islands_where_they_are_and_nothing_hangs_on_an_infinite_one():
+    votes = votes_of(RING * 3 + [("x", "y", A_WON), ("x", "y", B_WON), ("w", "x", A_WON)])
+    plain, held = table(ranked(votes)), table(ranked(votes, anchor=("y", 500.0)))
+    assert [held[model] for model in MODELS] == [plain[model] for model in MODELS]
+    assert table(ranked(votes, anchor=("w", 500.0))) == plain
+
+
+def test_a_model_of_which_all_rounds_say_the_same_has_no_interval():
+    for votes in (RING * 9, [("a", "b", TIE), ("b", "c", TIE), ("c", "a", TIE)], [("a", "b", BOTH_BAD)]):
+        for record in ranked(votes_of(votes)).records():
+            assert (record["rating"], record["lower"], record["upper"]) == (1000.0, None, None)
+
+
+@pytest.mark.parametrize("ties", ["half", "davidson", "drop"])
+def test_models_above_below_and_beside_the_others(ties):
+    rows = [*WINS, ("w", "a", A_WON), ("b", "l", A_WON), ("v", "w", A_WON), ("o", "l", A_WON), ("w", "o", A_WON)]
+    ranking = ranked(votes_of(rows), ties=ties)
+    theta = dict(zip(ranking.counts.models, ranking.theta.tolist(), strict=True))
+    assert (theta["v"], theta["w"], theta["l"]) == (INF, INF, -INF)
+    assert np.isnan(theta["o"])  # lost to one above, won against one below
+    assert [theta[model] for model in MODELS] == pytest.approx([0] * 5, abs=1e-6)
+    records = table(ranking)
+    assert (records["w"]["infinite"], records["l"]["infinite"]) == ("above", "below")
+    assert records["o"]["infinite"] == "unknown"
+    assert all(records[model]["rating"] is None for model in "vwlo")
+
+
+def test_dropped_ties_may_part_what_they_joined():
+    ranking = ranked(votes_of([("a", "b", TIE), ("c", "d", A_WON), ("c", "d", B_WON)]), ties="drop")
+    assert [[ranking.counts.models[model] for model in one] for one in ranking.islands] == [["c", "d"]]
+
+
+def test_records_come_best_first_with_what_was_counted():
+    votes = votes_of([("a", "b", A_WON), ("b", "a", A_WON), ("a", "b", TIE), ("b", "a", BOTH_BAD), ("a", "b", A_WON)])
+    first, second = ranked(votes).records()
+    names = ("model", "rank", "battles", "wins", "losses", "ties", "both_bad")
+    assert [first[name] for name in names] == ["a", 1, 5, 2, 1, 1, 1]
+    assert [second[name] for name in names] == ["b", 2, 5, 1, 2, 1, 1]
+
+
+def test_the_papers_records_are_means_and_offsets_without_decimals():
+    ranking = rank(simulated(), ["winner"], How(100, 0.9, seed=42))[0]
+    drawn = ranking.drawn_ratings
+    low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95], axis=0)
+    for record in ranking.paper_records():
+        place = MODELS.index(record["model"])
+        assert record["rating"] == int(drawn[:, place].mean())
+        assert record["interval"] == f"+{int(high[place] - middle[place])}/-{int(middle[place] - low[place])}"
+        assert record["rank"] == sum(int(other.mean()) >= record["rating"] for other in drawn.T)

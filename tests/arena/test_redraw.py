@@ -1,0 +1,98 @@
+"""Redrawn tables: the same for any batch, those of naive resampling, and of one draw for all boards."""
+
+import numpy as np
+import pytest
+
+from latxa_cli.arena import redraw as module
+from latxa_cli.arena.redraw import Clustered, Redraw
+from latxa_cli.arena.votes import NONE, Column
+
+CELLS = 12
+
+
+def places(seed=0, votes=300):
+    """Where votes are counted on two boards: the second lacks a third of them."""
+    random = np.random.default_rng(seed)
+    first = random.integers(0, CELLS, votes)
+    return first, np.where(random.random(votes) < 1 / 3, NONE, random.integers(0, 8, votes))
+
+
+def users(votes=300, number=20, unnamed=0.1):
+    """Users of uneven numbers of votes, one name without any, and votes that name none."""
+    random = np.random.default_rng(5)
+    codes = random.geometric(0.15, votes) % number
+    codes[codes == 3] = 4
+    codes[random.random(votes) < unnamed] = NONE
+    return Column(codes, [f"u{code}" for code in range(number)])
+
+
+def redraw(clustered, seed=7):
+    boards = places()
+    cells = (CELLS, 8)
+    tables = [Clustered.of(users(), place, count) for place, count in zip(boards, cells, strict=True)]
+    return Redraw(boards, cells, tables if clustered else None, seed)
+
+
+def whole(draws):
+    return [np.concatenate(boards) for boards in zip(*draws, strict=True)]
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_batches_change_nothing_and_the_seed_does(clustered):
+    at_once = whole(redraw(clustered).tables(50, 50))
+    for batch in (1, 7, 1000):
+        for table, other in zip(at_once, whole(redraw(clustered).tables(50, batch)), strict=True):
+            assert (table == other).all()
+    assert (at_once[0] != whole(redraw(clustered, seed=8).tables(50, 50))[0]).any()
+    assert [table.shape for table in at_once] == [(50, CELLS), (50, 8)]
+
+
+@pytest.mark.parametrize("part", [1, 100, 1 << 16])
+def test_clusters_are_drawn_as_naively(monkeypatch, part):
+    """As many users as there are are drawn with replacement, and their votes counted one by one."""
+    monkeypatch.setattr(module, "PART", part)
+    column = users()
+    names = [int(code) for code in np.unique(column.codes) if code != NONE]
+    members = [np.flatnonzero(column.codes == code) for code in names]
+    members += [np.array([vote]) for vote in np.flatnonzero(column.codes == NONE)]
+    random = np.random.default_rng(7)
+    for tables in redraw(True).tables(30, 4):
+        for number in range(len(tables[0])):
+            chosen = np.concatenate([members[who] for who in random.integers(0, len(members), len(members))])
+            for place, table in zip(places(), tables, strict=True):
+                counted = place[chosen][place[chosen] != NONE]
+                assert np.bincount(counted, minlength=table.shape[1]).tolist() == table[number].tolist()
+
+
+def test_votes_are_drawn_with_the_moments_of_naive_resampling():
+    first, second = places()
+    tables = whole(redraw(False).tables(4000, 4000))
+    random = np.random.default_rng(0)
+    rows = random.integers(0, len(first), (4000, len(first)))
+    for place, table, size in zip((first, second), tables, (CELLS, 8), strict=True):
+        naive = np.array([np.bincount(place[row][place[row] != NONE], minlength=size) for row in rows])
+        assert table.mean(axis=0) == pytest.approx(naive.mean(axis=0), abs=0.5)
+        assert np.cov(table.T) == pytest.approx(np.cov(naive.T), abs=2.5)
+    joint = [np.cov(tables[0][:, 0], tables[1][:, cell])[0, 1] for cell in range(8)]
+    together = [int(((first == 0) & (second == cell)).sum()) for cell in range(8)]
+    number = np.bincount(second[second != NONE], minlength=8)
+    expected = together - (first == 0).sum() * number / len(first)
+    assert joint == pytest.approx(expected, abs=1.5)  # both boards are of the same draw
+    assert (tables[0].sum(axis=1) == len(first)).all()
+
+
+def test_boards_that_count_alike_are_redrawn_alike():
+    first, _ = places()
+    inside = np.where(first < 4, first, NONE)
+    [[one, again, part]] = Redraw([first, first, inside], [CELLS] * 3, None, 0).tables(20, 20)
+    assert (one == again).all()
+    assert (part[:, :4] == one[:, :4]).all()
+    assert not part[:, 4:].any()
+
+
+@pytest.mark.parametrize("clusters", [None, Column(np.zeros(0, np.int64), [])])
+def test_no_votes_are_redrawn_as_none(clusters):
+    nothing = np.zeros(0, np.int64)
+    tables = None if clusters is None else [Clustered.of(clusters, nothing, 4)]
+    [[table]] = Redraw([nothing], [4], tables, 0).tables(3, 10)
+    assert table.tolist() == [[0] * 4] * 3
