@@ -59,9 +59,14 @@ def what_matters(records: Sequence[Record]) -> list[str]:
     return [(f"{record['criterion']}: " if several else "") + record["text"] for record in found]
 
 
-def every_column(ratings: Sequence[Record]) -> list[str]:
-    """Return the fields of ratings as columns, for spreadsheets."""
-    return list(dict.fromkeys(name for record in ratings for name in record))
+def every_column(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Return rows and the names of their columns: all fields of ratings, for spreadsheets."""
+    rows = [
+        record | {"group": ", ".join(f"{name}={value}" for name, value in record["group"].items())}
+        if "group" in record else record
+        for record in ratings
+    ]  # fmt: skip
+    return rows, list(dict.fromkeys(name for record in ratings for name in record))
 
 
 def _row(record: Record) -> Record:

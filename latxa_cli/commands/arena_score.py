@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from enum import StrEnum
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -159,18 +159,30 @@ def arena_score(
     from latxa_cli.arena import score as scoring
     from latxa_cli.arena.intervals import How
 
-    how = How(100, 0.9, seed=42) if paper else How(rounds, confidence, ties, prior, seed, anchor)
+    how = How(rounds, confidence, ties, prior, seed, anchor)
+    if paper and (how != How() or resample or interval != "bootstrap" or control):
+        raise UsageError("`--paper` decides by itself how to rate", hint="leave the other options of the method out")
+    how = How(100, 0.9, seed=42) if paper else how
     criteria = tuple(dict.fromkeys(one.value for one in criterion or [Criterion.winner]))
     unit: Any = "vote" if paper else resample
     held: Any = tuple(one.value for one in control or ())
-    wanted = scoring.Wanted(criteria, tuple(by or ()), at_least, unit, interval, held, paper, how)
-    _check(wanted, groups=groups, mask=mask, collapse=collapse, newcomers=model, proposes=next_ is not None)
+    wanted = scoring.Wanted(criteria, tuple(dict.fromkeys(by or ())), at_least, unit, interval, held, paper, how)
+    _check(wanted, groups=groups, mask=mask, collapse=collapse)
+    if next_ is not None:
+        _check_proposes({"`--by`": by, "`--control`": control, "`--groups`": groups, "`--mask`": mask,
+                         "`--paper`": paper, "`--copies`": copies, "`--results`": results, "`--strict`": strict,
+                         "a second criterion": criteria[1:]})  # fmt: skip
+    if model and next_ is None:
+        raise UsageError("`--model` names newcomers for `--next`")
     looks = _looks(exclude or [], most_per_user, since, until)
     votes = _votes(run, files, wanted, collapse, looks, preferences)
     votes = _grouped(run, votes, groups, mask)
     if next_ is not None:
-        run.write(scoring.proposals(votes, wanted, next_, model or []))
+        _propose(run, scoring.proposals(votes, wanted, next_, model or []), format)
         return
+    fewest = ceil(round(2 / (1 - how.confidence) - 1, 6))  # so that a bound is one of the rounds
+    if how.rounds < fewest:
+        run.say(f"{how.rounds} rounds give too narrow intervals at a confidence of {how.confidence:g}: take {fewest:,}")
     scores = scoring.score(votes, wanted)
     records = list(scores.records())
     if results:
@@ -186,14 +198,11 @@ def arena_score(
         raise LatxaError("the votes do not carry one ranking", hint="the findings say why; `--prior 1` bounds ratings")
 
 
-def _check(
-    wanted: Any, *, groups: Path | None, mask: str | None, collapse: bool, newcomers: list[str] | None, proposes: bool
-) -> None:
+def _check(wanted: Any, *, groups: Path | None, mask: str | None, collapse: bool) -> None:
     how, control = wanted.how, wanted.control
     several = wanted.by or len(wanted.criteria) > 1
     alone = {
         "`--groups` and `--mask`": groups and mask,
-        "`--paper` and `--control`": wanted.paper and control,
         "`--ties davidson` and `--control`": how.ties != "half" and control,
         "`--ties davidson` or `drop` and `--interval sandwich`": how.ties != "half" and wanted.interval == "sandwich",
         "several criteria or `--by` and `--control`": control and several,
@@ -202,10 +211,14 @@ def _check(
     for what, given in alone.items():
         if given:
             raise UsageError(f"{what} do not go together")
-    if newcomers and not proposes:
-        raise UsageError("`--model` names newcomers for `--next`")
     if collapse and "winner" not in wanted.criteria:
         raise UsageError("`--collapse` makes `winner`, which is not among the criteria")
+
+
+def _check_proposes(others: dict[str, Any]) -> None:
+    idle = [name for name, given in others.items() if given]
+    if idle:
+        raise UsageError(f"`--next` proposes battles and rates no models: {idle[0]} has no use")
 
 
 def _looks(exclude: list[Any], most: int | None, since: Any, until: Any) -> list[Any]:
@@ -265,9 +278,19 @@ def _grouped(run: Run, votes: Any, table: Path | None, mask: str | None) -> Any:
     return votes
 
 
+def _propose(run: Run, battles: list[Any], format: Format | None) -> None:
+    from latxa_cli.stream.table import render
+
+    form = format or ("table" if run.is_terminal else "jsonl")
+    if form == "jsonl":
+        run.write(battles)
+    else:
+        run.print(render(battles, ["model_a", "model_b", "gain", "reason"], form), records=len(battles))
+
+
 def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> None:
     from latxa_cli.arena import layout
-    from latxa_cli.stream.table import render
+    from latxa_cli.stream.table import escaped, render
     from latxa_cli.stream.terminal import printable
 
     matters = [printable(line) for line in layout.what_matters(records)]
@@ -277,13 +300,14 @@ def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> N
     if form == "jsonl":
         run.write(records)
     elif form == "csv":
-        run.print(render(ratings, layout.every_column(ratings), form), records=len(ratings))
+        run.print(render(*layout.every_column(ratings), form), records=len(ratings))
     else:
         text = render(*layout.rows(ratings), form)
         if form in ("table", "markdown"):  # what people read, and no program
             for title, rows, columns in layout.beside(records):
                 text += f"\n{title}\n\n{render(rows, columns, form)}"
-            text += "\n" * bool(matters) + "".join(f"- {line}\n" for line in matters)
+            below = [escaped(line) if form == "markdown" else line for line in matters]
+            text += "\n" * bool(matters) + "".join(f"- {line}\n" for line in below)
             matters = []
         run.print(text, records=len(ratings))
     run.say_all(matters)

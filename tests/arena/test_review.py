@@ -98,3 +98,71 @@ def test_report_reads_all_that_is_written_of_few_votes(scored, latxa, tmp_path, 
         rows = [row.split("," if format == "csv" else None) for row in done.stdout.decode().splitlines()]
         if number == 3:
             assert ["a", missing] in [row[:2] for row in rows]
+
+
+def test_what_contradicts_the_papers_procedure_or_proposals_is_refused(scored):
+    votes = votes_of(60, "abc")
+    for flags in (
+        ("--paper", "--interval", "sandwich"), ("--paper", "--anchor", "a=1000"), ("--paper", "--rounds", "500"),
+        ("--paper", "--resample", "user"), ("--next", "5", "--by", "user"), ("--next", "5", "--mask", "?"),
+        ("--next", "5", "--strict"),
+        ("--control", "position", "--criterion", "winner", "--criterion", "winner_content"),
+    ):  # fmt: skip
+        out, err = scored(votes, *flags, returncode=2)
+        assert not out and err.startswith("latxa: "), flags
+
+
+def test_proposals_come_in_every_format(scored):
+    out, _ = scored(votes_of(60, "abc"), "--next", "2", "--format", "csv")
+    assert out.splitlines()[0] == "model_a,model_b,gain,reason"
+    assert len(out.splitlines()) == 3
+
+
+def test_few_votes_of_a_subgroup_are_said_and_fields_may_come_twice(scored):
+    votes = votes_of(300, "abc", level=["many"]) + votes_of(20, "abc", seed=1, level=["few"])
+    out, err = scored(votes, "--by", "level", "--by", "level", "--at-least", "50", "--rounds", "20")
+    assert "`level` with fewer than 50 votes, without a ranking: 1 (few)" in err
+    groups = [record["model"] for record in records_of(out, "rating") if "group" in record]
+    assert sorted(groups) == ["a", "b", "c"]
+    table, _ = scored(votes, "--by", "level", "--at-least", "50", "--rounds", "20", "--format", "csv")
+    assert ",level=many" in table and "{" not in table
+
+
+def test_markdown_below_the_table_is_escaped(scored):
+    out, _ = scored([{"model_a": "<b>a</b>", "model_b": "b", "winner": "model_a"}], "--format", "markdown")
+    assert r"- \<b\>a\</b\> never lost" in out
+
+
+def test_a_model_without_conversations_has_no_controlled_rating(scored):
+    votes = votes_of(400, "abcd")
+    for vote in votes:
+        for side in "ab":
+            words = 1 + len(vote["user"]) * (side == "a") + len(vote["winner"]) + (vote["winner"] == f"model_{side}")
+            if vote[f"model_{side}"] != "d":
+                turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "hitz " * words}]
+                vote[f"conversation_{side}"] = turns
+    out, err = scored(votes, "--control", "length", "--rounds", "50")
+    ratings = records_of(out, "rating")
+    assert sorted(record["model"] for record in ratings) == ["a", "b", "c"]
+    left_out = sum("d" in (vote["model_a"], vote["model_b"]) for vote in votes)
+    assert f"{left_out} votes without two conversations left out" in err
+    assert sum(record["battles"] for record in ratings) == 2 * (400 - left_out)
+
+
+def test_models_that_cannot_be_placed_are_not_sound(scored):
+    """Ties alone, dropped: no model has a rating, and none is infinite; a prior rates them all."""
+    votes = [{"model_a": "a", "model_b": "b", "winner": "tie"}] * 20
+    scored(votes, "--ties", "drop", "--strict", returncode=1)
+    out, _ = scored(votes, "--ties", "drop", "--strict", "--prior", "1")
+    assert [record["rating"] for record in records_of(out, "rating")] == [1000, 1000]
+
+
+def test_a_tie_of_two_models_of_ties_does_not_matter(scored):
+    """Of two models both models of ties say the same."""
+    out, _ = scored(votes_of(100, "ab"), "--ties", "davidson", "--rounds", "20")
+    assert [r["matters"] for r in records_of(out, "finding") if r["finding"] == "model of ties"] == [False]
+
+
+def test_too_few_rounds_for_the_confidence_are_said(scored):
+    assert "too narrow" in scored(votes_of(60, "abc"), "--rounds", "18")[1]
+    assert "too narrow" not in scored(votes_of(60, "abc"), "--rounds", "19")[1]
