@@ -275,8 +275,8 @@ def test_battles_without_a_verdict_by_one_of_the_criteria_are_counted(scored):
     battles = [*RING, *[vote | {"winner_content": "tie"} for vote in RING[:4]]]
     both = ("--criterion", "winner", "--criterion", "winner_content", "--criterion", "winner_language")
     ratings, _, _ = scored(*both, "--rounds", "20", stdin=lines(battles))
-    assert "15 battles of 19 without `winner_content`" in scored.said
-    assert "19 battles of 19 without `winner_language`" in scored.said
+    assert "15 of 19 votes have no `winner_content`" in scored.said
+    assert "19 of 19 votes have no `winner_language`" in scored.said
     assert {record["criterion"] for record in ratings} == {"winner", "winner_content"}
 
 
