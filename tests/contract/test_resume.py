@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -26,6 +27,7 @@ PIECES, PAUSE = 100, 0.025  # a slow pipe: the input comes in so many pieces, wi
 def fed(space: Workspace, words: list[str], data: bytes) -> subprocess.Popen[bytes]:
     """Start a run and feed `data` into its stdin slowly, so that a kill finds it at its work."""
     reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # else all may be there before a slow process begins to read
     process = start(space, *words, stdin=reading)
     os.close(reading)
     threading.Thread(target=_feed, args=(writing, data), daemon=True).start()
