@@ -10,8 +10,8 @@ infinite.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -103,11 +103,24 @@ def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
     largest = max((len(one.models) for one in cores), default=1)
     batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), len(redraw.numbers) // 8)))
     parts: list[list[Floats]] = [[] for _ in cores]
+    randoms = [np.random.default_rng((how.seed, number)) for number in range(len(cores))]
     for tables in redraw.tables(how.rounds, batch) if cores else ():
-        for part, one in zip(parts, cores, strict=True):
+        for part, one, random in zip(parts, cores, randoms, strict=True):
             cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
-            part.append(rate(one.counts, cells, how, one.theta))
+            part.append(rate(one.counts, _with_prior(cells, how.prior, random), replace(how, prior=0.0), one.theta))
     return [np.concatenate([np.zeros((0, len(one.theta))), *part]) for part, one in zip(parts, cores, strict=True)]
+
+
+def _with_prior(cells: Integers, prior: float, random: np.random.Generator) -> Any:
+    """Add the prior's wins to (rounds, P, 4) cells, drawn as well: else many wins without a loss had no error at all.
+
+    Both ways gamma distributed with the mean L/2: for two models and L = 1 the rounds are Jeffreys' interval.
+    """
+    if not prior:
+        return cells
+    drawn = cells.astype(np.float64)
+    drawn[..., :2] += random.gamma(prior / 2, size=(*cells.shape[:2], 2))
+    return drawn
 
 
 def drawn_normal(core: Core, covariance: Floats, how: How) -> Floats:
