@@ -214,7 +214,7 @@ def rank(
 
 def differences(rankings: Sequence[Ranking]) -> Iterator[Record]:
     """Yield by how much each model's rating differs between two rankings: each criterion against the first, and each
-    subgroup against all other votes' ranking by the same criterion.
+    subgroup against the ranking of all votes by the same criterion.
 
     The interval is that of the difference itself, of rounds made of the same redrawn votes.
     """
