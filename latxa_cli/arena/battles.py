@@ -53,7 +53,8 @@ class Tally:
         self.features, self.measure = features, measure
         self.stances = _Stances(len(self.asked))
         self.names = [_Names() for _ in self.fields]
-        self._parts: list[list[np.ndarray]] = [[] for _ in range(2 + len(self.fields))]  # stances, ids, fields
+        self._held = [bytearray() for _ in range(2 + len(self.fields))]  # of stances, ids, fields: grows in place
+        self._kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
         self._measured: list[Any] = []
         self._decode = _decoder(self.asked, self.fields)
         self._stance = attrgetter("model_a", "model_b", *self.asked)
@@ -103,13 +104,12 @@ class Tally:
                 reject = _reject(battle, stance, self.asked)
             yield reject
         if rows:
-            kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
             columns = zip(*rows, strict=True)
-            self._keep(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+            self._keep(*(np.array(column, kind) for column, kind in zip(columns, self._kinds, strict=True)))
 
     def _keep(self, *columns: np.ndarray) -> None:
-        for parts, column in zip(self._parts, columns, strict=True):
-            parts.append(column)
+        for held, column in zip(self._held, columns, strict=True):
+            held += column.data
 
     def _take_records(self, block: Block) -> Iterator[Reject]:
         yield from self.count(block.records())
@@ -132,8 +132,10 @@ class Tally:
 
         A field that no vote has is no column.
         """
-        again = _again(_joined(self._parts[1], np.int64))
-        stances = _joined(self._parts[0], np.int32)
+        stances, ids, *fields = (np.frombuffer(held, kind) for held, kind in zip(self._held, self._kinds, strict=True))
+        again = _again(ids)
+        del ids
+        self._held[:] = [bytearray() for _ in self._held]
         table = self._table()
         measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), len(self.features), 2)
         votes = Votes(
@@ -142,8 +144,8 @@ class Tally:
             table[1][stances],
             {name: verdicts[stances] for name, verdicts in zip(self.criteria, table[2:], strict=True)},
             {
-                field: Column(_joined(parts, np.int32), names.texts)
-                for field, parts, names in zip(self.fields, self._parts[2:], self.names, strict=True)
+                field: Column(codes, names.texts)
+                for field, codes, names in zip(self.fields, fields, self.names, strict=True)
                 if names.texts
             },
             {name: measured[:, place] for place, name in enumerate(self.features)},
@@ -286,13 +288,6 @@ def _reject(battle: Record, code: int, asked: Sequence[str]) -> Reject:
 
 def _is_known(verdict: Any) -> bool:
     return type(verdict) is str and verdict in KNOWN
-
-
-def _joined(parts: list[np.ndarray], kind: Any) -> np.ndarray:
-    """Return parts as one array, and let go of them."""
-    joined = np.concatenate(parts) if parts else np.zeros(0, kind)
-    parts.clear()
-    return joined
 
 
 def _again(ids: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from latxa_cli.arena.votes import Column, Counts, Floats, Integers, Votes
+from latxa_cli.arena.votes import Booleans, Column, Counts, Floats, Integers, Votes
 from latxa_cli.stream.records import Record
 
 LEVEL = 0.01  # of the tests, over all users or models together
@@ -49,6 +49,11 @@ class Board:
             "text": text,
             **more,
         }
+
+
+def chosen(kept: Booleans) -> slice | Booleans:
+    """Return what takes the `kept` of an array: where all are, a slice, which copies nothing."""
+    return slice(None) if kept.all() else kept
 
 
 def percent(share: float) -> str:

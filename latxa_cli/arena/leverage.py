@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.arena.finding import Board, percent, several
+from latxa_cli.arena.finding import Board, chosen, percent, several
 from latxa_cli.arena.ratings import Wins, fit
 from latxa_cli.arena.votes import Floats, Integers
 from latxa_cli.stream.records import Record
@@ -147,7 +147,8 @@ def _deciding_users(board: Board, first: int, rival: int) -> list[str]:
         return []
     kept = (board.place >= 0) & column.given
     influence = _influence(board, first, rival).reshape(-1)
-    moved = np.bincount(column.codes[kept], influence[board.place[kept]], len(column.names))
+    some = chosen(kept)
+    moved = np.bincount(column.codes[some], influence[board.place[some]], len(column.names))
     users = []
     for code in np.argsort(moved, kind="stable")[:MOST_USERS].tolist():
         theirs = board.place[kept & (column.codes == code)]

@@ -77,16 +77,17 @@ class Clustered:
         total = np.zeros((models, models))
         step = max(1, min(self.clusters, 16 * PART // max(1, models)))
         for number in range(-(-self.clusters // step)):
-            here = first[self.place] >= 0
-            if step < self.clusters:
-                here &= self.cluster // step == number
-            some = np.flatnonzero(here)
-            place, row = self.place[some], (self.cluster[some] - number * step) * models
-            value = score[place] * self.number[some]
-            size = step * models
-            sums = np.bincount(row + first[place], value, size) - np.bincount(row + second[place], value, size)
-            sums = sums.reshape(step, models)
-            total += sums.T @ sums
+            sums = np.zeros(step * models)
+            for start in range(0, len(self.place), 4 * PART):
+                some = slice(start, start + 4 * PART)
+                place, row = self.place[some], self.cluster[some] - number * step
+                here = np.flatnonzero((first[place] >= 0) & (row >= 0) & (row < step))
+                place, row = place[here], row[here] * models
+                value = score[place] * self.number[some][here]
+                sums += np.bincount(row + first[place], value, len(sums))
+                sums -= np.bincount(row + second[place], value, len(sums))
+            by_model = sums.reshape(step, models)
+            total += by_model.T @ by_model
         return total
 
     def _parts(self, rounds: int) -> Iterator[tuple[slice, Integers]]:

@@ -201,11 +201,11 @@ def _unanchored(rankings: Sequence[Ranking]) -> Iterator[Record]:
 
 
 def _without_verdict(ranking: Ranking) -> Iterator[Record]:
-    """Say how many battles have no verdict by this criterion (they have one by another)."""
-    missing = int((ranking.place < 0).sum())
-    if missing:
-        text = f"{several(missing, 'battle')} of {len(ranking.place):,} without `{ranking.criterion}`"
-        yield _finding(ranking, "no verdict", missing, True, text)
+    """Say how many votes have no verdict by this criterion: they have one by another, or there are no ratings."""
+    if len(ranking.place):
+        lacking = int((ranking.place < 0).sum())
+        text = f"{lacking:,} of {len(ranking.place):,} votes have no `{ranking.criterion}`"
+        yield _finding(ranking, "votes without a verdict", lacking, lacking > 0, text)
 
 
 def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
@@ -271,7 +271,7 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
     by_vote, by_cluster = traces if ranking.clusters is None else traces[::-1]
     value = by_cluster / by_vote if by_vote > 0 else 1.0
-    number = len(np.unique(clustered.cluster))
+    number = int(np.count_nonzero(np.bincount(clustered.cluster)))
     text = f"the votes of a {what} hang together (design effect {value:.2f})"
     if unit == "vote":
         text += ": intervals by vote are too narrow, `--resample user`"

@@ -13,7 +13,7 @@ import numpy as np
 
 from latxa_cli.arena.annotators import agreement, concentration, outlying
 from latxa_cli.arena.comparisons import SINGULAR, Comparisons
-from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, percent
+from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, chosen, percent
 from latxa_cli.arena.leverage import SCORES, leverage
 from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Counts, Floats, Integers, Votes
 from latxa_cli.stream.records import Record
@@ -104,8 +104,8 @@ def _by_user(board: Board, kind: Integers, kinds: Integers, influence: Floats) -
         return 0.0
     of_kind = np.zeros(board.counts.cells.size * 2)
     of_kind[kinds] = influence[:-1]
-    kept = (board.place >= 0) & column.given
-    return float((np.bincount(column.codes[kept], of_kind[kind[kept]]) ** 2).sum())
+    some = chosen((board.place >= 0) & column.given)
+    return float((np.bincount(column.codes[some], of_kind[kind[some]]) ** 2).sum())
 
 
 def both_bad(board: Board) -> Record:
