@@ -270,11 +270,14 @@ def _grouped(run: Run, votes: Any, table: Path | None, mask: str | None) -> Any:
             raise UsageError(f"`--groups {table}` is no text", hint="a line a model: `model<TAB>group`")
         group_of = from_table((line for _, line in source.entries()), str(table))  # type: ignore[misc]
         run.reads([source.describe()])
+    came = len(votes)
     votes, left_out = grouped(votes, group_of)
     run.note(left_out=left_out)
     run.say(
         "left out: " + (", ".join(f"{number:,} battles of {reason}" for reason, number in left_out.items()) or "none")
     )
+    if came and not len(votes):
+        raise LatxaError("no battle is between models of two groups")
     return votes
 
 
@@ -310,4 +313,6 @@ def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> N
             text += "\n" * bool(matters) + "".join(f"- {line}\n" for line in below)
             matters = []
         run.print(text, records=len(ratings))
+    if form in ("csv", "latex", "html") and any("difference" in one or "correlation" in one for one in records):
+        run.say("differences and correlations are not part of this format: `--format jsonl` has them")
     run.say_all(matters)

@@ -166,3 +166,15 @@ def test_a_tie_of_two_models_of_ties_does_not_matter(scored):
 def test_too_few_rounds_for_the_confidence_are_said(scored):
     assert "too narrow" in scored(votes_of(60, "abc"), "--rounds", "18")[1]
     assert "too narrow" not in scored(votes_of(60, "abc"), "--rounds", "19")[1]
+
+
+def test_groups_without_a_battle_between_them_are_an_error(scored, tmp_path):
+    (tmp_path / "groups.tsv").write_text("model\tgroup\na\tall\nb\tall\nc\tall\n")
+    out, err = scored(votes_of(60, "abc"), "--groups", str(tmp_path / "groups.tsv"), returncode=1)
+    assert not out and "no battle is between models of two groups" in err
+
+
+def test_what_a_format_leaves_out_is_said(scored):
+    votes = votes_of(300, "abc", level=["x", "y"])
+    assert "`--format jsonl` has them" in scored(votes, "--by", "level", "--rounds", "20", "--format", "csv")[1]
+    assert "`--format jsonl` has them" not in scored(votes, "--rounds", "20", "--format", "csv")[1]
