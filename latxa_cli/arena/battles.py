@@ -20,7 +20,7 @@ from latxa_cli.stream.reader import Block
 from latxa_cli.stream.records import CRITERIA, Record, Reject
 
 MOST_MODELS = 2000  # a fit holds a matrix of models x models
-VERDICT = Literal["model_a", "model_b", "tie", "tie (bothbad)", None]
+VERDICT: Any = Literal[(*VERDICTS, None)]  # type: ignore[valid-type]
 KNOWN = frozenset((*VERDICTS, None))
 NO_ID = hash(None)
 OWN = frozenset(("model_a", "model_b", "id", "metadata", "source", *CRITERIA))  # what is read of every line
@@ -70,7 +70,7 @@ class Tally:
         for block in blocks:
             battles = None if whole or self._decode is None else block.decoded(self._decode)
             if battles is None:
-                yield from self._take_records(block)
+                yield from self.count(block.records())
                 continue
             stances = np.fromiter(map(self.stances.__getitem__, map(self._stance, battles)), np.int32, len(battles))
             columns = [
@@ -111,9 +111,6 @@ class Tally:
         for held, column in zip(self._held, columns, strict=True):
             held += column.data
 
-    def _take_records(self, block: Block) -> Iterator[Reject]:
-        yield from self.count(block.records())
-
     def _said(self, battle: Record) -> tuple[Any, ...]:
         verdicts = (battle.get(criterion) for criterion in self.asked)
         return (battle["model_a"], battle["model_b"], *(v if _is_text(v) else str(v) for v in verdicts))
@@ -139,7 +136,7 @@ class Tally:
         table = self._table()
         measured = np.array(self._measured, dtype=np.float64).reshape(len(stances), len(self.features), 2)
         votes = Votes(
-            self.stances.sorted_models(),
+            sorted(self.stances.models),
             table[0][stances],
             table[1][stances],
             {name: verdicts[stances] for name, verdicts in zip(self.criteria, table[2:], strict=True)},
@@ -159,7 +156,7 @@ class Tally:
 
     def _table(self) -> list[np.ndarray]:
         """Return the columns of the distinct stances: first and second model, then the verdict by each criterion."""
-        order = {name: place for place, name in enumerate(self.stances.sorted_models())}
+        order = {name: place for place, name in enumerate(sorted(self.stances.models))}
         said = self.stances.said
         models = [np.array([order[stance[side]] for stance in said], np.int16) for side in (0, 1)]
         asked = {
@@ -200,9 +197,6 @@ class _Stances(dict[Any, int]):
         if stance[2:] == self.silent:
             return -1
         return -3 if stance[0] == stance[1] else 0
-
-    def sorted_models(self) -> list[str]:
-        return sorted(self.models)
 
 
 ODD = {-1: "no verdict", -2: "unknown verdict", -3: "self battle"}

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latxa_cli.arena.comparisons import Comparisons
+from latxa_cli.arena.finding import QUANTILE, finding
 from latxa_cli.arena.votes import NONE, Floats, Integers, Votes
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
@@ -34,8 +35,6 @@ HEADER = re.compile(r"\n {0,3}#{1,6}+[ \t]")
 ITEM = re.compile(r"\n[ \t]*+(?:[-*+]|[0-9]{1,9}[.)])[ \t]")
 STARS = re.compile(r"\*\*[^*\n]++\*\*")
 UNDERSCORES = re.compile(r"__(?<!\w__)[^_\n]++__(?!\w)")
-
-QUANTILE_99 = 2.5758  # of the two-sided normal interval
 
 
 def style_of(messages: object) -> tuple[float, ...]:
@@ -98,19 +97,14 @@ class Controlled:
 
 def _effect(name: str, criterion: str, gamma: float, error: float) -> Record:
     known = bool(np.isfinite(error))
-    value, lower, upper = np.exp([gamma, gamma - QUANTILE_99 * error, gamma + QUANTILE_99 * error]).tolist()
+    value, lower, upper = np.exp([gamma, gamma - QUANTILE * error, gamma + QUANTILE * error]).tolist()
     cause = "being shown first" if name == POSITION else f"one standard deviation more of {name.replace('_', ' ')}"
     effect = f"multiplies the odds of winning by {value:.2f} (99 % interval {lower:.2f} to {upper:.2f})"
     same = f"{name.replace('_', ' ')}: never differ between the two responses, nothing to control"
-    return {
-        "finding": f"effect of {name}",
-        "criterion": criterion,
-        "value": value if known else None,
-        "lower": lower if known else None,
-        "upper": upper if known else None,
-        "matters": known and not lower <= 1 <= upper,
-        "text": f"{cause} {effect}" if known else same,
-    }
+    text = f"{cause} {effect}" if known else same
+    matters = known and not lower <= 1 <= upper
+    shown = {"lower": lower, "upper": upper} if known else {"lower": None, "upper": None}
+    return finding(criterion, f"effect of {name}", value if known else None, matters, text, **shown)
 
 
 def controlled(

@@ -40,15 +40,20 @@ class Board:
         return column if column is not None and (column.given & (self.place >= 0)).any() else None
 
     def finding(self, name: str, value: float | None, matters: bool, text: str, **more: Any) -> Record:
-        """Return the record; `text` is one line, and may hold names as they came."""
-        return {
-            "finding": name,
-            "criterion": self.criterion,
-            "value": value,
-            "matters": bool(matters),
-            "text": text,
-            **more,
-        }
+        """Return the finding about this board."""
+        return finding(self.criterion, name, value, matters, text, **more)
+
+
+def finding(criterion: str, name: str, value: float | None, matters: bool, text: str, **more: Any) -> Record:
+    """Return the record; `text` is one line, and may hold names as they came."""
+    return {
+        "finding": name,
+        "criterion": criterion,
+        "value": value,
+        "matters": bool(matters),
+        "text": text,
+        **more,
+    }
 
 
 def chosen(kept: Booleans) -> slice | Booleans:

@@ -17,13 +17,12 @@ import numpy as np
 
 from latxa_cli.arena.connectivity import core, strongly_connected
 from latxa_cli.arena.davidson import fit_davidson
-from latxa_cli.arena.ratings import CENTRE, SCALE, Wins, covariance, fit, vote_spread
+from latxa_cli.arena.ratings import Wins, chances, covariance, fit, to_ratings, vote_spread
 from latxa_cli.arena.redraw import Clustered, Redraw
-from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Booleans, Counts, Floats, Integers
+from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Booleans, Counts, Floats, Integers
 from latxa_cli.stream.errors import UsageError
 
 BATCH_BYTES = 4 << 20  # for the matrices of the rounds that are fitted together
-SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of a pair's first model, by verdict
 Ties = Literal["half", "davidson", "drop"]
 
 
@@ -149,7 +148,7 @@ def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | N
 
     Where the anchor is not rated, the mean stays.
     """
-    ratings = CENTRE + SCALE * theta
+    ratings = to_ratings(theta)
     if anchor is None or anchor[0] not in models:
         return ratings
     shift = anchor[1] - ratings[..., list(models).index(anchor[0])]
@@ -165,10 +164,9 @@ def covariance_by(core: Core, clustered: Clustered | None = None) -> Floats:
     counts, theta = core.counts, core.theta
     if clustered is None:
         return covariance(counts, theta, vote_spread(counts, theta))
-    chance = 1 / (1 + np.exp(theta[counts.second] - theta[counts.first]))
     score, first, second = np.zeros(clustered.cells), *np.full((2, clustered.cells), NONE)
     here = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
-    score[here] = (SCORES - chance[:, None]).reshape(-1)
+    score[here] = (SCORES - chances(counts, theta)[:, None]).reshape(-1)
     first[here], second[here] = np.repeat(counts.first, 4), np.repeat(counts.second, 4)
     spread = clustered.spread(first, second, score, len(theta))
     return covariance(counts, theta, spread * clustered.clusters / max(1, clustered.clusters - 1))

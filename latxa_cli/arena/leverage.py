@@ -13,11 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from latxa_cli.arena.finding import Board, chosen, percent, several
-from latxa_cli.arena.ratings import Wins, fit
-from latxa_cli.arena.votes import Floats, Integers
+from latxa_cli.arena.ratings import Wins, chances, fit
+from latxa_cli.arena.votes import SCORES, Floats, Integers
 from latxa_cli.stream.records import Record
 
-SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of the pair's first model, by verdict
 MOST_RIVALS = 10  # behind the first
 MOST_USERS = 5  # whose votes are left out in turn
 HANDFUL = 10  # votes
@@ -81,7 +80,7 @@ def _ranked(board: Board) -> Integers:
 def _influence(board: Board, first: int, rival: int) -> Floats:
     """Return (P, 4) by how much the lead of `first` over `rival` grows when one vote of a cell is removed."""
     counts, inverse = board.counts, board.inverse
-    chance = 1 / (1 + np.exp(board.theta[counts.second] - board.theta[counts.first]))
+    chance = chances(counts, board.theta)
     column = inverse[first] - inverse[rival]
     moved = column[counts.first] - column[counts.second]
     diagonal = np.diag(inverse)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from latxa_cli.arena.ratings import SCALE, Wins, hessian, vote_spread
+from latxa_cli.arena.ratings import DIGITS, SCALE, Wins, hessian, vote_spread
 from latxa_cli.arena.votes import Counts, Floats, Integers
 from latxa_cli.stream.records import Record
 
@@ -34,7 +34,6 @@ MEETINGS = 4  # battles that join an island, or a newcomer, to the others before
 COSTS_HELD = 8  # battles between two looks at which gaps are contested; of 400 battles and more, there are 50 looks
 LEAST_COST = 1e-12  # what is decided beyond doubt still counts a little: where all is, the least certain gap is next
 MOST_STEPS, GOOD_ENOUGH = 100, 1e-9
-DIGITS = 6
 
 
 def next_battles(

@@ -24,13 +24,12 @@ from latxa_cli.arena.intervals import (
     to_scale,
 )
 from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import SCALE
+from latxa_cli.arena.ratings import DIGITS, SCALE
 from latxa_cli.arena.redraw import Clustered, Redraw
 from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
-DIGITS = 6
 SAME = 1e-9  # strengths so close are equal but for rounding
 Interval = Literal["bootstrap", "sandwich"]
 

@@ -20,9 +20,9 @@ from math import ceil
 
 import numpy as np
 
+from latxa_cli.arena.ratings import DIGITS
 from latxa_cli.arena.votes import Booleans, Floats, Integers
 
-DIGITS = 6  # what the solver's rounding leaves alone: equal strengths give equal ratings
 BLOCK = 1 << 16  # errors at a time: what stays in the processor's cache
 
 

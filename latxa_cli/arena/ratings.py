@@ -27,6 +27,7 @@ Newton = Callable[[Floats], tuple[Floats, Floats]]
 
 SCALE = 400 / np.log(10)
 CENTRE = 1000.0
+DIGITS = 6  # of ratings, what the solver's rounding leaves alone: equal strengths give equal ratings
 MOST_STEPS = 200
 CONVERGED = 1e-7  # natural units (a rating's point is 0.006 of them); steps square, so that some 1e-14 is left
 GOOD_ENOUGH = 1e-5  # where rounding errors keep the last step above CONVERGED
@@ -172,19 +173,20 @@ def covariance(counts: Counts, theta: Floats, spread: Floats) -> Floats:
 
 def hessian(counts: Counts, theta: Floats) -> Floats:
     """Return (p, p) the Hessian of the negative log-likelihood at `theta` (p,), natural units."""
-    chance = _chance(counts, theta)
+    chance = chances(counts, theta)
     return _laplacian(counts, counts.cells.sum(axis=1) * chance * (1 - chance))
 
 
 def vote_spread(counts: Counts, theta: Floats) -> Floats:
     """Return (p, p) B of `covariance` where every vote is independent; a tie is half a win."""
-    chance = _chance(counts, theta)
+    chance = chances(counts, theta)
     ties = counts.cells[:, TIE] + counts.cells[:, BOTH_BAD]
     squares = counts.cells[:, 0] * (1 - chance) ** 2 + counts.cells[:, 1] * chance**2 + ties * (0.5 - chance) ** 2
     return _laplacian(counts, squares)
 
 
-def _chance(counts: Counts, theta: Floats) -> Floats:
+def chances(counts: Counts, theta: Floats) -> Floats:
+    """Return (P,) the chance that a pair's first model wins against the second, by strengths (p,)."""
     return 1 / (1 + np.exp(theta[counts.second] - theta[counts.first]))
 
 

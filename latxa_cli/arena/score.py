@@ -14,7 +14,7 @@ import numpy as np
 from latxa_cli.arena.control import LENGTH, STYLE, controlled
 from latxa_cli.arena.davidson import fit_davidson, likelihood
 from latxa_cli.arena.differences import differences
-from latxa_cli.arena.finding import percent, several
+from latxa_cli.arena.finding import finding, percent, several
 from latxa_cli.arena.intervals import Core, How, covariance_by, drawn_normal, rate
 from latxa_cli.arena.ranking import Interval, Ranking, rank
 from latxa_cli.arena.separation import separating
@@ -170,7 +170,7 @@ def _controlled(votes: Votes, wanted: Wanted, unit: Unit) -> tuple[list[Ranking]
         left_out = int((votes.verdicts[plain.criterion][~known] != NONE).sum())
         text = f"{several(left_out, 'vote')} without two conversations left out"
         said += fitted.findings(plain.criterion)
-        said.append(_finding(ranking, "votes without conversations", left_out, left_out > 0, text))
+        said.append(finding(ranking.criterion, "votes without conversations", left_out, left_out > 0, text))
     return rankings, [*said, *_unanchored(rankings)]
 
 
@@ -185,7 +185,7 @@ def _small_groups(votes: Votes, wanted: Wanted, ranking: Ranking) -> Iterator[Re
         text = f"values of `{name}` with fewer than {several(wanted.least, 'vote')}, without a ranking: {len(small):,}"
         if len(small):
             text += f" ({_named(sorted(column.names[code] for code in small), range(len(small)))})"
-        yield _finding(ranking, "groups of few votes", len(small), len(small) > 0, text, field=name)
+        yield finding(ranking.criterion, "groups of few votes", len(small), len(small) > 0, text, field=name)
 
 
 def _unanchored(rankings: Sequence[Ranking]) -> Iterator[Record]:
@@ -197,7 +197,7 @@ def _unanchored(rankings: Sequence[Ranking]) -> Iterator[Record]:
                 where = "".join(f" in {name} {value}" for name, value in ranking.group.items())
                 text = f"the anchor {ranking.how.anchor[0]} has no finite rating{where}, where the mean is 1000"
             group = {"group": ranking.group} if ranking.group else {}
-            yield _finding(ranking, "anchor", float(held), not held, text, **group)
+            yield finding(ranking.criterion, "anchor", float(held), not held, text, **group)
 
 
 def _without_verdict(ranking: Ranking) -> Iterator[Record]:
@@ -205,7 +205,7 @@ def _without_verdict(ranking: Ranking) -> Iterator[Record]:
     if len(ranking.place):
         lacking = int((ranking.place < 0).sum())
         text = f"{lacking:,} of {len(ranking.place):,} votes have no `{ranking.criterion}`"
-        yield _finding(ranking, "votes without a verdict", lacking, lacking > 0, text)
+        yield finding(ranking.criterion, "votes without a verdict", lacking, lacking > 0, text)
 
 
 def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
@@ -215,7 +215,9 @@ def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
     if apart:
         text = f"models fall into {len(ranking.islands)} islands that never met, each with a ranking of its own: "
         text += "; ".join(_named(models, island) for island in apart)
-    yield _finding(ranking, "islands", len(ranking.islands), bool(apart), text if apart else "all models are connected")
+    yield finding(
+        ranking.criterion, "islands", len(ranking.islands), bool(apart), text if apart else "all models are connected"
+    )
 
     above, below = (np.flatnonzero(ranking.theta == sign * np.inf) for sign in (1, -1))
     unknown = np.flatnonzero(np.isnan(ranking.theta) & (ranking.counts.battles > 0))
@@ -226,11 +228,11 @@ def _limits(ranking: Ranking, unit: Unit) -> Iterator[Record]:
     ]
     number = len(above) + len(below) + len(unknown)
     text = "; ".join(words) + " (`--prior 1` gives them a rating)" if number else "all ratings are finite"
-    yield _finding(ranking, "infinite ratings", number, number > 0, text)
+    yield finding(ranking.criterion, "infinite ratings", number, number > 0, text)
 
     share = ranking.non_finite
     text = f"in {percent(share)} of the rounds some model that has a finite rating has none"
-    yield _finding(ranking, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
+    yield finding(ranking.criterion, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
     yield _design_effect(ranking, unit)
     if ranking.how.ties == "davidson":
         yield from _model_of_ties(ranking)
@@ -250,7 +252,7 @@ def _model_of_ties(ranking: Ranking) -> Iterator[Record]:
             text = f"ties come equally often in every pair rather than as Davidson's model has them (AIC {even:,.0f}"
             text += f" against {aic:,.0f})"
         more = {"log_likelihood": log_likelihood, "aic": aic, "aic_even": even if np.isfinite(even) else None}
-        yield _finding(ranking, "model of ties", float(nu[0]), matters, text, **more)
+        yield finding(ranking.criterion, "model of ties", float(nu[0]), matters, text, **more)
 
 
 def _design_effect(ranking: Ranking, unit: Unit) -> Record:
@@ -261,11 +263,17 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     column = ranking.clusters or ranking.votes.columns.get("user")
     name, what = "design effect", "user" if unit == "vote" else unit
     if not ranking.cores:
-        return _finding(ranking, name, None, False, "design effect: not known, no rating is finite", clusters=None)
+        return finding(
+            ranking.criterion, name, None, False, "design effect: not known, no rating is finite", clusters=None
+        )
     if column is None or not (column.given & (ranking.place >= 0)).any():
-        return _finding(ranking, name, None, False, "design effect: votes do not say whose they are", clusters=None)
+        return finding(
+            ranking.criterion, name, None, False, "design effect: votes do not say whose they are", clusters=None
+        )
     if ranking.how.ties != "half":
-        return _finding(ranking, name, None, False, "design effect: known where ties are half wins", clusters=None)
+        return finding(
+            ranking.criterion, name, None, False, "design effect: known where ties are half wins", clusters=None
+        )
     clustered = ranking.clustered or ranking.clustered_by(column)
     other = [covariance_by(core, clustered if ranking.clusters is None else None) for core in ranking.cores]
     traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
@@ -275,9 +283,9 @@ def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     text = f"the votes of a {what} hang together (design effect {value:.2f})"
     if unit == "vote":
         text += ": intervals by vote are too narrow, `--resample user`"
-        return _finding(ranking, name, value, value > MUCH_WIDER, text, clusters=number)
+        return finding(ranking.criterion, name, value, value > MUCH_WIDER, text, clusters=number)
     text = f"intervals by {what} rest on {several(number, what)} alone (design effect {value:.2f})"
-    return _finding(ranking, name, value, number < FEW_CLUSTERS, text, clusters=number)
+    return finding(ranking.criterion, name, value, number < FEW_CLUSTERS, text, clusters=number)
 
 
 def _separation(ranking: Ranking) -> Iterator[Record]:
@@ -298,11 +306,7 @@ def _separation(ranking: Ranking) -> Iterator[Record]:
             )
         island = {"island": number} if len(ranking.islands) > 1 else {}
         separated = len(neighbours) - len(close)
-        yield _finding(ranking, "neighbours", separated, bool(close), text, neighbours=neighbours, **island)
-
-
-def _finding(ranking: Ranking, name: str, value: float | None, matters: bool, text: str, **more: object) -> Record:
-    return {"finding": name, "criterion": ranking.criterion, "value": value, "matters": matters, "text": text, **more}
+        yield finding(ranking.criterion, "neighbours", separated, bool(close), text, neighbours=neighbours, **island)
 
 
 def _named(models: Sequence[str], chosen: Sequence[int] | np.ndarray) -> str:

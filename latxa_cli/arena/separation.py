@@ -9,12 +9,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from latxa_cli.arena.ratings import SCALE, hessian
+from latxa_cli.arena.ratings import DIGITS, SCALE, hessian
 from latxa_cli.arena.votes import Counts, Floats
 from latxa_cli.stream.records import Record
 
 MOST_VOTES = 10**12  # more are as good as never
-DIGITS = 6
 
 
 def dispersion_of(counts: Counts, theta: Floats, covariance: Floats) -> float:

@@ -14,8 +14,8 @@ import numpy as np
 from latxa_cli.arena.annotators import agreement, concentration, outlying
 from latxa_cli.arena.comparisons import SINGULAR, Comparisons
 from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, chosen, percent
-from latxa_cli.arena.leverage import SCORES, leverage
-from latxa_cli.arena.votes import BOTH_BAD, NONE, TIE, Counts, Floats, Integers, Votes
+from latxa_cli.arena.leverage import leverage
+from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Counts, Floats, Integers, Votes
 from latxa_cli.stream.records import Record
 
 PRIOR = 0.01  # tied battles a pair: strengths stay finite, and are otherwise the same

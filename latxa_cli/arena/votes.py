@@ -1,6 +1,6 @@
 """Votes as columns, and as a table of counts.
 
-`Votes` keeps some 30 bytes of each battle, so that every question (who voted, on which prompt, in which order) is asked
+`Votes` keeps a few numbers of each battle, so that every question (who voted, on which prompt, in which order) is asked
 of arrays. Nearly all answers need less: `Counts`, the table of who beat whom, whose size depends on the models alone.
 Models are in the order of their names, so that the order of the battles changes nothing.
 """
@@ -18,9 +18,9 @@ Integers = NDArray[np.integer[Any]]
 Booleans = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-CRITERIA = ("winner", "winner_content", "winner_language")
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
 A_WON, B_WON, TIE, BOTH_BAD = range(4)
+SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of a pair's first model, by verdict
 NONE = -1  # no verdict, or a field that is not there
 
 

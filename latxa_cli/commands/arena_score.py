@@ -143,7 +143,7 @@ def arena_score(
     interval is of redrawn votes. `ranks` hold for all models at once, and models of one tier are not surely worse than
     the first of it. ∞ (null in JSON) is a rating or a bound that the votes do not limit: a model that never lost.
     Models that never met, not even by way of others, have rankings of their own (`island`). Findings that matter stand
-    below the table. Battles that cannot be counted are counted by reason. Memory: some 30 bytes a battle.
+    below the table. Battles that cannot be counted are counted by reason. Memory: up to 100 bytes a battle.
 
     `--paper`: half wins, 100 rounds by vote, seed 42, the mean of the rounds as a whole number, no priors.
     `--collapse`: content and language decide where they agree; else `winner` does, if given; else the one that is no

@@ -182,11 +182,7 @@ class Run:
         Records that an interrupted run had done are passed over. A malformed line raises RecordError with file and
         line, or goes to `--rejects`. Raises UsageError when stdin is a terminal.
         """
-        files = files or [STDIN]
-        for name in files:  # before the verb loads anything heavy
-            check_exists(name)
-        self._check_apart(files)
-        records = self._parsed(files, kind)
+        records = self._parsed(self._existing(files), kind)
         if take is not None:
             records = self._taken(records, take)
         return self._mine(records)
@@ -196,20 +192,24 @@ class Run:
 
         What is wrong with an entry is told as by `read`.
         """
-        files = files or [STDIN]
-        for name in files:
-            check_exists(name)
-        self._check_apart(files)
 
         def malformed(where: str, what: str, raw: bytes) -> None:
             self._malformed.append((0, self._malformed_entry(where, what, raw)))
 
-        for name in files:
+        for name in self._existing(files):
             source = Input(name)
             self.inputs.append(source)
             for block in reader.read_blocks(source, kind, malformed):
                 yield block
                 self.counts.read += block.count
+
+    def _existing(self, files: list[str] | None) -> list[str]:
+        """Return the inputs, which are there, and no outputs; that is told before the verb loads anything heavy."""
+        files = files or [STDIN]
+        for name in files:
+            check_exists(name)
+        self._check_apart(files)
+        return files
 
     def read_all(self, path: str, kind: str | tuple[str, ...]) -> list[Record]:
         """Return all the records of a side input (shots, references), which takes no part in shards and resuming."""

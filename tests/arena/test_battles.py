@@ -12,7 +12,7 @@ from latxa_cli.arena.battles import Tally, collapsed
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import CHUNK, Input
-from latxa_cli.stream.reader import read_blocks
+from latxa_cli.stream.reader import Block, read_blocks
 
 CRITERIA = ("winner", "winner_content", "winner_language")
 
@@ -155,7 +155,7 @@ def test_sound_lines_are_read_without_making_records(tmp_path, monkeypatch):
     """Else the comparison above compares one way with itself."""
     path = tmp_path / "sound.jsonl"
     path.write_text('{"model_a": "a", "model_b": "é", "winner": "tie", "user": "u"}\n' * 5000)
-    monkeypatch.setattr(Tally, "_take_records", lambda *_: pytest.fail("records were made"))
+    monkeypatch.setattr(Block, "records", lambda *_: pytest.fail("records were made"))
     votes, told, malformed, count = taken(path)
     assert votes == (["a", "é"], [("a", "é", (TIE, NONE, NONE), {"user": "u"})] * 5000)
     assert (told, malformed, count) == ([], [], 5000)

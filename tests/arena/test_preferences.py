@@ -153,7 +153,8 @@ def test_a_pair_holds_both_conversations_whole(a, b, winner):
 
 
 def test_a_written_file_has_the_columns_that_preference_tuning_reads(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     votes = [
         battle(one, two, id="1"),
         battle(talk("q1", "same", "q2", "x"), talk("q1", "same", "q2", "y"), user="u", judge="j", prompt_id="p"),
