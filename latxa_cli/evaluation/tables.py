@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from latxa_cli.stream.records import SHARES, Record, Reject
+from latxa_cli.stream.records import SHARES, Record, Reject, place_of, rating_of
 
 # What may tell two measurements of one task apart, and how a column's name says it.
 VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}"}
@@ -51,7 +51,7 @@ class Pivot:
         """Return all models: the rated ones first, best first by the first board, then the rest as they came."""
         names = list(dict.fromkeys([*self.ratings, *self.results]))
         board = next(iter(self.boards), "")
-        place = {name: _place(boards[board]) for name, boards in self.ratings.items() if board in boards}
+        place = {name: place_of(boards[board]) for name, boards in self.ratings.items() if board in boards}
         return sorted(names, key=lambda name: (name not in place, place.get(name, 0)))
 
     def by_board(self) -> dict[str, list[Record]]:
@@ -131,16 +131,8 @@ def _board(record: Record) -> str:
 
 
 def _rating(record: Record) -> float | None:
-    """Return the rating of a record, which holds null where it is infinite; None where it is not known at all."""
-    if record["rating"] is None:
-        return {"above": math.inf, "below": -math.inf}.get(record.get("infinite", ""))
-    return float(record["rating"])
-
-
-def _place(record: Record) -> float:
-    """Return what sorts ratings from the best to the last, which are those not known."""
-    rating = _rating(record)
-    return math.inf if rating is None else -rating
+    value = rating_of(record)
+    return None if math.isnan(value) else value
 
 
 def _heading(board: str, bound: str = "rating") -> str:

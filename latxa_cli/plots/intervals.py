@@ -7,11 +7,11 @@ the votes do not tell apart from the best of them) are bands of grey and, where 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, isinf, isnan, nan
+from math import inf, isfinite, isinf, isnan
 from typing import Any
 
 from latxa_cli.plots.look import COLOURS, FAINT, FONT, LINE, WIDTH, inches, look, rows_of, saved, written
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import Record, place_of, rating_of
 
 ROW = LINE * 1.15 / 72  # inches
 NARROWEST = 1.25  # inches of a panel
@@ -57,31 +57,20 @@ def draw_intervals(boards: Boards, layout: str) -> bytes:
 
 def ordered(boards: Boards) -> list[str]:
     """Return all models, best first by the first board that rates them."""
-    ranked = [sorted(records, key=_place) for records in boards.values()]
+    ranked = [sorted(records, key=place_of) for records in boards.values()]
     return list(dict.fromkeys(record["model"] for records in ranked for record in records))
-
-
-def rating(record: Record) -> float:
-    """Return the rating of a record, which holds null where it is infinite; nan where it is not known at all."""
-    if record["rating"] is None:
-        return {"above": inf, "below": -inf}.get(record.get("infinite", ""), nan)
-    return float(record["rating"])
-
-
-def _place(record: Record) -> float:
-    return inf if isnan(rating(record)) else -rating(record)
 
 
 def _bounds(record: Record) -> tuple[float, float]:
     """Return the ends of a record's interval, null where they are infinite; a record without them is a point."""
-    lower, upper = (record.get(name, rating(record)) for name in ("lower", "upper"))
+    lower, upper = (record.get(name, rating_of(record)) for name in ("lower", "upper"))
     return -inf if lower is None else float(lower), inf if upper is None else float(upper)
 
 
 def _limits(boards: Boards) -> tuple[float, float]:
     """Return what the scale shows: all that is finite, and room beside it for the marks of what is not."""
     records = [record for board in boards.values() for record in board]
-    numbers = [number for record in records for number in (rating(record), *_bounds(record)) if abs(number) < MOST]
+    numbers = [number for record in records for number in (rating_of(record), *_bounds(record)) if abs(number) < MOST]
     low, high = min(numbers, default=1000), max(numbers, default=1000)
     room = 0.08 * (high - low) or 10
     return low - room, high + room
@@ -108,7 +97,7 @@ def _panel(axis: Any, title: str, records: Mapping[str, Record], models: Sequenc
 def _row(axis: Any, row: int, record: Record) -> None:
     low, high = axis.get_xlim()
     left, right = low + 0.02 * (high - low), high - 0.02 * (high - low)  # where marks of the infinite stand
-    point, (lower, upper) = rating(record), _bounds(record)
+    point, (lower, upper) = rating_of(record), _bounds(record)
     style: dict[str, Any] = {"color": COLOURS[0], "zorder": 3}
     axis.plot([max(lower, left), min(upper, right)], [row, row], linewidth=1.6, **style)
     if isfinite(point):
@@ -133,7 +122,7 @@ def _bands(axis: Any, tiers: Sequence[int | None]) -> None:
 
 def _numbers(record: Record) -> list[str]:
     """Return the rating and its bounds in words."""
-    point, lower, upper = (_number(number) for number in (rating(record), *_bounds(record)))
+    point, lower, upper = (_number(number) for number in (rating_of(record), *_bounds(record)))
     return [point, "[" + lower + ",", upper + "]"]
 
 
@@ -159,10 +148,10 @@ def _figures(axis: Any, rows: Sequence[Sequence[str]]) -> None:
 def _notes(boards: Boards) -> str:
     """Say what the marks mean that are there."""
     records = [record for board in boards.values() for record in board]
-    bounds = [bound for record in records for bound in _bounds(record) if bound != rating(record)]
+    bounds = [bound for record in records for bound in _bounds(record) if bound != rating_of(record)]
     notes = {
         "bands: tiers" if len(boards) == 1 else "figures at the right: tiers": any(r.get("tier") for r in records),
         "arrow: no finite bound": not all(map(isfinite, bounds)),
-        "triangle: no finite rating": any(isinf(rating(record)) for record in records),
+        "triangle: no finite rating": any(isinf(rating_of(record)) for record in records),
     }
     return "; ".join(note for note, is_there in notes.items() if is_there)
