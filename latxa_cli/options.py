@@ -1,60 +1,63 @@
-"""Flags that several verbs share, each declared once, and the `verb` decorator that turns a function into a command."""
+"""Flags: the one way to declare them, those that several verbs share, and `verb`, which makes a command of a function.
+
+A flag is `Annotated[TYPE, flag("What it does.", metavar="N")]`. What has no effect without another flag, or beside it,
+is said to `verb` as `needs` and `excludes`, and told before any work.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from latxa_cli.stream.errors import UsageError
+
 if TYPE_CHECKING:
     from latxa_cli.generation.engine import EngineOptions
-    from latxa_cli.stream.run import Run
+    from latxa_cli.stream.run import Makes, Run
 else:
-    Run = EngineOptions = Any  # what a verb is given; help need not wait for the modules
+    Run = EngineOptions = Makes = Any  # what a verb is given; help need not wait for the modules
+
+
+def flag(text: str, *names: str, metavar: str | None = None, **limits: Any) -> Any:
+    """Declare a flag by its help; `names`: where they are not the parameter's; `limits`: `min`, `max`, `parser`.
+
+    A default is shown behind the text. One that depends on something stands in the text: `[default: …]`.
+    """
+    return typer.Option(*names, help=text, metavar=metavar, **limits)
+
+
+def argument(text: str, metavar: str) -> Any:
+    """Declare what stands on the command line without a name."""
+    return typer.Argument(help=text, metavar=metavar)
+
 
 # --- what every verb has: the fields of `stream.run.Destination`
 
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to stdout.", show_default=False),
-]
-OutputDirectory = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The directory to make.")]
+Output = Annotated[Path | None, flag("Write here instead of to stdout.", "-o", "--output", metavar="FILE")]
+OutputDirectory = Annotated[Path, flag("The directory to make.", "-o", "--output", metavar="DIR")]
 Rejects = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Set malformed and rejected records aside here, each with its reason.", show_default=False
-    ),
+    Path | None, flag("Set malformed and rejected records aside here, each with its reason.", metavar="FILE")
 ]
-Manifest = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Where to write the manifest. [default: beside the output]", show_default=False),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run; do nothing if it is complete.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Manifest = Annotated[Path | None, flag("Where to write the manifest. [default: beside the output]", metavar="FILE")]
+Resume = Annotated[bool, flag("Continue an interrupted run; do nothing if it is complete.", "--resume")]
+Quiet = Annotated[bool, flag("Say nothing but errors.", "--quiet", "-q")]
+Verbose = Annotated[bool, flag("Say more.", "--verbose", "-v")]
 
 # --- what several verbs have
 
-Files = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="FILE", help="JSONL (`.gz`, `.zst`), Parquet, `hf:NAME`, or `-`: stdin.", show_default=False
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random draw.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A model directory, or a name on the hub.")]
-Language = Annotated[
-    str, typer.Option("--language", "-l", metavar="CODE", help="The language, as a BCP-47 code (`eu`, `cy`).")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")]
-Take = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Draw N records; fewer are a part of more.", show_default=False)
-]
+Files = Annotated[list[str] | None, argument("JSONL (`.gz`, `.zst`), Parquet, `hf:NAME`, or `-`: stdin.", "FILE")]
+Seed = Annotated[int, flag("Seed of every random draw.", min=0, max=2**63 - 1)]
+Model = Annotated[str, flag("A model directory, or a name on the hub.", "--model", "-m", metavar="MODEL")]
+Language = Annotated[str, flag("The language, as a BCP-47 code (`eu`, `cy`).", "--language", "-l", metavar="CODE")]
+DryRun = Annotated[bool, flag("Say what would be done and what it would cost; do nothing.", "--dry-run")]
+Take = Annotated[int | None, flag("Draw N records; fewer are a part of more.", metavar="N", min=1)]
 
 
 def _size(text: str) -> int:
@@ -66,46 +69,29 @@ def _size(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
-Memory = Annotated[
-    Any, typer.Option(parser=_size, metavar="SIZE", help="Memory to use, over all processes (`2GB`, `800MB`).")
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Processes. [default: one a core]", show_default=False)
-]
+# typer takes flags with a parser for `Any`
+Memory = Annotated[Any, flag("Memory to use, over all processes (`2GB`, `800MB`).", metavar="SIZE", parser=_size)]
+Workers = Annotated[int | None, flag("Processes. [default: one a core]", metavar="N", min=1)]
 ExecutorName = Annotated[
     Literal["local", "ray"],
-    typer.Option("--executor", help="`local`: this machine; `ray`: the running Ray cluster (shared file system)."),
+    flag("`local`: this machine; `ray`: the running Ray cluster (shared file system).", "--executor"),
 ]
 WorkFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--work", metavar="DIR", help="For intermediate files. [default: beside the output]", show_default=False
-    ),
+    Path | None, flag("For intermediate files. [default: beside the output]", "--work", metavar="DIR")
 ]
 ChatLoss = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="[SOURCE=]LOSS",
-        help="What is learnt of conversations, or of those of one source: `assistant` turns, or `all`; repeat it. "
+    flag(
+        "What is learnt of conversations, or of those of one source: `assistant` turns, or `all`; repeat it. "
         "[default: assistant]",
-        show_default=False,
+        metavar="[SOURCE=]LOSS",
     ),
 ]
-ChatTemplate = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="A chat template (Jinja) in place of the model's own.", show_default=False),
-]
-TopP = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens of this total probability.")
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(min=1, help="Sequences at once. [default: what the engine does best]", show_default=False),
-]
-Device = Annotated[
-    str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`. [default: a GPU if there is one]", show_default=False)
-]
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
+ChatTemplate = Annotated[Path | None, flag("A chat template (Jinja) in place of the model's own.", metavar="FILE")]
+TopP = Annotated[float, flag("Sample among the likeliest tokens of this total probability.", min=0.0, max=1.0)]
+BatchSize = Annotated[int | None, flag("Sequences at once. [default: what the engine does best]", min=1)]
+Device = Annotated[str | None, flag("`cpu`, `cuda`, `cuda:1`. [default: a GPU if there is one]")]
+TrustRemoteCode = Annotated[bool, flag("Run code that comes with the model.", "--trust-remote-code")]
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -115,40 +101,23 @@ def _shard(text: str) -> tuple[int, int]:
     raise typer.BadParameter(f"`{text}` is not `I/N` with 0 <= I < N")
 
 
-Shard = Annotated[
-    Any,
-    typer.Option(
-        parser=_shard, metavar="I/N", help="Do every N-th record, from the I-th (from 0).", show_default=False
-    ),
-]
+Shard = Annotated[Any, flag("Do every N-th record, from the I-th (from 0).", metavar="I/N", parser=_shard)]
 
 # --- what every verb has that generates text: the fields of `generation.engine.EngineOptions`
 
 EngineName = Annotated[
-    str,
-    typer.Option(metavar="ENGINE", help="`transformers`, `vllm`, `openai` (a server), or `auto`: the best there is."),
+    str, flag("`transformers`, `vllm`, `openai` (a server), or `auto`: the best there is.", metavar="ENGINE")
 ]
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="An OpenAI-compatible server (`http://host:8000/v1`).", show_default=False),
-]
+BaseUrl = Annotated[str | None, flag("An OpenAI-compatible server (`http://host:8000/v1`).", metavar="URL")]
 MaxCost = Annotated[
     float | None,
-    typer.Option(
-        min=0.0,
-        metavar="AMOUNT",
-        help="The most that a run may spend (openai); needs `--engine-option price=PROMPT/COMPLETION`.",
-        show_default=False,
+    flag(
+        "The most that a run may spend (openai); needs `--engine-option price=PROMPT/COMPLETION`.",
+        metavar="AMOUNT", min=0.0,
     ),
-]
-GpuMemory = Annotated[
-    float | None,
-    typer.Option(min=0.01, max=1.0, metavar="SHARE", help="How much of a GPU to take (vllm).", show_default=False),
-]
-EngineOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="An option of the engine's own; repeat it.", show_default=False),
-]
+]  # fmt: skip
+GpuMemory = Annotated[float | None, flag("How much of a GPU to take (vllm).", metavar="SHARE", min=0.01, max=1.0)]
+EngineOption = Annotated[list[str] | None, flag("An option of the engine's own; repeat it.", metavar="KEY=VALUE")]
 
 _ENGINE: dict[str, tuple[Any, Any]] = {
     "engine": (EngineName, "auto"),
@@ -162,7 +131,7 @@ _ENGINE: dict[str, tuple[Any, Any]] = {
 }
 
 # Parameters that change how a verb works but not what it makes: `--resume` may go on with others.
-HOW = frozenset((
+WAYS_OF_WORKING = frozenset((
     "threads", "dry_run", "track", "workers", "executor", "memory", "work", "backend", "checkpoint_every", *_ENGINE,
 )) - {"trust_remote_code"}  # fmt: skip
 
@@ -175,31 +144,85 @@ _DESTINATION: dict[str, tuple[Any, Any]] = {
     "verbose": (Verbose, False),
 }
 
+# --- flags that have no effect without or beside others
+
+# A parameter that was given on the command line, or (parameter, value): one that has this value, given or by default.
+Given = str | tuple[str, object]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What must hold among the flags of a verb: `given` needs one of `others`, or (`excludes`) bears none of them."""
+
+    given: Given
+    others: Sequence[Given]
+    excludes: bool
+    hint: str = ""
+
+
+def needs(given: Given, *others: Given, hint: str = "") -> Condition:
+    """Say that `given` has no effect unless one of `others` is given too."""
+    return Condition(given, others, excludes=False, hint=hint)
+
+
+def excludes(given: Given, *others: Given, hint: str = "") -> Condition:
+    """Say that `given` does not go together with any of `others`."""
+    return Condition(given, others, excludes=True, hint=hint)
+
+
+def _check_conditions(context: typer.Context, conditions: Iterable[Condition], values: dict[str, Any]) -> None:
+    """Raise UsageError where a condition does not hold among the flags that a command was called with."""
+    names = {parameter.name: (parameter.opts or [""])[0] for parameter in context.command.params}
+
+    def holds(what: Given) -> bool:
+        if isinstance(what, str):
+            source = context.get_parameter_source(what)
+            return source is not None and source.name != "DEFAULT" and values[what] not in (None, [])
+        return bool(values[what[0]] == what[1])
+
+    def shown(what: Given) -> str:
+        return f"`{names[what]}`" if isinstance(what, str) else f"`{names[what[0]]} {what[1]}`"
+
+    for condition in conditions:
+        if not holds(condition.given):
+            continue
+        first, others = shown(condition.given), [other for other in condition.others if holds(other)]
+        if condition.excludes and others:
+            raise UsageError(f"{first} and {shown(others[0])} do not go together", hint=condition.hint)
+        if not condition.excludes and not others:
+            raise UsageError(f"{first} needs {' or '.join(map(shown, condition.others))}", hint=condition.hint)
+
+
+_OF_EVERY_VERB = (needs("resume", "output", hint="what went to stdout cannot be continued"),)
+
 
 def verb(
     function: Callable[..., None] | None = None,
     *,
-    makes: Any = "records",
+    makes: Makes = "records",
     generates: bool = False,
     distributed: bool = False,
+    conditions: Sequence[Condition] = (),
 ) -> Any:
     """Make a command of `function(run, ...)`: add the flags that every verb has, open the run, and complete it.
 
     `makes`: see `stream.run.Run`; a verb that makes a directory requires `-o DIR`. `generates`: add the flags of the
     engines, and give the function the `EngineOptions` that they make as `engine`. `distributed`: several processes may
-    run the verb together, of which the first one alone owns the output and talks. When `--resume` finds the output
-    complete, the function is not called, so that its heavy libraries are not loaded.
+    run the verb together, of which the first one alone owns the output and talks. `conditions`: what must hold among
+    the flags. When `--resume` finds the output complete, the function is not called, so that its heavy libraries are
+    not loaded.
     """
     if function is None:
-        return functools.partial(verb, makes=makes, generates=generates, distributed=distributed)
+        return functools.partial(verb, makes=makes, generates=generates, distributed=distributed, conditions=conditions)
     body, name = function, function.__name__.rstrip("_").replace("_", "-")
 
     @functools.wraps(body)
     def command(**given: Any) -> None:
         from latxa_cli.stream.run import Destination, Run
 
+        _check_conditions(given.pop("context"), (*_OF_EVERY_VERB, *conditions), given)
         destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION})
-        settings = {flag: value for flag, value in given.items() if flag not in HOW}
+        settings = {flag: value for flag, value in given.items() if flag not in WAYS_OF_WORKING}
         follows = distributed and _is_beside_the_first()
         if follows:
             destination = Destination(destination.output, resume=destination.resume, quiet=True)
@@ -225,7 +248,8 @@ def verb(
     if generates:
         place = [parameter.name for parameter in own].index("engine")
         own[place : place + 1] = _flags(_ENGINE)
-    parameters = own + _flags(kinds)
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [context, *own, *_flags(kinds)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del command.__wrapped__  # type: ignore[attr-defined]  # typer must see this signature, not the body's

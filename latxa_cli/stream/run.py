@@ -123,8 +123,6 @@ class Run:
 
     def _check_output(self) -> None:
         given = self.destination
-        if given.resume and given.output is None:
-            raise UsageError("`--resume` needs `-o`", hint="what went to stdout cannot be continued")
         files = {"--rejects": given.rejects, "--manifest": given.manifest}
         if not self.makes_directory:
             files["-o"] = given.output
