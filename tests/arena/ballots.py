@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, VERDICTS, Counts, Votes, count
+from latxa_cli.arena.finding import Board
+from latxa_cli.arena.soundness import board_of
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS, Column, Counts, Votes, count
 
 Battle = tuple[str, str, int]
 MODELS = "abcde"
@@ -19,6 +22,29 @@ def counts_of(battles: Sequence[Battle], models: Sequence[str] = MODELS) -> Coun
     a, b = (np.array([models.index(battle[side]) for battle in battles], dtype=np.int64) for side in (0, 1))
     verdicts = np.array([battle[2] for battle in battles], dtype=np.int64)
     return count(Votes(list(models), a, b, {"winner": verdicts}))[0]
+
+
+def votes_of(rows: Sequence[tuple[Any, ...]], models: Sequence[str] | None = None, **columns: Sequence[Any]) -> Votes:
+    """Votes of (first, second, verdict by `winner`, verdict by `winner_language`); the last may lack."""
+    models = sorted(models or {model for row in rows for model in row[:2]})
+    a, b = (np.array([models.index(row[side]) for row in rows], np.int16) for side in (0, 1))
+    said = {name: np.array([row[place] if len(row) > place else NONE for row in rows], np.int8)
+            for name, place in (("winner", 2), ("winner_language", 3))}  # fmt: skip
+    return Votes(models, a, b, said, {name: column_of(values) for name, values in columns.items()})
+
+
+def column_of(values: Sequence[Any]) -> Column:
+    names = sorted({value for value in values if value is not None})
+    return Column(np.array([NONE if value is None else names.index(value) for value in values]), names)
+
+
+def tallied(pairs: Mapping[tuple[str, str], Sequence[int]]) -> list[Battle]:
+    """Battles by {(first, second): how often first won, second won, they tied, both were bad}."""
+    return [(*pair, verdict) for pair, row in pairs.items() for verdict, times in enumerate(row) for _ in range(times)]
+
+
+def board(votes: Votes, prior: float = 0.0) -> Board:
+    return board_of(votes, "winner", *count(votes), prior)
 
 
 def ring_of(models: Sequence[str]) -> list[Battle]:

@@ -232,6 +232,7 @@ def test_too_many_models_end_the_run_early(monkeypatch):
     endless = (battle(f"m{n}", f"m{n + 1}") for n in itertools.count())
     with pytest.raises(LatxaError, match="more than 10 models"):
         list(Tally().count(endless))
+    assert list(Tally().count([battle(f"m{n}", f"m{n + 1}") for n in range(9)])) == []  # ten are not too many
 
 
 @pytest.mark.parametrize("features", [(), ("length",)])

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from latxa_cli.arena.comparisons import Comparisons
 from latxa_cli.arena.control import LENGTH, POSITION, STYLE, controlled, style_of
 from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
@@ -140,6 +141,33 @@ def test_standard_errors_are_the_spread_of_estimates():
     # A tie counts as half a win, so votes vary less than coins do.
     theta = np.std([run.theta[0] for run in runs])
     assert np.mean([np.sqrt(run.covariance[0, 0]) for run in runs]) == pytest.approx(theta, rel=0.2)
+
+
+def comparisons(*rows, models=3):
+    """Of (a, b, score, weight, covariate)."""
+    a, b, score, weight, z = map(np.array, zip(*rows, strict=True))
+    return Comparisons(models, a, b, score.astype(float), weight.astype(float), z[None].astype(float))
+
+
+ROWS = [(0, 1, 1.0, 3, 0.5), (0, 1, 0.0, 2, -1.0), (0, 2, 1.0, 4, 1.5), (1, 2, 0.5, 3, 0.3), (1, 2, 0.0, 2, -0.2),
+        (2, 0, 1.0, 2, 0.1)]  # fmt: skip
+
+
+def test_a_weight_is_so_many_votes():
+    whole = comparisons(*ROWS)
+    apart = comparisons(*((*row[:3], 1, row[4]) for row in ROWS for _ in range(row[3])))
+    fitted, same = whole.fit(0.5), apart.fit(0.5)
+    assert fitted.at == pytest.approx(same.at) and fitted.hessian == pytest.approx(same.hessian)
+    assert whole.spread(fitted.at) == pytest.approx(apart.spread(fitted.at))
+    kept = np.array([True, True, False, True, True, True])
+    fewer = whole.where(kept)
+    assert fewer.fit(0.5).at == pytest.approx(comparisons(*(ROWS[n] for n in (0, 1, 3, 4, 5))).fit(0.5).at)
+
+
+def test_a_long_way_from_the_start_is_gone_in_steps_that_climb():
+    """Each of seven models beats the next 999 times of 1,000: the last stands 41 below the first."""
+    rows = [(n, n + 1, score, weight, 0.0) for n in range(6) for score, weight in ((1.0, 999), (0.0, 1))]
+    assert -np.diff(comparisons(*rows, models=7).fit().at[:7]) == pytest.approx([np.log(999)] * 6, abs=1e-6)
 
 
 def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():

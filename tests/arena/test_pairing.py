@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 from latxa_cli.arena import pairing
 from latxa_cli.arena.pairing import next_battles
 from latxa_cli.arena.ratings import SCALE, Wins, fit
-from latxa_cli.arena.votes import A_WON, B_WON, TIE, Votes, count
+from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Votes, count
 
 
 def counts_of(models, battles):
@@ -67,6 +68,34 @@ def test_the_gain_is_what_a_vote_takes_off_the_expected_cost():
         chance = 1 / (1 + np.exp(design.theta[j] - design.theta[i]))
         known = np.linalg.inv(design.covariance) + chance * (1 - chance) * np.outer(pair, pair)
         assert gains[i, j] == pytest.approx(before - expected_cost(design.theta, np.linalg.inv(known)), rel=0.01)
+
+
+@pytest.mark.parametrize("dispersion", [0.5, 2.0, None])
+def test_dispersion_scales_the_information_of_votes_past_and_to_come(dispersion):
+    """None: the squares of the votes' errors over the variance of coins, each with 2.5 of them as if even before."""
+    random = np.random.default_rng(7)
+    votes = arena(random.normal(0, 0.5, 4), 400, random)
+    counts = count(votes)[0]
+    design = pairing._Design.of(counts, dispersion, random)
+    curvature, squares, coins = np.zeros((4, 4)), 2.5, 2.5
+    for a, b, verdict in zip(votes.a, votes.b, votes.verdicts["winner"], strict=True):
+        pair = np.eye(4)[a] - np.eye(4)[b]
+        chance = 1 / (1 + np.exp(-pair @ design.theta))
+        curvature += chance * (1 - chance) * np.outer(pair, pair)
+        squares += ([1, 0, 0.5][verdict] - chance) ** 2
+        coins += chance * (1 - chance)
+    used = dispersion or squares / coins
+    assert used != pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(design.covariance, np.linalg.inv(curvature / used + np.eye(4)), atol=1e-12)
+    chance = 1 / (1 + np.exp(design.theta[None, :] - design.theta[:, None]))
+    np.testing.assert_allclose(design.information, chance * (1 - chance) / used, atol=1e-12)
+
+
+@pytest.mark.parametrize(("won", "lost"), [(3, 1), (40, 0), (500, 100)])
+def test_strengths_are_the_most_probable_under_a_normal_prior_of_variance_one(won, lost):
+    theta = pairing._most_probable(counts_of("ab", [(0, 1, A_WON)] * won + [(0, 1, B_WON)] * lost))
+    root = brentq(lambda gap: won - (won + lost) / (1 + np.exp(-gap)) - gap / 2, 0, 20)
+    assert theta == pytest.approx([root / 2, -root / 2])
 
 
 def test_taking_votes_in_one_by_one_is_inverting_the_sum():
@@ -194,6 +223,80 @@ def test_a_newcomer_meets_opponents_of_all_strengths():
     opponents = {int(name[1:]) // 5 for pair in pairs_of(bridges) for name in pair if name != "new"}
     assert opponents == {0, 1, 2, 3}
     assert sum("new" in pair for pair in pairs_of(records)) > 50
+
+
+def full(models, times=20):
+    """Even votes on all pairs of models."""
+    return [(a, b, verdict) for a in range(models) for b in range(a) for verdict in (A_WON, B_WON)] * times
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_all_are_joined_to_the_largest_group(seed):
+    """Of ten models that met, two newcomers and an island of three: each first meets one of the ten, or who did."""
+    island = [(10, 11, A_WON), (11, 12, A_WON), (12, 10, A_WON)] * 5
+    names = [f"m{number:02}" for number in range(13)]
+    records = next_battles(counts_of(names, full(10) + island), 3, newcomers=["new1", "new2"], seed=seed)
+    joined = set(names[:10])
+    for pair in pairs_of(records):
+        assert len(joined.intersection(pair)) == 1
+        joined.update(names[10:] if joined.isdisjoint(pair) or pair[0] in names[10:] or pair[1] in names[10:] else pair)
+    assert joined == {*names, "new1", "new2"}
+
+
+def test_newcomers_first_meet_different_opponents():
+    names = [f"m{number:02}" for number in range(20)]
+    battles = [(a, b, A_WON if n < 12 else B_WON) for a in range(20) for b in range(a + 1, 20) for n in range(20)]
+    newcomers = [f"new{number}" for number in range(5)]
+    records = next_battles(counts_of(names, battles), 5, newcomers=newcomers)
+    met = [{*pair}.difference(newcomers).pop() for pair in pairs_of(records) if set(pair) - set(newcomers)]
+    assert len(met) == len(set(met)) >= 4
+
+
+def test_opponents_are_spread_over_strengths_also_when_newcomers_are_as_many():
+    """Newcomers stand in the middle: the first of them also meets the weak and the strong of the old ones."""
+    names = [f"m{number}" for number in range(8)]
+    battles = [(a, b, A_WON if n < 14 else B_WON) for a in range(8) for b in range(a + 1, 8) for n in range(20)]
+    newcomers = [f"new{number}" for number in range(8)]
+    records = next_battles(counts_of(names, battles), 32, newcomers=newcomers)
+    assert {record["reason"] for record in records} == {"bridge"}
+    [one] = {*pairs_of(records)[0]}.intersection(newcomers)
+    met = {*(name for pair in pairs_of(records)[::8] for name in pair)} - {one}
+    assert met & set(names[:4]) and met & set(names[4:])
+
+
+def test_a_pair_whose_votes_have_no_verdict_has_not_met():
+    votes = Votes(list("abc"), np.array([0, 0, 1]), np.array([1, 1, 2]), {"winner": np.array([A_WON, B_WON, NONE])})
+    records = next_battles(count(votes)[0], 1)
+    assert [record["reason"] for record in records] == ["bridge"]
+    assert "c" in pairs_of(records)[0]
+
+
+# --- seats, equal gains, and when gaps are looked at ------------------------------------------------------------------
+
+
+def test_who_was_first_less_often_is_first_of_a_new_pair():
+    for seed in range(5):
+        seats = pairing._Seats(4, np.random.default_rng(seed))
+        first, second = seats.place(0, 1)
+        assert seats.place(first, 2) == (2, first)
+        assert seats.place(second, 3) == (second, 3)
+        assert seats.place(0, 1) == (second, first)  # within a pair by turns, whoever is ahead elsewhere
+
+
+def test_the_seed_decides_between_equal_gains():
+    counts = counts_of("abcdef", full(6, 1))
+    first = {pairs_of(next_battles(counts, 1, seed=seed))[0] for seed in range(20)}
+    assert len(first) > 5  # of 15
+
+
+@pytest.mark.parametrize(("how_many", "looks"), [(7, 1), (8, 1), (9, 2), (100, 13), (1000, 50)])
+def test_contested_gaps_are_looked_at_again_in_time(monkeypatch, how_many, looks):
+    """Every 8 battles; of 400 and more, 50 times."""
+    seen = []
+    weigh = pairing._Design.weigh
+    monkeypatch.setattr(pairing._Design, "weigh", lambda design: (seen.append(1), weigh(design))[1])
+    assert len(next_battles(counts_of("abc", full(3)), how_many)) == how_many
+    assert len(seen) == looks
 
 
 def test_newcomers_alone_are_joined():

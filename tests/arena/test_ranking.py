@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ballots import column_of, votes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,24 +10,10 @@ from latxa_cli.arena.differences import differences
 from latxa_cli.arena.intervals import How, bounds
 from latxa_cli.arena.ranking import rank
 from latxa_cli.arena.ratings import Wins, fit, to_ratings
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Counts, Votes
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Counts, Votes
 
 MODELS = "abcde"
 INF = np.inf
-
-
-def votes_of(rows, models=None, **columns):
-    """Votes of (first, second, verdict by `winner`, verdict by `winner_language`); the last may lack."""
-    models = sorted(models or {model for row in rows for model in row[:2]})
-    a, b = (np.array([models.index(row[side]) for row in rows], np.int16) for side in (0, 1))
-    said = {name: np.array([row[place] if len(row) > place else NONE for row in rows], np.int8)
-            for name, place in (("winner", 2), ("winner_language", 3))}  # fmt: skip
-    return Votes(models, a, b, said, {name: column_of(values) for name, values in columns.items()})
-
-
-def column_of(values):
-    names = sorted({value for value in values if value is not None})
-    return Column(np.array([NONE if value is None else names.index(value) for value in values]), names)
 
 
 def ranked(votes, criterion="winner", **how):
@@ -171,7 +158,9 @@ def test_differences_of_criteria_are_of_the_same_redrawn_votes(clustered):
 def test_equal_criteria_differ_by_nothing_at_all():
     votes = simulated(500)
     votes.verdicts["winner_language"] = votes.verdicts["winner"]
-    for record in differences(rank(votes, ["winner", "winner_language"], How(rounds=50))):
+    found = list(differences(rank(votes, ["winner", "winner_language"], How(rounds=50))))
+    assert sorted(record["model"] for record in found) == list(MODELS)
+    for record in found:
         assert (record["difference"], record["lower"], record["upper"]) == (0, 0, 0)
 
 
@@ -214,7 +203,10 @@ def test_an_anchor_leaves_other_islands_where_they_are_and_nothing_hangs_on_an_i
 
 def test_a_model_of_which_all_rounds_say_the_same_has_no_interval():
     for votes in (RING * 9, [("a", "b", TIE), ("b", "c", TIE), ("c", "a", TIE)], [("a", "b", BOTH_BAD)]):
-        for record in ranked(votes_of(votes)).records():
+        ranking = ranked(votes_of(votes))
+        found = list(ranking.records())
+        assert sorted(record["model"] for record in found) == ranking.counts.models
+        for record in found:
             assert (record["rating"], record["lower"], record["upper"]) == (1000.0, None, None)
 
 
@@ -249,7 +241,10 @@ def test_the_papers_records_are_means_and_offsets_without_decimals():
     ranking = rank(simulated(), ["winner"], How(100, 0.9, seed=42))[0]
     drawn = ranking.drawn_ratings
     low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95], axis=0)
-    for record in ranking.paper_records():
+    found = list(ranking.paper_records())
+    assert sorted(record["model"] for record in found) == list(MODELS)
+    assert [record["rating"] for record in found] == sorted((record["rating"] for record in found), reverse=True)
+    for record in found:
         place = MODELS.index(record["model"])
         assert record["rating"] == int(drawn[:, place].mean())
         assert record["interval"] == f"+{int(high[place] - middle[place])}/-{int(middle[place] - low[place])}"
