@@ -23,6 +23,7 @@ from torch import Tensor
 from latxa_cli.launch import alike
 from latxa_cli.model import writing
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.records import keyed_hash
 from latxa_cli.training import attention, checkpoint, parameters, throughput
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.forward import PackedLoss, noise_for, packed
@@ -102,7 +103,8 @@ class Trainer:
             LatxaError: the loss or the gradient is not a number, or infinite.
         """
         started = time.perf_counter()
-        torch.manual_seed((self.config.seed << 32) + step)  # dropout depends on the step alone
+        # Dropout depends on seed and step alone; hashed, since torch's draws on a CPU know the lower 32 bits only.
+        torch.manual_seed(keyed_hash(self.config.seed, "dropout", str(step)) >> 1)
         batches = self.plan.batches(step)
         of_all = self.plan.rows_of(step)
         trained = self.rows.trained_in(of_all)
