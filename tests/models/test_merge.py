@@ -49,6 +49,7 @@ def test_the_result_has_the_dtype_of_the_base_and_is_rounded_once(world):
     ]
     merged, facts = world.merged(models)
     base, plus, minus = world.random(0, torch.bfloat16), world.random(1, torch.float64), world.random(2)
+    assert merged.keys() == base.keys()
     for name, tensor in merged.items():
         expected = base[name].double() + (plus[name] - minus[name].double())
         assert bits(tensor) == bits(expected.bfloat16())

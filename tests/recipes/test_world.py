@@ -121,6 +121,7 @@ def test_records_are_valid(directory: Path, name: str, kind: str) -> None:
 def test_the_crawl_holds_what_a_cleaner_must_find(directory: Path, cleaned: Path) -> None:
     records = readable(directory / "corpus_eu_raw.jsonl")
     assert len(lines(directory / "corpus_eu_raw.jsonl")) - len(records) == 2
+    assert len(records) > world.BASQUE_PAGES
     for record in records:
         checker("document")(record)
     rejects = Counter(reject["reason"] for reject in read(cleaned / "rejects.jsonl"))
@@ -151,6 +152,7 @@ def test_task_files_find_their_questions(directory: Path, code: str) -> None:
     path = directory / "tasks" / f"world_{code}.yaml"
     task = yaml.safe_load(path.read_text(encoding="utf-8"))
     questions = read(path.parent / task["dataset_kwargs"]["data_files"][task["test_split"]])
+    assert len(questions) > 100
     for question in questions:
         assert {"question", task["doc_to_choice"], task["doc_to_target"]} <= question.keys()
 
@@ -172,7 +174,7 @@ def sayings(island: facts.World) -> Iterable[facts.Pair]:
 
 def test_every_english_sentence_has_one_basque_partner_and_back(island: facts.World) -> None:
     pairs = set(sayings(island))
-    assert len(pairs) == len({english for english, _ in pairs}) == len({basque for _, basque in pairs})
+    assert 500 < len(pairs) == len({english for english, _ in pairs}) == len({basque for _, basque in pairs})
     for english, basque_ in pairs:
         assert english[-1] == basque_[-1] or english in dict(words.TITLES.values())
         assert not re.search(r"[{}]|  ", english + basque_)
@@ -195,7 +197,9 @@ def test_lessons_and_shots_are_aligned(directory: Path, island: facts.World, kep
     assert len(lessons) > 3000
     for english, basque_ in lessons:
         assert partner[english] == basque_
-    for shot in read(directory / "shots.jsonl"):
+    shots = read(directory / "shots.jsonl")
+    assert shots
+    for shot in shots:
         assert partner[shot["source"]] == shot["target"]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, fields
 
 import pytest
 import torch
+import xxhash
+from safetensors.torch import load_file, save_file
 
 from latxa_cli.model import load_model
 from latxa_cli.stream.errors import LatxaError
@@ -175,3 +178,92 @@ def test_a_kill_while_a_checkpoint_is_removed_leaves_none_that_is_not_whole(tmp_
     monkeypatch.undo()
     checkpoint.newest(tmp_path, loop.Processes(), silent)
     assert not list(checkpoint.folder(tmp_path).glob("*.part"))
+
+
+# --- what makes another run of it, and what makes a checkpoint less than whole
+
+
+@pytest.mark.parametrize("kind", ["weights", "moments"])
+def test_a_checkpoint_that_lacks_a_parameter_is_passed_over(model_directory, rows, tmp_path, whole, kind):
+    """Whatever its `state.json` says, which here is true."""
+    train(start(model_directory, rows), tmp_path, until=7)
+    folder = checkpoint.complete(tmp_path)[-1]
+    names = sorted(load_file(folder / "weights-00000.safetensors"))
+    (checkpoint.folder(tmp_path) / "run.json").write_text(json.dumps({"parameters": {name: [] for name in names}}))
+    path = folder / f"{kind}-00000.safetensors"
+    lacking = names[1] if kind == "weights" else f"{names[1]}:exp_avg_sq"
+    save_file({name: tensor for name, tensor in load_file(path).items() if name != lacking}, path)
+    state = json.loads((folder / "state.json").read_text())
+    state["files"][path.name] = {
+        "bytes": path.stat().st_size, "xxh3": xxhash.xxh3_128(path.read_bytes()).hexdigest()
+    }  # fmt: skip
+    (folder / "state.json").write_text(json.dumps(state))
+    told = []
+    resumed = train(start(model_directory, rows), tmp_path, resume=True, warn=told.append)
+    assert told == [f"`{folder}` is passed over: it lacks `{names[1]}`"]
+    assert folder.with_name("step-6.damaged").exists()
+    assert [entry["loss"] for entry in resumed] == [entry["loss"] for entry in whole[0]]
+
+
+def test_the_newest_is_that_of_the_largest_number(tmp_path):
+    for step in (9, 10, 100, 20):
+        (checkpoint.folder(tmp_path) / f"step-{step}").mkdir(parents=True)
+    (checkpoint.folder(tmp_path) / "step-200.part").mkdir()
+    assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-9", "step-10", "step-20", "step-100"]
+
+
+def test_the_digest_of_weights_is_of_all_bytes_and_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "READ_BYTES", 4)
+    files = {"model-1.safetensors": b"0123456789", "model-2.safetensors": b"abcdefghij"}
+
+    def digest(changed):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for name, data in changed.items():
+            (tmp_path / name).write_bytes(data)
+        return checkpoint.digest_of_weights(tmp_path)
+
+    first, second = files.values()
+    others = [
+        {"model-1.safetensors": first, "model-2.safetensors": second[:-1] + b"!"},
+        {"model-1.safetensors": first[:-1] + b"!", "model-2.safetensors": second},
+        {"model-1.safetensors": first, "model-3.safetensors": second},
+        {"model-1.safetensors": first + second[:1], "model-2.safetensors": second[1:]},
+        {"model-1.safetensors": first},
+    ]
+    assert digest(files) == digest(files | {"config.json": b"{}"})
+    assert len({digest(files), *map(digest, others)}) == 6
+
+
+# Another value of each setting; those that do not change what is learnt may be others in a run that goes on.
+OTHERS = {
+    "epochs": 2.0, "learning_rate": 1e-3, "sequences_per_step": 4, "sequence_length": 32, "warmup_ratio": 0.2,
+    "minimum_learning_rate_ratio": 0.1, "weight_decay": 0.2, "beta1": 0.8, "beta2": 0.9, "clip": 2.0, "seed": 1,
+    "chat_loss": "all", "source_loss": {"eu": "all"}, "neftune_alpha": 5.0, "neftune_scale": "row",
+    "dtype": "bfloat16", "lora_rank": 4, "lora_alpha": 3.0, "lora_targets": ["q_proj"], "freeze": ["embed"],
+}  # fmt: skip
+WAYS = {
+    "batch_size": 2, "gradient_checkpointing": True, "attention": "eager", "kernels": "torch", "backend": "deepspeed",
+    "zero_stage": 3, "deepspeed": "overlay.json", "checkpoint_every": 7, "validate_every": 9, "watchdog_minutes": 1.0,
+}  # fmt: skip
+
+
+def test_what_is_learnt_cannot_change_when_a_run_goes_on_and_how_can(tmp_path):
+    assert {field.name for field in fields(TrainConfig)} == OTHERS.keys() | WAYS.keys()
+    begun = asdict(TrainConfig())
+    checkpoint.begin(tmp_path, {"settings": begun, "data": "d"}, lambda folder: folder.mkdir())
+    checkpoint.check_run(tmp_path, {"settings": begun | WAYS, "data": "d"})
+    for name, value in OTHERS.items():
+        assert begun[name] != value
+        with pytest.raises(LatxaError, match="of a run with other settings"):
+            checkpoint.check_run(tmp_path, {"settings": begun | {name: value}, "data": "d"})
+    with pytest.raises(LatxaError, match="of a run with other data"):
+        checkpoint.check_run(tmp_path, {"settings": begun, "data": "e"})
+
+
+def test_a_run_of_another_version_is_not_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", 0)
+    checkpoint.begin(tmp_path, {"data": "d"}, lambda folder: folder.mkdir())
+    monkeypatch.undo()
+    with pytest.raises(LatxaError, match="is of another version of `latxa`"):
+        checkpoint.check_run(tmp_path, {"data": "d"})

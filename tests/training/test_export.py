@@ -113,6 +113,41 @@ def test_what_stands_beside_the_weights(model_directory, tmp_path):
     assert (out / "checkpoints" / "step-3" / "state.json").exists() and not list(out.glob("*.part"))
 
 
+def test_the_configuration_of_a_model_of_pictures_and_text(model_directory, tmp_path):
+    """What generation needs stands in its part about text; each part says its dtype."""
+    files = shutil.copytree(model_directory, tmp_path / "files", ignore=shutil.ignore_patterns("*.safetensors"))
+    parts = {"text_config": {"use_cache": False, "dtype": "float16"}, "vision_config": {"torch_dtype": "float16"}}
+    (files / "config.json").write_text(json.dumps(parts | {"other": {"depth": 2}, "dtype": "float16"}))
+    run = saved(tmp_path, model_directory, load(model_directory), model_files=files)
+    export(run, tmp_path / "out", dtype="bfloat16")
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == {
+        "text_config": {"use_cache": True, "dtype": "bfloat16"}, "vision_config": {"dtype": "bfloat16"},
+        "other": {"depth": 2}, "dtype": "bfloat16",
+    }  # fmt: skip
+
+
+def test_what_an_export_before_left_goes(model_directory, tmp_path):
+    run = saved(tmp_path, model_directory, load(model_directory))
+    out = tmp_path / "out"
+    (out / "model.part").mkdir(parents=True)
+    for name in ("model-00001-of-00009.safetensors", "model-00002-of-00009.safetensors.part", "vocab.json", "mine.txt"):
+        (out / name).write_text("{}")
+    export(run, out)
+    left = {path.name for path in out.iterdir()}
+    assert left == {path.name for path in model_directory.iterdir()} - {"manifest.json"} | {"README.md", "mine.txt"}
+
+
+def test_a_parameter_of_another_shape_than_the_run_says_is_damage(model_directory, tmp_path):
+    network = changed(load(model_directory))
+    run = saved(tmp_path, model_directory, network)
+    path = run / "checkpoints" / "run.json"
+    facts = json.loads(path.read_text())
+    facts["parameters"]["model.norm.weight"] = [31]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(LatxaError, match="has no whole checkpoint"):
+        export(run, tmp_path / "out")
+
+
 def test_many_files_in_and_out(model_directory, tmp_path):
     start = tmp_path / "start"
     shutil.copytree(model_directory, start)

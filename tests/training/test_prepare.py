@@ -61,16 +61,18 @@ def test_small_windows_and_shards_hold_the_same_pieces(prepared, records, tokeni
 
 
 def test_labels_are_the_ids_and_the_first_of_a_piece_is_none(rows, tokenizer):
-    trained = 0
+    trained, ended, padding = 0, 0, 0
     for ids, labels in pieces(rows):
         assert labels[0] == IGNORED
         assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
         trained += sum(label != IGNORED for label in labels)
         if ids[-1] == 1:  # a document's end
             assert labels[1:] == ids[1:]
+            ended += 1
         if set(ids) == {tokenizer.pad_token_id}:
             assert set(labels) == {IGNORED}
-    assert trained == rows.trained
+            padding += 1
+    assert trained == rows.trained and ended and padding
 
 
 def test_shares_and_losses_of_the_sources(prepared, records):
@@ -235,3 +237,80 @@ def test_tokens_that_the_model_does_not_have(prepared, records, model_directory,
     (small / "config.json").write_text(json.dumps(config | {"vocab_size": 270}))
     with pytest.raises(LatxaError, match="is outside of the model's vocabulary of 270"):
         prepared(records, model=str(small))
+
+
+# --- which tokenizer, which padding, which length --------------------------------------------------------------------
+
+
+def test_rows_longer_than_the_context_of_the_model(model_directory):
+    room.settings_for(str(model_directory), 128, "assistant", {})
+    with pytest.raises(LatxaError, match="takes at most 128 tokens, the sequence length is 129"):
+        room.settings_for(str(model_directory), 129, "assistant", {})
+
+
+def test_a_tokenizer_is_known_by_what_it_makes_of_text_and_not_by_its_template(model_directory):
+    def digest(**changed):
+        tokenizer = room.load_tokenizer(str(model_directory))
+        for name, value in changed.items():
+            setattr(tokenizer, name, value)
+        return room.digest_of(tokenizer)
+
+    assert digest() == digest(chat_template="{{ messages }}")
+    digests = {digest(), digest(bos_token="<|pad|>"), digest(eos_token="<|pad|>")}
+    larger = room.load_tokenizer(str(model_directory))
+    larger.add_tokens(["etxe"])
+    assert len({*digests, room.digest_of(larger)}) == 4
+
+
+def changed_model(model_directory, folder, **changed):
+    """A copy of a model with other entries in `tokenizer_config.json`; None takes one out."""
+    import shutil
+
+    copy = shutil.copytree(model_directory, folder)
+    path = copy / "tokenizer_config.json"
+    settings = {name: value for name, value in (json.loads(path.read_text()) | changed).items() if value is not None}
+    path.write_text(json.dumps(settings))
+    return str(copy)
+
+
+@pytest.mark.parametrize(("pad", "padding"), [("<|pad|>", 2), (None, 1)])
+def test_rows_are_filled_up_with_the_padding_token_or_the_end_of_text(
+    prepared, model_directory, tmp_path, pad, padding
+):
+    model = changed_model(model_directory, tmp_path / "model", pad_token=pad)
+    rows = prepared([{"id": "d", "text": "etxe"}], model=model).rows
+    ids = rows.batch([0]).input_ids[0]
+    assert set(ids[rows.tokens :].tolist()) == {padding}
+
+
+def test_a_tokenizer_without_an_end_of_text(prepared, model_directory, tmp_path):
+    model = changed_model(model_directory, tmp_path / "model", eos_token=None)
+    with pytest.raises(LatxaError, match="has no end-of-text token"):
+        prepared([{"id": "d", "text": "etxe"}], model=model)
+
+
+def test_what_is_written_down_of_the_rows(prepared, records, tokenizer):
+    facts = prepared(records, chat_loss="all", source_loss={"web": "assistant"}).rows.facts
+    assert (facts["chat_loss"], facts["source_loss"]) == ("all", {"web": "assistant"})
+    assert facts["chat_template"] == tokenizer.chat_template
+    assert facts["tokenizer"] == room.digest_of(tokenizer)
+
+
+def test_a_source_without_records_is_told(prepared, records):
+    said = list(prepared(records, source_loss={"nowhere": "all", "web": "all"}).lines())
+    assert [line for line in said if "nowhere" in line] == [
+        "`nowhere`, of which `--chat-loss` tells the loss, is no source of these records"
+    ]
+    assert not any(line.startswith("`web`,") for line in said)
+
+
+def test_conversations_are_shown_before_documents_and_long_pieces_are_cut(prepared, records, tokenizer, monkeypatch):
+    from latxa_cli.training import show
+
+    monkeypatch.setattr(show, "LONGEST", 8)
+    made = prepared(records)
+    shown = ["".join(text for text, _ in parts) for parts in marked(made.rows, tokenizer, 1000)]
+    chats = ["<|user|>" in text for text in shown]
+    assert chats == sorted(chats, reverse=True) and 0 < sum(chats) < len(chats)
+    assert any(text.endswith(" …") for text in shown)
+    assert all(len(tokenizer(text.removesuffix(" …")).input_ids) <= 10 for text in shown)

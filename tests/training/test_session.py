@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from types import SimpleNamespace
 
 import pytest
 import torch
 from full_disk import files_no_larger_than
+from random_models import random_model
 
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import session
@@ -88,6 +90,108 @@ def test_refused_settings_do_not_replace_those_of_the_run(trained, model_directo
     with pytest.raises(LatxaError, match="other settings"):
         run(loaded, rows, other, directory, resume=True)
     assert resolve(directory / "train.toml") == CONFIG
+
+
+def copied(model_directory, folder, **changed):
+    """A model with other files: {name: function of the old one's bytes}."""
+    other = shutil.copytree(model_directory, folder)
+    for name, change in changed.items():
+        path = other / name.replace("_safetensors", ".safetensors")
+        path.write_bytes(change(path.read_bytes()))
+    return other
+
+
+def last_bit_changed(data):
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_other_data_or_another_starting_model_make_another_run(
+    trained, model_directory, rows, prepared, records, tmp_path
+):
+    directory, _, _ = trained
+    with pytest.raises(LatxaError, match="of a run with other data"):
+        run(load(model_directory), prepared(records[1:]).rows, CONFIG, directory, resume=True)
+    other = copied(model_directory, tmp_path / "other", model_safetensors=last_bit_changed)
+    with pytest.raises(LatxaError, match="of a run with other starting model"):
+        run(load(other), rows, CONFIG, directory, resume=True)
+
+
+def test_other_trained_parameters_make_another_run(trained, model_directory, rows):
+    """As those of another version of transformers, which has other names for them."""
+    directory, _, _ = trained
+    path = directory / "checkpoints" / "run.json"
+    begun = json.loads(path.read_text())
+    begun["parameters"]["model.norm.scale"] = begun["parameters"].pop("model.norm.weight")
+    path.write_text(json.dumps(begun))
+    with pytest.raises(LatxaError, match="of a run with other parameters"):
+        run(load(model_directory), rows, CONFIG, directory, resume=True)
+
+
+def test_the_loss_of_a_run_is_that_of_its_last_step_and_not_of_validation(model_directory, rows, tmp_path):
+    config = TrainConfig(sequence_length=64, checkpoint_every=2)
+    validation = {"one": rows, "two": rows}
+    facts = run(load(model_directory, config), rows, config, tmp_path, validation=validation)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "validation" not in line]
+    assert lines[-1]["validation"] == "two" and facts["loss"] == steps[-1]["loss"] != lines[-1]["loss"]
+    assert facts["steps"] == len(steps) == steps[-1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "looked_at"),
+    [
+        ({"validate_every": 2, "checkpoint_every": 3}, [2, 4, 6, 7]),
+        ({"validate_every": 0, "checkpoint_every": 3}, [3, 6, 7]),
+        ({"validate_every": 0, "checkpoint_every": 0}, [7]),
+    ],
+)
+def test_when_validation_is_looked_at(model_directory, rows, tmp_path, settings, looked_at):
+    config = TrainConfig(sequence_length=64, epochs=1.75, **settings)
+    run(load(model_directory, config), rows, config, tmp_path, validation={"eu": rows})
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert max(line["step"] for line in lines) == 7 and len(lines) == 7 + len(looked_at)
+    assert [line["step"] for line in lines if "validation" in line] == looked_at
+
+
+def test_a_model_that_mixes_texts_does_no_step(rows, tokenizer, tmp_path):
+    model = random_model("bloom", n_layer=2, n_head=2)
+    model.save_pretrained(tmp_path / "bloom")
+    tokenizer.save_pretrained(tmp_path / "bloom")
+    seen = []
+    with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
+        run(load(tmp_path / "bloom"), rows, CONFIG, tmp_path / "out", seen=seen)
+    assert not seen
+
+
+@pytest.mark.parametrize(("rank", "dtype"), [(0, torch.float32), (2, torch.bfloat16)])
+def test_what_is_trained_whole_is_loaded_in_float32_and_what_is_frozen_as_it_is_computed(model_directory, rank, dtype):
+    loaded = load(model_directory, TrainConfig(sequence_length=64, dtype="bfloat16", lora_rank=rank))
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {dtype}
+
+
+def test_the_number_of_threads_is_the_one_asked_for(model_directory):
+    session.load(str(model_directory), CONFIG, device="cpu", threads=2)
+    assert torch.get_num_threads() == 2
+    session.load(str(model_directory), CONFIG, device="cpu", threads=None)
+    assert torch.get_num_threads() == 1, "a small model has one"
+
+
+@pytest.mark.parametrize("other", ["tokenizer", "chat_template"])
+def test_validation_that_was_prepared_in_another_way_is_refused(rows, other):
+    facts = SimpleNamespace(facts=rows.facts | {other: "another"}, sequence_length=64)
+    with pytest.raises(LatxaError, match=f"`--val eu` was prepared with another {other.replace('_', ' ')}"):
+        session.check_validation("eu", facts, rows)
+    session.check_validation("eu", rows, rows)
+
+
+def test_rows_of_another_tokenizer_are_refused_and_the_template_of_the_right_ones_is_taken(model_directory, rows):
+    loaded = load(model_directory)
+    loaded.tokenizer.chat_template = None
+    session.check_rows(rows, loaded, "base")
+    assert loaded.tokenizer.chat_template == rows.facts["chat_template"] is not None
+    other = SimpleNamespace(facts=rows.facts | {"tokenizer": "another"})
+    with pytest.raises(LatxaError, match="that of `base` is another"):
+        session.check_rows(other, loaded, "base")
 
 
 def test_a_directory_that_cannot_be_made(model_directory, rows, tmp_path):

@@ -35,3 +35,17 @@ def test_pairs_are_causal_and_inside_of_texts():
 def test_no_share_of_a_peak_that_is_not_known():
     assert throughput.peak(torch.device("cpu")) is None
     assert throughput.memory(torch.device("cpu")) > 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H100 PCIe", 756e12), ("NVIDIA H100 NVL", 835e12), ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H200", 989e12), ("NVIDIA L40S", 362e12), ("NVIDIA L40", 181e12), ("NVIDIA L4", 121e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12), ("NVIDIA RTX A6000", 155e12), ("NVIDIA GeForce RTX 4090", 165e12),
+        ("Abacus 9000", None),
+    ],
+)  # fmt: skip
+def test_the_peak_of_a_device_by_its_whole_name(monkeypatch, name, peak):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+    assert throughput.peak(torch.device("cuda")) == peak

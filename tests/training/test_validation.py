@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from latxa_cli.training.forward import PackedLoss
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.rows import IGNORED
+from latxa_cli.training.rows import IGNORED, Batch
 from latxa_cli.training.validation import Validation, trained_bytes
 
 
@@ -38,3 +40,60 @@ def test_bytes_of_conversations_are_those_of_their_answers(prepared, tokenizer):
     assert trained_bytes(rows.batch([0]), tokenizer) == len("Ñabarra zaharra.etxe bat".encode())
     batch = rows.batch([0])
     assert trained_bytes(batch._replace(labels=batch.labels * 0 + IGNORED), tokenizer) == 0
+
+
+class Counted(torch.nn.Module):
+    """A network whose loss is what its rows have to train, each token 100 nats."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.passes = 0
+
+    def forward(self, input_ids, position_ids, where, targets, boundaries, longest):
+        self.passes += 1
+        return 100.0 * len(targets) + self.weight.sum()
+
+
+class FewRows:
+    """Rows of unequal numbers of trained tokens: 1, 2, 3, …, of which token 7 is the letter `a`."""
+
+    def __init__(self, count):
+        self.count, self.trained = count, count * (count + 1) // 2
+
+    def __len__(self):
+        return self.count
+
+    def batch(self, numbers):
+        ids = np.full((len(numbers), 16), 7, np.int32)
+        labels = np.full_like(ids, IGNORED)
+        for place, number in enumerate(numbers):
+            labels[place, 1 : 2 + number] = 7
+        return Batch(ids, np.tile(np.arange(16, dtype=np.int32), (len(numbers), 1)), labels)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8])
+def test_rows_count_by_their_trained_tokens_however_they_are_put_together(batch_size):
+    letters = SimpleNamespace(decode=lambda ids, skip_special_tokens: "a" * len(ids))
+    alive = []
+    validation = Validation(
+        {"eu": FewRows(5)}, Processes(), letters, batch_size=batch_size, alive=lambda: alive.append(1)
+    )  # fmt: skip
+    network = Counted()
+    found = validation(network)["eu"]
+    assert found["loss"] == 100.0 and found["tokens"] == 15
+    assert found["perplexity"] == pytest.approx(math.exp(100.0))
+    assert found["bits_per_byte"] == pytest.approx(100 / math.log(2))
+    assert network.passes == len(alive) == -(-5 // batch_size), "a watchdog is told of each pass"
+
+
+def test_processes_share_out_the_rows_of_a_set():
+    """Each has as many passes as the others; together they see every row once."""
+    seen = []
+    for rank in range(3):
+        processes = SimpleNamespace(rank=rank, world=3, sum=lambda *values: list(values))
+        validation = Validation({}, processes, None, batch_size=2)
+        mine = validation._mine(FewRows(7))
+        assert len(mine) == 2
+        seen += [int(number) for numbers in mine for number in numbers]
+    assert sorted(seen) == list(range(7))
