@@ -51,6 +51,46 @@ def test_variants_of_a_task_have_columns_named_by_what_differs():
     assert pivot.texts()[1] == ["model", "arc acc 0-shot", "arc acc 5-shot", "arc acc_norm 5-shot", "xnli"]
 
 
+def test_a_filter_or_a_language_that_differs_is_named_and_one_that_is_not_known_is_left_out():
+    pivot = pivot_of(
+        result("m", "mgsm", 0.1, "exact_match", filter="strict-match", language="eu"),
+        result("m", "mgsm", 0.2, "exact_match", filter="flexible-extract", language="eu"),
+        result("m", "mgsm", 0.3, "exact_match", filter="flexible-extract", language="es"),
+        result("m", "mgsm", 0.4, "exact_match", language="es"),
+        result("m", "arc", 0.5, filter="none", language="eu"),
+    )
+    assert pivot.texts()[1] == [
+        "model", "mgsm strict-match eu", "mgsm flexible-extract eu", "mgsm flexible-extract es", "mgsm es", "arc",
+    ]  # fmt: skip
+    with_shots = pivot_of(result("m", "arc", 0.1), result("m", "arc", 0.2, num_fewshot=0))
+    assert with_shots.texts()[1] == ["model", "arc", "arc 0-shot"]
+
+
+def test_the_first_board_orders_the_models_and_the_rated_come_before_the_rest():
+    pivot = pivot_of(
+        result("x", "arc", 0.5), rating("m", 990.0), rating("n", 1010.0),
+        rating("m", 1500.0, criterion="winner_language"), rating("y", 2000.0, criterion="winner_language"),
+        rating("n", 500.0, criterion="winner_language"), result("m", "arc", 0.1),
+    )  # fmt: skip
+    assert pivot.models() == ["n", "m", "y", "x"]
+    assert [row["model"] for row in pivot.rows()] == ["n", "m", "y", "x"]
+
+
+def test_ratings_with_ties_counted_in_another_way_are_a_board_of_their_own():
+    pivot = pivot_of(
+        rating("m", 990.0), rating("m", 980.0, ties_as="half"), rating("m", 970.0, ties_as="half", island=2)
+    )
+    assert list(pivot.by_board()) == ["winner", "ties half", "ties half island 2"]
+
+
+def test_a_rating_that_is_not_known_is_shown_as_missing_and_comes_last():
+    unknown = {"model": "u", "rating": None, "infinite": "unknown", "lower": None, "upper": None}
+    pivot = pivot_of({"model": "l", "rating": None, "infinite": "below"}, unknown, rating("m", 990.0))
+    rows, columns = pivot.texts()
+    assert render(rows, columns, "csv") == "model,rating\nm,990.0\nl,-inf\nu,\n"
+    assert [line.split()[1] for line in render(rows, columns, "table").split("\n")[1:-1]] == ["990.0", "-∞", "-"]
+
+
 def test_ratings_are_a_column_and_order_the_models():
     pivot = pivot_of(result("m", "arc", 0.5), rating("m", 990.0), rating("n", 1010.0), result("o", "arc", 0.1))
     rows, columns = pivot.texts()
@@ -109,6 +149,10 @@ def test_what_comes_twice_or_is_no_number_is_rejected():
     ]  # fmt: skip
     rejects = list(pivot.add(records))
     assert [reject.reason for reject in rejects] == ["repeated result", "repeated rating", "no finite value"]
+    for value in (float("inf"), float("nan")):
+        [reject] = pivot.add([rating("x", value)])
+        assert reject.reason == "no finite value"
+    assert "x" not in pivot.models()
     assert pivot.rows()[0]["results"]["arc"]["value"] == 0.5
 
 
@@ -116,6 +160,14 @@ def test_a_task_called_model_does_not_hide_the_model():
     rows, columns = pivot_of(result("m", "model", 0.5), result("m", "rating", 0.5), rating("m", 990.0)).texts()
     assert columns == ["model", "rating", "model (task)", "rating (task)"]
     assert rows[0]["model"] == "m"
+    rows, columns = pivot_of(result("m", "model", 0.5), result("m", "model (task)", 0.25)).texts()
+    assert columns == ["model", "model (task)", "model (task) (task)"]
+    assert [rows[0][column] for column in columns] == ["m", "50.0 ± 1.0", "25.0 ± 1.0"]
+
+
+def test_an_error_that_is_no_finite_number_is_left_out():
+    for stderr in (float("nan"), float("inf"), None):
+        assert pivot_of(result("m", "arc", 0.5, stderr=stderr)).texts()[0] == [{"model": "m", "arc": "50.0"}]
 
 
 ROWS = [{"model": "a", "rating": 1000.04, "lower": None}, {"model": "a longer name", "rating": 990.0, "lower": 980.0}]
@@ -129,6 +181,13 @@ def test_a_table_is_aligned_and_shows_what_is_missing():
         "a longer name   990.0  980.0",
         "",
     ]
+
+
+def test_a_column_stands_at_the_right_where_all_of_it_is_figures():
+    rows = [{"a": 1, "b": "1", "c": "1000 votes", "d": float("nan")}, {"a": 2.5, "b": "one", "c": "2", "d": 2}]
+    table = render(rows, ["a", "b", "c", "d"], "latex")
+    assert table.startswith(r"\begin{tabular}{rllr}")
+    assert r"1 & 1 & 1000 votes & - \\" in table
 
 
 def test_ranges_and_infinities_stand_at_the_right():
@@ -213,7 +272,8 @@ def test_html_shows_names_as_they_are(name):
 @pytest.mark.parametrize("layout", ["table", "markdown", "csv", "latex", "html"])
 @pytest.mark.parametrize("harm", ["\x1b[31m", "\x9b31m", "\n", "\r", "\u202e", "\u2028", "\x00", "\x08"])
 def test_names_command_no_terminal_and_break_no_line(layout, harm):
-    text = render([{"model": f"good{harm}bad"}], [f"model{harm}"], layout)
+    text = render([{f"model{harm}": f"good{harm}bad"}], [f"model{harm}"], layout)
+    assert "good" in text and "bad" in text
     assert harm.strip("\n") not in text or harm == "\n"
     assert len(text.split("\n")) == len(render([{"model": "good bad"}], ["model"], layout).split("\n"))
 
@@ -222,6 +282,7 @@ def test_names_are_not_markup():
     assert "[bold]x[/bold]" in render([{"model": "[bold]x[/bold]"}], ["model"], "table")
     line = render([{"model": "a|b_c *d* _e_ <i>"}], ["model"], "markdown").split("\n")[2]
     assert line == r"| a\|b_c \*d\* \_e\_ \<i\> |"
+    assert render([{"model": "__init__ a__b"}], ["model"], "markdown").split("\n")[2] == r"| \_\_init\_\_ a\_\_b |"
 
 
 def test_a_wide_table_is_not_cut():

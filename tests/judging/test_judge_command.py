@@ -1,4 +1,4 @@
-"""`latxa judge`: which files and flags reach the judge, and what is said of responses that no one was judged against."""
+"""`latxa judge`: which files and flags reach the judge, and what is said of responses that were not judged."""
 
 import json
 
