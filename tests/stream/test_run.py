@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from latxa_cli.stream import run as run_module
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.stream.records import Lines, Outcome, Record, Reject
+from latxa_cli.stream.resume import Counts
 from latxa_cli.stream.run import Destination, Run
 
 
@@ -52,23 +55,61 @@ def test_a_smaller_subset_is_part_of_a_larger_one(few: int, more: int, seed: int
 @given(st.integers(1, 6), st.integers(0, 25), st.none() | st.integers(1, 20), st.sets(st.integers(0, 24), max_size=4))
 @settings(deadline=None, max_examples=40)
 def test_shards_are_a_partition(shards: int, count: int, take: int | None, broken: set[int]) -> None:
+    """Of the records, of what is malformed, and of the counts: added up they are those of one run."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         path = source(folder, count, tuple(broken))
-        rejects = Destination(output=folder / "out.jsonl", rejects=folder / "rejects", quiet=True)
 
-        def read(shard: tuple[int, int] | None) -> list[str]:
-            return ids(opened(folder, rejects, shard=shard).read([path], "document", take=take))
+        def made(shard: tuple[int, int] | None) -> tuple[list[str], list[str], Counts]:
+            destination = Destination(folder / "out.jsonl", rejects=folder / "rejects.jsonl", quiet=True)
+            with suppress(LatxaError), opened(folder, destination, shard=shard) as run:  # a shard may keep nothing
+                run.write(run.read([path], "document", take=take))
+            records = [json.loads(line)["id"] for line in lines_of(folder / "out.jsonl")]
+            rejects = [json.loads(line)["where"].removeprefix(path) for line in lines_of(folder / "rejects.jsonl")]
+            for file in (folder / "out.jsonl", folder / "rejects.jsonl"):
+                file.unlink(missing_ok=True)
+            return records, rejects, run.counts
 
-        parts = [read((index, shards)) for index in range(shards)]
-        assert sorted(name for part in parts for name in part) == sorted(read(None))
-    assert not broken or take or sum(map(len, parts)) == count - len([n for n in broken if n < count])
+        whole, whole_rejects, whole_counts = made(None)
+        parts = [made((index, shards)) for index in range(shards)]
+    assert sorted(name for records, _, _ in parts for name in records) == sorted(whole)
+    malformed = [n for n in sorted(broken) if n < count]
+    assert whole_rejects == [f":{n + 1}" for n in malformed]
+    assert sorted(where for _, rejects, _ in parts for where in rejects) == sorted(whole_rejects)
+    total = sum((Counter(counts.as_dict()["rejected"]) for _, _, counts in parts), Counter())
+    assert total == whole_counts.rejected == Counter({"malformed": len(malformed)} if malformed else {})
+    assert sum(counts.read for _, _, counts in parts) == whole_counts.read == len(whole) + len(malformed)
+    assert sum(counts.written for _, _, counts in parts) == whole_counts.written == len(whole)
+    if take is None:  # the units of work, whole or not, are shared out by turns
+        assert [len(records) + len(rejects) for records, rejects, _ in parts] == [
+            len(range(index, count, shards)) for index in range(shards)
+        ]
+    else:
+        assert len(whole) == min(take, count - len(malformed))
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+def test_a_shard_says_which_records_it_does_and_the_malformed_take_a_turn(tmp_path: Path) -> None:
+    path = source(tmp_path, 7, broken=(2, 3))
+    rejects = Destination(tmp_path / "out.jsonl", rejects=tmp_path / "rejects", quiet=True)
+    shards = [ids(opened(tmp_path, rejects, shard=(index, 3)).read([path], "document")) for index in range(3)]
+    assert shards == [["d0", "d6"], ["d1", "d4"], ["d5"]]
 
 
 def test_random_draws_differ_by_seed(tmp_path: Path) -> None:
     path = source(tmp_path, 200)
-    draws = [ids(opened(tmp_path, seed=seed).read([path], "document", take=20)) for seed in (0, 1)]
-    assert draws[0] != draws[1]
+    draws = [ids(opened(tmp_path, seed=seed).read([path], "document", take=20)) for seed in (0, 1, 1)]
+    assert draws[0] != draws[1] == draws[2]
+
+
+def test_what_is_not_taken_is_counted(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        run.write(run.read([source(tmp_path, 20)], "document", take=6))
+    counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["counts"]
+    assert counts == {"in": 6, "out": 6, "rejected": {}, "not taken": 14}
 
 
 def judge(records: Iterator[Record]) -> Iterator[Outcome]:

@@ -122,9 +122,7 @@ def test_a_full_disk_and_nothing_else_may_be_tried_again(
 
 
 @pytest.mark.parametrize("name", ["out.jsonl.gz", "out.jsonl.zst"])
-def test_compressed_bytes_are_the_same_twice(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compressed_bytes_are_the_same_twice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     clock = iter((1e9, 2e9, 3e9, 4e9))
     monkeypatch.setattr("time.time", lambda: next(clock))
