@@ -38,7 +38,11 @@ def argument(text: str, metavar: str) -> Any:
     return typer.Argument(help=text, metavar=metavar)
 
 
-# --- what every verb has: the fields of `stream.run.Destination`
+WRITTEN = "written by the run"
+# The type of a flag that names a further output: guarded, opened and completed like the main one (`Run.file`).
+OutputFile = Annotated[Path | None, WRITTEN]
+
+# --- what every verb has: the fields of `stream.outputs.Destination`
 
 Output = Annotated[Path | None, flag("Write here instead of to stdout.", "-o", "--output", metavar="FILE")]
 OutputDirectory = Annotated[Path, flag("The directory to make.", "-o", "--output", metavar="DIR")]
@@ -218,10 +222,12 @@ def verb(
 
     @functools.wraps(body)
     def command(**given: Any) -> None:
-        from latxa_cli.stream.run import Destination, Run
+        from latxa_cli.stream.outputs import Destination
+        from latxa_cli.stream.run import Run
 
         _check_conditions(given.pop("context"), (*_OF_EVERY_VERB, *conditions), given)
-        destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION})
+        written = {f"--{flag.replace('_', '-')}": given[flag] for flag in further if given[flag] is not None}
+        destination = Destination(**{flag: given.pop(flag) for flag in _DESTINATION}, further=written)
         settings = {flag: value for flag, value in given.items() if flag not in WAYS_OF_WORKING}
         follows = distributed and _is_beside_the_first()
         if follows:
@@ -241,6 +247,7 @@ def verb(
                 body(run, **given)
 
     own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
+    further = [parameter.name for parameter in own if WRITTEN in getattr(parameter.annotation, "__metadata__", ())]
     kinds = (
         {**_DESTINATION, "output": (OutputDirectory, inspect.Parameter.empty)} if makes == "directory" else _DESTINATION
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -37,6 +38,7 @@ def example(
 
 
 def outcome(*words: str) -> str:
+    """Return the message that the command line ends in, or `called`."""
     app = typer.Typer()
     app.command()(example)
     error = CliRunner().invoke(app, list(words)).exception
@@ -62,8 +64,11 @@ def outcome(*words: str) -> str:
         (["--resume"], "`--resume` needs `-o`"),
     ],
 )
-def test_flags_without_effect_are_told_before_the_verb_is_called(words: list[str], message: str) -> None:
-    assert outcome(*words) == message
+def test_flags_without_effect_are_told_before_the_verb_is_called(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    output = [] if "--resume" in words else ["-o", str(tmp_path / "out.jsonl")]
+    assert outcome(*words, *output) == message
 
 
 def test_the_hint_says_what_to_do() -> None:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import climb, logistic
 from latxa_cli.arena.comparisons import sums
 from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, percent, several
 from latxa_cli.arena.votes import B_WON, Column, Counts, Floats, Integers
@@ -219,16 +218,13 @@ def decided_chance(counts: Counts, theta: Floats) -> Floats:
     difference = theta[counts.first] - theta[counts.second]
     # Half a vote each way keeps the slope finite where no decided vote is against the ranking.
     won, played = counts.cells[:, 0] + 0.5, counts.cells[:, : B_WON + 1].sum(axis=1) + 1
-
-    def newton(slope: Floats) -> tuple[Floats, Floats]:
-        chance = logistic(slope[0] * difference)
-        weight = (difference**2 * played * chance * (1 - chance)).sum(keepdims=True)
-        gradient = (difference * (won - played * chance)).sum(keepdims=True)
-        step = np.divide(gradient, weight, out=np.zeros(1), where=weight > 0)
-        return step[None], np.abs(step * difference).max(keepdims=True, initial=0)
-
-    [[slope]] = climb(np.ones((1, 1)), newton, converged=1e-12)
-    return np.clip(logistic(slope * difference), 1e-9, 1 - 1e-9)
+    slope = 1.0
+    for _ in range(20):
+        chance = 1 / (1 + np.exp(-slope * difference))
+        weight = (difference**2 * played * chance * (1 - chance)).sum()
+        slope += np.clip((difference * (won - played * chance)).sum() / weight, -1, 1) if weight > 0 else 0.0
+    chance = 1 / (1 + np.exp(-slope * difference))
+    return np.clip(chance, 1e-9, 1 - 1e-9)
 
 
 def _described(board: Board, column: Column, code: int, details: Record) -> Record:

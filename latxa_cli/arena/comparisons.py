@@ -11,12 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import climb, laplacian, logistic, pseudo_inverse, shortened
 from latxa_cli.arena.votes import A_WON, B_WON, Booleans, Floats, Integers, Votes
+from latxa_cli.stream.errors import LatxaError
 
 MOST_STEPS = 25  # each changes a logit by 1 at most: odds beyond e^25 are infinite
 CONVERGED = 1e-8  # the last step's reach, whose square is what remains
-UNSETTLED = "the controlled ratings do not settle: some are infinite"
+SINGULAR = 1e-13  # of the largest eigenvalue
 BLOCK = 1 << 22  # (clusters x parameters) of the sandwich at a time
 
 
@@ -83,8 +83,7 @@ class Comparisons:
 
     def residual(self, at: Floats) -> Floats:
         """Return (m,) score less chance."""
-        residual: Floats = self.score - logistic(self.logit(at))
-        return residual
+        return self.score - 1 / (1 + np.exp(-self.logit(at)))
 
     def project(self, values: Floats) -> Floats:
         """Return (p + F,) the sum of `values` (m,) times the design's rows, x = (e_a - e_b, z)."""
@@ -93,11 +92,11 @@ class Comparisons:
     def outer(self, values: Floats) -> Floats:
         """Return (p + F, p + F) the sum of `values` (m,) times x x'."""
         pair = self.a[self.starts] * self.size + self.b[self.starts]
-        met = sums(pair, np.add.reduceat(values, self.starts), self.size**2).reshape(self.size, self.size)
+        met = np.bincount(pair, np.add.reduceat(values, self.starts), self.size**2).reshape(self.size, self.size)
         met += met.T
         weighted = self.z * values
         side = np.array([self._by_model(row) for row in weighted]).reshape(len(self.z), self.size)
-        return np.block([[laplacian(met), side.T], [side, weighted @ self.z.T]])
+        return np.block([[np.diag(met.sum(axis=1)) - met, side.T], [side, weighted @ self.z.T]])
 
     def _by_model(self, values: Floats) -> Floats:
         total: Floats = np.add.reduceat(values, self.starts)
@@ -107,22 +106,18 @@ class Comparisons:
     def fit(self, prior: float = 0.0) -> Fitted:
         """Return the most probable parameters. Raises LatxaError where they are infinite."""
         data = self._with_ties(prior) if prior else self
-        logit, hessian, inverse = np.zeros((1, len(data.a))), np.zeros((0, 0)), np.zeros((0, 0))
-
-        def newton(_at: Floats) -> tuple[Floats, Floats]:
-            nonlocal logit, hessian, inverse
-            [chance] = logistic(logit)
+        at, logit = np.zeros(self.size + len(self.z)), np.zeros(len(data.a))
+        for _ in range(MOST_STEPS):
+            chance = 1 / (1 + np.exp(-logit))
             hessian = data.outer(data.weight * chance * (1 - chance))
-            inverse = pseudo_inverse(hessian)
+            inverse: Floats = np.linalg.pinv(hessian, SINGULAR, hermitian=True).astype(float)
             step = inverse @ data.project(data.weight * (data.score - chance))
-            change = data.logit(step)[None]
-            reach = np.abs(change).max(axis=1, initial=0)
-            logit = logit + shortened(change, reach)  # cheaper than the logits of what was reached
-            return step[None], reach
-
-        start = np.zeros((1, self.size + len(self.z)))
-        [at] = climb(start, newton, most_steps=MOST_STEPS, converged=CONVERGED, unsettled=UNSETTLED)
-        return Fitted(at, hessian, inverse)
+            change = data.logit(step)
+            reach = max(1.0, np.abs(change).max(initial=0))
+            at, logit = at + step / reach, logit + change / reach
+            if np.abs(change).max(initial=0) < CONVERGED:
+                return Fitted(at, hessian, inverse)
+        raise LatxaError("the controlled ratings do not settle: some are infinite", hint="try `--prior 1`")
 
     def _with_ties(self, prior: float) -> Comparisons:
         """Add `prior` tied battles to every pair that met."""

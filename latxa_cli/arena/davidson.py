@@ -10,7 +10,7 @@ apart than those of `ratings.fit`: the two scales must never be mixed.
 
 Davidson, 1970, "On extending the Bradley-Terry model to accommodate ties in paired comparison experiments", Journal of
 the American Statistical Association 65. The log-likelihood is concave in (theta, log nu), and the bound on the step of
-`arithmetic` holds with exponents d/2, -d/2 and log nu for the reach.
+`ratings` holds with exponents d/2, -d/2 and log nu for the reach.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.arena.arithmetic import Newton, climb, logistic, solve
-from latxa_cli.arena.ratings import Wins, batches, centred, fit, laplacians, met, totals
+from latxa_cli.arena.ratings import Newton, Wins, batches, centred, climb, fit, laplacians, met, solve, totals
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Booleans, Counts, Floats, Integers
 
 
@@ -74,14 +73,13 @@ def likelihood(counts: Counts, theta: Floats, nu: float | None = None) -> tuple[
     """
     won, lost = counts.cells[:, A_WON], counts.cells[:, B_WON]
     tied = counts.cells[:, TIE] + counts.cells[:, BOTH_BAD]
-    with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
-        difference = theta[counts.first] - theta[counts.second]
+    difference = theta[counts.first] - theta[counts.second]
     if nu is None:
         tie = np.full(len(tied), tied.sum() / max(1, counts.cells.sum()))
     else:
         with np.errstate(divide="ignore"):
             tie = 1 / (1 + np.divide(2 * np.cosh(difference / 2), nu))
-    first, second = logistic(difference), logistic(-difference)
+    first, second = 1 / (1 + np.exp(-difference)), 1 / (1 + np.exp(difference))
     votes = np.concatenate([won, lost, tied])
     chances = np.concatenate([(1 - tie) * first, (1 - tie) * second, tie])
     with np.errstate(divide="ignore"):

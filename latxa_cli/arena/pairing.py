@@ -24,8 +24,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import climb, laplacian, logistic
-from latxa_cli.arena.connectivity import connected
 from latxa_cli.arena.ratings import DIGITS, SCALE, Wins, hessian, vote_spread
 from latxa_cli.arena.votes import Counts, Floats, Integers
 from latxa_cli.stream.records import Record
@@ -35,7 +33,7 @@ PRIOR_INFORMATION = 2.5  # with which the dispersion of votes is taken to be 1 a
 MEETINGS = 4  # battles that join an island, or a newcomer, to the others before gains decide
 COSTS_HELD = 8  # battles between two looks at which gaps are contested; of 400 battles and more, there are 50 looks
 LEAST_COST = 1e-12  # what is decided beyond doubt still counts a little: where all is, the least certain gap is next
-CONVERGED = 1e-9
+MOST_STEPS, GOOD_ENOUGH = 100, 1e-9
 
 
 def next_battles(
@@ -118,7 +116,7 @@ class _Design:
         z = np.abs(self.theta[:, None] - self.theta[None, :]) / deviation
         cost = np.maximum(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), LEAST_COST) / (2 * deviation)
         np.fill_diagonal(cost, 0)
-        self.costs = laplacian(cost)
+        self.costs = np.diag(cost.sum(axis=1)) - cost
         self.felt = self.covariance @ self.costs @ self.covariance
 
     def gains(self) -> Floats:
@@ -146,21 +144,20 @@ def _most_probable(counts: Counts) -> Floats:
     votes = Wins.of(counts.cells.astype(np.int64))
     wins = counts.matrix(votes.won, votes.played - votes.won)
     played = wins + wins.T
-    identity = np.eye(len(counts.models)) / PRIOR_VARIANCE
-
-    def newton(at: Floats) -> tuple[Floats, Floats]:
-        [theta] = at
+    theta = np.zeros(len(counts.models))
+    identity = np.eye(len(theta)) / PRIOR_VARIANCE
+    for _ in range(MOST_STEPS):
         gradient = (wins - played * _chances(theta)).sum(axis=1) - theta / PRIOR_VARIANCE
-        step = np.linalg.solve(hessian(counts, theta) + identity, gradient)[None]
-        return step, np.ptp(step, axis=1)
-
-    [theta] = climb(np.zeros((1, len(identity))), newton, converged=CONVERGED)
+        step = np.linalg.solve(hessian(counts, theta) + identity, gradient)
+        reach = float(np.ptp(step))  # at most 1 is safe: see the module `ratings`
+        theta = theta + step / max(1.0, reach)
+        if reach < GOOD_ENOUGH:
+            break
     return theta
 
 
 def _chances(theta: Floats) -> Floats:
-    chances: Floats = logistic(theta[:, None] - theta[None, :])
-    return chances
+    return 1 / (1 + np.exp(theta[None, :] - theta[:, None]))
 
 
 def _variances(covariance: Floats) -> Floats:
@@ -197,7 +194,14 @@ def _bridges(counts: Counts, theta: Floats, random: np.random.Generator) -> list
 
 def _groups(counts: Counts, theta: Floats, random: np.random.Generator) -> list[Integers]:
     """Return the models of each connected group by strength; the largest group first, the others in random order."""
-    label = connected(counts)
+    met = counts.cells.sum(axis=1) > 0
+    first, second = counts.first[met], counts.second[met]
+    label, before = np.arange(len(counts.models)), None
+    while before is None or (label != before).any():
+        before = label.copy()
+        np.minimum.at(label, first, before[second])
+        np.minimum.at(label, second, before[first])
+        label = label[label]
     order = random.permutation(len(theta))
     order = order[np.argsort(theta[order], kind="stable")]
     groups = [order[label[order] == name] for name in random.permutation(np.unique(label))]

@@ -9,7 +9,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import logistic
 from latxa_cli.arena.ratings import DIGITS, SCALE, hessian
 from latxa_cli.arena.votes import Counts, Floats
 from latxa_cli.stream.records import Record
@@ -52,7 +51,7 @@ def separating(counts: Counts, theta: Floats, covariance: Floats, confidence: fl
     for i, j in pairwise(order):
         gap = float(theta[i] - theta[j])
         variance = max(0.0, float(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j]))
-        information = logistic(gap) * logistic(-gap) / dispersion if dispersion > 0 else np.inf
+        information = 1 / (2 + np.exp(gap) + np.exp(-gap)) / dispersion if dispersion > 0 else np.inf
         equal = round(SCALE * gap, DIGITS) == 0
         short = 0.0 if equal else max(0.0, variance * z**2 / gap**2 - 1)  # by how much the variance is too large
         records.append(

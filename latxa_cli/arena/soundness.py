@@ -12,8 +12,7 @@ from statistics import NormalDist
 import numpy as np
 
 from latxa_cli.arena.annotators import agreement, concentration, outlying
-from latxa_cli.arena.arithmetic import logistic, pseudo_inverse
-from latxa_cli.arena.comparisons import Comparisons
+from latxa_cli.arena.comparisons import SINGULAR, Comparisons
 from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, chosen, percent
 from latxa_cli.arena.leverage import leverage
 from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Counts, Floats, Integers, Votes
@@ -63,14 +62,14 @@ def position_bias(board: Board) -> Record:
     decided = data.score != 0.5
     share = float((data.score * data.weight)[decided].sum() / max(1, data.weight[decided].sum()))
     # What the design would tell of the constant, were all votes even.
-    if 1 / pseudo_inverse(data.outer(data.weight / 4))[-1, -1] < ENOUGH_BOTH_WAYS:
+    if 1 / np.linalg.pinv(data.outer(data.weight / 4), SINGULAR, hermitian=True)[-1, -1] < ENOUGH_BOTH_WAYS:
         text = "position bias: not known, too few pairs of models were shown both ways round"
         return board.finding(name, None, False, text, lower=None, upper=None, first=share)
     fitted = data.fit(board.prior)
     gamma, row = fitted.at[-1], fitted.inverse[-1]
     influence = (row[data.a] - row[data.b] + row[-1]) * data.residual(fitted.at)
     error = np.sqrt(max((influence**2 * data.weight).sum(), _by_user(board, kind, kinds, influence)))
-    value, lower, upper = logistic(gamma + QUANTILE * error * np.array([0, -1, 1])).tolist()
+    value, lower, upper = (1 / (1 + np.exp(-gamma - QUANTILE * error * np.array([0, -1, 1])))).tolist()
     matters = not lower <= 0.5 <= upper and abs(value - 0.5) > MUCH_BIAS
     text = f"position bias: shown first, a model scores {percent(value)} against an equal"
     text += f" (99 % interval {percent(lower)} to {percent(upper)})"

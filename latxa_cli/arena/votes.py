@@ -106,14 +106,11 @@ class Counts:
         first, second = place[self.first[pairs]], place[self.second[pairs]]
         return Counts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
 
-    def matrix(self, of_first: NDArray[Any], of_second: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return (…, p, p) the (…, P) values of the first models against the second ones, and the other way round."""
-        size, rounds = len(self.models), of_first.shape[:-1]
-        flat = np.zeros((*rounds, size * size), of_first.dtype)
-        flat[..., self.first * size + self.second] = of_first
-        if of_second is not None:
-            flat[..., self.second * size + self.first] = of_second
-        return flat.reshape(*rounds, size, size)
+    def matrix(self, values_first: Floats, values_second: Floats) -> Floats:
+        """Return (p, p) the P values of the first models against the second ones, and the other way round."""
+        square = np.zeros((len(self.models), len(self.models)))
+        square[self.first, self.second], square[self.second, self.first] = values_first, values_second
+        return square
 
 
 def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:

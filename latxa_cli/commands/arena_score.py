@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from latxa_cli.options import Files, Run, Seed, verb
+from latxa_cli.options import Files, OutputFile, Run, Seed, verb
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.table import Format
 
@@ -122,7 +122,7 @@ def arena_score(
         typer.Option(metavar="NAME", help="A newcomer for `--next`; repeat it.", show_default=False),
     ] = None,
     preferences: Annotated[
-        Path | None,
+        OutputFile,
         typer.Option(metavar="FILE", help="Write {prompt, chosen, rejected} of the battles here.", show_default=False),
     ] = None,
     strict: Annotated[
@@ -235,7 +235,7 @@ def _votes(run: Run, files: Any, wanted: Any, collapse: bool, looks: list[Any], 
     from latxa_cli.arena.looks import measured, written_as_preferences
     from latxa_cli.arena.score import features_of
 
-    writer = run.extra("--preferences", preferences)
+    writer = run.file(preferences)
     if writer is not None:
         counted: dict[str, int] = {}
         looks.append(written_as_preferences(writer.write, wanted.criteria[0], counted))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from latxa_cli.options import ExecutorName, Language, Memory, Run, Seed, Workers, WorkFolder, verb
+from latxa_cli.options import ExecutorName, Language, Memory, OutputFile, Run, Seed, Workers, WorkFolder, verb
 
 Sources = Annotated[
     list[str] | None,
@@ -59,11 +59,11 @@ def corpus(
         Literal["file", "blank-line", "line"], typer.Option(help="What a document of a text file is.")
     ] = "file",
     review: Annotated[
-        Path | None,
+        OutputFile,
         typer.Option(metavar="FILE", help="Write here what is of uncertain or mixed language.", show_default=False),
     ] = None,
     card: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a data card here (Markdown).", show_default=False)
+        OutputFile, typer.Option(metavar="FILE", help="Write a data card here (Markdown).", show_default=False)
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Estimate tokens by its tokenizer.", show_default=False)
@@ -109,19 +109,18 @@ def corpus(
     from latxa_cli.model import load_tokenizer
     from latxa_cli.stages import Work, open_executor
     from latxa_cli.stream.inputs import check_exists
-    from latxa_cli.stream.sources import parse_sources
 
     steps = chosen(only or [], skip or [], contamination=bool(against or against_task))
     options = Options(language, steps, profile, language_model, similarity, text_documents, seed, memory)
     run.say_all(options.check(workers, review=review is not None))
-    found = parse_sources(sources or ["-"])
+    found = run.sources(sources)
     for file in against or []:
         check_exists(file)
     own_profile = profile if profile not in profile_names() else None
     for side in (own_profile, language_model, tokenizer, *(against or [])):
         run.depends_on(side)
     measure = load_tokenizer(tokenizer) if tokenizer else None
-    reviewed, card_file = run.extra("--review", review), run.extra("--card", card)
+    reviewed, card_file = run.file(review), run.file(card)
     plan = {"settings": run.settings, "uses": run.uses, "rejects": bool(run.destination.rejects), "memory": memory}
     with (
         open_executor(executor, workers, MODULES, most=memory // WORKER_BYTES) as pool,

@@ -1,11 +1,19 @@
 """`latxa eval`: models on lm-evaluation-harness tasks."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latxa_cli.options import Device, DryRun, Run, Seed, Shard, TrustRemoteCode, verb
+from latxa_cli.options import Device, DryRun, OutputFile, Run, Seed, Shard, TrustRemoteCode, verb
+
+if TYPE_CHECKING:
+    from latxa_cli.evaluation.run import Evaluation
+    from latxa_cli.stream.records import Record
+    from latxa_cli.stream.writer import Writer
 
 
 @verb
@@ -31,7 +39,7 @@ def eval_(
         int | None, typer.Option(min=1, metavar="N", help="Only the first N items of each task.", show_default=False)
     ] = None,
     answers: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one record an item here.", show_default=False)
+        OutputFile, typer.Option(metavar="FILE", help="Write one record an item here.", show_default=False)
     ] = None,
     seed: Seed = 1234,
     shard: Shard = None,
@@ -54,7 +62,6 @@ def eval_(
       latxa eval models/instruct --task tasks/towns.yaml --chat --few-shot 5 --answers answers.jsonl -o results.jsonl
       latxa eval models/base --task xstorycloze_eu --limit 100 | latxa report
     """
-    from latxa_cli.evaluation.answers import Answers
     from latxa_cli.evaluation.libraries import Talk
     from latxa_cli.evaluation.model import display_names
     from latxa_cli.evaluation.run import Settings, evaluate, load_tasks, pairs, preview, versions
@@ -77,5 +84,13 @@ def eval_(
     to_do = list(run.items(units))
     loaded = load_tasks(found, to_do, settings, talk)
     evaluations = evaluate(to_do, loaded, names, settings, talk)
-    with Answers(answers, to_do, loaded, names, resume=run.destination.resume) as kept:
-        run.write((kept.keep(one) for one in evaluations), burst=1)
+    run.write(_results(evaluations, run.file(answers)), burst=1)
+
+
+def _results(evaluations: Iterable[Evaluation], answers: Writer | None) -> Iterator[list[Record]]:
+    """Yield the results of each pair, when its answers are written: one checkpoint holds both."""
+    for evaluation in evaluations:
+        if answers is not None:
+            for answer in evaluation.answers:
+                answers.write(answer)
+        yield list(evaluation.results)

@@ -1,11 +1,10 @@
 """`latxa mix`: from a corpus and instruction data to one training mix."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from latxa_cli.options import Device, ExecutorName, Memory, Run, Seed, Take, Workers, WorkFolder, verb
+from latxa_cli.options import Device, ExecutorName, Memory, OutputFile, Run, Seed, Take, Workers, WorkFolder, verb
 from latxa_cli.stream.errors import UsageError
 
 
@@ -29,7 +28,7 @@ Weights = Annotated[
 TakeTokens = Annotated[int | None, _flag("Draw about N tokens (by --tokenizer).", "N", min=1)]
 TakeFrom = Annotated[list[str] | None, _flag("Draw N records of an input, before its weight; repeat it.", "NAME=N")]
 HoldOut = Annotated[list[str] | None, _flag("Hold out N records for validation; repeat it.", "NAME=N")]
-HoldOutFile = Annotated[Path | None, _flag("Write them here.", "FILE")]
+HoldOutFile = Annotated[OutputFile, _flag("Write them here.", "FILE")]
 Split = Annotated[str, _flag("Only records of this `metadata.split`; without, it is `train`. [default: train]", "NAME")]
 AnswerIn = Annotated[list[str] | None, _flag("End the last user turn with `Answer in …`; repeat it.", "NAME=LANGUAGE")]
 Minimum = Annotated[list[str] | None, _flag("Only records with this mean score or more; repeat it.", "NAME=SCORE")]
@@ -80,7 +79,6 @@ def mix(
     from latxa_cli.mixing.files import MODULES, WORKER_BYTES
     from latxa_cli.mixing.mix import Options, mixed
     from latxa_cli.stages import Work, open_executor
-    from latxa_cli.stream.sources import parse_sources
 
     arguments = named(inputs or [])
     names = chosen(arguments, variant)
@@ -101,10 +99,10 @@ def mix(
     options.check()
     left_out = [name for name in arguments if name not in names]
     run.say_all(f"`{name}` is left out: `{variant}` does not name it" for name in left_out)
-    sources = parse_sources([arguments[name] for name in names])
+    sources = run.sources([arguments[name] for name in names])
     for side in (scores, tokenizer, embedder):
         run.depends_on(side)
-    held = run.extra("--hold-out-file", hold_out_file)
+    held = run.file(hold_out_file)
     plan = {"settings": run.settings, "uses": run.uses, "rejects": options.set_aside, "memory": memory}
     with (
         open_executor(executor, workers, MODULES, most=memory // WORKER_BYTES - 1) as pool,

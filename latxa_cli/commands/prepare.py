@@ -57,12 +57,11 @@ def prepare(
       latxa prepare mix.jsonl --model tiny --chat-loss all --chat-loss eu=assistant -o prepared
     """
     from latxa_cli.stages import Work, open_executor
-    from latxa_cli.stream.sources import parse_sources
     from latxa_cli.training import prepare as room
     from latxa_cli.training.config import chat_losses
     from latxa_cli.training.show import marked
 
-    found = parse_sources(sources or ["-"])
+    found = run.sources(sources)
     run.depends_on(model)
     run.depends_on(chat_template)
     loss, losses = chat_losses(chat_loss or [])

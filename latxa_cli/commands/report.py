@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from latxa_cli.options import Files, Run, verb
+from latxa_cli.options import Files, OutputFile, Run, verb
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.table import Format
 
@@ -24,7 +24,7 @@ def report(
         Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
     ] = None,
     plot: Annotated[
-        Path | None,
+        OutputFile,
         typer.Option(
             metavar="FILE", help="Draw losses, ratings or battles here (`.png`, `.svg`, `.pdf`).", show_default=False
         ),
@@ -107,7 +107,7 @@ def _figure(run: Run, path: Path | None) -> Any:
     from latxa_cli.plots.look import check
 
     layout = check(path)
-    out: Any = run.extra("--plot", path)
+    out: Any = run.file(path)
 
     def draw(pivot: Any, counts: Any, curves: Any) -> None:
         if curves.runs and (pivot.ratings or counts.models):

@@ -191,6 +191,7 @@ def sample(
     from latxa_cli.sampling.tags import Tagger, load_tags
     from latxa_cli.sampling.tasks import FOLDER as TASKS
     from latxa_cli.sampling.tasks import GENERAL, load_tasks, some_of_each
+    from latxa_cli.stream.run import watched
 
     given = {
         "-n": count, "--task": task, "--turns": turns > 1, "--system": system,
@@ -278,7 +279,7 @@ def sample(
     if dry_run:
         preview(run.say, outcomes, total=total)
     else:
-        outcomes = run.watched(outcomes, total=total, tokens=lambda: generator.completion_tokens)
+        outcomes = watched(run, outcomes, total=total, tokens=lambda: generator.completion_tokens)
         run.write(outcomes, burst=generator.window, most=most)
         run.note(engine=generator.facts())  # with what was spent
         for tag_name, unread in tagger.unread.items():

@@ -12,6 +12,7 @@ import typer
 
 from latxa_cli.options import ChatLoss, ChatTemplate, Device, DryRun, Model, Run, TrustRemoteCode, Workers, verb
 from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.sources import Source
 
 
 def _setting(text: str, *names: str) -> Any:
@@ -84,7 +85,6 @@ def train(
     """
     from latxa_cli import launch as launcher
     from latxa_cli.model import check
-    from latxa_cli.stream.sources import parse_sources
     from latxa_cli.training import checkpoint, session
     from latxa_cli.training.config import chat_losses, resolve
     from latxa_cli.training.prepare import template_of
@@ -94,8 +94,9 @@ def train(
     launch = launcher.find()
     with TemporaryDirectory(prefix="latxa-train-") as temporary, ExitStack() as held:
         with launcher.alike(launch):
-            check(model)
             folders = [Path(source) for source in sources or [] if is_prepared(source)]
+            found = [] if folders else run.sources(sources)
+            check(model)
             if folders and (len(folders) < len(sources or []) or chat_template):
                 what = "`--chat-template`" if chat_template else "other data"
                 raise UsageError(
@@ -115,9 +116,7 @@ def train(
                 chat_loss=loss, source_loss=source_loss or None, dtype=dtype, seed=seed, lora_rank=lora_rank,
                 backend=backend, checkpoint_every=checkpoint_every,
             )  # fmt: skip
-            for source in sets.values():
-                if not is_prepared(source):
-                    parse_sources([source])  # before hours of work: is it there?
+            unprepared = {name: run.sources([source]) for name, source in sets.items() if not is_prepared(source)}
             if track:
                 check_installed(track)
             for side in (config, model, chat_template, *folders, *sets.values()):
@@ -126,7 +125,7 @@ def train(
             place = Path(temporary) / "work" if dry_run else run.work_folder(None)
             if not folders:
                 template = template_of(chat_template)
-                folders = [_prepared(run, sources or ["-"], model, settings, template, place, workers)]
+                folders = [_prepared(run, found, model, settings, template, place, workers)]
             rows = Rows(folders)
             if launch.rank == 0 and not dry_run:
                 held.enter_context(checkpoint.occupied(run.directory))
@@ -140,12 +139,14 @@ def train(
                 return
             validation = {}
             for name, source in sets.items():
-                there = is_prepared(source)
                 at = place.with_name(f"{place.name}-{name}")
                 learnt = rows.facts["chat_template"]
                 template = learnt if isinstance(learnt, str) else None  # several, by name, can only be the model's own
-                found = Path(source) if there else _prepared(run, [source], model, settings, template, at, 1)
-                validation[name] = Rows([found])
+                if name in unprepared:
+                    rows_at = _prepared(run, unprepared[name], model, settings, template, at, 1)
+                else:
+                    rows_at = Path(source)
+                validation[name] = Rows([rows_at])
                 session.check_validation(name, validation[name], rows)
         facts = session.run(
             loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation, track=track,
@@ -222,7 +223,7 @@ def _give_up(why: str) -> None:
 
 
 def _prepared(
-    run: Any, sources: list[str], model: str, settings: Any, chat_template: str | None, place: Path,
+    run: Any, sources: list[Source], model: str, settings: Any, chat_template: str | None, place: Path,
     workers: int | None,
 ) -> Path:  # fmt: skip
     """Prepare the sources in the folder `place`, and return where the rows are.
@@ -230,10 +231,8 @@ def _prepared(
     An interrupted run goes on with what is there whatever has changed of the settings that prepare nothing.
     """
     from latxa_cli.stages import Work, open_executor
-    from latxa_cli.stream.sources import parse_sources
     from latxa_cli.training import prepare as room
 
-    found = parse_sources(sources)
     how = room.settings_for(
         model, settings.sequence_length, settings.chat_loss, settings.source_loss, chat_template=chat_template,
         trust_remote_code=run.settings["trust_remote_code"],
@@ -249,7 +248,7 @@ def _prepared(
         Work(place, plan, pool, resume=run.destination.resume, progress=run.stage) as work,
     ):
         run.afterwards(work.remove)
-        made = room.prepare(found, how, work, work.folder / "rows", set_aside=set_aside)
+        made = room.prepare(sources, how, work, work.folder / "rows", set_aside=set_aside)
         run.account(made.read, made.inputs, made.rejects())
     run.say_all(made.lines())
     return work.folder / "rows"

@@ -56,6 +56,7 @@ def translate(
     from latxa_cli.generation.engine import open_engine
     from latxa_cli.generation.preflight import first, preview, share
     from latxa_cli.model import short_name
+    from latxa_cli.stream.run import watched
     from latxa_cli.translation.prompt import few_shot
     from latxa_cli.translation.translate import Translation, translate_conversations
 
@@ -71,5 +72,5 @@ def translate(
         preview(run.say, outcomes, total=share(take, shard))
     else:
         outcomes = translate_conversations(conversations, generator, how)
-        run.write(run.watched(outcomes, tokens=lambda: generator.completion_tokens), burst=generator.window)
+        run.write(watched(run, outcomes, tokens=lambda: generator.completion_tokens), burst=generator.window)
         run.note(engine=generator.facts())  # with the tokens and the cost of the whole run

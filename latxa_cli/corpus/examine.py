@@ -27,10 +27,10 @@ from latxa_cli.corpus import scan
 from latxa_cli.corpus.boilerplate import line_hashes, without
 from latxa_cli.corpus.judgement import REVIEWED, Finding, Settings, judge_of
 from latxa_cli.stages import load_array, save_array, save_bytes
-from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.parts import Part, is_usual, lines_of, where
 from latxa_cli.stream.reader import explain, name_of, parser
 from latxa_cli.stream.records import Record, keyed_hash
+from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 from latxa_cli.text.near import BANDS
 from latxa_cli.text.normalise import normalise
 from latxa_cli.text.words import segment
@@ -42,7 +42,6 @@ ROW = np.dtype(
 ASIDE = np.dtype([("row", "<u4"), ("offset", "<u8"), ("length", "<u4"), ("reason", "<u2"), ("review", "?")])
 SPLITS = ("train", "valid", "test")
 SPLIT_ENDS = (98, 99)  # 98, 1 and 1 per cent, as in the Basque corpus of arXiv 2506.07597
-LONGEST_EXCERPT = 1 << 20  # bytes of a malformed line that are set aside
 
 
 @dataclass(frozen=True)
@@ -242,16 +241,14 @@ class _Examination:
         if self.settings.review and finding.reason in REVIEWED:
             self._write_aside(self._made(record, name, text, finding), row, finding.reason, review=True)
         elif self.settings.rejects:
-            entry = {"reason": finding.reason, "detail": finding.detail, "record": {"id": name} | record | {"id": name}}
+            entry = unfit_entry({"id": name} | record | {"id": name}, finding.reason, finding.detail)
             self._write_aside(entry, row, finding.reason)
 
     def _set_aside_malformed(self, row: int, raw: bytes, error: ValueError) -> None:
         place, what = where(self.task.part, row), explain(error, raw)
-        if not self.settings.rejects:
-            raise RecordError(place, what, hint="`--rejects FILE` sets such lines aside and goes on")
-        self.reasons["malformed"] += 1
-        excerpt = raw[:LONGEST_EXCERPT].decode("utf-8", "replace")
-        self._write_aside({"reason": "malformed", "detail": what, "where": place, "line": excerpt}, row, "malformed")
+        entry = malformed_entry(place, what, raw, set_aside=self.settings.rejects)
+        self.reasons[MALFORMED] += 1
+        self._write_aside(entry, row, MALFORMED)
 
     def _write_aside(self, entry: Record, row: int, reason: str, review: bool = False) -> None:
         data = orjson.dumps(entry)

@@ -17,6 +17,7 @@ from latxa_cli.mixing.lines import Table, as_it_came
 from latxa_cli.mixing.rows import Aside, Reading, epoch_of
 from latxa_cli.mixing.shares import Shares
 from latxa_cli.stream.records import Lines, Record
+from latxa_cli.stream.rejects import unfit_entry
 from latxa_cli.stream.writer import Writer
 
 DUPLICATE = "duplicate id"
@@ -96,4 +97,4 @@ def _entry(record: Record, name: str) -> bytes:
     own, epoch = record.get("source"), epoch_of(record)
     detail = f"{name}/{own}" if own else name
     detail += f": {record['id']}" + (f", epoch {epoch}" if epoch > 1 else "")
-    return orjson.dumps({"reason": DUPLICATE, "detail": detail, "record": record})
+    return orjson.dumps(unfit_entry(record, DUPLICATE, detail))

@@ -15,15 +15,14 @@ import orjson
 from xxhash import xxh64_intdigest
 
 from latxa_cli.mixing.fit import Fit
-from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE
 from latxa_cli.stream.reader import explain, name_of, parser
 from latxa_cli.stream.records import CHECKS, Record, Reject
+from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 
 KINDS = ("document", "conversation")
 UNSAID = "train"  # the split of records that do not say theirs
 MASK = 2**64 - 1
-LONGEST_EXCERPT = 1 << 20  # bytes of a malformed line that are set aside
 LAST_EPOCH = 1 << 40  # beyond it, `metadata.epoch` is a time or the like
 
 # Flags of a row.
@@ -175,7 +174,7 @@ class Maker:
                 record = {"id": name} | {field: value for field, value in record.items() if field != "id"}
             fitting = self.reading.fit(record) if self.reading.fit else record
             if isinstance(fitting, Reject):
-                entry = {"reason": fitting.reason, "detail": fitting.detail, "record": record}
+                entry = unfit_entry(record, fitting.reason, fitting.detail)
                 self.asides.append(Aside(fitting.reason, orjson.dumps(entry)))
             else:
                 self._add(fitting, given, record)
@@ -186,12 +185,9 @@ class Maker:
         return np.array(self.rows, ROW) if self.rows else np.empty(0, ROW)
 
     def _malformed(self, index: int, what: str, raw: bytes) -> None:
-        if not self.reading.set_aside:
-            raise RecordError(self.where(index), what, hint="`--rejects FILE` sets such lines aside and goes on")
+        entry = malformed_entry(self.where(index), what, raw, set_aside=self.reading.set_aside)
         self.read += 1
-        line = raw[:LONGEST_EXCERPT].decode("utf-8", "replace")
-        entry = {"reason": "malformed", "detail": what, "where": self.where(index), "line": line}
-        self.asides.append(Aside("malformed", orjson.dumps(entry)))
+        self.asides.append(Aside(MALFORMED, orjson.dumps(entry)))
 
     def _add(self, record: Record, given: bool, came: Record) -> None:
         own = record.get("source") or ""

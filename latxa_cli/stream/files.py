@@ -7,7 +7,6 @@ operating system, files of the last half minute may be cut short.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +16,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.locks import try_lock
 from latxa_cli.stream.writer import make_directory
 
 if TYPE_CHECKING:
     import numpy as np
-
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system without them, as Lustre may be mounted
 
 
 @contextmanager
@@ -89,16 +87,15 @@ def lock(path: Path) -> int:
     make_directory(path.parent)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        hint = "wait for it, or name another folder"
-        raise LatxaError(f"{path.parent}: another run is using it", hint=hint) from None
+        is_ours = try_lock(descriptor)
     except FileNotFoundError:  # the run that had it has just removed the folder
         return lock(path)
     except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
+    if not is_ours:
+        os.close(descriptor)
+        hint = "wait for it, or name another folder"
+        raise LatxaError(f"{path.parent}: another run is using it", hint=hint)
     if os.fstat(descriptor).st_nlink == 0:  # the same, a moment later
         os.close(descriptor)
         return lock(path)

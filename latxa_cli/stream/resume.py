@@ -1,12 +1,19 @@
 """`--resume`: is the output complete, and if not, where does the interrupted run stand?
 
-A checkpoint lies in `FILE.part.state` until FILE is complete. It is small, because outcomes are written in input order:
-the position in the input, the id of the last record there, the offsets of the two output files, and the counts.
+There are three ways to go on, one for each kind of work:
+
+- record by record: a checkpoint in `FILE.part.state`, described here;
+- in stages of many tasks: a file for each task that is done, in the folder of `stages.work`;
+- by training steps: whole checkpoints of the model, in the folder of `training.checkpoint`.
+
+The checkpoint is small, because outcomes are written in input order: the position in the input, the id of the last
+record there, the length of each output file, and the counts. It lies there until FILE is complete.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,33 +24,50 @@ from latxa_cli.stream import manifest
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.writer import part_of, write_file
 
+MAIN, REJECTS = "-o", "--rejects"
+
 
 @dataclass
 class Counts:
-    """Records in, records out, and the rejected by reason."""
+    """Records in, records out, the rejected by reason, and those that a smaller subset left."""
 
     read: int = 0
     written: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    not_taken: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        return {"in": self.read, "out": self.written, "rejected": dict(sorted(self.rejected.items()))}
+        """Return the counts as they stand in a manifest."""
+        counts = {"in": self.read, "out": self.written, "rejected": dict(sorted(self.rejected.items()))}
+        return counts | ({"not taken": self.not_taken} if self.not_taken else {})
+
+    def words(self, *, made: bool) -> list[str]:
+        """Return the counts as people are told; `made`: records were."""
+        told = [f"{self.read:,} in" + (f", {self.written:,} out" if made else "")]
+        if total := self.rejected.total():
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.rejected.most_common())
+            told.append(f"{total:,} rejected ({reasons})")
+        if self.not_taken:
+            told.append(f"{self.not_taken:,} not taken")
+        return told
 
 
 @dataclass
 class Checkpoint:
-    """Where a run stands: `position` outcomes are written, the last for the record `last`; then the files' offsets.
+    """Where a run stands: `position` outcomes are written, the last for the record `last`.
 
-    `rejects` is where rejects go, `uses` describes the side inputs (model, shots): a run goes on with the same ones.
+    files, lengths: by flag, the output files, and how many bytes of each are written; uses: the side inputs (model,
+    shots), since a run goes on with the same ones; complete: all is written, and the files are about to get their
+    names.
     """
 
     position: int = 0
     last: str | None = None
-    offset: int = 0
-    rejects_offset: int = 0
-    rejects: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
     uses: list[dict[str, Any]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    complete: bool = False
 
     def save(self, output: Path, settings: dict[str, Any]) -> None:
         """Write the checkpoint of the run that makes `output`; raises LatxaError."""
@@ -57,15 +81,18 @@ def state_of(output: Path) -> Path:
     return output.with_name(output.name + ".part.state")
 
 
-def interrupted(output: Path, rejects: Path | None, settings: dict[str, Any]) -> Checkpoint | None:
+def interrupted(output: Path, files: Mapping[str, Path], settings: dict[str, Any]) -> Checkpoint | None:
     """Return the checkpoint of an interrupted run that made `output`, if there is one.
 
-    Raises UsageError when it had other settings, LatxaError when what it had written is not there any more.
+    `files`: what this run writes, by flag. Rejects may be asked for from now on; all else must be as it was.
+
+    Raises UsageError when it had other settings or files, LatxaError when what it had written is not there any more.
     """
     state = manifest.load(state_of(output))
     if state is None:
         return None
-    if not part_of(output).exists() and output.exists() and manifest.manifest_of(output).exists():
+    is_written = state.get("complete") and not part_of(output).exists()
+    if is_written and output.exists() and manifest.manifest_of(output).exists():
         return None  # the kill came at the very end: all is there
     hint = f"remove `{state_of(output)}` to start again"
     if different := manifest.difference(state.pop("settings", {}), settings):
@@ -75,20 +102,22 @@ def interrupted(output: Path, rejects: Path | None, settings: dict[str, Any]) ->
         point = Checkpoint(**state, counts=Counts(counts["read"], counts["written"], Counter(counts["rejected"])))
     except (KeyError, TypeError):
         raise LatxaError(f"{state_of(output)}: is no checkpoint", hint="remove it to start again") from None
-    if point.rejects != (str(rejects) if rejects else None):
-        raise UsageError(f"{output}: the interrupted run had `--rejects {point.rejects or 'nothing'}`", hint=hint)
-    for path, offset in ((output, point.offset), (rejects, point.rejects_offset)):
-        if path is not None:
-            _restore(path, offset, hint)
+    now = {flag: str(path) for flag, path in files.items()}
+    for flag in sorted({*point.files, *now} - {MAIN}):
+        before = point.files.get(flag)
+        if before != now.get(flag) and not (before is None and flag == REJECTS):
+            raise UsageError(f"{output}: the interrupted run had `{flag} {before or 'nothing'}`", hint=hint)
+    for flag, length in point.lengths.items():
+        _restore(files[flag], length, hint, complete=point.complete)
     return point
 
 
-def _restore(path: Path, offset: int, hint: str) -> None:
+def _restore(path: Path, length: int, hint: str, *, complete: bool) -> None:
     """See that the unfinished file is there as far as the checkpoint says."""
     part = part_of(path)
-    if path.exists() and not part.exists():  # a kill may have come between two renames at the end
+    if complete and path.exists() and not part.exists():  # the kill came between two renames at the end
         path.replace(part)
-    if not part.exists() or part.stat().st_size < offset:
+    if not part.exists() or part.stat().st_size < length:
         raise LatxaError(f"{part}: what the interrupted run had written is not there any more", hint=hint)
 
 

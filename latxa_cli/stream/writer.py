@@ -5,7 +5,6 @@ A pipe that its reader closed is success, not an error. A full disk is one line,
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 import orjson
 
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.locks import try_lock
 from latxa_cli.stream.records import Record
 
 BUFFER = 1 << 16  # bytes held before they are written: they stay in the processor's cache
@@ -26,7 +26,8 @@ JSON_LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 class Writer:
     """Records to one destination, in order. `offset` is where the next byte goes, always between two records.
 
-    With `--resume`, `offset` is where an earlier run's last checkpoint stood: what lies behind it is cut off.
+    With `--resume`, `offset` is where an earlier run's last checkpoint stood: what lies behind it is cut off, but not
+    before something is written, so that a run which fails before its work leaves the earlier one's as it was.
     Each flush of a compressed file is a frame (zstandard) or member (gzip) of its own, so that an offset can be cut at.
     """
 
@@ -38,6 +39,8 @@ class Writer:
         self.held = 0
         self.compress = _compressor(path)
         self.buffer = BUFFER if self.compress is memoryview else COMPRESSED_BUFFER
+        self.has_begun = self.part is None  # what lay behind `offset` is gone
+        self.is_new = self.part is not None and not self.part.exists()
         try:
             self.descriptor = self._open()
         except OSError as error:
@@ -48,13 +51,24 @@ class Writer:
             sys.stdout.flush()
             return sys.stdout.fileno()
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LatxaError(f"{self.path}: another run is writing it", hint="choose another `-o`") from None
-        os.ftruncate(descriptor, self.offset)
-        os.lseek(descriptor, self.offset, os.SEEK_SET)
+        if not try_lock(descriptor):
+            os.close(descriptor)
+            raise LatxaError(f"{self.path}: another run is writing it", hint="name another file")
+        if not self.part.exists() or not os.path.samestat(os.fstat(descriptor), self.part.stat()):
+            os.close(descriptor)  # the run that had it has given it its name a moment ago
+            return self._open()
         return descriptor
+
+    def begin(self) -> None:
+        """Cut off what lies behind the offset, since from now on this file is this run's; raises LatxaError."""
+        if self.has_begun:
+            return
+        try:
+            os.ftruncate(self.descriptor, self.offset)
+            os.lseek(self.descriptor, self.offset, os.SEEK_SET)
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        self.has_begun = True
 
     def write(self, record: Record) -> None:
         """Write one record as one line; raises LatxaError for what JSON cannot hold."""
@@ -80,6 +94,7 @@ class Writer:
         """Hand everything written so far to the operating system."""
         if not self.lines:
             return
+        self.begin()
         whole = self.lines[0] if len(self.lines) == 1 else b"".join(self.lines)
         data = memoryview(self.compress(whole))
         self.lines, self.held = [], 0
@@ -97,6 +112,7 @@ class Writer:
     def sync(self) -> int:
         """Flush, wait until the disk has it, and return the offset."""
         self.flush()
+        self.begin()
         if self.part is not None:
             try:
                 os.fsync(self.descriptor)
@@ -109,22 +125,25 @@ class Writer:
         if self.offset == 0 and not self.lines:
             self.lines = [b""]  # an empty compressed file is not one of 0 bytes
         self.sync()
-        self.close()
         if self.path is not None and self.part is not None:
             self.part.replace(self.path)
+        self.close()
 
     def close(self) -> None:
-        """Let go of the file, which keeps its unfinished name."""
+        """Let go of the file, which keeps its unfinished name; one that is new and was not begun goes."""
         if self.part is not None and self.descriptor >= 0:
+            if self.is_new and not self.has_begun:
+                with suppress(OSError):
+                    self.part.unlink()
             os.close(self.descriptor)
             self.descriptor = -1
 
     def discard(self) -> None:
-        """Let go of the file and remove it, unless it has its name already."""
-        if self.part is not None and self.descriptor >= 0:
+        """Let go of the file and remove it, unless it has its name already, or is of an earlier run."""
+        if self.part is not None and self.descriptor >= 0 and (self.is_new or self.has_begun):
             with suppress(OSError):
                 self.part.unlink()
-            self.close()
+        self.close()
 
     def _cannot_write(self, error: OSError) -> LatxaError:
         where = self.path or "stdout"

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from latxa_cli.model import load_config, load_tokenizer
 from latxa_cli.stages import Work, load_array, save_array, save_bytes
-from latxa_cli.stream.errors import LatxaError, RecordError
+from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import reading
 from latxa_cli.stream.parts import Part, cut, lines_of, where
 from latxa_cli.stream.reader import explain, parser
 from latxa_cli.stream.records import Lines, Record
+from latxa_cli.stream.rejects import MALFORMED, SHOWS_WHY, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
 from latxa_cli.training.packing import pack_window
 from latxa_cli.training.rows import Rows, RowWriter
@@ -102,12 +103,12 @@ def tokenise(task: TokeniseTask) -> dict[str, Any]:
     save_array(task.file("trained.npy"), np.packbits(_joined(made.trained, np.bool_)))
     save_array(task.file("lengths.npy"), np.array(made.lengths, np.uint32))
     malformed = len(entries)
-    entries += [{"reason": one.reason, "detail": one.detail, "record": one.record} for one in made.rejects]
+    entries += [unfit_entry(one.record, one.reason, one.detail) for one in made.rejects]
     lines = b"".join(orjson.dumps(entry) + b"\n" for entry in entries) if task.set_aside else b""
     save_bytes(task.file("aside"), lines)
     rejected = Counter(reject.reason for reject in made.rejects)
     if malformed:
-        rejected["malformed"] = malformed
+        rejected[MALFORMED] = malformed
     records_used = sum(share["records"] for share in made.shares.values())
     return {
         "read": records_used + made.other_split + rejected.total(), "shares": made.shares, "rejected": rejected,
@@ -128,12 +129,8 @@ def _records(task: TokeniseTask, entries: list[dict[str, Any]]) -> Iterator[Reco
         try:
             yield parse(line)
         except ValueError as error:
-            what = explain(error, line)
-            if not task.set_aside:
-                hint = "`--rejects FILE` sets such lines aside and goes on"
-                raise RecordError(where(task.part, row), what, hint=hint) from None
-            told = line[: 1 << 20].decode("utf-8", "replace")
-            entries.append({"reason": "malformed", "detail": what, "where": where(task.part, row), "line": told})
+            place, what = where(task.part, row), explain(error, line)
+            entries.append(malformed_entry(place, what, line, set_aside=task.set_aside))
 
 
 @lru_cache(maxsize=1)
@@ -224,7 +221,7 @@ def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split:
     if not shares and other_split:
         raise LatxaError(f"all {other_split:,} records are of other splits than `{SPLIT}`")
     if not shares and rejected:
-        raise LatxaError(f"none of the {rejected.total():,} records can be used", hint="`--rejects FILE` shows why")
+        raise LatxaError(f"none of the {rejected.total():,} records can be used", hint=SHOWS_WHY)
     if not shares:
         raise LatxaError("the mix is empty", hint="give files with documents or conversations")
     for name, share in shares.items():

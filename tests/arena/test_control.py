@@ -126,22 +126,6 @@ def test_control_finds_the_strengths_that_length_hides():
     assert position["value"] == pytest.approx(np.exp(0.2), abs=0.05)
 
 
-def test_an_effect_matters_whichever_way_it_goes():
-    found = [controlled(simulated(first=first)[0], "winner", (), position=True) for first in (-0.5, 0.5)]
-    for one, sign in zip(found, (-1, 1), strict=True):
-        [finding] = one.findings("winner")
-        assert finding["matters"] and (np.log([finding[name] for name in ("lower", "value", "upper")]) * sign > 0).all()
-        assert one.theta.mean() == pytest.approx(0, abs=1e-12)
-    shifted = comparisons((0, 1, 1.0, 5, 0.0), (0, 1, 0.0, 3, 0.0), models=4).fit()
-    assert shifted.at[:2].sum() == pytest.approx(0, abs=1e-12)
-
-
-def test_strengths_have_the_mean_zero_over_all_models_also_those_without_votes():
-    votes, _ = simulated(votes=900)
-    few = votes.where((votes.a != 5) & (votes.b != 5))
-    assert controlled(few, "winner", LENGTH).theta.sum() == pytest.approx(0, abs=1e-12)
-
-
 def test_an_effect_that_is_not_there_seldom_matters():
     matters = [
         controlled(simulated(seed, 1000)[0], "winner", STYLE[:1], position=True).findings("winner")[0]["matters"]

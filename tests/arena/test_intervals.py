@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import beta
 
 from latxa_cli.arena import redraw as module
-from latxa_cli.arena.arithmetic import reachable
-from latxa_cli.arena.connectivity import core, islands, strongly_connected
+from latxa_cli.arena.connectivity import core, reachable, strongly_connected
 from latxa_cli.arena.intervals import Core, How, bounds, covariance_by, rate, to_scale
 from latxa_cli.arena.ranking import rank
 from latxa_cli.arena.ratings import SCALE
@@ -184,23 +183,6 @@ def test_connectivity_agrees_with_walking_the_graph():
             else:
                 expected = INF if found[model].all() else -INF if found[:, model].all() else np.nan
             assert counted[model] == expected or (np.isnan(counted[model]) and np.isnan(expected))
-
-
-def test_islands_come_by_their_battles_then_by_name():
-    votes = votes_of(("x", "y", 3), ("p", "q", 2), ("a", "b", 2), ("k", "l", 7))
-    counts = count(votes)[0]
-    assert [[counts.models[model] for model in one] for one in islands(counts)] == [
-        ["k", "l"], ["x", "y"], ["a", "b"], ["p", "q"]
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 9, 17, 40])
-def test_the_longest_chain_is_followed_to_its_end(size):
-    chain = np.eye(size, k=1, dtype=bool)
-    assert (reachable(chain[None])[0] == np.triu(np.ones((size, size), dtype=bool))).all()
-    circle = chain | np.eye(size, k=1 - size, dtype=bool)
-    assert strongly_connected(np.stack([chain, circle])).tolist() == [size == 1, True]
-    assert strongly_connected(np.stack([chain.T, circle.T])).tolist() == [size == 1, True]
 
 
 # --- widths ----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from latxa_cli.arena.differences import differences
 from latxa_cli.arena.intervals import How, bounds
 from latxa_cli.arena.ranking import rank
-from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.ratings import Wins, fit, to_ratings
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Counts, Votes
 
 MODELS = "abcde"
@@ -250,103 +249,3 @@ def test_the_papers_records_are_means_and_offsets_without_decimals():
         assert record["rating"] == int(drawn[:, place].mean())
         assert record["interval"] == f"+{int(high[place] - middle[place])}/-{int(middle[place] - low[place])}"
         assert record["rank"] == sum(int(other.mean()) >= record["rating"] for other in drawn.T)
-
-
-def test_equal_whole_ratings_of_the_paper_share_the_last_of_their_ranks():
-    votes = votes_of([*RING * 20, *[("a", "b", A_WON)] * 40, *[("b", "a", A_WON)] * 8])
-    found = list(rank(votes, ["winner"], How(400, seed=42))[0].paper_records())
-    ratings = [record["rating"] for record in found]
-    for record in found:
-        assert record["rank"] == sum(other >= record["rating"] for other in ratings)
-    ties = votes_of(RING * 4)
-    assert [record["rank"] for record in ranked(ties).paper_records()] == [5] * 5
-
-
-# --- what a board is made with ----------------------------------------------------------------------------------------
-
-
-def test_confidence_is_that_of_the_ranks_too():
-    votes = simulated(400)
-    for confidence in (0.5, 0.99):
-        ranking = ranked(votes, rounds=400, confidence=confidence)
-        expected = ranks(SCALE * ranking.theta, SCALE * ranking.drawn, confidence)
-        found = table(ranking)
-        assert [found[model]["rank_upper"] for model in MODELS] == expected.worst.tolist()
-        assert [found[model]["rank_lower"] for model in MODELS] == expected.best.tolist()
-    assert ranks(ranking.theta, ranking.drawn, 0.5).worst.tolist() != expected.worst.tolist()
-
-
-def test_rounds_in_which_the_anchor_is_infinite_part_the_others_all_the_same():
-    """Ranks are of differences: an anchor that lost all battles of a third of the rounds takes no part in them."""
-    votes = votes_of(
-        [*[("a", "b", A_WON)] * 90, *[("b", "a", A_WON)] * 10, *[("a", "z", A_WON)] * 20, ("z", "a", A_WON)]
-    )
-    plain, held = table(ranked(votes, rounds=300)), table(ranked(votes, rounds=300, anchor=("z", 800.0)))
-    assert ranked(votes, rounds=300).non_finite > 0.2
-    for model in "abz":
-        assert [held[model][name] for name in ("rank_lower", "rank_upper", "tier")] == [
-            plain[model][name] for name in ("rank_lower", "rank_upper", "tier")
-        ]
-    assert (plain["a"]["rank_upper"], plain["b"]["rank_lower"]) == (1, 2)
-
-
-def test_of_equals_the_first_by_name_comes_first_and_below_them_who_is_worse():
-    votes = votes_of([*RING * 3, *[(model, "z", A_WON) for model in MODELS for _ in range(9)], ("z", "a", A_WON)])
-    records = list(ranked(votes).records())
-    assert [record["model"] for record in records][-1] == "z"
-    equal = list(ranked(votes_of(RING * 3)).records())
-    assert [(record["model"], record["rank"]) for record in equal] == [(model, 1) for model in MODELS]
-    assert [record["rank"] for record in records] == sorted(record["rank"] for record in records)
-
-
-def test_models_without_a_rating_have_none_in_any_round():
-    ranking = ranked(votes_of([*WINS, ("w", "a", A_WON), ("b", "l", A_WON)]), rounds=9)
-    place = {model: number for number, model in enumerate(ranking.counts.models)}
-    assert (ranking.drawn[:, place["w"]] == INF).all() and (ranking.drawn[:, place["l"]] == -INF).all()
-    unknown = ranked(votes_of([("a", "b", A_WON), ("b", "c", A_WON), ("d", "c", A_WON)]), rounds=9)
-    assert np.isnan(unknown.drawn[:, [1, 3]]).all()
-
-
-def test_a_prior_connects_what_dropped_ties_do_not():
-    ranking = ranked(votes_of([("a", "b", TIE), ("b", "c", A_WON)]), ties="drop", prior=1.0)
-    assert [one.tolist() for one in ranking.islands] == [[0, 1, 2]]
-    assert ranking.theta[0] == pytest.approx(ranking.theta[1])
-    assert ranking.theta[1] - ranking.theta[2] == pytest.approx(np.log(3))
-
-
-def test_the_covariance_is_the_sandwichs_or_that_of_the_rounds():
-    votes = simulated(900)
-    half = ranked(votes, rounds=200)
-    assert half.covariance == pytest.approx(covariance(half.counts, half.theta, vote_spread(half.counts, half.theta)))
-    for ties in ("davidson", "drop"):
-        ranking = ranked(votes, rounds=200, ties=ties)
-        assert ranking.covariance == pytest.approx(np.cov(ranking.drawn, rowvar=False))
-    rows = [*WINS * 2, ("x", "a", B_WON), ("x", "a", A_WON)]  # of x some rounds have no finite rating
-    ranking = ranked(votes_of(rows), rounds=200, ties="drop")
-    finite = np.isfinite(ranking.drawn).all(axis=1)
-    assert 10 < finite.sum() < 190
-    assert ranking.covariance == pytest.approx(np.cov(ranking.drawn[finite], rowvar=False))
-
-
-def test_another_model_of_ties_is_said_with_each_rating():
-    for ties, said in (("half", {None}), ("davidson", {"davidson"}), ("drop", {"drop"})):
-        found = list(ranked(votes_of(WINS * 2 + RING), ties=ties).records())
-        assert {record.get("ties_as") for record in found} == said and len(found) == 5
-
-
-def test_rounding_is_no_error_of_its_own():
-    """Strengths that are equal but for the last digits in all rounds have no interval."""
-    ranking = ranked(votes_of(RING * 9))
-    ranking.drawn = ranking.drawn + 1e-12 * np.random.default_rng(0).normal(size=ranking.drawn.shape)
-    assert all(record["lower"] is record["upper"] is None for record in ranking.records())
-    ranking.drawn[0] += 1e-6
-    assert all(record["lower"] is not None for record in ranking.records())
-
-
-def test_subgroups_are_redrawn_by_cluster_too():
-    votes = simulated(600, users=12)
-    level = ["x" if place % 2 else "y" for place in range(600)]
-    both = Votes(votes.models, votes.a, votes.b, votes.verdicts, votes.columns | {"level": column_of(level)})
-    boards = rank(both, ["winner"], How(rounds=20), by=["level"], clusters=votes.columns["user"])
-    assert [one.clusters is votes.columns["user"] for one in boards] == [True] * 3
-    assert boards[1].clustered.clusters == 12

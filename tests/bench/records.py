@@ -35,7 +35,8 @@ def bare(source: str, output: str) -> None:
 
 def latxa(source: str, output: str) -> None:
     """A verb that passes conversations on as they are."""
-    from latxa_cli.stream.run import Destination, Run
+    from latxa_cli.stream.outputs import Destination
+    from latxa_cli.stream.run import Run
 
     path = None if output == "/dev/stdout" else Path(output)
     with Run("pass", Destination(output=path, quiet=True), {}) as run:

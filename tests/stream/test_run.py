@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from latxa_cli.stream import run as run_module
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
+from latxa_cli.stream.outputs import Destination
 from latxa_cli.stream.records import Lines, Outcome, Record, Reject
 from latxa_cli.stream.resume import Counts
-from latxa_cli.stream.run import Destination, Run
+from latxa_cli.stream.run import Run
 
 
 def source(folder: Path, count: int, broken: tuple[int, ...] = ()) -> str:
@@ -264,6 +265,83 @@ def test_work_that_is_gone_is_not_made_up(gone: str, shorter: bool, tmp_path: Pa
         opened(tmp_path, destination)
 
 
+def test_rejects_may_be_asked_for_when_a_run_goes_on(tmp_path: Path) -> None:
+    path = source(tmp_path, 20)
+
+    def go(*, rejects: Path | None, stop: int | None) -> None:
+        def interrupted(records: Iterator[Record]) -> Iterator[Outcome]:
+            for number, outcome in enumerate(judge(records)):
+                if number == stop:
+                    raise StopError
+                yield outcome
+
+        destination = Destination(tmp_path / "out.jsonl", rejects=rejects, resume=stop is None, quiet=True)
+        with opened(tmp_path, destination) as run:
+            run.write(interrupted(run.read([path], "document")))
+
+    with pytest.raises(StopError):
+        go(rejects=None, stop=7)
+    go(rejects=tmp_path / "rejects.jsonl", stop=None)
+    kept = (tmp_path / "out.jsonl").read_bytes()
+    aside = [json.loads(line)["record"]["id"] for line in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]
+    assert aside == ["d9", "d12", "d15", "d18"], "from where the run goes on"
+    complete(tmp_path, path, name="whole.jsonl")
+    assert kept == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_a_further_output_goes_on_with_the_run(tmp_path: Path) -> None:
+    """Both files hold what the checkpoint says, whatever was written after it."""
+    path, review = source(tmp_path, 20), tmp_path / "review.jsonl"
+
+    def go(*, resume: bool, stop: int | None) -> None:
+        with Run("test", with_review(tmp_path, resume=resume), {}) as run:
+            further = run.file(review)
+            assert further is not None
+
+            def outcomes() -> Iterator[Outcome]:
+                for record in run.read([path], "document"):
+                    if record["id"] == f"d{stop}":
+                        os._exit(7)
+                    further.write({"seen": record["id"]})
+                    yield record
+
+            run.write(outcomes(), burst=3)
+
+    if (child := os.fork()) == 0:
+        go(resume=False, stop=10)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert not review.exists()
+    go(resume=True, stop=None)
+    seen = [json.loads(line)["seen"] for line in review.read_bytes().splitlines()]
+    assert seen == [f"d{number}" for number in range(20)]
+    assert [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").read_bytes().splitlines()] == seen
+    assert not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.parametrize("flag", ["-o", "--review"])
+def test_a_kill_between_two_renames_at_the_end_loses_nothing(flag: str, tmp_path: Path) -> None:
+    path = source(tmp_path, 5)
+    if (child := os.fork()) == 0:
+        with Run("test", with_review(tmp_path), {}) as run:
+            run.write(run.read([path], "document"))
+            run.outputs.writers[flag].finish = lambda: os._exit(7)  # type: ignore[method-assign]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert (tmp_path / "review.jsonl").exists() == (flag == "-o") and not (tmp_path / "out.jsonl").exists()
+    with Run("test", with_review(tmp_path, resume=True), {}) as run:
+        run.write(run.read([path], "document"))
+    assert (tmp_path / "review.jsonl").exists() and len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 5
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_an_earlier_output_is_not_taken_for_what_the_interrupted_run_had_written(tmp_path: Path) -> None:
+    path = source(tmp_path, 20)
+    complete(tmp_path, path, name="out.jsonl")
+    half_done(tmp_path, path, rejects="out.jsonl.rejects")
+    (tmp_path / "out.jsonl.part").unlink()
+    with pytest.raises(LatxaError, match="is not there any more"):
+        complete(tmp_path, path, resume=True)
+
+
 @pytest.mark.parametrize("other", [None, "others.jsonl"])
 def test_a_run_goes_on_with_its_own_rejects_only(other: str | None, tmp_path: Path) -> None:
     half_done(tmp_path, source(tmp_path, 20))
@@ -349,39 +427,33 @@ def test_lines_are_written_and_counted_as_they_are(tmp_path: Path) -> None:
     assert counts == {"in": 4, "out": 2, "rejected": {"odd": 1, "worn": 1}}
 
 
+def with_review(folder: Path, *, resume: bool = False) -> Destination:
+    return Destination(folder / "out.jsonl", resume=resume, quiet=True, further={"--review": folder / "review.jsonl"})
+
+
 def test_a_further_output_is_complete_when_the_run_is(tmp_path: Path) -> None:
-    destination = Destination(output=tmp_path / "out.jsonl", quiet=True)
-    with Run("test", destination, {}, makes="whole") as run:
-        extra = run.extra("--review", tmp_path / "review.jsonl")
-        assert extra is not None
-        extra.write({"id": "a"})
+    with Run("test", with_review(tmp_path), {}, makes="whole") as run:
+        review = run.file(tmp_path / "review.jsonl")
+        assert review is not None
+        review.write({"id": "a"})
         assert not (tmp_path / "review.jsonl").exists()
-        assert run.extra("--card", None) is None
-        with pytest.raises(UsageError, match="another output too"):
-            run.extra("--card", tmp_path / "out.jsonl")
-        with pytest.raises(UsageError, match="another output too"):
-            run.extra("--card", tmp_path / "review.jsonl")
+        assert run.file(None) is None
     assert (tmp_path / "review.jsonl").read_bytes() == b'{"id":"a"}\n'
 
 
 def test_a_failed_run_leaves_no_further_output(tmp_path: Path) -> None:
-    destination = Destination(output=tmp_path / "out.jsonl", quiet=True)
-    with pytest.raises(LatxaError), Run("test", destination, {}, makes="whole") as run:
-        run.extra("--review", tmp_path / "review.jsonl")
+    with pytest.raises(LatxaError), Run("test", with_review(tmp_path), {}, makes="whole"):
         raise LatxaError("no more")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("end", [LatxaError("no more"), KeyboardInterrupt(), SystemExit(0)])
 def test_a_whole_that_is_not_complete_leaves_nothing(end: BaseException, tmp_path: Path) -> None:
-    destination = Destination(output=tmp_path / "out.jsonl", quiet=True)
-
     def outcomes() -> Iterator[Outcome]:
         yield Lines(b'{"id":"a"}\n', 1)
         raise end
 
-    with pytest.raises(type(end)), Run("test", destination, {}, makes="whole") as run:
-        run.extra("--review", tmp_path / "review.jsonl")
+    with pytest.raises(type(end)), Run("test", with_review(tmp_path), {}, makes="whole") as run:
         run.write(outcomes())
     assert not list(tmp_path.iterdir())
 
@@ -398,10 +470,10 @@ def test_an_output_does_not_take_the_place_of_an_input(flag: str, tmp_path: Path
 
 def test_a_run_is_not_complete_without_its_further_outputs(tmp_path: Path) -> None:
     def made() -> Run:
-        return Run("test", Destination(output=tmp_path / "out.jsonl", quiet=True, resume=True), {}, makes="whole")
+        return Run("test", with_review(tmp_path, resume=True), {}, makes="whole")
 
-    with made() as run:
-        run.extra("--review", tmp_path / "review.jsonl")
+    with made():
+        pass
     assert made().is_complete()
     (tmp_path / "review.jsonl").unlink()
     assert not made().is_complete()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.stream.run import Destination, Run
+from latxa_cli.stream.outputs import Destination
+from latxa_cli.stream.run import Run
 
 
 @pytest.mark.parametrize("flag", ["output", "rejects", "manifest"])

@@ -35,7 +35,11 @@ def test_a_file_continued_at_an_offset_holds_each_record_once(name: str, tmp_pat
     writer.write({"id": "lost"})
     writer.sync()
     os.close(writer.descriptor)  # as a kill leaves it: the last records lie behind the checkpoint
+    before = part_of(path).read_bytes()
+    Writer(path, offset).close()
+    assert part_of(path).read_bytes() == before, "a run that fails before its work has not touched it"
     again = Writer(path, offset)
+    again.begin()
     assert part_of(path).stat().st_size == again.offset == offset
     for number in range(5, 8):
         again.write({"id": str(number)})
@@ -102,7 +106,11 @@ def test_a_file_is_written_by_one_run_at_a_time_and_a_run_that_gives_up_leaves_n
     assert list(tmp_path.iterdir()) == []
     first.discard()
     Writer(path).close()
-    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl.part"]
+    assert list(tmp_path.iterdir()) == [], "nothing was written"
+    second = Writer(path)
+    second.begin()
+    second.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl.part"], "for a run that goes on"
 
 
 @pytest.mark.parametrize(("number", "resumes"), [(28, True), (13, False)])
