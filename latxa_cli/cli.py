@@ -34,6 +34,12 @@ VERBS = {
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "report": "Show results, ratings, battles and losses as one table, or draw them.",
 }
+# How `latxa --help` shows them.
+GROUPS = {
+    "Data": ("corpus", "profile", "sample", "translate", "mix"),
+    "Models": ("init", "prepare", "train", "export", "merge"),
+    "Judgement": ("eval", "judge", "arena-score", "report"),
+}
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -57,8 +63,10 @@ class Verbs(TyperGroup):
         return flags
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+        width = max(map(len, VERBS))  # the same in all groups
+        for heading, verbs in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(verb.ljust(width), VERBS[verb]) for verb in verbs])
 
 
 def load(name: str) -> Any:

@@ -39,6 +39,11 @@ def examples(verb: str) -> list[str]:
     return [line.strip() for line in block.split("\n") if line.strip()]
 
 
+def test_every_verb_stands_in_one_group_of_the_help() -> None:
+    grouped = [verb for verbs in cli.GROUPS.values() for verb in verbs]
+    assert sorted(grouped) == sorted(cli.VERBS)
+
+
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_the_short_help_is_the_first_line_of_the_long_one(verb: str) -> None:
     assert docstring(verb).split("\n")[0] == cli.VERBS[verb]
