@@ -159,6 +159,16 @@ class Outputs:
         if REJECTS in self.writers:
             self.writers[REJECTS].write(entry)
 
+    def print(self, text: str, *, records: int) -> None:
+        """Write `records` records as text for people (`--format table`)."""
+        self.counts.written += records
+        self.writers[MAIN].write_text(text)
+
+    def file(self, path: Path | None) -> Writer | None:
+        """Return the writer of a further output that a flag of the verb may name; it is complete when the run is."""
+        flags = (flag for flag, given in self.destination.further.items() if given == path)
+        return self.writers[next(flags)] if path is not None else None
+
     def flush(self) -> None:
         """Hand the records on to the next command in the pipe."""
         if self.main is None or self.main.suffix not in PACKED:  # small frames would pack badly

@@ -26,9 +26,9 @@ from latxa_cli.stream.manifest import save as save_manifest
 from latxa_cli.stream.outputs import Destination, DirectoryOutputs, FollowedOutputs, Outputs, StepwiseOutputs
 from latxa_cli.stream.records import Lines, Outcome, Record
 from latxa_cli.stream.rejects import MALFORMED, SHOWS_WHY
-from latxa_cli.stream.resume import MAIN, Checkpoint
+from latxa_cli.stream.resume import Checkpoint
 from latxa_cli.stream.terminal import Terminal
-from latxa_cli.stream.writer import Writer, part_of
+from latxa_cli.stream.writer import part_of
 
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
 WORK_LOCK = "latxa.lock"  # the file that marks a folder of intermediate files as ours
@@ -60,9 +60,10 @@ class Run:
         self.started = time.time()
         self.facts: dict[str, Any] = {}
         self.terminal = Terminal(verb, quiet=destination.quiet, verbose=destination.verbose)
-        self.say, self.detail, self.progress = self.terminal.say, self.terminal.detail, self.terminal.progress
+        self.say, self.say_all, self.detail = self.terminal.say, self.terminal.say_all, self.terminal.detail
+        self.progress, self.stage = self.terminal.progress, self.terminal.stage
         self.outputs = (FollowedOutputs if follows else OUTPUTS[makes])(verb, destination)
-        self.counts = self.outputs.counts
+        self.counts, self.print, self.file = self.outputs.counts, self.outputs.print, self.outputs.file
         self._interrupted = self.outputs.interrupted(settings)
         shard = settings.get("shard") or (0, 1)
         self.intake = Intake(self.outputs, self._interrupted, shard=shard, seed=self.seed)
@@ -157,16 +158,6 @@ class Run:
         if self.intake.waiting:
             raise AssertionError(f"{self.intake.waiting} records were read but have no outcome")
 
-    def print(self, text: str, *, records: int) -> None:
-        """Write `records` records as text for people (`--format table`)."""
-        self.counts.written += records
-        self.outputs.writers[MAIN].write_text(text)
-
-    def file(self, path: Path | None) -> Writer | None:
-        """Return the writer of a further output, which a flag of the verb may name; it is complete when the run is."""
-        flags = (flag for flag, given in self.destination.further.items() if given == path)
-        return self.outputs.writers[next(flags)] if path is not None else None
-
     def account(self, read: int, inputs: Iterable[dict[str, Any]], rejects: Iterable[Lines]) -> None:
         """Count what was read and set aside by the stages of a verb that makes a directory (see `reads` of inputs)."""
         self.reads(inputs)
@@ -207,20 +198,9 @@ class Run:
         counts = replace(self.counts, read=self.counts.read - self.intake.waiting)
         return Checkpoint(self.position, self.intake.last, uses=self.uses, counts=counts)
 
-    # --- talking
-
     def note(self, **facts: Any) -> None:
         """Keep facts for the manifest (the model and its revision, the engine, shares of a mix)."""
         self.facts.update(facts)
-
-    def say_all(self, lines: Iterable[str]) -> None:
-        """Say several lines to people."""
-        for line in lines:
-            self.say(line)
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Show how far a stage of the work is."""
-        self.progress(done, total, stage=name)
 
     # --- the beginning and the end
 

@@ -27,6 +27,11 @@ class Terminal:
         if not self.quiet:
             self._line(f"latxa {self.verb}: {printable(text)}")
 
+    def say_all(self, lines: Iterable[str]) -> None:
+        """Write several lines for people, unless `-q`."""
+        for line in lines:
+            self.say(line)
+
     def table(self, lines: list[str]) -> None:
         """Write the lines of a table (`stream.table` made them printable), their spaces kept, unless `-q`."""
         if not self.quiet:
@@ -63,6 +68,10 @@ class Terminal:
             self._start()
         text = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
         self._bar.update(self._task, completed=done, total=total, figures=text)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Redraw the progress line for a stage of the work."""
+        self.progress(done, total, stage=name)
 
     def _start(self) -> None:
         from rich.console import Console
