@@ -19,7 +19,8 @@ from latxa_cli.stream.errors import LatxaError, nearest
 
 # The verbs in the order of the flow, each with the first line of its help: `latxa --help` loads none of them.
 VERBS = {
-    "init": "Make a new tokenizer and model from scratch, or extend a model's vocabulary.",
+    "init": "Make a new tokenizer and a new model from scratch.",
+    "extend": "Add tokens of a language to the vocabulary of a model.",
     "corpus": "Make a clean, deduplicated corpus of one language out of many dumps.",
     "profile": "Derive a quality profile of a language from trusted text.",
     "sample": "Draw instructions and answers from a model, or answer prompts.",
@@ -37,7 +38,7 @@ VERBS = {
 # How `latxa --help` shows them.
 GROUPS = {
     "Data": ("corpus", "profile", "sample", "translate", "mix"),
-    "Models": ("init", "prepare", "train", "export", "merge"),
+    "Models": ("init", "extend", "prepare", "train", "export", "merge"),
     "Judgement": ("eval", "judge", "arena-score", "report"),
 }
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -1,4 +1,4 @@
-"""A new tokenizer and a new model, from scratch: `latxa init CONFIG.json --vocabulary-size 1024 DOCS.jsonl -o DIR`.
+"""A new tokenizer and a new model, from scratch: `latxa init CONFIG.json DOCS.jsonl --vocabulary-size 1024 -o DIR`.
 
 The tokenizer is a byte-level BPE: any text can be written with it, and reading back gives the same bytes.
 """

@@ -1,4 +1,4 @@
-"""More tokens for a model that exists: `latxa init --extend MODEL --vocabulary-size +5000 DOCS.jsonl -o DIR`.
+"""More tokens for a model that exists: `latxa extend MODEL DOCS.jsonl --tokens 5000 -o DIR`.
 
 *LLaMA Beyond English* (arXiv 2401.01055) extends a vocabulary in this way, with a tokenizer learnt apart and merged.
 Here the model's own byte pair encoding goes on, on text of the new language: new merges stand behind the old ones, so
@@ -153,7 +153,7 @@ def extended_tokenizer(tokenizer: Any, pieces: Pieces, model: str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    with TemporaryDirectory(prefix="latxa-init-") as name:
+    with TemporaryDirectory(prefix="latxa-extend-") as name:
         folder = Path(name)
         tokenizer.save_pretrained(folder)
         for other in OTHER_FILES:

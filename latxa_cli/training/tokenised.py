@@ -99,7 +99,7 @@ def make(records: Iterable[Record], tokenizer: Any, how: Making) -> Pieces:
                 raise LatxaError(
                     f"record `{record.get('id', place)}`: the token {largest} is outside of the model's "
                     f"vocabulary of {how.vocabulary}",
-                    hint="is the tokenizer the model's own? `latxa init --extend` makes a model larger",
+                    hint="is the tokenizer the model's own? `latxa extend` makes a model larger",
                 )
             made.add(source_of(record), found, how.sequence_length)
     return made

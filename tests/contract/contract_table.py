@@ -31,7 +31,7 @@ Records = list[dict[str, Any]]
 GRID = """
                 pipe  packed  closed  empty  terminal  malformed  shards  killed  complete  manifest  quiet  unkept
 init             x      .       .       .       x          x        .       .        x          x       x      .
-init extend      x      .       .       .       x          x        .       .        x          x       x      .
+extend           x      .       .       .       x          x        .       .        x          x       x      .
 corpus           x      x       x       x       x          x        .       x        x          x       x      x
 profile          .      .       .       .       x          x        .       .        x          x       x      .
 sample magpie    .      .       x       .       .          .        x       x        x          x       x      x
@@ -161,7 +161,7 @@ def shots() -> Records:
 
 CASES = {
     "init": Case("init config.json IN --vocabulary-size 400", documents, 40, directory=True, model=True),
-    "init extend": Case("init --extend base IN --vocabulary-size +40", documents, 40, directory=True, model=True),
+    "extend": Case("extend base IN --tokens 40", documents, 40, directory=True, model=True),
     "corpus": Case(
         "corpus IN --language en --skip quality", documents, 300, cannot_resume_midway=True, unkept="--language cy"
     ),
