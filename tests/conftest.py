@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+import preloaded
 import pytest
 import tiny
 from tiny import Latxa
@@ -45,16 +49,30 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def latxa(tmp_path_factory: pytest.TempPathFactory) -> Latxa:
-    """`latxa(*args, stdin=b"", cwd=…, timeout=…)` runs the installed command and returns what came of it."""
-    elsewhere = tmp_path_factory.mktemp("cwd")
+def fork_server() -> Iterator[preloaded.Server]:
+    """What forks for calls of the command."""
+    with closing(preloaded.Server()) as started:
+        yield started
 
+
+@pytest.fixture(scope="session")
+def latxa(tmp_path_factory: pytest.TempPathFactory, fork_server: preloaded.Server) -> Latxa:
+    """`latxa(*args, stdin=b"", cwd=…, timeout=…)` runs the command, loaded already, and returns what came of it."""
+    return _calls(tmp_path_factory.mktemp("cwd"), partial(preloaded.run, fork_server))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Latxa:
+    """`installed(…)` is `latxa(…)` with the installed command: a new process of Python."""
+    return _calls(tmp_path_factory.mktemp("cwd"), partial(subprocess.run, check=False))
+
+
+def _calls(elsewhere: Path, called: Latxa) -> Latxa:
     def run(
         *args: str | Path, stdin: bytes = b"", cwd: Path = elsewhere, timeout: float = 120, **options: object
     ) -> subprocess.CompletedProcess[bytes]:
-        command = [str(tiny.BINARY), *map(str, args)]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "input": stdin} | options
-        return subprocess.run(command, cwd=cwd, timeout=timeout, check=False, **given)  # type: ignore[call-overload]
+        return called([str(tiny.BINARY), *map(str, args)], cwd=cwd, timeout=timeout, **given)
 
     return run
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zstandard
 from contract_table import CASES, Case, cases
+from tiny import Latxa
 from workspace import TIMEOUT, Workspace, contents, is_one_error, start, together
 
 
@@ -44,6 +45,23 @@ def test_a_directory_is_the_same_from_a_file_and_from_a_pipe(name: str, case: Ca
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == b""
     assert contents(output) == whole.data
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in cases("killed")])
+def test_the_installed_command_makes_the_same(
+    name: str, installed: Latxa, case: Case, space: Workspace, tmp_path: Path
+) -> None:
+    """Those of the point `killed` are called by it there, and compared too."""
+    output = tmp_path / "out"
+    made = lambda: installed(*space.words(name), "-o", output, cwd=space.folder, timeout=TIMEOUT)  # noqa: E731
+    whole, done = together(lambda: space.finished(name), made)
+    assert done.returncode == 0, done.stderr.decode()
+    assert contents(output) == whole.data
+    manifest = space.collect(output, tmp_path / "none").manifest
+    for of_time in ("started", "seconds", "argv"):
+        assert manifest.pop(of_time) and of_time in whole.manifest
+    assert manifest == {key: whole.manifest[key] for key in manifest}
+    assert len(done.stderr.splitlines()) == len(whole.stderr.splitlines())
 
 
 @pytest.mark.parametrize("name", cases("packed"))

@@ -112,7 +112,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def start(workspace: Workspace, *words: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a run that the test will interrupt."""
+    """Start a run, of the installed command, that the test will interrupt."""
     given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen([str(BINARY), *map(str, words)], cwd=workspace.folder, **given)
 

@@ -39,9 +39,11 @@ def command(model: Path, *more: str | Path) -> list[str | Path]:
     return ["sample", "--method", "respond", "-m", model, "--max-tokens", "30", "--engine", "vllm", *LIGHT, *more]
 
 
-def test_a_run_is_quiet_and_gives_what_transformers_gives(latxa: Latxa, tiny_models: Path, prompts: Path) -> None:
+def test_a_run_is_quiet_and_gives_what_transformers_gives(
+    latxa: Latxa, installed: Latxa, tiny_models: Path, prompts: Path
+) -> None:
     model = tiny_models / "trained"
-    found = latxa(*command(model, prompts, "--take", "20"), timeout=SECONDS)
+    found = installed(*command(model, prompts, "--take", "20"), timeout=SECONDS)
     assert found.returncode == 0, found.stderr.decode()
     assert found.stderr.count(b"\n") == 1 and found.stderr.startswith(b"latxa sample: 20 in, 20 out")
     options = ["sample", "--method", "respond", "-m", model, "--max-tokens", "30", "--engine", "transformers"]
@@ -49,8 +51,8 @@ def test_a_run_is_quiet_and_gives_what_transformers_gives(latxa: Latxa, tiny_mod
     assert found.stdout == expected.stdout and found.stdout.count(b"\n") == 20
 
 
-def test_two_hundred_draws_are_valid_records(latxa: Latxa, tiny_models: Path) -> None:
-    found = latxa(
+def test_two_hundred_draws_are_valid_records(installed: Latxa, tiny_models: Path) -> None:
+    found = installed(
         "sample", "-m", tiny_models / "trained", "-n", "200", *LAX, "--engine", "vllm", *LIGHT, timeout=SECONDS
     )
     assert found.returncode == 0, found.stderr.decode()
@@ -58,7 +60,7 @@ def test_two_hundred_draws_are_valid_records(latxa: Latxa, tiny_models: Path) ->
 
 
 def test_a_killed_run_goes_on_and_leaves_no_process(
-    latxa: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path
+    installed: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path
 ) -> None:
     others = {child.pid for child in psutil.Process().children(recursive=True)}
     output = tmp_path / "out.jsonl"
@@ -71,13 +73,13 @@ def test_a_killed_run_goes_on_and_leaves_no_process(
     process.wait()
     assert not output.exists(), "killed in the middle of its work"
     wait_for(lambda: not any(child.is_running() for child in started))
-    done = latxa(*words, timeout=SECONDS)
+    done = installed(*words, timeout=SECONDS)
     assert done.returncode == 0, done.stderr.decode()
     assert [record["id"] for record in records(output)] == [f"q{number}" for number in range(300)]
     assert not {child.pid for child in psutil.Process().children(recursive=True)} - others, "it ends its processes"
 
 
-def test_a_process_of_vllm_that_dies_is_told(latxa: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path) -> None:
+def test_a_process_of_vllm_that_dies_is_told(tiny_models: Path, prompts: Path, tmp_path: Path) -> None:
     part = tmp_path / "out.jsonl.part"
     words = command(tiny_models / "trained", prompts, "-o", tmp_path / "out.jsonl", "--batch-size", "1")
     process = subprocess.Popen([tiny.BINARY, *words], cwd=tmp_path, stderr=subprocess.PIPE)
@@ -112,24 +114,24 @@ def test_an_option_that_cannot_be_is_one_line(tiny_models: Path, option: str, me
     assert caught.value.message.startswith(message.format(model=model)) and "\n" not in caught.value.message
 
 
-def test_too_little_memory_is_one_line_with_a_hint(latxa: Latxa, tiny_models: Path) -> None:
+def test_too_little_memory_is_one_line_with_a_hint(installed: Latxa, tiny_models: Path) -> None:
     model = tiny_models / "trained"
     given = ("--engine", "vllm", "--engine-option", "kv_cache_memory_bytes=1k")
-    found = latxa("sample", "-n", "1", "-m", model, *given, timeout=SECONDS)
+    found = installed("sample", "-n", "1", "-m", model, *given, timeout=SECONDS)
     line, hint = found.stderr.decode().splitlines()
     assert found.returncode == 1 and found.stdout == b""
     assert line.startswith(f"latxa: vLLM cannot load `{model}`: ") and "memory" in line and "--gpu-memory" in hint
 
 
 def test_the_models_own_generation_configuration_changes_nothing(
-    latxa: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path
+    latxa: Latxa, installed: Latxa, tiny_models: Path, prompts: Path, tmp_path: Path
 ) -> None:
     """Its repetition penalty would; vLLM's log, which is asked for here, goes to stderr alone."""
     shutil.copytree(tiny_models / "trained", tmp_path / "trained")
     settings = tmp_path / "trained" / "generation_config.json"
     settings.write_bytes(orjson.dumps(orjson.loads(settings.read_bytes()) | {"repetition_penalty": 9.0}))
     given = (*command(tmp_path / "trained", prompts, "--take", "20"), "--verbose")
-    found = latxa(*given, timeout=SECONDS)
+    found = installed(*given, timeout=SECONDS)
     expected = latxa(
         *("sample", "--method", "respond", "-m", tiny_models / "trained", "--max-tokens", "30"),
         *("--engine", "transformers", prompts, "--take", "20"),
