@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -85,10 +84,5 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, latxa: Latxa) -> Path:
     that it ends its answers and its lines. `config.json`, `train.jsonl`: their configuration and training data.
     """
     folder = tmp_path_factory.mktemp("models")
-    (folder / "config.json").write_text(json.dumps(tiny.CONFIG))
-    tiny.write_jsonl(folder / "train.jsonl", tiny.training_records())
-    made = latxa(*tiny.INIT, "-o", "base", cwd=folder)
-    assert made.returncode == 0, made.stderr.decode()
-    trained = latxa(*tiny.TRAIN, "-o", "trained", cwd=folder)
-    assert trained.returncode == 0, trained.stderr.decode()
+    tiny.make_models(folder, latxa)
     return folder

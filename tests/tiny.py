@@ -90,6 +90,16 @@ TRAIN = (
 )  # fmt: skip
 
 
+def make_models(folder: Path, latxa: Latxa) -> None:
+    """Make the two models in `folder`, which is made if it is not there."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    write_jsonl(folder / "train.jsonl", training_records())
+    for words, name in ((INIT, "base"), (TRAIN, "trained")):
+        made = latxa(*words, "-o", name, cwd=folder)
+        assert made.returncode == 0, made.stderr.decode()
+
+
 def training_records() -> list[dict[str, object]]:
     """Return documents of translations, four a document, and chats of one short question and answer."""
     draw = random.Random(0)
