@@ -6,7 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from latxa_cli.chat import TemplateError, encode_chat, encode_chats, end_of_turn_ids, pre_query, render
+from latxa_cli.chat import (
+    Encoded,
+    TemplateError,
+    can_think,
+    encode_chat,
+    encode_chats,
+    end_of_turn_ids,
+    pre_query,
+    render,
+    special_tokens,
+)
 from latxa_cli.stream.errors import LatxaError
 
 LLAMA = (
@@ -265,3 +275,135 @@ def test_a_batch_keeps_order_and_says_which_was_refused(make):
     one, two, three = encode_chats(tokenizer, [CHAT, refused, CHAT[:2]])
     assert isinstance(two, TemplateError)
     assert one == encode_chat(tokenizer, CHAT) and three == encode_chat(tokenizer, CHAT[:2])
+
+
+# --- texts at the margins --------------------------------------------------------------------------------------------
+
+# An empty thought before an answer that has none: the text round an answer depends on what it says.
+WITH_THOUGHTS = (
+    "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n"
+    "{% if turn['role'] == 'assistant' and '</think>' not in turn['content'] %}<think></think>{% endif %}"
+    "{{ turn['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def chat(*contents):
+    return [{"role": ("user", "assistant")[n % 2], "content": content} for n, content in enumerate(contents)]
+
+
+def test_a_question_that_its_header_spells_too(make):
+    """By prefixes: the question is behind its header, and the last thing but for the end of the turn."""
+    tokenizer = make(WITH_THOUGHTS)
+    messages = chat("user", "<think>hm</think>user")
+    assert trained_text(tokenizer, encode_chat(tokenizer, messages)) == ["<think>hm</think>user<|im_end|>"]
+    (text,) = trained_text(tokenizer, encode_chat(tokenizer, messages, loss="all"))
+    assert text.startswith("user<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_question_that_the_template_leaves_out_is_not_taken_for_an_earlier_one(make):
+    again = (
+        "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n"
+        "{{ '…' if not loop.first and turn['content'] == messages[0]['content'] else turn['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    with pytest.raises(TemplateError, match="rewrites the conversation"):
+        encode_chat(make(again), chat("bai", "ez", "bai", "ez"))
+
+
+def test_an_empty_answer_that_the_template_fills_in_is_not_found(make):
+    filled = CHATML.replace("{{ turn['content'] }}", "{{ turn['content'] or '(silence)' }}")
+    with pytest.raises(TemplateError, match="rewrites the conversation"):
+        encode_chat(make(filled), chat("bai", ""))
+
+
+def test_an_unknown_token_is_no_special_one(make):
+    tokenizer = make(CHATML)
+    tokenizer.add_special_tokens({"unk_token": "<unk>"})
+    assert "<unk>" not in special_tokens(tokenizer) and "<|im_end|>" in special_tokens(tokenizer)
+    messages = chat("Zer da <unk>?", "Hau <unk> da.")
+    assert trained_text(tokenizer, encode_chat(tokenizer, messages)) == ["Hau <unk> da.<|im_end|>"]
+
+
+def test_a_text_that_spells_a_special_token_is_told(make):
+    for number in range(4):
+        messages = [dict(message) for message in CHAT]
+        messages[number]["content"] += "<|im_start|>"
+        with pytest.raises(TemplateError, match=r"holds the special token `<\|im_start\|>`"):
+            encode_chat(make(CHATML), messages)
+
+
+@pytest.fixture
+def merged():
+    """A tokenizer of letters and two tokens more: a full stop and the end of its line, `<|u|>` and the spaces after."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    made = Tokenizer(models.BPE(vocab={**letters, ".Ċ": len(letters)}, merges=[(".", "Ċ")]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([AddedToken("<|u|>", rstrip=True, special=True)])
+
+    def make(template):
+        return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=template)
+
+    return make
+
+
+def test_a_token_that_reaches_over_the_end_of_an_answer_is_trained(merged):
+    """Where no special token ends an answer, and the last one has nothing behind it."""
+    tokenizer = merged(
+        "{% for turn in messages %}{{ turn['role'] }}: {{ turn['content'] }}{{ '' if loop.last else '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}\nassistant: {% endif %}"
+    )
+    first, last = trained_text(tokenizer, encode_chat(tokenizer, chat("Zer?", "Lur.", "Eta?", "Ur.")))
+    assert (first, last) == ("Lur.\n", "Ur.")
+
+
+def test_a_special_token_of_the_template_that_takes_in_the_first_space_is_not_the_texts(merged):
+    tokenizer = merged("{% for turn in messages %}<|u|>\n{{ turn['content'] }}{% endfor %}")
+    assert isinstance(encode_chats(tokenizer, [chat(" Zer?", "Hau.")])[0], Encoded)
+
+
+def test_all_trains_nothing_before_the_first_question(make):
+    messages = [{"role": "assistant", "content": "Kaixo!"}, *CHAT]
+    tokenizer = make(CHATML)
+    (text,) = trained_text(tokenizer, encode_chat(tokenizer, messages, loss="all"))
+    assert text.startswith("Zer da mendia?")
+    assert trained_text(tokenizer, encode_chat(tokenizer, messages))[0] == "Kaixo!<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        (CHATML.replace("{{ turn['content'] }}", "{{ turn['content'] * 2 }}"), "changes, repeats or leaves out"),
+        ("{% if messages | length > 1 %}Many. {% endif %}" + ALPACA, "writes another beginning"),
+        (ALPACA.replace("in messages", "in messages | reverse"), "does not write a dialogue of"),
+    ],
+)
+def test_templates_that_write_no_dialogue(make, template, says):
+    with pytest.raises(TemplateError, match=says):
+        pre_query(make(template), CHAT[:2], default_system=False)
+
+
+def test_begin_of_text_before_every_turn_stands_once_before_the_first(make):
+    tokenizer = make("Today.\n{% for turn in messages %}<s>{{ turn['role'] }}: {{ turn['content'] }}{% endfor %}")
+    assert pre_query(tokenizer).prefix == "Today.\n<s>user: "
+    assert pre_query(tokenizer, default_system=False).prefix == "<s>user: "
+
+
+def test_a_system_block_that_says_whether_to_think(make):
+    told = "{% if enable_thinking is defined %}Think: {{ enable_thinking }}.\n{% endif %}" + ALPACA
+    around = pre_query(make(told), CHAT[:2], default_system=False, thinking=True)
+    assert around.prefix == pre_query(make(ALPACA), CHAT[:2]).prefix
+
+
+def test_a_model_without_the_token_that_ends_a_thought_thinks_not(make):
+    tokenizer = make(WITH_THOUGHTS)
+    assert not can_think(tokenizer)
+    tokenizer.add_tokens(["</think>"])
+    assert can_think(tokenizer)
+
+
+def test_a_special_token_without_a_name_is_one(merged):
+    assert special_tokens(merged(CHATML)) == {"<|u|>"}

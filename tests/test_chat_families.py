@@ -194,6 +194,8 @@ def test_thinking(family: tuple[Family, Any]) -> None:
         ("Yes.", "<assistant>", "", "Yes."),
         ("hm, never en", "<assistant><think>\n", "hm, never en", ""),
         ("<think>hm, never en", "<assistant>", "hm, never en", ""),
+        (" \n<think>hm</think>Yes.", "<assistant>", "hm", "Yes."),
+        (" \n<think>hm, never en", "<assistant>", "hm, never en", ""),
     ],
 )
 def test_a_thought_and_an_answer(text: str, before: str, thought: str, answer: str) -> None:

@@ -26,13 +26,13 @@ def complete(engine: Any, count: int = 4) -> list[Completion]:
     return [completion for _, completion in sorted(engine.generate(asked[:count]), key=lambda entry: entry[0])]
 
 
-def draw(logits: list[float], uniform: float, top_p: float) -> int:
+def draw(logits: list[float], uniform: float, top_p: float, temperature: float = 1.0) -> int:
     """Return the token that is drawn from `logits` by one uniform number."""
     import torch
 
     from latxa_cli.generation.transformers import _Draw
 
-    drawing = _Draw(0, [0], Decoding(1, 1.0, top_p), 1)
+    drawing = _Draw(0, [0], Decoding(1, temperature, top_p), 1)
     drawing.uniform = torch.tensor([[uniform]])
     return int(drawing(torch.zeros((1, 0)), torch.tensor([logits])).argmax())
 
@@ -46,6 +46,15 @@ def test_the_likeliest_token_is_always_kept_and_nothing_outside_is_ever_drawn() 
     assert [draw([0.0] * 4, uniform, 1.0) for uniform in (0.0, 0.25, 0.6, below_one)] == [0, 1, 2, 3]
     swapped = [draw([2.0, 2.0 + tiny], 0.4, 0.99) for tiny in (-1e-6, 1e-6)]
     assert swapped == [0, 0], "the order of near-ties decides nothing"
+
+
+def test_the_temperature_decides_what_is_drawn() -> None:
+    """The first of two tokens has the probability 1 / (1 + exp(1 / temperature)): 0.119, 0.269, 0.378."""
+    for temperature, share in ((0.5, 0.119), (1.0, 0.269), (2.0, 0.378)):
+        drawn = [draw([0.0, 1.0], uniform, 1.0, temperature) for uniform in (share - 0.001, share + 0.001)]
+        assert drawn == [0, 1], temperature
+    # At top-p 0.7 the second token alone is left where its share is above that.
+    assert [draw([0.0, 1.0], 0.0, 0.7, temperature) for temperature in (0.5, 1.0, 2.0)] == [1, 1, 0]
 
 
 def copy_of(model: Path, folder: Path, name: str, **changes: Any) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latxa_cli.sampling import distinct, meanings
 from latxa_cli.sampling.distinct import Distinct
 from latxa_cli.sampling.meanings import AT_ONCE, Meanings
 from latxa_cli.stream.records import Reject
@@ -122,3 +123,38 @@ def test_a_repeat_of_what_was_rejected_for_its_meaning_is_no_repeat() -> None:
     _, second, third = Distinct(meanings=meanings).filter(given)
     assert isinstance(second, Reject) and isinstance(third, Reject)
     assert second.reason == third.reason == "instruction that means the same"
+
+
+def test_instructions_without_words_are_compared_as_they_stand() -> None:
+    found = outcomes(["???", "!!!", " ??? "])
+    assert [isinstance(one, Reject) for one in found] == [False, False, True] and found[2].detail == "of r0"
+
+
+def test_the_near_one_is_named() -> None:
+    given = texts(3)
+    found = outcomes([*given, given[1] + " please", given[2] + " please"])
+    assert [one.detail.split(",")[0] for one in found[3:]] == ["of r1", "of r2"]
+
+
+@pytest.mark.parametrize(("similarity", "repeats"), [(0.4, False), (0.69, False), (0.7, True), (0.9, True)])
+def test_how_near_is_near(monkeypatch: pytest.MonkeyPatch, similarity: float, *, repeats: bool) -> None:
+    monkeypatch.setattr(distinct, "jaccard", lambda first, second: similarity)
+    (text,) = texts(1)
+    assert isinstance(outcomes([text, text + " please"])[1], Reject) == repeats
+
+
+def test_a_cosine_of_just_the_similarity_is_the_same() -> None:
+    found = list(
+        Distinct(near=False, meanings=Meanings(angles, 1.0)).filter([record(0, "one 0"), record(1, "other 0")])
+    )
+    assert isinstance(found[1], Reject) and found[1].detail == "as r0, similarity 1.000"
+
+
+def test_meanings_in_several_blocks_are_found_under_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of eight; what is not filled yet holds numbers that would be nearest."""
+    monkeypatch.setattr(meanings, "BLOCK", 8)
+    monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, 9.0, dtype))
+    degrees = [2.0 * n for n in range(AT_ONCE)]
+    found = by_meaning([*degrees, *(degree + 0.1 for degree in degrees)])
+    assert not any(isinstance(one, Reject) for one in found[:AT_ONCE])
+    assert [one.detail.split(",")[0] for one in found[AT_ONCE:]] == [f"as r{n}" for n in range(AT_ONCE)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fake_engine import cut_off, stopped
 
 from latxa_cli.generation.engine import Completion
-from latxa_cli.sampling.filters import FILTERS, Filters, check_filters, ends_in_loop
+from latxa_cli.sampling.filters import FILTERS, SURELY, Filters, check_filters, ends_in_loop
 from latxa_cli.stream.errors import UsageError
 
 RULES = Filters(frozenset(("<|eot|>",)), language="en")
+
+# Characters in an order that does not come again.
+NEVER_TWICE = "".join(map(chr, range(0x4E00, 0x4E40)))
 
 INSTRUCTIONS = {
     "short instruction": ["Hello there", "Why?"],
@@ -76,3 +81,76 @@ def test_tables_and_lists_are_no_loops() -> None:
     assert not ends_in_loop(table)
     assert not ends_in_loop("no no no no no")
     assert ends_in_loop("Here it is. " + "1, 2, 3, " * 8)
+
+
+def filtered(text: str, *, found: tuple[str, float] | None = None, **given: Any) -> str:
+    """Return the fault of an instruction; `found`: the language that is identified, and how surely."""
+    rules = Filters(frozenset(), **given)
+    rules.__dict__["_identify"] = lambda _: found
+    return rules.fault_of_instruction(stopped(text))
+
+
+@pytest.mark.parametrize(
+    ("found", "foreign"),
+    [(("eu", 0.5), False), (("eu", SURELY - 0.01), False), (("eu", SURELY), True), (("en", 0.99), False)],
+)
+def test_a_language_that_is_not_certain_is_no_reason(found: tuple[str, float], *, foreign: bool) -> None:
+    assert filtered("What is a lamp?", found=found, language="en") == (
+        "instruction in another language" if foreign else ""
+    )
+    assert filtered("What is a lamp?", found=found) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("Explain this briefly", False),
+        ("Explain this", True),
+        ("self-explanatory-words-of-English", True),  # one word, though the letters part it into more
+        ("Eguzkia dañoñoñoñola", True),  # two words of a script that parts them by spaces
+        ("今天天气怎么样你知道", False),  # ten characters
+        ("今天天气怎么样呢吗", True),  # nine
+    ],
+)
+def test_how_short_is_short(text: str, *, short: bool) -> None:
+    assert filtered(text) == ("short instruction" if short else "")
+
+
+def test_spaces_round_a_text_hide_nothing() -> None:
+    assert filtered("Summarise the text: \n") == "instruction ends in a colon"
+    assert filtered(" \nand then write it again") == "instruction begins in the middle"
+    assert RULES.fault_of_answer(stopped("\n I’m sorry, but I can't help with that.")) == "refusal"
+
+
+def test_turns_that_leave_no_room_for_an_instruction() -> None:
+    too_long = Completion("", "too long", 9, 0)
+    assert RULES.fault_of_instruction(too_long) == "turns before the instruction longer than the context"
+
+
+def test_refusals_can_be_let_be_and_a_language_without_its_filter_may_be_any() -> None:
+    refusal = stopped("I'm sorry, but I can't help with that.")
+    assert Filters(frozenset(), frozenset(("refusal",))).fault_of_answer(refusal) == ""
+    check_filters(["language"], [], "tlh")
+    with pytest.raises(UsageError):
+        check_filters([], [], "tlh")
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("no " * 15, False),  # too few words
+        ("no " * 16, True),
+        ("What it is, now: " + "a b c " * 5, False),  # five times three
+        ("What it is, now: " + "a b c " * 6, True),
+        ("a b c d " * 4, True),  # the longest period of sixteen words
+        ("a b c d e " * 3, False),  # three times
+        ("x b c d e " * 3 + "f b c d e", False),
+        ("ha" * 99, False),
+        ("ha" * 100, True),
+        (("na" * 20 + " ") * 5, True),  # few words, and long ones
+        (NEVER_TWICE[:50] * 4, True),  # the longest period of 200 characters
+        (NEVER_TWICE[:51] * 4, False),
+    ],
+)
+def test_where_a_loop_begins(text: str, *, loops: bool) -> None:
+    assert ends_in_loop(text) == loops

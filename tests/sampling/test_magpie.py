@@ -16,7 +16,7 @@ from latxa_cli.generation.engine import Completion, Decoding, Request
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.magpie import TRIES, Magpie, draw
 from latxa_cli.sampling.tasks import Task
-from latxa_cli.stream.records import Reject
+from latxa_cli.stream.records import Reject, keyed_hash
 
 TASK = Task("general", instruction=Decoding(50, 1.0), answer=Decoding(90, 0.0))
 FILTERS = Filters(frozenset({"<user>", "<end>"}), frozenset(("short",)))
@@ -184,3 +184,67 @@ def test_what_a_model_thinks_aloud_is_kept_apart() -> None:
     endless = FakeEngine(lambda request: talk(request) if request.prompt == "<user>" else cut_off("<think>hm"))
     (reject,) = draw([0], endless, magpie(can_think=True))
     assert isinstance(reject, Reject) and reject.reason == "unfinished answer"
+
+
+def test_an_answer_that_never_came_out_of_a_thought_that_the_template_began_is_empty() -> None:
+    def begun(messages: Sequence[dict[str, Any]], system: str | None) -> PreQuery:
+        return replace(query(messages, system), suffix="<assistant><think>\n")
+
+    said = {"whole": "hm</think>Yes.", "unended": "hm"}
+    for name, text in said.items():
+        engine = FakeEngine(lambda request, text=text: "What is it?" if request.prompt == "<user>" else text)
+        (outcome,) = draw([0], engine, replace(magpie(can_think=True), query=begun))
+        record = outcome.record if isinstance(outcome, Reject) else outcome
+        assert record["metadata"]["thinking"] == ["hm"]
+        assert record["messages"][-1]["content"] == ("Yes." if name == "whole" else "")
+        assert isinstance(outcome, Reject) == (name == "unended")
+
+
+def test_what_only_looks_like_a_thought_stays() -> None:
+    engine = FakeEngine(lambda request: talk(request) if request.prompt == "<user>" else "<think>hm</think>Yes.")
+    (record,) = draw([0], engine, magpie(can_think=False))
+    assert isinstance(record, dict) and record["messages"][-1]["content"] == "<think>hm</think>Yes."
+    assert "thinking" not in record["metadata"]
+
+
+def test_every_turn_is_counted_and_its_thought_is_kept() -> None:
+    """Three turns of two words, then four, then six: of each instruction, and of its answer and thought."""
+
+    def say(request: Request) -> Completion:
+        assert request.prompt is not None
+        turn = request.prompt.count("<user>")
+        if request.prompt.endswith("<user>"):
+            return Completion("Ask on", "stop", 1, 2 * turn)
+        return Completion(f"<think>t{turn}</think>It is", "length" if turn == 3 else "stop", 1, 10 * turn)
+
+    (outcome,) = draw([0], FakeEngine(say), magpie(turns=3, can_think=True))
+    assert isinstance(outcome, Reject) and outcome.reason == "unfinished answer"
+    told = outcome.record["metadata"]
+    assert (told["instruction_tokens"], told["answer_tokens"]) == (2 + 4 + 6, 10 + 20 + 30)
+    assert told["thinking"] == ["t1", "t2", "t3"] and told["finish_reason"] == "length", "of the last answer"
+
+
+def test_the_seeds_of_a_draw_are_those_of_ever() -> None:
+    """Another derivation of them would draw other texts from the same seed."""
+    engine = FakeEngine(lambda request: "# no" if "<assistant>" in (request.prompt or "")[:-11] else "What is it?")
+    list(draw([4], engine, magpie(turns=2, tasks=[replace(TASK, not_first=("#",))])))
+    first = [keyed_hash(7, "magpie", 4, "instruction"), keyed_hash(7, "magpie", 4, "answer")]
+    again = [keyed_hash(7, "magpie", 4, "instruction", 1, attempt) for attempt in range(TRIES)]
+    assert [request.seed for request in engine.requests] == [*first, *again]
+    engine = FakeEngine(lambda request: "What is it?")
+    list(draw([4], engine, magpie(turns=2)))
+    assert engine.requests[-1].seed == keyed_hash(7, "magpie", 4, "answer", 1, 0)
+
+
+def test_a_template_that_refuses_the_first_turn_ends_the_run() -> None:
+    def never(messages: Sequence[dict[str, Any]], system: str | None) -> PreQuery:
+        raise TemplateError("no user")
+
+    with pytest.raises(TemplateError, match="no user"):
+        list(draw([0], FakeEngine(talk), replace(magpie(), query=never)))
+
+
+def test_a_forbidden_beginning_may_stand_behind_spaces() -> None:
+    engine = FakeEngine(lambda request: " \n# Title")
+    (reject,) = draw([0], engine, magpie(tasks=[replace(TASK, not_first=("#",))]))
+    assert isinstance(reject, Reject) and reject.reason == "forbidden beginning" and len(engine.requests) == TRIES

@@ -79,3 +79,15 @@ def test_a_dry_run_draws_each_task() -> None:
     assert len(drawn) == 5 and {task_of(tasks, 3, number).name for number in drawn} == set(names_in(FOLDER))
     assert some_of_each(range(1000), tasks[:1], 3, 4) == [0, 1, 2, 3]
     assert some_of_each(range(2), tasks[:2], 3, 4) == [0, 1]
+
+
+def test_a_system_message_of_the_user_takes_the_place_of_the_tasks() -> None:
+    (code,) = load_tasks(["code"])
+    assert code.system and code.changed("Be brief.", {}, {}).system == "Be brief."
+    assert code.changed("", {}, {}).system == "", "an empty one is one too"
+
+
+def test_another_seed_draws_other_tasks() -> None:
+    tasks = load_tasks(["code", "math"])
+    drawn = [[task_of(tasks, seed, number).name for number in range(40)] for seed in range(2)]
+    assert drawn[0] != drawn[1] and all(set(names) == {"code", "math"} for names in drawn)

@@ -82,3 +82,23 @@ def test_a_thought_is_kept_apart() -> None:
     (record,) = respond([prompt], engine, DECODING, seed=0, model="m", markers=frozenset(), thinking=True)
     assert isinstance(record, dict) and engine.requests[0].thinking is True
     assert record["messages"][-1]["content"] == "So." and record["metadata"]["thinking"] == "hm"
+
+
+def test_a_special_token_in_any_turn_is_found_and_the_thought_is_told_where_there_was_one() -> None:
+    early = [
+        {"role": "user", "content": "one<end>"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}
+    ]  # fmt: skip
+    (reject,) = answer([{"id": "a", "messages": early}], FakeEngine(echo))
+    assert isinstance(reject, Reject) and reject.detail == "<end>"
+    (record,) = answer([{"id": "a", "prompt": "one"}], FakeEngine(echo))
+    assert "thinking" not in record["metadata"]
+
+
+def test_all_fields_of_a_prompt_stay_and_what_was_done_now_is_told() -> None:
+    prompt: Record = {
+        "id": "a", "prompt": "one", "task": "sums", "language": "eu", "mine": [1],
+        "metadata": {"method": "by hand", "finish_reason": "old", "seen": 1},
+    }  # fmt: skip
+    (record,) = answer([prompt], FakeEngine(echo), seed=5)
+    assert (record["task"], record["language"], record["mine"]) == ("sums", "eu", [1])
+    assert record["metadata"] == {"method": "respond", "seed": 5, "finish_reason": "stop", "tokens": 1, "seen": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fake_engine import TOO_LONG, FakeEngine
@@ -9,7 +10,8 @@ from fake_engine import TOO_LONG, FakeEngine
 from latxa_cli.generation.engine import Decoding
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.reverse import Reverse, first_part, reverse
-from latxa_cli.stream.records import Reject
+from latxa_cli.sampling.tags import Tagger, load_tags
+from latxa_cli.stream.records import Reject, keyed_hash
 
 DOCUMENT = {
     "id": "d1", "text": "Itsasoa urdina da.\n\nMendia berdea da.", "source": "wiki", "language": "eu",
@@ -71,3 +73,31 @@ def test_what_cannot_be_used_is_rejected_by_name() -> None:
     for reason, (document, answer) in cases.items():
         (outcome,) = reverse([document], FakeEngine(lambda _, answer=answer: answer), how())
         assert isinstance(outcome, Reject) and outcome.reason == reason and outcome.record == document
+
+
+def test_every_document_has_its_own_seed_and_the_decoding_is_kept_with_shots() -> None:
+    documents = [DOCUMENT | {"id": name} for name in ("d1", "d2")]
+    for shots in ([], [("Kaixo.", "Greet me in Basque.")]):
+        engine = FakeEngine(lambda request: "Describe the sea to me.")
+        drawn = replace(how(shots=shots, thinking=None if shots else True), decoding=Decoding(50, 0.7, 0.9))
+        list(reverse(documents, engine, drawn))
+        assert {request.seed for request in engine.requests} == {
+            keyed_hash(3, "reverse", name) for name in ("d1", "d2")
+        }
+        for request in engine.requests:
+            assert replace(request.decoding, stop=()) == Decoding(50, 0.7, 0.9)
+            assert request.thinking is (None if shots else True)
+
+
+def test_all_fields_of_a_document_stay_and_tags_are_asked_for() -> None:
+    engine = FakeEngine(lambda request: "Describe the sea to me: it is good.")
+    document = DOCUMENT | {"url": "http://sea", "licence": "CC0", "metadata": {"seed": "old", "split": "train"}}
+    (record,) = reverse([document], engine, how(tagger=Tagger(load_tags(["quality"]))))
+    assert isinstance(record, dict)
+    assert (record["url"], record["licence"], record["source"], record["language"]) == (
+        "http://sea", "CC0", "wiki", "eu",
+    )  # fmt: skip
+    assert "text" not in record and record["metadata"] == {
+        "split": "train", "method": "reverse", "model": "tiny", "seed": 3, "document": "d1", "instruction_tokens": 8,
+        "tags": {"quality": "good"},
+    }  # fmt: skip

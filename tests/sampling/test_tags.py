@@ -11,7 +11,7 @@ from fake_engine import FakeEngine
 from latxa_cli.generation.engine import Request
 from latxa_cli.generation.flow import converse
 from latxa_cli.sampling.settings import names_in
-from latxa_cli.sampling.tags import FOLDER, Tag, Tagger, load_tags
+from latxa_cli.sampling.tags import BESIDE_LABEL, FOLDER, Tag, Tagger, load_tags
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Record, Reject
 
@@ -122,3 +122,16 @@ def test_wrong_names() -> None:
     with pytest.raises(UsageError, match="there is no tag `qualty`") as caught:
         load_tags(["qualty"])
     assert "`quality`" in caught.value.hint
+
+
+def test_an_answer_has_room_for_the_longest_label_of_all_tags() -> None:
+    tags = (Tag("a", "?", ("x", "y")), Tag("b", "?", ("z", "ñ" * 300)))
+    engine = FakeEngine(lambda request: "x")
+    list(converse(engine, [CHAT], Tagger(tags).tag))
+    assert [request.decoding.max_tokens for request in engine.requests] == [BESIDE_LABEL + 600] * 2
+
+
+def test_a_tag_that_is_asked_for_again_is_the_new_one() -> None:
+    before = CHAT | {"metadata": {"tags": {"quality": "poor"}}}
+    (record,) = converse(FakeEngine(lambda request: "good"), [before], Tagger(load_tags(["quality"])).tag)
+    assert isinstance(record, dict) and record["metadata"]["tags"] == {"quality": "good"}

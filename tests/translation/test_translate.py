@@ -98,3 +98,41 @@ def test_one_bad_message_rejects_its_conversation_and_no_other(answer: Completio
 def test_what_may_be_the_same_in_both_languages_passes(text: str) -> None:
     assert failure(text, stopped(text)) == ""
     assert failure("three plain words", stopped("three plain words")) == "copied source"
+
+
+def test_all_fields_of_a_message_stay() -> None:
+    given = conversation("a", "hello there", "good day")
+    given["messages"][0]["name"] = "ane"
+    given["messages"][1]["weight"] = 0
+    (record,) = translated([given], FakeEngine(backwards))
+    assert record["messages"] == [
+        {"role": "user", "content": "ereht olleh", "name": "ane"},
+        {"role": "assistant", "content": "yad doog", "weight": 0},
+    ]
+
+
+def test_what_is_not_said_is_not_written() -> None:
+    plain, known = translated(
+        [conversation("a", "hello there"), conversation("b", "hello there", language="en")], FakeEngine(backwards)
+    )
+    assert "language" not in plain and known["language"] == "en"
+
+
+def test_a_blank_message_is_its_own_translation_and_the_longest_is_told() -> None:
+    engine = FakeEngine(backwards)
+    (record,) = translated([conversation("a", " \n", "good day")], engine)
+    assert [message["content"] for message in record["messages"]] == [" \n", "yad doog"]
+    assert [request.decoding.max_tokens for request in engine.requests] == [30]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_any_message_can_fail(number: int) -> None:
+    given = conversation("a", *("the bad one" if place == number else "a fine line" for place in (1, 2, 3)))
+    engine = FakeEngine(lambda request: "" if "bad" in source_of(request) else backwards(request))
+    (reject,) = translated([given], engine)
+    assert isinstance(reject, Reject) and reject.detail.startswith(f"message {number}:")
+
+
+def test_shots_have_no_spaces_round_them() -> None:
+    (shot,) = few_shot([{"source": " one\n", "target": "\n eno "}], "A", "B", 5).shots
+    assert shot == ("one", "eno")
