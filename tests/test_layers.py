@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "latxa_cli"
 # What every room may stand on.
-BASE = {"stream", "stages", "text", "chat", "variants", "generation", "model", "weights", "hub", "launch"}
+BASE = {"stream", "native", "stages", "text", "chat", "variants", "generation", "model", "weights", "hub", "launch"}
+COMPILERS = {"numba", "llvmlite"}
 ROOMS = sorted(
     folder.name
     for folder in PACKAGE.iterdir()
@@ -18,7 +19,7 @@ ROOMS = sorted(
 )
 HEAVY = {
     "torch", "transformers", "tokenizers", "safetensors", "datasets", "lm_eval", "deepspeed", "vllm", "ray", "peft",
-    "matplotlib", "numpy", "pyarrow", "pandas", "scipy", "py3langid", "sacrebleu", "huggingface_hub",
+    "matplotlib", "numpy", "pyarrow", "pandas", "scipy", "py3langid", "sacrebleu", "huggingface_hub", *COMPILERS,
 }  # fmt: skip
 # It takes stderr and stdout away from libraries that write there, so it must know them.
 KEEPS_LIBRARIES_QUIET = {"evaluation/libraries.py", "generation/vllm.py"}
@@ -77,6 +78,27 @@ def test_a_room_stands_on_the_base_alone(path: Path) -> None:
 @pytest.mark.parametrize("path", modules("stream"), ids=show)
 def test_the_stream_stands_on_no_room(path: Path) -> None:
     assert ours(imports(parse(path))) <= {"stream", "hub", "__version__"}
+
+
+@pytest.mark.parametrize("path", modules("native"), ids=show)
+def test_kernels_stand_on_kernels_alone(path: Path) -> None:
+    assert ours(imports(parse(path))) <= {"native"}
+
+
+@pytest.mark.parametrize("path", modules("text"), ids=show)
+def test_texts_stand_on_the_ground_below_them(path: Path) -> None:
+    assert ours(imports(parse(path))) <= {"stream", "native", "model", "text"}
+
+
+@pytest.mark.parametrize("path", [path for path in modules(".") if path.parent.name != "native"], ids=show)
+def test_kernels_are_all_in_their_room(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(parse(path))} & COMPILERS
+
+
+def test_layouts_need_no_compiler() -> None:
+    """Verbs read them before they know whether there is anything to do."""
+    assert not {name.split(".")[0] for name in imports(parse(PACKAGE / "native" / "layout.py"))} & COMPILERS
+    assert not list(imports(parse(PACKAGE / "native" / "__init__.py")))
 
 
 @pytest.mark.parametrize("path", modules(*ROOMS, "stream", "chat", "variants", "model", "hub"), ids=show)

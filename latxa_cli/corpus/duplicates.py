@@ -40,8 +40,8 @@ from latxa_cli.corpus import groups
 from latxa_cli.corpus.documents import Documents
 from latxa_cli.corpus.greedy import DROP, MEMORY_PER_BYTE, Batch, resolve
 from latxa_cli.corpus.groups import TEXT, URL
-from latxa_cli.corpus.similarity import EXACT, NEAR
-from latxa_cli.corpus.similarity import URL as SAME_URL
+from latxa_cli.native.similarity import EXACT, NEAR
+from latxa_cli.native.similarity import URL as SAME_URL
 from latxa_cli.stages import Work, load_array, save_array
 
 DROPPED = np.dtype([("index", "<u4"), ("reason", "u1"), ("similarity", "<f4"), ("keeper", "<u8")])

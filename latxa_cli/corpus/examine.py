@@ -26,12 +26,12 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 from latxa_cli.corpus import scan
 from latxa_cli.corpus.boilerplate import line_hashes, without
 from latxa_cli.corpus.judgement import REVIEWED, Finding, Settings, judge_of
+from latxa_cli.native.minhash import BANDS
 from latxa_cli.stages import load_array, save_array, save_bytes
 from latxa_cli.stream.parts import Part, is_usual, lines_of, where
 from latxa_cli.stream.reader import explain, name_of, parser
 from latxa_cli.stream.records import Record, keyed_hash
 from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
-from latxa_cli.text.near import BANDS
 from latxa_cli.text.normalise import normalise
 from latxa_cli.text.words import segment
 

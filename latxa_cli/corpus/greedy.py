@@ -1,8 +1,9 @@
 """One batch of documents that may be duplicates of each other: which are dropped, and for whom.
 
-The rule is in `duplicates`, the kernels that follow it are in `similarity`. They hold the sets of shingles of a chunk
-of the batch. Most batches are one chunk; a component that is too large for the memory is several, and what was kept of
-one is spilled to be compared with each later chunk: time grows with the square of their number, memory does not.
+The rule is in `duplicates`, the kernels that follow it are in `native.similarity`. They hold the sets of shingles of a
+chunk of the batch. Most batches are one chunk; a component that is too large for the memory is several, and what was
+kept of one is spilled to be compared with each later chunk: time grows with the square of their number, memory does
+not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from latxa_cli.corpus.documents import HIGH_BITS, LOW, Documents
 from latxa_cli.corpus.groups import FIRST_BAND, OVERHEAD, URL, between, load_pairs
-from latxa_cli.corpus.similarity import KEPT, Found, Keys, Rules, State, Texts, decide, gather
+from latxa_cli.native.similarity import KEPT, Found, Keys, Rules, State, Texts, decide, gather
 from latxa_cli.stages import load_array, save_array
 from latxa_cli.text.near import shingles
 from latxa_cli.text.words import segment

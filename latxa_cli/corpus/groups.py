@@ -28,9 +28,9 @@ from pathlib import Path
 import numpy as np
 
 from latxa_cli.corpus.documents import HIGH_BITS, LOW, Documents
+from latxa_cli.native.components import pack, union
+from latxa_cli.native.minhash import BANDS
 from latxa_cli.stages import load_array, save_array
-from latxa_cli.text.kernel import kernel
-from latxa_cli.text.near import BANDS
 
 TEXT, URL, FIRST_BAND = 0, 1, 2  # kinds of keys; the others are the next bands
 KINDS = FIRST_BAND + BANDS
@@ -215,8 +215,8 @@ def connect(task: Connecting) -> dict[str, int]:
     parents = np.arange(documents.total, dtype=np.uint32)
     for path in task.files:
         for _, pairs in load_pairs(Path(path)):
-            _union(parents, pairs)
-    batches = _pack(parents, _sizes(documents), task.limit)
+            union(parents, pairs)
+    batches = pack(parents, _sizes(documents), task.limit)
     shared = np.flatnonzero(batches).astype(np.uint32)
     order = np.argsort(batches[shared], kind="stable")
     save_array(folder / "batches.npy", batches)
@@ -232,44 +232,6 @@ def _sizes(documents: Documents) -> np.ndarray:
         lengths = np.minimum(documents.array(part, "rows")["length"], LOW - np.uint64(OVERHEAD))
         sizes[start : start + documents.counts[part]] = lengths + OVERHEAD
     return sizes
-
-
-@kernel
-def _union(parents: np.ndarray, pairs: np.ndarray) -> None:
-    """Join the trees of the members of each pair; the root of a tree is its smallest number."""
-    for pair in pairs:
-        one, other = pair >> np.uint64(32), pair & np.uint64(0xFFFFFFFF)
-        while parents[one] != one:
-            parents[one] = parents[parents[one]]
-            one = np.uint64(parents[one])
-        while parents[other] != other:
-            parents[other] = parents[parents[other]]
-            other = np.uint64(parents[other])
-        parents[max(one, other)] = min(one, other)
-
-
-@kernel
-def _pack(parents: np.ndarray, sizes: np.ndarray, limit: int) -> np.ndarray:
-    """Return the batch (from 1) of each document, 0 for one that is alone. Components are taken in the order of their
-    first documents; one that is larger than `limit` has a batch to itself."""
-    count = len(parents)
-    totals = np.zeros(count, np.uint64)
-    for document in range(count):
-        parents[document] = parents[parents[document]]  # that of the parent, a smaller number, is its root already
-        totals[parents[document]] += sizes[document]
-    batches = np.zeros(count, np.uint32)
-    batch, filled = np.uint32(0), np.uint64(limit)
-    for document in range(count):
-        root = parents[document]
-        if root != document:
-            batches[document] = batches[root]
-        elif totals[root] > sizes[root]:
-            if filled + totals[root] > np.uint64(limit):
-                batch += np.uint32(1)
-                filled = np.uint64(0)
-            filled += totals[root]
-            batches[document] = batch
-    return batches
 
 
 # --- shares

@@ -15,8 +15,9 @@ import orjson
 
 from latxa_cli.corpus.profile import load_profile
 from latxa_cli.corpus.steps import CHANGING, LOOKING, OF_LINES, READS_WORDS
+from latxa_cli.native.minhash import BANDS
 from latxa_cli.text.language import identifier, other_lines
-from latxa_cli.text.near import BANDS, bands_of
+from latxa_cli.text.near import bands_of
 from latxa_cli.text.ngrams import NgramIndex
 from latxa_cli.text.words import Words, segment
 

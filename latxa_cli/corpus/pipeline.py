@@ -29,6 +29,7 @@ from latxa_cli.corpus.paragraphs import disk_need as paragraphs_need
 from latxa_cli.corpus.paragraphs import paragraphs
 from latxa_cli.corpus.profile import load_profile, profile_names
 from latxa_cli.corpus.steps import DUPLICATES, STEPS
+from latxa_cli.native.minhash import SHINGLE
 from latxa_cli.stages import Work, save_array
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.parts import Part, cut
@@ -37,7 +38,6 @@ from latxa_cli.stream.sizes import show_size
 from latxa_cli.stream.sources import Source
 from latxa_cli.stream.writer import Writer
 from latxa_cli.text.language import check_language, identifier
-from latxa_cli.text.near import SHINGLE
 
 MODULES = ("latxa_cli.corpus.examine", "latxa_cli.corpus.duplicates", "latxa_cli.corpus.paragraphs")
 GENERIC = "generic"  # the profile of languages that have none

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from latxa_cli.corpus import quality, repetition
+from latxa_cli.corpus import quality
+from latxa_cli.native import repetition
 from latxa_cli.text.words import Words
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latxa_cli.mixing.rows import AGAIN, UNNAMED, repeat, spread
+from latxa_cli.mixing.rows import repeat, spread
+from latxa_cli.native.layout import AGAIN, UNNAMED
 from latxa_cli.stream.errors import LatxaError
 
 ALL = 2**63  # the bound that all hashes are below

@@ -20,9 +20,10 @@ import orjson
 from latxa_cli.mixing.draw import Decision, Picks
 from latxa_cli.mixing.lines import Chunk, Table, ahead, padded, point
 from latxa_cli.mixing.plan import Plan, rejects
-from latxa_cli.mixing.rows import MADE, ROW, Aside
+from latxa_cli.mixing.rows import Aside
 from latxa_cli.mixing.shares import Shares
 from latxa_cli.mixing.tasks import KEY, PartTask, ScanTask, Settled, count_tokens, scan, scatter, settle
+from latxa_cli.native.layout import MADE, ROW
 from latxa_cli.stages import Work, load_array
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import reading
@@ -30,7 +31,7 @@ from latxa_cli.stream.parts import Part
 from latxa_cli.stream.records import Lines
 from latxa_cli.stream.writer import Writer
 
-MODULES = ("latxa_cli.mixing.tasks", "latxa_cli.mixing.scan", "latxa_cli.mixing.emit")
+MODULES = ("latxa_cli.mixing.tasks", "latxa_cli.native.mix_rows", "latxa_cli.native.mix_lines")
 WORKER_BYTES = 350_000_000  # of memory, for one process that does a part
 BUCKETS_IN_MEMORY = 8  # the memory that is given has room for so many
 

@@ -20,19 +20,8 @@ import numpy as np
 import orjson
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.rows import (
-    MADE,
-    OTHER_SPLIT,
-    ROW,
-    UNREAD,
-    UNSAID,
-    Aside,
-    Maker,
-    Reading,
-    epoch_of,
-    key_seeds,
-    later_epoch,
-)
+from latxa_cli.mixing.rows import UNSAID, Aside, Maker, Reading, epoch_of, key_seeds, later_epoch
+from latxa_cli.native.layout import MADE, OTHER_SPLIT, ROW, UNREAD
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import LONGEST_LINE, reading
 from latxa_cli.stream.parts import Part, data_of, lines_of, where
@@ -142,8 +131,8 @@ def from_data(data: np.ndarray, size: int, how: Reading, where: Where = str) -> 
     """Read the lines in `data[:size]`, behind which are `PADDING` bytes; raises RecordError as `Maker` does."""
     if how.fit:
         return from_lines(enumerate(data[:size].tobytes().split(b"\n")), how, where)
-    from latxa_cli.mixing.scan import scan
-    from latxa_cli.text.json_lines import count_lines
+    from latxa_cli.native.json_lines import count_lines
+    from latxa_cli.native.mix_rows import scan
 
     start, end = address(data), address(data) + size
     rows = np.zeros(count_lines(start, end), ROW)
@@ -241,7 +230,8 @@ class _Emitter:
     """Writes lines by the kernel, to three arrays in turn: memory that is new costs more than what is written to it."""
 
     def __init__(self, names: Sequence[str], last_epochs: Sequence[int], epochs: int) -> None:
-        from latxa_cli.mixing.emit import emit, insertions
+        from latxa_cli.mixing.insertions import insertions
+        from latxa_cli.native.mix_lines import emit
 
         self.emit, inserted = emit, insertions(names, last_epochs, epochs)
         self.texts, self.starts, self.growth = array_of(inserted.texts), inserted.starts, inserted.longest + 1

@@ -15,8 +15,8 @@ import numpy as np
 from latxa_cli.mixing.draw import Decision, Look, Picks
 from latxa_cli.mixing.lines import Scanned, Table, ahead, array_of, look_at, placed, scan_part
 from latxa_cli.mixing.plan import Plan, duplicates, rejects
-from latxa_cli.mixing.rows import ROW
 from latxa_cli.mixing.shares import Shares, tally
+from latxa_cli.native.layout import ROW
 from latxa_cli.stream.parts import Part, is_usual
 from latxa_cli.stream.records import Lines
 from latxa_cli.stream.writer import Writer

@@ -1,7 +1,7 @@
 """What `mix` keeps of a record while it decides: one row of 48 bytes; and how to make one in plain Python.
 
-The kernel (`latxa_cli.mixing.scan`) makes rows of usual lines, which stay where they lie. `Maker` makes those of all
-others: they are parsed, changed where the mix is to change them, and written anew. Both give the same records.
+The kernel (`native.mix_rows`) makes rows of usual lines, which stay where they lie. `Maker` makes those of all others:
+they are parsed, changed where the mix is to change them, and written anew. Both give the same records.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 from xxhash import xxh64_intdigest
 
 from latxa_cli.mixing.fit import Fit
+from latxa_cli.native.layout import AGAIN, MADE, ROW, UNNAMED
 from latxa_cli.stream.inputs import LONGEST_LINE
 from latxa_cli.stream.reader import explain, name_of, parser
 from latxa_cli.stream.records import CHECKS, Record, Reject
@@ -24,29 +25,6 @@ KINDS = ("document", "conversation")
 UNSAID = "train"  # the split of records that do not say theirs
 MASK = 2**64 - 1
 LAST_EPOCH = 1 << 40  # beyond it, `metadata.epoch` is a time or the like
-
-# Flags of a row.
-MADE = 1  # its line was written anew, and lies with the others that were
-SPACED = 2  # its line has blanks between tokens
-EMPTY_SOURCE = 4  # its `source` is the empty string
-EMPTY_METADATA = 8  # its `metadata` has no fields
-OTHER_SPLIT = 16  # its `metadata.split` is not the one that is wanted
-UNNAMED = 32  # it had no id: its key is that of the hash of its content
-UNREAD = 64  # the kernel leaves the line to `Maker`
-AGAIN = 128  # its key says the how manieth it is of its content, or which copy of a record
-
-ROW = np.dtype(
-    [
-        ("identity", "<u8"),  # the hash of its source and id, the same of all that repeat one content or are its copies
-        ("check", "<u8"),  # another hash, which tells these apart too
-        ("offset", "<u8"), ("length", "<u4"),  # its line, without the line break
-        ("source_at", "<u4"),  # where in the line its own source begins; 0: it has none, or the line is made
-        ("metadata_at", "<u4"),  # where in the line its metadata end; 0: it has none
-        # (of a line that is made: how long the record as it came is, which lies behind it; 0: it is not kept)
-        ("bytes", "<u4"), ("words", "<u4"),  # of its text: UTF-8, and as `wc -w` counts
-        ("input", "<u2"), ("flags", "<u2"),
-    ]
-)  # fmt: skip
 
 _REPEATED = re.compile(r"([0-9a-f]{16})-([1-9][0-9]{0,17})")
 _STEP = np.uint64(0x9E3779B97F4A7C15)

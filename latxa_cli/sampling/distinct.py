@@ -13,9 +13,10 @@ from itertools import islice
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from latxa_cli.native.minhash import BANDS
 from latxa_cli.sampling.meanings import AT_ONCE, Meanings
 from latxa_cli.stream.records import Outcome, Record, Reject, instruction_of
-from latxa_cli.text.near import BANDS, bands, jaccard, shingles
+from latxa_cli.text.near import bands, jaccard, shingles
 from latxa_cli.text.words import segment
 
 EXACT, NEAR = 1 << 21, 1 << 18  # instructions

@@ -7,14 +7,11 @@ of Lui and Baldwin, langid.py: An Off-the-shelf Language Identification Tool (AC
 from __future__ import annotations
 
 import unicodedata
-from functools import partial
 
 import numpy as np
 
+from latxa_cli.native.naive_bayes import UNIT, classify
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.text.kernel import kernel
-
-_UNIT = np.float32(1024)  # of the weights as integers, which the model's 16-bit floats (of 2 to 16) fill exactly
 
 
 class NaiveBayes:
@@ -39,7 +36,7 @@ class NaiveBayes:
         # States where no feature ends count as one more feature that says nothing, which saves the kernel a branch.
         nothing = len(model.nb_ptc)
         weights = np.empty((nothing + 1, len(model.nb_classes)), dtype=np.int16)
-        np.multiply(model.nb_ptc, _UNIT, out=weights[:nothing], casting="unsafe")
+        np.multiply(model.nb_ptc, UNIT, out=weights[:nothing], casting="unsafe")
         weights[nothing] = 0
         # A constant taken from all classes of a feature changes no probability, and small sums are more exact.
         weights -= weights.max(axis=1, keepdims=True)
@@ -55,7 +52,7 @@ class NaiveBayes:
         if text.isupper():
             text = text.lower()
         encoded = unicodedata.normalize("NFC", text).encode("utf-8", "surrogatepass")
-        best, probability = _classify(
+        best, probability = classify(
             np.frombuffer(encoded, dtype=np.uint8),
             self._moves,
             self._states,
@@ -65,53 +62,3 @@ class NaiveBayes:
             self._counts,
         )
         return self.languages[best], probability
-
-
-@partial(kernel, nogil=False)
-def _classify(
-    text: np.ndarray,
-    moves: np.ndarray,
-    states: np.ndarray,
-    weights: np.ndarray,
-    prior: np.ndarray,
-    language_of: np.ndarray,
-    counts: np.ndarray,
-) -> tuple[int, float]:
-    """Return the likeliest language and its probability.
-
-    text: UTF-8 bytes; automaton: moves [rows * 256], the row of each state, the feature that ends in each state;
-    weights: log P(feature | class) but for a constant [features, classes]; prior: log P(class); language_of: of each
-    class; counts: zeros [features], a workspace that is left as it was found.
-    """
-    seen = _visit(text, moves, states, counts)
-    scores = np.zeros(len(prior), np.float32)
-    if len(seen) > 1 or (len(seen) and seen[0] != len(weights) - 1):
-        scores += prior
-    for feature in seen:
-        count = np.log1p(np.float32(counts[feature])) / _UNIT
-        counts[feature] = 0
-        row = weights[feature]
-        for class_ in range(len(scores)):
-            scores[class_] += count * np.float32(row[class_])
-    # Divided by the square root of the length, so that the probabilities of long texts are not all 1.
-    scores = np.exp((scores - scores.max()) / np.sqrt(max(len(text), 1)))
-    probabilities = np.zeros(language_of.max() + 1)
-    for class_ in range(len(scores)):
-        probabilities[language_of[class_]] += scores[class_]
-    best = int(probabilities.argmax())
-    return best, float(probabilities[best] / probabilities.sum())
-
-
-@partial(kernel, nogil=False)
-def _visit(text: np.ndarray, moves: np.ndarray, states: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Count the features of a text in `counts`; return those that occur."""
-    seen = np.empty(len(text) + 1, np.uint32)
-    number = 0
-    state = np.uint32(0)
-    for byte in text:
-        state = moves[states[state, 0], byte]
-        feature = states[state, 1]
-        seen[number] = feature
-        number += counts[feature] == 0
-        counts[feature] += 1
-    return seen[:number]

@@ -11,7 +11,23 @@ from functools import cache
 
 import numpy as np
 
-from latxa_cli.text.kernel import kernel
+from latxa_cli.native.normal_form import (
+    BLANK,
+    COMPOSABLE,
+    CONTINUATION,
+    GAPS,
+    LEAD_2,
+    LEAD_3,
+    LEAD_4,
+    LINE_END,
+    LOOSE_ENDS,
+    MOJIBAKE,
+    RUNS,
+    STRANGE,
+    UNCOMPOSED,
+    UNUSUAL,
+    defects,
+)
 
 # What becomes a plain line end: vertical tab, form feed, carriage return, next line, line and paragraph separator.
 _LINE_ENDS = "\x0b\x0c\r\x85\u2028\u2029"
@@ -30,13 +46,6 @@ _SURROGATES = re.compile("[\ud800-\udfff]+")
 _INNER_RUNS = re.compile(r"[ \t][ \t](?<=\S[ \t][ \t])[ \t]*")  # two blanks first, which few positions have
 _BLANK_LINES = re.compile(r"\n{3,}")
 
-# What a code point can be: also the lead of a sequence of 2, 3 or 4 bytes in UTF-8, or a continuation of one, as it
-# shows when it is read as Latin-1 or Windows-1252.
-_UNUSUAL, _BLANK, _LINE_END, _COMPOSABLE = 1, 2, 4, 8
-_LEAD_2, _LEAD_3, _LEAD_4, _CONTINUATION = 16, 32, 64, 128
-# What can be found in a text.
-_MOJIBAKE, _STRANGE, _UNCOMPOSED, _LOOSE_ENDS, _RUNS, _GAPS = 1, 2, 4, 8, 16, 32
-
 
 def normalise(text: str) -> str:
     """Return `text` in its clean form; doing it twice changes nothing more.
@@ -47,9 +56,9 @@ def normalise(text: str) -> str:
     stripped. The indentation of a line stays, since code depends on it.
     """
     while True:
-        found = _look(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32), _kinds())
+        found = defects(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32), _kinds())
         # By itself and first, since some of the bytes that were read wrongly look like spaces and controls.
-        clean = _repaired(text) if found & _MOJIBAKE else text
+        clean = _repaired(text) if found & MOJIBAKE else text
         if clean == text:
             clean = _clean(text, found)
         # What one step removes can bring together what another one acts on: an accent and its letter, two bytes.
@@ -60,15 +69,15 @@ def normalise(text: str) -> str:
 
 def _clean(text: str, found: int) -> str:
     """Return `text` after the steps that `found` calls for."""
-    if found & _STRANGE:
+    if found & STRANGE:
         text = _SURROGATES.sub("", text.replace("\r\n", "\n")).translate(_TABLE)
-    if found & _UNCOMPOSED:
+    if found & UNCOMPOSED:
         text = unicodedata.normalize("NFC", text)
-    if found & _LOOSE_ENDS:
+    if found & LOOSE_ENDS:
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    if found & _RUNS:
+    if found & RUNS:
         text = _INNER_RUNS.sub(" ", text)
-    if found & _GAPS:
+    if found & GAPS:
         text = _BLANK_LINES.sub("\n\n", text)
     return text.strip()
 
@@ -92,42 +101,17 @@ def _repaired(text: str) -> str:
 def _kinds() -> np.ndarray:
     """Return u8 [0x110000]: what each code point is, as a sum of flags."""
     kinds = np.zeros(0x110000, dtype=np.uint8)
-    kinds[0x300:] = _COMPOSABLE  # below, every character is its own composed form
-    kinds[list(_TABLE)] |= _UNUSUAL
-    kinds[0xD800:0xE000] |= _UNUSUAL
-    kinds[[ord(" "), ord("\t")]] |= _BLANK
-    kinds[ord("\n")] |= _LINE_END
-    kinds[0xC2:0xE0] |= _LEAD_2
-    kinds[0xE0:0xF0] |= _LEAD_3
-    kinds[0xF0:0xF5] |= _LEAD_4
-    kinds[0x80:0xC0] |= _CONTINUATION
-    kinds[list(map(ord, bytes(range(0x80, 0xA0)).decode("windows-1252", "ignore")))] |= _CONTINUATION
+    kinds[0x300:] = COMPOSABLE  # below, every character is its own composed form
+    kinds[list(_TABLE)] |= UNUSUAL
+    kinds[0xD800:0xE000] |= UNUSUAL
+    kinds[[ord(" "), ord("\t")]] |= BLANK
+    kinds[ord("\n")] |= LINE_END
+    kinds[0xC2:0xE0] |= LEAD_2
+    kinds[0xE0:0xF0] |= LEAD_3
+    kinds[0xF0:0xF5] |= LEAD_4
+    kinds[0x80:0xC0] |= CONTINUATION
+    kinds[list(map(ord, bytes(range(0x80, 0xA0)).decode("windows-1252", "ignore")))] |= CONTINUATION
     return kinds
-
-
-@kernel
-def _look(codepoints: np.ndarray, kinds: np.ndarray) -> int:
-    """Return what there may be to do for a text, as a sum of flags. Each kind is held against the three before it."""
-    third = second = first = np.uint8(0)
-    kinds_seen = line_ends = runs = gaps = mojibake = np.uint8(0)
-    for codepoint in codepoints:
-        kind = kinds[codepoint]
-        kinds_seen |= kind
-        line_ends |= np.uint8(first << 1) & kind  # a blank moved by one bit is a line end
-        runs |= first & kind
-        gaps |= second & first & kind
-        # A lead moved by as many bits is a continuation.
-        leads = np.uint8(first << 3) | np.uint8(second << 2) & first | np.uint8(third << 1) & second & first
-        mojibake |= leads & kind
-        third, second, first = second, first, kind
-    found = 0
-    found |= _MOJIBAKE if mojibake & _CONTINUATION else 0
-    found |= _STRANGE if kinds_seen & _UNUSUAL else 0
-    found |= _UNCOMPOSED if kinds_seen & _COMPOSABLE else 0
-    found |= _LOOSE_ENDS if line_ends & _LINE_END else 0
-    found |= _RUNS if runs & _BLANK else 0
-    found |= _GAPS if gaps & _LINE_END else 0
-    return found
 
 
 def fingerprint(text: str) -> bytes:

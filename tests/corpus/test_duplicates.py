@@ -18,8 +18,8 @@ from latxa_cli.corpus.documents import Documents
 from latxa_cli.corpus.duplicates import disk_need, duplicates, load_decisions, reason_of
 from latxa_cli.corpus.greedy import Chunk, Kept, _compare, _kept
 from latxa_cli.corpus.groups import FIRST_BAND, group, split
-from latxa_cli.corpus.similarity import KEPT, LISTED, Found, Keys, Rules, State, Texts
-from latxa_cli.corpus.similarity import decide as decide_chunk
+from latxa_cli.native.similarity import KEPT, LISTED, Found, Keys, Rules, State, Texts
+from latxa_cli.native.similarity import decide as decide_chunk
 from latxa_cli.stages import Work
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.text.near import bands, jaccard, shingles

@@ -23,7 +23,8 @@ from latxa_cli.mixing.draw import (
     draw,
     without_duplicates,
 )
-from latxa_cli.mixing.rows import AGAIN, ROW, UNNAMED, key_of, key_seeds
+from latxa_cli.mixing.rows import key_of, key_seeds
+from latxa_cli.native.layout import AGAIN, ROW, UNNAMED
 from latxa_cli.stream.errors import LatxaError
 
 MEMORY = 1 << 30

@@ -15,8 +15,9 @@ from spellings import TEXTS, lines
 
 from latxa_cli.mixing.draw import Picks
 from latxa_cli.mixing.lines import Scanned, Table, array_of, from_data, from_lines, placed
-from latxa_cli.mixing.rows import MADE, Reading
-from latxa_cli.mixing.scan import xxh64
+from latxa_cli.mixing.rows import Reading
+from latxa_cli.native.hashing import xxh64
+from latxa_cli.native.layout import MADE
 
 HOW = Reading("docs", seed=5, set_aside=True)
 COMPARED = ["identity", "check", "bytes", "words", "input"]

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.text.near import BANDS, ROWS, SHINGLE, bands, bands_of, jaccard, shingles
+from latxa_cli.native.minhash import BANDS, ROWS, SHINGLE
+from latxa_cli.text.near import bands, bands_of, jaccard, shingles
 from latxa_cli.text.words import segment
 
 BINS = BANDS * ROWS

@@ -7,13 +7,11 @@ runs of those that draw rules and rows (`...`, `|---|`); such a run sticks to th
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numba import njit
 
-from latxa_cli.text.kernel import kernel
-from latxa_cli.text.words import mix
+from latxa_cli.native.hashing import fmix64
+from latxa_cli.native.kernel import kernel
 
 LETTER, CAPITAL = 1, 2  # in the table of letters
 LETTERS_BELOW = 0x20000  # where the table ends: beyond are Han letters, and signs
@@ -23,15 +21,6 @@ _PARTING = np.array(sorted(map(ord, "-~:<>=/")), np.uint32)  # signs that part w
 _POINT, _COMMA, _HYPHEN, _APOSTROPHE, _QUOTE = map(ord, ".,-'’")
 _LONGEST = 64  # characters: longer words count as so long in the median
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
-@cache
-def letter_classes() -> np.ndarray:
-    """Return u8 [0x20000]: which code points are letters, and which of these capitals."""
-    characters = list(map(chr, range(LETTERS_BELOW)))
-    letters = np.fromiter(map(str.isalpha, characters), np.uint8, LETTERS_BELOW)
-    letters[np.fromiter(map(str.isupper, characters), np.bool_, LETTERS_BELOW) & (letters == 1)] = CAPITAL
-    return letters
 
 
 @kernel
@@ -55,8 +44,8 @@ def tokenise(
 ) -> tuple[int, tuple[float, ...]]:
     """Write the length and hash of each token to `lengths` (i32) and `marks` (u64), as long as `most_tokens` says.
 
-    The first four parameters are a text's `Words`, then the table of `letter_classes`. Returns how many tokens there
-    are and the figures of the words, from `words` to `alphabetic_tokens` (see `quality.Figures`).
+    The first four parameters are a text's `Words`, then the table of `corpus.quality.letter_classes`. Returns how many
+    tokens there are and the figures of the words, from `words` to `alphabetic_tokens` (see `corpus.quality.Figures`).
     """
     by_length = np.zeros(_LONGEST + 1, np.int64)
     count = word = position = words = alphabetic = characters = 0
@@ -74,7 +63,7 @@ def tokenise(
             mark ^= hashes[word]
             while word + 1 < len(starts) and _joined(codepoints, ends[word], starts[word + 1], letters):
                 word += 1
-                mark = mix(mark ^ _hash(codepoints[ends[word - 1] : starts[word]])) ^ hashes[word]
+                mark = fmix64(mark ^ _hash(codepoints[ends[word - 1] : starts[word]])) ^ hashes[word]
             position = word_end = ends[word]
             word += 1
             while first < position:  # an apostrophe ends a word: `l'aigua`
@@ -86,7 +75,7 @@ def tokenise(
                 lengths[count] = end - first
                 marks[count] = mark
                 count += 1
-                mark = mix(mark + _MIX)
+                mark = fmix64(mark + _MIX)
                 first = end
         else:
             lengths[count] = position - first
@@ -118,7 +107,7 @@ def _hash(signs: np.ndarray) -> np.uint64:
     value = _MIX
     for code in signs:
         value = (value ^ np.uint64(code)) * _MIX
-    return mix(value)
+    return fmix64(value)
 
 
 @kernel

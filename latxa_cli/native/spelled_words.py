@@ -1,12 +1,13 @@
-"""The words of a text as it is spelled in a JSON line that `latxa_cli.text.json_lines` takes: the text is not made."""
+"""The words of a text as it is spelled in a JSON line that `json_lines` takes: the text is not made."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.text.kernel import kernel
-from latxa_cli.text.vectors import byte_at
-from latxa_cli.text.words import INNER, START, class_of, joined, mix, step
+from latxa_cli.native.hashing import fmix64
+from latxa_cli.native.kernel import kernel
+from latxa_cli.native.vectors import byte_at
+from latxa_cli.native.words import INNER, START, class_of, joined, step
 
 _BACKSLASH, _U, _ZERO, _NINE, _A = (ord(character) for character in "\\u09a")
 _ESCAPED = np.zeros(128, np.int64)  # what the letter behind a backslash stands for
@@ -16,11 +17,11 @@ for _letter, _character in zip('"\\bfnrt', '"\\\b\f\n\r\t', strict=True):
 
 @kernel
 def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int:
-    """Write the hashes of the words to `hashes` and return how many there are; see `words.Words.hashes`.
+    """Write the hashes of the words to `hashes` and return how many there are; see `text.words.Words.hashes`.
 
     Args:
         at, size: the address and the bytes of what is between the quotes.
-        table: see `words.table`.
+        table: see `text.words.table`.
         hashes: u64, more than `size`; what lies behind the words' is overwritten.
     """
     end = at + size
@@ -38,7 +39,7 @@ def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int
         hashes[count if run else nowhere] = value  # entry 0 is for what is outside of words
     words = np.int64(count)
     for word in range(words):
-        hashes[word] = mix(hashes[word + 1])
+        hashes[word] = fmix64(hashes[word + 1])
     return words  # type: ignore[return-value]
 
 

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spellings import TEXTS
 
-from latxa_cli.text.spelled import hash_words
-from latxa_cli.text.vectors import WIDTH
+from latxa_cli.native.spelled_words import hash_words
+from latxa_cli.native.vectors import WIDTH
 from latxa_cli.text.words import segment, table
 
 ALPHABET = (

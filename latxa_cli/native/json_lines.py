@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.text.kernel import kernel
-from latxa_cli.text.vectors import WIDTH, bits, byte_at, equal, lowest, special, word_at
+from latxa_cli.native.kernel import kernel
+from latxa_cli.native.vectors import WIDTH, bits, byte_at, equal, lowest, special, word_at
 
 _DEEPEST = 60  # levels that `_value` follows
 

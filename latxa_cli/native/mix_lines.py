@@ -1,4 +1,4 @@
-"""The kernel that writes records in their new order: each line copied, what the mix adds inserted on the way.
+"""Writes records in their new order: each line copied, what the mix adds inserted on the way.
 
 A record gets the name of its input before its own source, and copies after the first say which one they are in
 `metadata.epoch`. Lines that were written anew (`MADE`) are copied as they are.
@@ -6,48 +6,21 @@ A record gets the name of its input before its own source, and copies after the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, MADE, SPACED, later_epoch
-from latxa_cli.text.kernel import kernel
-from latxa_cli.text.vectors import WIDTH, byte_at, copy, equal, lowest, put
+from latxa_cli.native.kernel import kernel
+from latxa_cli.native.layout import EMPTY_METADATA, EMPTY_SOURCE, MADE, SPACED
+from latxa_cli.native.vectors import WIDTH, byte_at, copy, equal, lowest, put
 
 _QUOTE, _BACKSLASH, _NEWLINE = (ord(character) for character in '"\\\n')
 _SPACE, _TAB, _RETURN = (ord(character) for character in " \t\r")
 _BLOCK = 1 << WIDTH  # the bit behind a mask
 
 # Of each input, and then of each input for each epoch from the second on, three texts to insert.
-_TEXTS = 3
-_NO_FIELD, _SOME, _EMPTY = range(_TEXTS)
-
-
-class Insertions(NamedTuple):
-    """The texts to insert, one after the other, and where each one starts (i64, the end of the last included)."""
-
-    texts: bytes
-    starts: np.ndarray
-
-    @property
-    def longest(self) -> int:
-        """The most bytes that a line may grow by."""
-        return 2 * int(np.diff(self.starts).max())
-
-
-def insertions(names: Sequence[str], last_epochs: Sequence[int], epochs: int) -> Insertions:
-    """Return what is inserted into records of the inputs `names`, written up to `epochs` times.
-
-    last_epochs: of each input, the highest that its records have already.
-    """
-    texts = [text for name in names for text in (f',"source":"{name}"', f"{name}/", name)]
-    for epoch, last in product(range(2, epochs + 1), last_epochs):
-        field = f'"epoch":{later_epoch(1, epoch, last)}'
-        texts += [f',"metadata":{{{field}}}', "," + field, field]
-    encoded = [text.encode() for text in texts]
-    return Insertions(b"".join(encoded), np.cumsum([0, *map(len, encoded)]))
+TEXTS = 3
+_NO_FIELD, _SOME, _EMPTY = range(TEXTS)
 
 
 @kernel
@@ -58,10 +31,10 @@ def emit(
     """Write the lines of picked rows to the address `out`, each with its line break; return how many bytes they have.
 
     Args:
-        rows: of `latxa_cli.mixing.rows.ROW`, their offsets being addresses.
+        rows: of `layout.ROW`, their offsets being addresses.
         picked: i64, which rows, in order.
         epochs: i64, the how manieth copy of its record each one is, from 1.
-        texts, starts: see `Insertions`, the texts by their address; `inputs`: how many inputs they are for.
+        texts, starts: see `mixing.insertions`, the texts by their address; `inputs`: how many they are for.
         out: with room for all the lines and `WIDTH` bytes more.
         ends: i64, gets where each line ends, counted from `out`.
     """
@@ -86,12 +59,12 @@ def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.
     flags = row.flags
     kind = _NO_FIELD if not row.source_at else _EMPTY if flags & EMPTY_SOURCE else _SOME
     source_at = start + row.source_at if row.source_at else end - 1
-    source = _TEXTS * row.input + kind
+    source = TEXTS * row.input + kind
     metadata_at, metadata = end, -1
     if epoch > 1:
         kind = _NO_FIELD if not row.metadata_at else _EMPTY if flags & EMPTY_METADATA else _SOME
         metadata_at = start + row.metadata_at if row.metadata_at else end - 1
-        metadata = _TEXTS * (inputs * (epoch - 1) + row.input) + kind
+        metadata = TEXTS * (inputs * (epoch - 1) + row.input) + kind
     spaced = flags & SPACED
     first, second, before, behind = source_at, metadata_at, source, metadata
     if metadata_at < source_at:

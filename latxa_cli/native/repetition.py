@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.text.kernel import kernel
+from latxa_cli.native.kernel import kernel
 
 TOP = (2, 3, 4)  # lengths of n-grams, in tokens, of which the most frequent one is looked at
 REPEATED = (5, 6, 7, 8, 9, 10)  # and of which all that stood before are

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latxa_cli.text.kernel import kernel
+from latxa_cli.native.kernel import kernel
 
 KEPT, EXACT, URL, NEAR = 0, 1, 2, 3
 LISTED = 1024  # kept documents that are compared for one band key: the first ones that have it

@@ -1,7 +1,7 @@
-"""The kernel that makes rows of JSON lines: what `mix` must know of each record, and where it is to insert.
+"""Rows of JSON lines: what `mix` must know of each record, and where it is to insert.
 
-Lines that `latxa_cli.text.json_lines` does not take, and the few records whose copies or names must be counted, are
-left to the reader (`latxa_cli.mixing.rows`).
+Lines that `json_lines` does not take, and the few records whose copies or names must be counted, are
+left to the reader (`mixing.rows`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from latxa_cli.mixing.rows import EMPTY_METADATA, EMPTY_SOURCE, OTHER_SPLIT, SPACED, UNREAD
-from latxa_cli.text import json_lines
-from latxa_cli.text.kernel import kernel
-from latxa_cli.text.vectors import byte_at, word_at
+from latxa_cli.native import json_lines
+from latxa_cli.native.hashing import xxh64
+from latxa_cli.native.kernel import kernel
+from latxa_cli.native.layout import EMPTY_METADATA, EMPTY_SOURCE, OTHER_SPLIT, SPACED, UNREAD
+from latxa_cli.native.vectors import byte_at
 
 _MINUS, _ZERO, _NINE, _A, _F = (ord(character) for character in "-09af")
-_FOUR_BYTES = np.uint64(2**32 - 1)
 
 
 @kernel
@@ -28,7 +28,7 @@ def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int
         seeds: u64 [2], what the two hashes of a record's key start from.
         split: u8, the split that is wanted.
         unsaid: 1 where it is another than that of records that do not say theirs, else 0.
-        rows: as many as `count_lines` says, zeros of `latxa_cli.mixing.rows.ROW`; their offsets count from `start`.
+        rows: as many as `count_lines` says, zeros of `layout.ROW`; their offsets count from `start`.
             Those of lines left to the reader are `UNREAD` and have no more than an offset and a length.
     """
     found, names = json_lines.room()
@@ -105,50 +105,3 @@ def _is_counted(found: np.ndarray) -> bool:
         if not (_ZERO <= byte <= _NINE or _A <= byte <= _F):
             return False
     return True
-
-
-# --- hashing ---------------------------------------------------------------------------------------------------------
-
-_P1, _P2, _P3, _P4, _P5 = map(
-    np.uint64, (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
-)
-
-
-@kernel
-def _rotated(value: np.uint64, by: int) -> np.uint64:
-    return value << np.uint64(by) | value >> np.uint64(64 - by)
-
-
-@kernel
-def _round(value: np.uint64, word: np.uint64) -> np.uint64:
-    return _rotated(value + word * _P2, 31) * _P1
-
-
-@kernel
-def xxh64(at: int, size: int, seed: np.uint64) -> np.uint64:
-    """Return XXH64 (Collet, xxHash specification 0.1.1) of `size` bytes."""
-    end = at + size
-    if size >= 32:
-        a, b, c, d = seed + _P1 + _P2, seed + _P2, seed, seed - _P1
-        while at + 32 <= end:
-            a, b = _round(a, word_at(at)), _round(b, word_at(at + 8))
-            c, d = _round(c, word_at(at + 16)), _round(d, word_at(at + 24))
-            at += 32
-        value = _rotated(a, 1) + _rotated(b, 7) + _rotated(c, 12) + _rotated(d, 18)
-        for lane in (a, b, c, d):
-            value = (value ^ _round(np.uint64(0), lane)) * _P1 + _P4
-    else:
-        value = seed + _P5
-    value += np.uint64(size)
-    while at + 8 <= end:
-        value = _rotated(value ^ _round(np.uint64(0), word_at(at)), 27) * _P1 + _P4
-        at += 8
-    if at + 4 <= end:
-        value = _rotated(value ^ (word_at(at) & _FOUR_BYTES) * _P1, 23) * _P2 + _P3
-        at += 4
-    while at < end:
-        value = _rotated(value ^ np.uint64(byte_at(at)) * _P5, 11) * _P1
-        at += 1
-    value = (value ^ value >> np.uint64(33)) * _P2
-    value = (value ^ value >> np.uint64(29)) * _P3
-    return value ^ value >> np.uint64(32)

@@ -1,7 +1,8 @@
-"""`@kernel`: a function in machine code, which is kept for the next run and made anew when the sources change."""
+"""`@kernel`: a function in machine code, which is kept for the next run and made anew when its sources change."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,10 @@ import xxhash
 from numba.core import caching, config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_FOLDER = Path(__file__).parent
+# A module of this room that another one imports; a test holds this against what Python itself reads.
+_IMPORT = re.compile(rb"from latxa_cli\.native(?:\.(\w+))? import (\w+)")
 
 
 def kernel(function: Function, *, nogil: bool = True) -> Function:
@@ -35,17 +40,36 @@ class _Stamped:
 
     _py_file: str
 
-    def get_source_stamp(self) -> tuple[str, str]:
-        return _digest(Path(__file__).parent), _digest(Path(self._py_file).parent)
+    def get_source_stamp(self) -> str:
+        return stamp(Path(self._py_file))
 
 
 @cache
-def _digest(folder: Path) -> str:
-    """Return a hash of the sources in a folder. Kernels call those of their own room and of this one."""
+def stamp(path: Path) -> str:
+    """Return a hash of a module's source and of all modules of this room that it stands on."""
     hashed = xxhash.xxh3_128()
-    for path in sorted(folder.glob("*.py")):
-        hashed.update(path.read_bytes())
+    for source in sorted(sources(path)):
+        hashed.update(source.read_bytes())
     return hashed.hexdigest()
+
+
+def sources(path: Path) -> set[Path]:
+    """Return the file of a module, and those of this room that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imported(path)
+    return found
+
+
+@cache
+def imported(path: Path) -> list[Path]:
+    """Return the files of the modules of this room that a module imports itself."""
+    names = {(module or name).decode() for module, name in _IMPORT.findall(path.read_bytes())}
+    return [_FOLDER / f"{name}.py" for name in sorted(names)]
 
 
 class Given(_Stamped, caching.UserProvidedCacheLocator):
