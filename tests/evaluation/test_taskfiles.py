@@ -190,8 +190,10 @@ def test_prompts_that_were_cut_are_counted(begin: str) -> None:
     assert notices.cut == 2
 
 
-def test_libraries_have_their_logging_back_afterwards() -> None:
+def test_libraries_have_their_logging_back_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     loggers = [logging.getLogger(name) for name in libraries.LIBRARIES]
+    for logger in loggers:
+        monkeypatch.setattr(logger, "level", 13)
     before = [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
     with quiet_libraries(QUIET) as notices:
         assert all(logger.handlers == [notices] and not logger.propagate for logger in loggers)

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latxa_cli.stream import outputs as outputs_module
 from latxa_cli.stream import run as run_module
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.stream.outputs import Destination
@@ -477,3 +479,203 @@ def test_a_run_is_not_complete_without_its_further_outputs(tmp_path: Path) -> No
     assert made().is_complete()
     (tmp_path / "review.jsonl").unlink()
     assert not made().is_complete()
+
+
+# --- what a run goes on from ------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_with_its_own_input_only(tmp_path: Path) -> None:
+    path = source(tmp_path, 20)
+    half_done(tmp_path, path)
+    whole = Path(path).read_text()
+    for other, what in (
+        (whole.replace('"d6"', '"other"'), "record 7 was `d6`"),
+        ("".join(whole.splitlines(keepends=True)[:5]), "it had 7 records or more"),
+    ):
+        Path(path).write_text(other)
+        with pytest.raises(UsageError, match=f"another input: {what}"):
+            complete_beside(tmp_path, path)
+    Path(path).write_text(whole)
+    assert complete_beside(tmp_path, path).counts.read == 20
+
+
+def complete_beside(folder: Path, path: str, **given_settings: Any) -> Run:
+    destination = Destination(folder / "out.jsonl", rejects=folder / "rejects.jsonl", resume=True, quiet=True)
+    with opened(folder, destination, **given_settings) as run:
+        run.write(judge(run.read([path], "document")))
+    return run
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
+    path = source(tmp_path, 20)
+    half_done(tmp_path, path)
+    with pytest.raises(UsageError, match="the interrupted run had other settings: `seed` was not given and is now `3`"):
+        complete_beside(tmp_path, path, seed=3)
+
+
+def test_a_kill_after_the_last_rename_leaves_a_complete_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs_module.Outputs, "forget", lambda _: pytest.fail("killed here"))
+        with pytest.raises(pytest.fail.Exception):
+            complete(tmp_path, source(tmp_path, 20))
+    assert (tmp_path / "out.jsonl.part.state").exists()
+    again = opened(tmp_path, Destination(tmp_path / "out.jsonl", rejects=tmp_path / "out.jsonl.rejects", resume=True))
+    assert again.is_complete() and "out.jsonl is complete already" in capfd.readouterr().err
+
+
+def test_the_manifest_of_the_output_before_goes_before_the_new_one_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a kill in between would leave a new output that the old manifest calls complete."""
+    path = source(tmp_path, 3)
+    complete(tmp_path, path)
+    manifest = tmp_path / "out.jsonl.manifest.json"
+    assert manifest.exists()
+    monkeypatch.setattr(run_module, "save_manifest", lambda *_, **__: pytest.fail("killed here"))
+    with pytest.raises(pytest.fail.Exception):
+        complete(tmp_path, path)
+    assert (tmp_path / "out.jsonl").exists() and not manifest.exists()
+
+
+def test_a_run_can_be_resumed_from_its_first_record_on(tmp_path: Path) -> None:
+    """A kill may come before the first second is over: the unfinished file must be known as this run's."""
+    seen = []
+
+    def watched(records: Iterator[Record]) -> Iterator[Outcome]:
+        for record in records:
+            seen.append(json.loads((tmp_path / "out.jsonl.part.state").read_bytes())["position"])
+            yield record
+
+    with opened(tmp_path) as run:
+        run.write(watched(run.read([source(tmp_path, 3)], "document")))
+    assert seen == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+def test_costly_outcomes_are_handed_on_at_once_and_each_burst_is_safe(name: str, tmp_path: Path) -> None:
+    sizes, positions = [], []
+
+    def watched(records: Iterator[Record]) -> Iterator[Outcome]:
+        for record in records:
+            sizes.append((tmp_path / f"{name}.part").stat().st_size)
+            positions.append(json.loads((tmp_path / f"{name}.part.state").read_bytes())["position"])
+            yield record
+
+    with opened(tmp_path, Destination(tmp_path / name, quiet=True)) as run:
+        run.write(watched(run.read([source(tmp_path, 5)], "document")), burst=2)
+    assert positions == [0, 0, 2, 2, 4]
+    grew = [later > earlier for earlier, later in pairwise(sizes)]
+    assert grew == ([True] * 4 if name == "out.jsonl" else [False, True, False, True]), "a frame for a line is too much"
+
+
+def test_no_more_is_written_or_counted_than_was_asked_for(tmp_path: Path) -> None:
+    def ahead(records: Iterator[Record]) -> Iterator[Outcome]:
+        """Reads in batches, as an engine does."""
+        while batch := list(islice(records, 4)):
+            yield from judge(iter(batch))
+
+    for most, read, out in ((3, 5, 3), (1, 2, 1), (100, 20, 15)):
+        with opened(tmp_path) as run:
+            run.write(ahead(run.read([source(tmp_path, 20)], "document")), most=most)
+        assert (run.counts.read, run.counts.written) == (read, out)
+        assert len(lines_of(tmp_path / "out.jsonl")) == out
+
+
+# --- what is told, and what is never touched --------------------------------------------------------------------------
+
+
+def test_a_malformed_line_is_set_aside_with_its_place_and_as_much_as_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'{"text": "a"}\n{"text": 1}\n' + b"x" * (1 << 21) + b"\n")
+    destination = Destination(tmp_path / "out.jsonl", rejects=tmp_path / "rejects.jsonl", quiet=True)
+    with opened(tmp_path, destination) as run:
+        run.write(run.read([str(path)], "document"))
+    first, second = [json.loads(line) for line in lines_of(tmp_path / "rejects.jsonl")]
+    assert first == {
+        "reason": "malformed", "detail": "`text` is a number, not a string", "where": f"{path}:2",
+        "line": '{"text": 1}',
+    }  # fmt: skip
+    assert second["where"] == f"{path}:3" and second["line"] == "x" * (1 << 20)
+
+
+def test_what_is_rejected_is_set_aside_whole_with_reason_and_detail(tmp_path: Path) -> None:
+    complete(tmp_path, source(tmp_path, 4))
+    assert [json.loads(line) for line in lines_of(tmp_path / "out.jsonl.rejects")] == [
+        {"reason": "third", "detail": "of three", "record": {"id": f"d{n}", "text": f"text {n}"}} for n in (0, 3)
+    ]
+
+
+def test_all_inputs_stand_in_the_manifest_in_order(tmp_path: Path) -> None:
+    files = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        files.append(source(tmp_path / name, 2))
+    (tmp_path / "shots.jsonl").write_text('{"id": "s", "source": "a", "target": "b"}\n')
+    (tmp_path / "model").mkdir()
+    with opened(tmp_path) as run:
+        run.read_all(str(tmp_path / "shots.jsonl"), "pair")
+        run.depends_on(tmp_path / "model")
+        run.depends_on(tmp_path / "nothing")
+        run.write(run.read(files, "document"))
+    manifest = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())
+    assert [entry["path"] for entry in manifest["inputs"]] == [
+        *files, str(tmp_path / "shots.jsonl"), str(tmp_path / "model"),
+    ]  # fmt: skip
+    assert all("xxh3_128" in entry for entry in manifest["inputs"])
+
+
+def test_an_output_does_not_take_the_place_of_a_side_input(tmp_path: Path) -> None:
+    shots = tmp_path / "out.jsonl"
+    before = b'{"id": "s", "source": "a", "target": "b"}\n'
+    for use in (
+        lambda run: run.read_all(str(shots), "pair"),
+        lambda run: run.depends_on(shots),
+        lambda run: run.reads([{"path": str(shots)}]),
+        lambda run: list(run.read([source(tmp_path, 1), str(shots)], "document")),
+    ):
+        shots.write_bytes(before)
+        with pytest.raises(UsageError, match="is an input too"), opened(tmp_path) as run:
+            use(run)
+        assert shots.read_bytes() == before
+
+
+def test_a_further_output_does_not_take_the_place_of_an_input(tmp_path: Path) -> None:
+    path = source(tmp_path, 2)
+    destination = Destination(output=tmp_path / "out.jsonl", quiet=True, further={"--review": Path(path)})
+    with (
+        pytest.raises(UsageError, match=r"`--review .*` is an input too"),
+        Run("test", destination, {}, makes="whole") as run,
+    ):
+        run.write(run.read([path], "document"))
+    assert len(lines_of(Path(path))) == 2
+
+
+def test_one_file_under_two_names_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for further in ({"--rejects": tmp_path / "x.jsonl"}, {"--review": tmp_path / "x.jsonl"}):
+        with pytest.raises(UsageError, match="would both write"):
+            opened(tmp_path, Destination(Path("x.jsonl"), further=further))
+
+
+@pytest.mark.parametrize("gone", ["review.jsonl", "card.md"])
+def test_a_run_is_not_complete_without_each_of_its_further_outputs(gone: str, tmp_path: Path) -> None:
+    def made() -> Run:
+        further = {"--review": tmp_path / "review.jsonl", "--card": tmp_path / "card.md"}
+        destination = Destination(output=tmp_path / "out.jsonl", quiet=True, resume=True, further=further)
+        return Run("test", destination, {}, makes="whole")
+
+    with made():
+        pass
+    assert made().is_complete()
+    (tmp_path / gone).unlink()
+    assert not made().is_complete()
+
+
+def test_a_reader_who_closes_the_pipe_leaves_whole_rejects(tmp_path: Path) -> None:
+    destination = Destination(rejects=tmp_path / "rejects.jsonl", quiet=True)
+    with pytest.raises(SystemExit), Run("test", destination, {}, makes="whole") as run:
+        run.write([Reject({"id": "a"}, "bad")])
+        raise SystemExit(0)
+    assert [json.loads(line)["reason"] for line in lines_of(tmp_path / "rejects.jsonl")] == ["bad"]
