@@ -5,5 +5,5 @@ fits), `connectivity` (when there is one), `redraw` and `intervals` (the bootstr
 `ranking` (a board), `differences` (between boards), `score` (what `arena-score` says). Beside them: what a reader must
 know (`soundness`, `annotators`, `leverage`, by way of `finding`), style held equal (`control`, `comparisons`), groups
 of models (`groups`), the next battles (`pairing`, `separation`), preference pairs (`preferences`), agreement with
-benchmarks (`correlation`), what `report` draws (`matrices`), and tables (`layout`).
+benchmarks (`correlation`). What is shown of all this is laid out in `report`.
 """

@@ -106,6 +106,12 @@ class Counts:
         first, second = place[self.first[pairs]], place[self.second[pairs]]
         return Counts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
 
+    def matrices(self) -> tuple[Floats, Floats]:
+        """Return (p, p) how often the row won against the column, and how often the two met."""
+        met = self.cells.sum(axis=1).astype(float)
+        won = self.matrix(self.cells[:, A_WON].astype(float), self.cells[:, B_WON].astype(float))
+        return won, self.matrix(met, met)
+
     def matrix(self, values_first: Floats, values_second: Floats) -> Floats:
         """Return (p, p) the P values of the first models against the second ones, and the other way round."""
         square = np.zeros((len(self.models), len(self.models)))

@@ -292,22 +292,22 @@ def _propose(run: Run, battles: list[Any], format: Format | None) -> None:
 
 
 def _show(run: Run, records: list[Any], format: Format | None, scores: Any) -> None:
-    from latxa_cli.arena import layout
+    from latxa_cli.report import boards
     from latxa_cli.stream.table import escaped, render
     from latxa_cli.stream.terminal import printable
 
-    matters = [printable(line) for line in layout.what_matters(records)]
+    matters = [printable(line) for line in boards.what_matters(records)]
     run.note(resampled=scores.unit, findings=matters)
     form = format or ("table" if run.is_terminal else "jsonl")
     ratings = [record for record in records if "rating" in record]
     if form == "jsonl":
         run.write(records)
     elif form == "csv":
-        run.print(render(*layout.every_column(ratings), form), records=len(ratings))
+        run.print(render(*boards.every_column(ratings), form), records=len(ratings))
     else:
-        text = render(*layout.rows(ratings), form)
+        text = render(*boards.rows(ratings), form)
         if form in ("table", "markdown"):  # what people read, and no program
-            for title, rows, columns in layout.beside(records):
+            for title, rows, columns in boards.beside(records):
                 text += f"\n{title}\n\n{render(rows, columns, form)}"
             below = [escaped(line) if form == "markdown" else line for line in matters]
             text += "\n" * bool(matters) + "".join(f"- {line}\n" for line in below)

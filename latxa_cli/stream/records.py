@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isnan, nan
 from typing import Any
 
 Record = dict[str, Any]
@@ -247,19 +246,6 @@ def content_id(record: Record) -> str:
         return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     except TypeError as error:
         raise ValueError(f"the record holds what JSON cannot ({error})") from None
-
-
-def rating_of(rating: Record) -> float:
-    """Return the rating of a record, which holds null where it is infinite; nan where it is not known at all."""
-    if rating["rating"] is None:
-        return {"above": inf, "below": -inf}.get(rating.get("infinite", ""), nan)
-    return float(rating["rating"])
-
-
-def place_of(rating: Record) -> float:
-    """Return what sorts rating records from the best to the last, which are those not known."""
-    value = rating_of(rating)
-    return inf if isnan(value) else -value
 
 
 def instruction_of(conversation: Record) -> str:

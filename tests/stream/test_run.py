@@ -419,14 +419,18 @@ def test_what_is_only_for_a_resume_goes_last(tmp_path: Path) -> None:
 def test_lines_are_written_and_counted_as_they_are(tmp_path: Path) -> None:
     destination = Destination(output=tmp_path / "out.jsonl", rejects=tmp_path / "bad.jsonl", quiet=True)
     with Run("test", destination, {}, makes="whole") as run:
-        run.counts.read = 4
+        run.counts.read = 5
         run.write(
-            [Lines(b'{"id":"a"}\n{"id":"b"}\n', 2), Lines(b'{"reason":"worn"}\n', 1, "worn"), Lines(b"", 1, "odd")]
+            [
+                Lines(b'{"id":"a"}\n{"id":"b"}\n', 2),
+                Lines(b'{"reason":"worn"}\n{"reason":"worn"}\n', 2, "worn"),
+                Lines(b"", 1, "odd"),
+            ]
         )
     assert (tmp_path / "out.jsonl").read_bytes() == b'{"id":"a"}\n{"id":"b"}\n'
-    assert (tmp_path / "bad.jsonl").read_bytes() == b'{"reason":"worn"}\n'
+    assert (tmp_path / "bad.jsonl").read_bytes() == b'{"reason":"worn"}\n' * 2
     counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["counts"]
-    assert counts == {"in": 4, "out": 2, "rejected": {"odd": 1, "worn": 1}}
+    assert counts == {"in": 5, "out": 2, "rejected": {"odd": 1, "worn": 2}}
 
 
 def with_review(folder: Path, *, resume: bool = False) -> Destination:

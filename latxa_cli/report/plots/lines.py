@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latxa_cli.plots.look import COLOURS, FAINT, FONT, LINE, MARKERS, WIDTH, look, saved
+from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, MARKERS, WIDTH, house_style, saved
 from latxa_cli.stream.terminal import printable
 
 HEIGHT = 2.2  # inches of a row of panels, at the least
@@ -42,7 +42,7 @@ def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes
 
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     styles = dict(zip(names, islice(_styles(), len(names)), strict=True))
-    with look():
+    with house_style():
         rows = 1 + len(panels) // 2
         height = max(HEIGHT, (len(names) * LINE + 5 * FONT) / 72)
         figure = Figure(figsize=(WIDTH, rows * height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))

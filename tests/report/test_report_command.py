@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from latxa_cli.plots import lines, look
+from latxa_cli.report.plots import lines, style
 from latxa_cli.stream.errors import UsageError
 
 SIGNATURES = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -93,20 +93,20 @@ def test_no_two_of_thirty_lines_look_alike_without_colour():
 @pytest.mark.parametrize("name", ["loss", "loss.jpg", "loss.svg.gz"])
 def test_other_formats_are_refused(tmp_path, name):
     with pytest.raises(UsageError, match="is not the name of a figure"):
-        look.check(tmp_path / name)
+        style.check(tmp_path / name)
 
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path):
-    if look.find_spec("matplotlib"):
+    if style.find_spec("matplotlib"):
         pytest.skip("matplotlib is here")
     with pytest.raises(UsageError, match="matplotlib, which is not installed"):
-        look.check(tmp_path / "loss.svg")
+        style.check(tmp_path / "loss.svg")
 
 
 # --- figures
 
 
-@pytest.mark.parametrize("layout", look.FORMATS)
+@pytest.mark.parametrize("layout", style.FORMATS)
 def test_a_figure_has_its_format_and_the_same_bytes_again(drawing, layout):
     panels = [panel("a", "b", steps=200, noisy=True), panel("a", "b", title="eu")]
     first = lines.draw_lines(panels, layout, x="step", y="loss")
@@ -142,7 +142,7 @@ def test_a_run_of_one_step_is_a_point(drawing):
 # --- the command
 
 
-@pytest.mark.parametrize("layout", look.FORMATS)
+@pytest.mark.parametrize("layout", style.FORMATS)
 def test_report_draws_the_curves_of_runs(drawing, latxa, runs, layout):
     files = ["exp_2_111/metrics.jsonl", "exp_2_101/metrics.jsonl"]
     done = latxa("report", *files, "--plot", f"loss.{layout}", "--format", "csv", cwd=runs)

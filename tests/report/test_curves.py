@@ -2,8 +2,8 @@
 
 import pytest
 
+from latxa_cli.report.curves import TRAINING, Curves, run_names
 from latxa_cli.stream.records import checker
-from latxa_cli.training.curves import TRAINING, Curves, run_names
 
 
 def step(number, loss, **more):

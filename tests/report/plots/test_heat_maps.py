@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from figure_layout import HOSTILE, check_layout
 
-from latxa_cli.plots import heat
-from latxa_cli.plots.heat import COUNTS, SHARES, draw_heat_maps, lightness
+from latxa_cli.report.plots import heat
+from latxa_cli.report.plots.heat import COUNT_COLOURS, SHARE_COLOURS, draw_heat_maps, lightness
 from latxa_cli.stream.errors import UsageError
 
 pytestmark = [
@@ -63,7 +63,7 @@ def test_the_cells_hold_the_share_that_the_row_won_and_the_battles(figure_of):
     assert "hatched" not in figure_of(*arena(3))._supxlabel.get_text()
 
 
-@pytest.mark.parametrize("colours", [SHARES, COUNTS])
+@pytest.mark.parametrize("colours", [SHARE_COLOURS, COUNT_COLOURS])
 def test_more_is_darker_in_grey_too(colours):
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -75,7 +75,7 @@ def test_more_is_darker_in_grey_too(colours):
 def test_below_and_above_one_half_have_different_hues():
     from matplotlib.colors import LinearSegmentedColormap
 
-    shades = LinearSegmentedColormap.from_list("x", SHARES)
+    shades = LinearSegmentedColormap.from_list("x", SHARE_COLOURS)
     for place in (0.1, 0.25, 0.4):
         (red, _, blue, _), (dark_red, _, dark_blue, _) = shades(place), shades(1 - place)
         assert red > blue and dark_blue > dark_red

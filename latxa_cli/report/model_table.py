@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from latxa_cli.stream.records import SHARES, Record, Reject, place_of, rating_of
+from latxa_cli.report.ratings import place_of, rating_of
+from latxa_cli.stream.records import SHARES, Record, Reject
 
 # What may tell two measurements of one task apart, and how a column's name says it.
 VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}"}
@@ -21,8 +22,8 @@ Column = tuple[str, ...]  # the task, then its values of VARIANTS
 
 
 @dataclass
-class Pivot:
-    """Results by model and column, ratings by model and board, both in order of first appearance."""
+class ModelTable:
+    """A row a model: results by model and column, ratings by model and board, both in order of first appearance."""
 
     results: dict[str, dict[Column, Record]] = field(default_factory=dict)
     ratings: dict[str, dict[str, Record]] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Pivot:
         names = list(dict.fromkeys([*self.ratings, *self.results]))
         board = next(iter(self.boards), "")
         place = {name: place_of(boards[board]) for name, boards in self.ratings.items() if board in boards}
-        return sorted(names, key=lambda name: (name not in place, place.get(name, 0)))
+        return sorted(names, key=lambda name: (name not in place, place.get(name, (False, 0.0))))
 
     def by_board(self) -> dict[str, list[Record]]:
         """Return the rating records of each board, the boards in order of first appearance."""

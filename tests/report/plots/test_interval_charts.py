@@ -3,8 +3,8 @@
 import pytest
 from figure_layout import HOSTILE, check_layout
 
-from latxa_cli.plots import intervals
-from latxa_cli.plots.intervals import draw_intervals, ordered
+from latxa_cli.report.plots import intervals
+from latxa_cli.report.plots.intervals import draw_intervals, ordered
 from latxa_cli.stream.errors import UsageError
 
 

@@ -7,11 +7,12 @@ the votes do not tell apart from the best of them) are bands of grey and, where 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, isinf, isnan
+from math import isfinite, isinf, isnan
 from typing import Any
 
-from latxa_cli.plots.look import COLOURS, FAINT, FONT, LINE, WIDTH, inches, look, rows_of, saved, written
-from latxa_cli.stream.records import Record, place_of, rating_of
+from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, WIDTH, house_style, inches, rows_of, saved, written
+from latxa_cli.report.ratings import bounds_of, place_of, rating_of
+from latxa_cli.stream.records import Record
 
 ROW = LINE * 1.15 / 72  # inches
 NARROWEST = 1.25  # inches of a panel
@@ -33,7 +34,7 @@ def draw_intervals(boards: Boards, layout: str) -> bytes:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     models = ordered(boards)
-    with look():
+    with house_style():
         names, titles = rows_of(models), [written(title) for title in boards]
         panel = max(NARROWEST, inches(titles, FONT + 1) + GAP)
         across = max(1, min(len(boards), int((WIDTH - inches(names)) / panel)))
@@ -61,16 +62,10 @@ def ordered(boards: Boards) -> list[str]:
     return list(dict.fromkeys(record["model"] for records in ranked for record in records))
 
 
-def _bounds(record: Record) -> tuple[float, float]:
-    """Return the ends of a record's interval, null where they are infinite; a record without them is a point."""
-    lower, upper = (record.get(name, rating_of(record)) for name in ("lower", "upper"))
-    return -inf if lower is None else float(lower), inf if upper is None else float(upper)
-
-
 def _limits(boards: Boards) -> tuple[float, float]:
     """Return what the scale shows: all that is finite, and room beside it for the marks of what is not."""
     records = [record for board in boards.values() for record in board]
-    numbers = [number for record in records for number in (rating_of(record), *_bounds(record)) if abs(number) < MOST]
+    numbers = [number for record in records for number in (rating_of(record), *bounds_of(record)) if abs(number) < MOST]
     low, high = min(numbers, default=1000), max(numbers, default=1000)
     room = 0.08 * (high - low) or 10
     return low - room, high + room
@@ -97,7 +92,7 @@ def _panel(axis: Any, title: str, records: Mapping[str, Record], models: Sequenc
 def _row(axis: Any, row: int, record: Record) -> None:
     low, high = axis.get_xlim()
     left, right = low + 0.02 * (high - low), high - 0.02 * (high - low)  # where marks of the infinite stand
-    point, (lower, upper) = rating_of(record), _bounds(record)
+    point, (lower, upper) = rating_of(record), bounds_of(record)
     style: dict[str, Any] = {"color": COLOURS[0], "zorder": 3}
     axis.plot([max(lower, left), min(upper, right)], [row, row], linewidth=1.6, **style)
     if isfinite(point):
@@ -122,7 +117,7 @@ def _bands(axis: Any, tiers: Sequence[int | None]) -> None:
 
 def _numbers(record: Record) -> list[str]:
     """Return the rating and its bounds in words."""
-    point, lower, upper = (_number(number) for number in (rating_of(record), *_bounds(record)))
+    point, lower, upper = (_number(number) for number in (rating_of(record), *bounds_of(record)))
     return [point, "[" + lower + ",", upper + "]"]
 
 
@@ -148,7 +143,7 @@ def _figures(axis: Any, rows: Sequence[Sequence[str]]) -> None:
 def _notes(boards: Boards) -> str:
     """Say what the marks mean that are there."""
     records = [record for board in boards.values() for record in board]
-    bounds = [bound for record in records for bound in _bounds(record) if bound != rating_of(record)]
+    bounds = [bound for record in records for bound in bounds_of(record) if bound != rating_of(record)]
     notes = {
         "bands: tiers" if len(boards) == 1 else "figures at the right: tiers": any(r.get("tier") for r in records),
         "arrow: no finite bound": not all(map(isfinite, bounds)),

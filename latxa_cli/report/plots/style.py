@@ -1,4 +1,4 @@
-"""What all figures share: the look, the formats, the names of what is drawn, and how they become files.
+"""What all figures share: the style, the formats, the names of what is drawn, and how they become files.
 
 Figures are made for print: 18 cm wide, nothing told apart by its colour alone. The same data give the same bytes.
 matplotlib is loaded in this package alone, and only when a figure is drawn.
@@ -30,7 +30,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FAINT = "#666666"  # of notes
 
-LOOK = {
+STYLE = {
     "font.family": "DejaVu Sans", "font.size": FONT, "axes.titlesize": FONT + 1, "axes.titlelocation": "left",
     "axes.labelsize": FONT, "xtick.labelsize": FONT - 1, "ytick.labelsize": FONT - 1,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#444444", "axes.linewidth": 0.6,
@@ -52,11 +52,11 @@ def check(path: Path) -> str:
 
 
 @contextmanager
-def look() -> Iterator[None]:
-    """Give figures made in this context the one look, whatever the user's own matplotlib is set to."""
+def house_style() -> Iterator[None]:
+    """Give figures made in this context the house's style, whatever the user's own matplotlib is set to."""
     from matplotlib import style
 
-    with warnings.catch_warnings(), style.context(["default", LOOK]):
+    with warnings.catch_warnings(), style.context(["default", STYLE]):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that the font lacks is drawn as a box
         yield
 
@@ -71,7 +71,7 @@ def rows_of(names: Sequence[str]) -> list[str]:
 
 
 def written(name: str) -> str:
-    """Return a name as it is written, inside `look`: safe, and the middle of a very long one left out."""
+    """Return a name as it is written, inside `house_style`: safe, and the middle of a very long one left out."""
     shown = name = printable(name[:MOST_LETTERS])
     kept = len(name)
     while inches([shown]) > LONGEST:
@@ -81,7 +81,7 @@ def written(name: str) -> str:
 
 
 def inches(names: Iterable[str], size: float = FONT) -> float:
-    """Return how wide the longest of `names` is, written inside `look` in letters of `size` points."""
+    """Return how wide the longest of `names` is, written inside `house_style` in letters of `size` points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

@@ -1,4 +1,7 @@
-"""Ratings as rows of a table for people: one ranking in full, several side by side."""
+"""What `arena-score` says, as rows of tables for people: one ranking in full, several side by side, what stands below.
+
+`latxa arena-score battles.jsonl --format table`
+"""
 
 from __future__ import annotations
 

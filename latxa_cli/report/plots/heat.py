@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.plots.look import FAINT, FONT, WIDTH, inches, look, rows_of, saved
+from latxa_cli.report.plots.style import FAINT, FONT, WIDTH, house_style, inches, rows_of, saved
 
 Matrix = NDArray[np.float64]
 
 # From light to dark; the middle, which is neither below nor above, is grey.
-SHARES = ("#FFF4D9", "#F3C98F", "#ADA69E", "#5587B5", "#123A63")
-COUNTS = ("#F0F4F8", "#9DB4CB", "#123A63")
+SHARE_COLOURS = ("#FFF4D9", "#F3C98F", "#ADA69E", "#5587B5", "#123A63")
+COUNT_COLOURS = ("#F0F4F8", "#9DB4CB", "#123A63")
 BESIDE = 10  # up to so many models the two maps stand side by side
 BAR = 0.9  # inches of a colour bar with its label
 HIGHEST = {True: 0.3, False: 0.165}  # inches of a row where they do, and where they do not
@@ -33,7 +33,7 @@ def draw_heat_maps(models: Sequence[str], won: Matrix, met: Matrix, layout: str)
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    with look():
+    with house_style():
         names, size = rows_of(models), len(models)
         beside = size <= BESIDE
         room = (WIDTH - (1 + beside) * BAR - inches(names)) / (1 + beside)
@@ -46,9 +46,9 @@ def draw_heat_maps(models: Sequence[str], won: Matrix, met: Matrix, layout: str)
         )
         axes = figure.subplots(2 - beside, 1 + beside, sharey=True)
         axes[0].set_title("Win rate" + ("" if beside else ": battles that the row won, of all against the column"))
-        _map(axes[0], names, share, SHARES, 100, "% of battles won")
+        _map(axes[0], names, share, SHARE_COLOURS, 100, "% of battles won")
         axes[1].set_title("Battles")
-        _map(axes[1], names, np.where(met > 0, met, np.nan), COUNTS, max(met.max(initial=0), 1), "battles")
+        _map(axes[1], names, np.where(met > 0, met, np.nan), COUNT_COLOURS, max(met.max(initial=0), 1), "battles")
         for axis, most in zip(axes, (99, met.max(initial=0)), strict=True):
             axis.tick_params(labelsize=min(FONT - 1, 66 * width, 66 * height))
             _write(axis, min(0.82 * width / (0.62 * len(f"{most:.0f}")), 0.75 * height) * 72)

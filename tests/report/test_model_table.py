@@ -1,0 +1,166 @@
+"""Results and ratings as one table: rows and their order, columns and their names, values and their errors."""
+
+import csv
+import io
+
+from latxa_cli.report.model_table import ModelTable
+from latxa_cli.stream.table import render
+
+
+def result(model, task, value, metric="acc", stderr=0.01, **more):
+    return {"model": model, "task": task, "metric": metric, "value": value, "stderr": stderr, "n": 100, **more}
+
+
+def rating(model, value, **more):
+    return {"model": model, "rating": value, "lower": value - 10, "upper": value + 10, "rank": 1, "battles": 5, **more}
+
+
+def table_of(*records):
+    shown = ModelTable()
+    assert list(shown.add(records)) == []
+    return shown
+
+
+def test_a_row_a_model_and_a_column_a_task():
+    rows, columns = table_of(result("m", "arc", 0.5), result("n", "arc", 0.25), result("m", "belebele", 0.75)).texts()
+    assert columns == ["model", "arc", "belebele"]
+    assert rows == [
+        {"model": "m", "arc": "50.0 ± 1.0", "belebele": "75.0 ± 1.0"},
+        {"model": "n", "arc": "25.0 ± 1.0"},
+    ]
+
+
+def test_only_shares_are_percentages_and_a_missing_error_is_left_out():
+    rows, _ = table_of(
+        result("m", "text", 12.3456, "bits_per_byte", None), result("m", "qa", 0.5, "exact_match")
+    ).texts()
+    assert rows == [{"model": "m", "text": "12.346", "qa": "50.0 ± 1.0"}]
+
+
+def test_variants_of_a_task_have_columns_named_by_what_differs():
+    shown = table_of(
+        result("m", "arc", 0.1, num_fewshot=0),
+        result("m", "arc", 0.2, num_fewshot=5),
+        result("m", "arc", 0.3, "acc_norm", num_fewshot=5),
+        result("m", "xnli", 0.4, num_fewshot=5),
+    )
+    assert shown.texts()[1] == ["model", "arc acc 0-shot", "arc acc 5-shot", "arc acc_norm 5-shot", "xnli"]
+
+
+def test_a_filter_or_a_language_that_differs_is_named_and_one_that_is_not_known_is_left_out():
+    shown = table_of(
+        result("m", "mgsm", 0.1, "exact_match", filter="strict-match", language="eu"),
+        result("m", "mgsm", 0.2, "exact_match", filter="flexible-extract", language="eu"),
+        result("m", "mgsm", 0.3, "exact_match", filter="flexible-extract", language="es"),
+        result("m", "mgsm", 0.4, "exact_match", language="es"),
+        result("m", "arc", 0.5, filter="none", language="eu"),
+    )
+    assert shown.texts()[1] == [
+        "model", "mgsm strict-match eu", "mgsm flexible-extract eu", "mgsm flexible-extract es", "mgsm es", "arc",
+    ]  # fmt: skip
+    with_shots = table_of(result("m", "arc", 0.1), result("m", "arc", 0.2, num_fewshot=0))
+    assert with_shots.texts()[1] == ["model", "arc", "arc 0-shot"]
+
+
+def test_the_first_board_orders_the_models_and_the_rated_come_before_the_rest():
+    shown = table_of(
+        result("x", "arc", 0.5), rating("m", 990.0), rating("n", 1010.0),
+        rating("m", 1500.0, criterion="winner_language"), rating("y", 2000.0, criterion="winner_language"),
+        rating("n", 500.0, criterion="winner_language"), result("m", "arc", 0.1),
+    )  # fmt: skip
+    assert shown.models() == ["n", "m", "y", "x"]
+    assert [row["model"] for row in shown.rows()] == ["n", "m", "y", "x"]
+
+
+def test_ratings_with_ties_counted_in_another_way_are_a_board_of_their_own():
+    shown = table_of(
+        rating("m", 990.0), rating("m", 980.0, ties_as="half"), rating("m", 970.0, ties_as="half", island=2)
+    )
+    assert list(shown.by_board()) == ["winner", "ties half", "ties half island 2"]
+
+
+def test_a_rating_that_is_not_known_is_shown_as_missing_and_comes_last():
+    unknown = {"model": "u", "rating": None, "infinite": "unknown", "lower": None, "upper": None}
+    shown = table_of(unknown, {"model": "l", "rating": None, "infinite": "below"}, rating("m", 990.0))
+    rows, columns = shown.texts()
+    assert render(rows, columns, "csv") == "model,rating\nm,990.0\nl,-inf\nu,\n"
+    assert [line.split()[1] for line in render(rows, columns, "table").split("\n")[1:-1]] == ["990.0", "-∞", "-"]
+
+
+def test_ratings_are_a_column_and_order_the_models():
+    shown = table_of(result("m", "arc", 0.5), rating("m", 990.0), rating("n", 1010.0), result("o", "arc", 0.1))
+    rows, columns = shown.texts()
+    assert columns == ["model", "rating", "arc"]
+    assert [row["model"] for row in rows] == ["n", "m", "o"]
+    two = table_of(rating("m", 990.0), rating("m", 980.0, criterion="winner_language"), rating("m", 970.0, group="eu"))
+    assert two.texts()[1] == ["model", "rating", "winner_language rating", "eu rating"]
+
+
+def test_groups_and_islands_are_boards_of_their_own():
+    shown = table_of(
+        rating("m", 990.0, group={"user_language": "C1-C2"}),
+        rating("m", 980.0, criterion="winner_content", group={"user_language": "C1-C2", "month": 3}),
+        rating("m", 970.0, island=1),
+        rating("n", 970.0, island=2),
+    )
+    boards = ["user_language C1-C2", "winner_content user_language C1-C2 month 3", "island 1", "island 2"]
+    assert shown.texts()[1] == ["model", *(f"{board} rating" for board in boards)]
+    assert {board: [record["model"] for record in records] for board, records in shown.by_board().items()} == dict(
+        zip(boards, [["m"], ["m"], ["m"], ["n"]], strict=True)
+    )
+
+
+def test_infinite_ratings_come_first_and_last():
+    winless = {"model": "winless", "rating": None, "infinite": "below", "lower": None, "upper": 900.0}
+    unbeaten = {"model": "unbeaten", "rating": None, "infinite": "above", "lower": 1100.0, "upper": None}
+    shown = table_of(winless, result("other", "arc", 0.5), rating("m", 990.0), unbeaten)
+    rows, columns = shown.texts()
+    assert render(rows, columns[:2], "csv") == "model,rating\nunbeaten,inf\nm,990.0\nwinless,-inf\nother,\n"
+    table = render(rows, columns[:2], "table").split("\n")
+    assert [line.split() for line in table[1:-1]] == [
+        ["unbeaten", "∞"],
+        ["m", "990.0"],
+        ["winless", "-∞"],
+        ["other", "-"],
+    ]
+    assert r"unbeaten & $\infty$ \\" in render(rows, columns[:2], "latex")
+
+
+def test_rows_for_programs_keep_what_was_measured():
+    [row] = table_of(result("m", "arc", 0.123456), rating("m", 990.5)).rows()
+    assert row["results"]["arc"] == {"value": 0.123456, "stderr": 0.01, "n": 100, "metric": "acc"}
+    assert row["ratings"]["winner"] == {"rating": 990.5, "lower": 980.5, "upper": 1000.5, "rank": 1, "battles": 5}
+    rows, columns = table_of(result("m", "arc", 0.123456), rating("m", 990.5)).figures()
+    assert columns == ["model", "rating", "lower", "upper", "arc", "arc stderr"]
+    assert list(csv.DictReader(io.StringIO(render(rows, columns, "csv")))) == [
+        {"model": "m", "rating": "990.5", "lower": "980.5", "upper": "1000.5", "arc": "0.123456", "arc stderr": "0.01"}
+    ]
+
+
+def test_what_comes_twice_or_is_no_number_is_rejected():
+    shown = ModelTable()
+    records = [
+        result("m", "arc", 0.5), result("m", "arc", 0.6), rating("m", 1000.0), rating("m", 1000.0),
+        result("m", "xnli", float("nan")),
+    ]  # fmt: skip
+    rejects = list(shown.add(records))
+    assert [reject.reason for reject in rejects] == ["repeated result", "repeated rating", "no finite value"]
+    for value in (float("inf"), float("nan")):
+        [reject] = shown.add([rating("x", value)])
+        assert reject.reason == "no finite value"
+    assert "x" not in shown.models()
+    assert shown.rows()[0]["results"]["arc"]["value"] == 0.5
+
+
+def test_a_task_called_model_does_not_hide_the_model():
+    rows, columns = table_of(result("m", "model", 0.5), result("m", "rating", 0.5), rating("m", 990.0)).texts()
+    assert columns == ["model", "rating", "model (task)", "rating (task)"]
+    assert rows[0]["model"] == "m"
+    rows, columns = table_of(result("m", "model", 0.5), result("m", "model (task)", 0.25)).texts()
+    assert columns == ["model", "model (task)", "model (task) (task)"]
+    assert [rows[0][column] for column in columns] == ["m", "50.0 ± 1.0", "25.0 ± 1.0"]
+
+
+def test_an_error_that_is_no_finite_number_is_left_out():
+    for stderr in (float("nan"), float("inf"), None):
+        assert table_of(result("m", "arc", 0.5, stderr=stderr)).texts()[0] == [{"model": "m", "arc": "50.0"}]
