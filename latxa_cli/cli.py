@@ -33,13 +33,15 @@ VERBS = {
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "judge": "Compare the responses of two or more models.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
+    "arena-next": "Propose the battles whose votes would tell most.",
+    "preferences": "Make preference pairs of battles that hold conversations.",
     "report": "Show results, ratings, battles and losses as one table, or draw them.",
 }
 # How `latxa --help` shows them.
 GROUPS = {
     "Data": ("corpus", "profile", "sample", "translate", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
-    "Judgement": ("eval", "judge", "arena-score", "report"),
+    "Judgement": ("eval", "judge", "arena-score", "arena-next", "preferences", "report"),
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 

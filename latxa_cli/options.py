@@ -11,12 +11,15 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.formats import Format
 
 if TYPE_CHECKING:
     from latxa_cli.generation.engine import EngineOptions
@@ -105,7 +108,30 @@ def _shard(text: str) -> tuple[int, int]:
     raise typer.BadParameter(f"`{text}` is not `I/N` with 0 <= I < N")
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"`{text}` is not a day such as 2026-03-19") from None
+
+
 Shard = Annotated[Any, flag("Do every N-th record, from the I-th (from 0).", metavar="I/N", parser=_shard)]
+
+# --- what the verbs have that read votes
+
+Criterion = StrEnum("Criterion", ["winner", "winner_content", "winner_language"])  # typer takes no list of a Literal
+OneCriterion = Annotated[Criterion, flag("The field that says who won.", "--criterion")]
+Criteria = Annotated[
+    list[Criterion] | None, flag("The field that says who won; repeat it. [default: winner]", "--criterion")
+]
+Collapse = Annotated[bool, flag("Make `winner` of answers to three questions.", "--collapse")]
+Since = Annotated[Any, flag("Leave out battles before a day (`timestamp`).", metavar="DATE", parser=_day)]
+Until = Annotated[Any, flag("Leave out battles from a day on.", metavar="DATE", parser=_day)]
+Exclude = Annotated[
+    list[str] | None, flag("Leave battles out (`user=u7`, `model=m`); repeat it.", metavar="FIELD=VALUE")
+]
+MostPerUser = Annotated[int | None, flag("Leave out what a user votes beyond N.", metavar="N", min=1)]
+TableFormat = Annotated[Format | None, flag("[default: table on a terminal, else jsonl]", "--format")]
 
 # --- what every verb has that generates text: the fields of `generation.engine.EngineOptions`
 

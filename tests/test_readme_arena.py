@@ -62,6 +62,12 @@ def test_from_responses_to_a_figure(responses: Path) -> None:
     assert "ours" in (responses / "ratings.tex").read_text()
     for figure in ("ratings.pdf", "battles.pdf"):
         assert (responses / figure).read_bytes().startswith(b"%PDF")
+    run(blocks()[1], responses)
+    sheet = [json.loads(line) for line in (responses / "sheet.jsonl").read_bytes().splitlines()]
+    assert len(sheet) == 200 and "newcomer" in {record["model_a"] for record in sheet}
+    run(blocks()[3], responses)
+    pairs = [json.loads(line) for line in (responses / "pairs.jsonl").read_bytes().splitlines()]
+    assert pairs and all(pair["chosen"] != pair["rejected"] for pair in pairs)
 
 
 def test_the_table_and_the_figure_of_the_paper(tmp_path: Path, shared_reference: Path) -> None:
@@ -73,7 +79,7 @@ def test_the_table_and_the_figure_of_the_paper(tmp_path: Path, shared_reference:
         tmp_path / "votes.jsonl",
         [vote | {"winner_content": vote["winner"], "winner_language": vote["winner"]} for vote in votes],
     )
-    run(blocks()[1], tmp_path)
+    run(blocks()[2], tmp_path)
     table = (tmp_path / "arena.tex").read_text()
     assert table.count(r"\\") >= 22 and "gpt-4o" in table
     assert (tmp_path / "arena.pdf").read_bytes().startswith(b"%PDF")

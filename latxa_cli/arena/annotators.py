@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from latxa_cli.arena.arithmetic import climb, logistic
 from latxa_cli.arena.comparisons import sums
-from latxa_cli.arena.finding import LEVEL, QUANTILE, Board, percent, several
-from latxa_cli.arena.votes import B_WON, Column, Counts, Floats, Integers
+from latxa_cli.arena.evidence import LEVEL, QUANTILE, Evidence, percent, several
+from latxa_cli.arena.votes import B_WON, Column, Floats, Integers, PairCounts
 from latxa_cli.stream.records import Record
 
 FEWEST_VOTES = 10  # decided ones, of a user who is judged
@@ -28,7 +29,7 @@ BLOCK = 1 << 18  # votes, and cells of a table of users by models, at a time
 TILTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the s at which bounds are taken: the best of them holds
 
 
-def agreement(board: Board) -> Record:
+def agreement(evidence: Evidence) -> Record:
     """Krippendorff's alpha for nominal data, over prompts on which several users judged the same pair of models.
 
     A user's verdict on a unit counts once, and not at all where they gave several. value: alpha, None where it is
@@ -36,26 +37,26 @@ def agreement(board: Board) -> Record:
     at 1 %.
     """
     name = "annotator agreement"
-    user, prompt = board.column("user"), board.column("prompt_id")
-    table = _units(board, user, prompt) if user and prompt else np.zeros((0, 4))
+    user, prompt = evidence.column("user"), evidence.column("prompt_id")
+    table = _units(evidence, user, prompt) if user and prompt else np.zeros((0, 4))
     alpha, error = krippendorff(table)
     if alpha is None:
         unknown = "annotator agreement: not known, no prompt and pair was judged by two users"
         if len(table):
             unknown = f"annotator agreement: not defined, all verdicts on {several(len(table), 'unit')} are the same"
-        return board.finding(name, None, False, unknown, units=len(table), standard_error=None)
+        return evidence.finding(name, None, False, unknown, units=len(table), standard_error=None)
     slight = error is not None and alpha + QUANTILE * error < SLIGHT
     text = f"annotators agree little: Krippendorff's alpha is {alpha:.2f} on {several(len(table), 'unit')}"
     if not slight:
         text = f"annotator agreement: Krippendorff's alpha is {alpha:.2f} on {several(len(table), 'unit')}"
-    return board.finding(name, alpha, slight, text, units=len(table), standard_error=error)
+    return evidence.finding(name, alpha, slight, text, units=len(table), standard_error=error)
 
 
-def _units(board: Board, user: Column, prompt: Column) -> Floats:
+def _units(evidence: Evidence, user: Column, prompt: Column) -> Floats:
     """Return (units, 4) how many users gave each verdict, of the units judged by two users or more."""
-    kept = (board.place >= 0) & user.given & prompt.given
-    unit = prompt.codes[kept] * np.int64(len(board.counts.first))
-    unit += board.place[kept] // 4
+    kept = (evidence.place >= 0) & user.given & prompt.given
+    unit = prompt.codes[kept] * np.int64(len(evidence.counts.first))
+    unit += evidence.place[kept] // 4
     repeated = np.sort(unit)
     repeated = np.unique(repeated[1:][repeated[1:] == repeated[:-1]])
     if not len(repeated):
@@ -63,7 +64,7 @@ def _units(board: Board, user: Column, prompt: Column) -> Floats:
     number = np.minimum(np.searchsorted(repeated, unit), len(repeated) - 1)
     again = repeated[number] == unit
     judgement = number[again] * len(user.names) + user.codes[kept][again]
-    given = np.unique(judgement * 4 + board.place[kept][again] % 4)
+    given = np.unique(judgement * 4 + evidence.place[kept][again] % 4)
     judgement, verdict = np.divmod(given, 4)
     _, which, verdicts = np.unique(judgement, return_index=True, return_counts=True)
     once = which[verdicts == 1]
@@ -92,7 +93,7 @@ def krippendorff(table: Floats) -> tuple[float | None, float | None]:
     return alpha, float(np.sqrt((len(table) - 1) * each.var()))
 
 
-def outlying(board: Board) -> Record:
+def outlying(evidence: Evidence) -> Record:
     """Users who vote against the ranking, or for one model, more than any user would be expected to by chance.
 
     Of users with `FEWEST_VOTES` decided votes or more: those of whom chance explains the log-likelihood of their
@@ -102,29 +103,29 @@ def outlying(board: Board) -> Record:
     shown first, their share of ties, and what is odd: `agrees` (share of decided votes that are with the ranking)
     and the standard score `z` of the log-likelihood, or `favours`, `wins` and `battles`; and what is `expected`.
     """
-    name, column = "outlying annotators", board.column("user")
+    name, column = "outlying annotators", evidence.column("user")
     if column is None:
-        return board.finding(name, None, False, "outlying annotators: not known, the votes have no `user`", users=[])
-    decided = (board.place >= 0) & column.given & (board.place % 4 <= B_WON)
+        return evidence.finding(name, None, False, "outlying annotators: not known, the votes have no `user`", users=[])
+    decided = (evidence.place >= 0) & column.given & (evidence.place % 4 <= B_WON)
     votes = np.bincount(column.codes[decided], minlength=len(column.names))
     judged = np.flatnonzero(votes >= FEWEST_VOTES)
     number = np.full(len(column.names) + 1, -1, dtype=np.int32)  # of a judged user; the last is that of `NONE`
     number[judged] = np.arange(len(judged))
     user = np.where(decided, number[column.codes], -1)
-    chance = decided_chance(board.counts, board.theta)
+    chance = decided_chance(evidence.counts, evidence.theta)
     found: dict[int, Suspect] = {}
-    for start, stop in _blocks(votes[judged], len(board.theta)):
+    for start, stop in _blocks(votes[judged], len(evidence.theta)):
         here = (user >= start) & (user < stop)
-        ballots = Ballots(chance, user[here] - start, *np.divmod(board.place[here], 4), users=stop - start)
-        for suspect in [*_against(ballots, len(judged)), *_for_one(ballots, len(judged), board.counts)]:
+        ballots = Ballots(chance, user[here] - start, *np.divmod(evidence.place[here], 4), users=stop - start)
+        for suspect in [*_against(ballots, len(judged)), *_for_one(ballots, len(judged), evidence.counts)]:
             best = found.setdefault(start + suspect.user, suspect)
             found[start + suspect.user] = min(best, suspect, key=lambda one: one.log_p)
     worst = sorted(found, key=lambda user: (found[user].log_p, user))[:MOST_NAMED]
-    named = [_described(board, column, int(judged[user]), found[user].details) for user in worst]
+    named = [_described(evidence, column, int(judged[user]), found[user].details) for user in worst]
     text = f"{several(len(found), 'user')} of {len(judged):,} with {FEWEST_VOTES} votes or more vote unlike the others"
     if named:
         text += ": " + "; ".join(_words(record) for record in named[:3])
-    return board.finding(name, len(found), bool(found), text, users=named, judged=len(judged))
+    return evidence.finding(name, len(found), bool(found), text, users=named, judged=len(judged))
 
 
 class Suspect(NamedTuple):
@@ -176,7 +177,7 @@ def _against(ballots: Ballots, judged: int) -> Iterator[Suspect]:
         yield Suspect(code, float(log_p[code]), details)
 
 
-def _for_one(ballots: Ballots, judged: int, counts: Counts) -> Iterator[Suspect]:
+def _for_one(ballots: Ballots, judged: int, counts: PairCounts) -> Iterator[Suspect]:
     chance, user, pair, verdict, users = ballots
     size = len(counts.models)
     sides = np.stack([chance, 1 - chance])  # of the pair's first model, and of its second
@@ -210,7 +211,7 @@ def _divergence(share: Floats, chance: Floats) -> Floats:
     return np.asarray(heads + tails)
 
 
-def decided_chance(counts: Counts, theta: Floats) -> Floats:
+def decided_chance(counts: PairCounts, theta: Floats) -> Floats:
     """Return (P,) the chance that a decided vote is for the pair's first model: sigma(slope (theta_i - theta_j)).
 
     Ties pull the strengths together, so among decided votes the odds are longer: `slope` is fitted on these.
@@ -218,18 +219,21 @@ def decided_chance(counts: Counts, theta: Floats) -> Floats:
     difference = theta[counts.first] - theta[counts.second]
     # Half a vote each way keeps the slope finite where no decided vote is against the ranking.
     won, played = counts.cells[:, 0] + 0.5, counts.cells[:, : B_WON + 1].sum(axis=1) + 1
-    slope = 1.0
-    for _ in range(20):
-        chance = 1 / (1 + np.exp(-slope * difference))
-        weight = (difference**2 * played * chance * (1 - chance)).sum()
-        slope += np.clip((difference * (won - played * chance)).sum() / weight, -1, 1) if weight > 0 else 0.0
-    chance = 1 / (1 + np.exp(-slope * difference))
-    return np.clip(chance, 1e-9, 1 - 1e-9)
+
+    def newton(slope: Floats) -> tuple[Floats, Floats]:
+        chance = logistic(slope[0] * difference)
+        weight = (difference**2 * played * chance * (1 - chance)).sum(keepdims=True)
+        gradient = (difference * (won - played * chance)).sum(keepdims=True)
+        step = np.divide(gradient, weight, out=np.zeros(1), where=weight > 0)
+        return step[None], np.abs(step * difference).max(keepdims=True, initial=0)
+
+    [[slope]] = climb(np.ones((1, 1)), newton, converged=1e-12)
+    return np.clip(logistic(slope * difference), 1e-9, 1 - 1e-9)
 
 
-def _described(board: Board, column: Column, code: int, details: Record) -> Record:
-    of_user = (column.codes == code) & (board.place >= 0)
-    verdict = board.votes.verdicts[board.criterion][of_user]
+def _described(evidence: Evidence, column: Column, code: int, details: Record) -> Record:
+    of_user = (column.codes == code) & (evidence.place >= 0)
+    verdict = evidence.votes.verdicts[evidence.criterion][of_user]
     decided = verdict <= B_WON
     return {
         "user": column.names[code],
@@ -247,14 +251,14 @@ def _words(record: Record) -> str:
     return f"{record['user']} ({record['agrees']:.0%} with the ranking, {record['expected']:.0%} expected)"
 
 
-def concentration(board: Board) -> Record:
+def concentration(evidence: Evidence) -> Record:
     """Say how many of the votes are one user's. It matters above `MUCH_BY_ONE`; value: that share."""
-    name, column = "votes by one user", board.column("user")
+    name, column = "votes by one user", evidence.column("user")
     if column is None:
         text = "votes by one user: not known, the votes have no `user`"
-        return board.finding(name, None, False, text, user=None, users=None)
-    votes = np.bincount(column.codes[(board.place >= 0) & column.given], minlength=len(column.names))
+        return evidence.finding(name, None, False, text, user=None, users=None)
+    votes = np.bincount(column.codes[(evidence.place >= 0) & column.given], minlength=len(column.names))
     most, users = int(votes.argmax()), int((votes > 0).sum())
-    share = float(votes[most] / board.total)
+    share = float(votes[most] / evidence.total)
     text = f"one user of {users:,}, {column.names[most]}, gave {percent(share)} of the votes"
-    return board.finding(name, share, share > MUCH_BY_ONE, text, user=column.names[most], users=users)
+    return evidence.finding(name, share, share > MUCH_BY_ONE, text, user=column.names[most], users=users)

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 
+from latxa_cli.arena.filters import Filter, rejection
 from latxa_cli.arena.votes import NONE, TIE, VERDICTS, Column, Votes
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.reader import Block
 from latxa_cli.stream.records import CRITERIA, Record, Reject
+
+if TYPE_CHECKING:
+    from latxa_cli.stream.run import Run
 
 MOST_MODELS = 2000  # a fit holds a matrix of models x models
 VERDICT: Any = Literal[(*VERDICTS, None)]  # type: ignore[valid-type]
@@ -25,15 +29,12 @@ KNOWN = frozenset((*VERDICTS, None))
 NO_ID = hash(None)
 OWN = frozenset(("model_a", "model_b", "id", "metadata", "source", *CRITERIA))  # what is read of every line
 
-# Takes a whole record before it is counted: says why it is not to be, or looks at it.
-Look = Callable[[Record], Reject | None]
-
 
 class Tally:
     """Counts battles, of which `criteria` and `fields` are of use.
 
-    collapse: `winner` is made of the answers to three questions, as `collapsed` does. looks: what sees whole records.
-    features: by name, what is measured of a battle's conversations; it gives (names) x (first, second).
+    collapse: `winner` is made of the answers to three questions, as `collapsed` does. filters: what may leave whole
+    records out. features: by name, what is measured of a battle's conversations; it gives (names) x (first, second).
     """
 
     def __init__(
@@ -42,14 +43,14 @@ class Tally:
         fields: Sequence[str] = (),
         *,
         collapse: bool = False,
-        looks: Sequence[Look] = (),
+        filters: Sequence[Filter] = (),
         features: Sequence[str] = (),
         measure: Callable[[Record], Any] | None = None,
     ) -> None:
         self.criteria = tuple(criteria)
         self.asked = CRITERIA if collapse else self.criteria
         self.fields = tuple(fields)
-        self.collapse, self.looks = collapse, looks
+        self.collapse, self.filters = collapse, filters
         self.features, self.measure = features, measure
         self.stances = _Stances(len(self.asked))
         self.names = [_Names() for _ in self.fields]
@@ -66,7 +67,7 @@ class Tally:
 
         Raises LatxaError for more than `MOST_MODELS` models.
         """
-        whole = bool(self.looks or self.measure)
+        whole = bool(self.filters or self.measure)
         for block in blocks:
             battles = None if whole or self._decode is None else block.decoded(self._decode)
             if battles is None:
@@ -90,7 +91,7 @@ class Tally:
         """Count checked records, and yield those that cannot be counted."""
         rows: list[tuple[int, ...]] = []
         for battle in battles:
-            reject = next((reject for look in self.looks if (reject := look(battle))), None) or self._odd_field(battle)
+            reject = rejection(self.filters, battle) or self._odd_field(battle)
             if reject is None:
                 stance = self.stances[self._said(battle)]
                 if stance >= 0:
@@ -213,6 +214,14 @@ class _Names(dict[Any, int]):
         self[text] = len(self.texts)
         self.texts.append(text)
         return self[text]
+
+
+def read_votes(run: Run, files: list[str] | None, tally: Tally) -> Votes:
+    """Return the votes of `files` (default: stdin), counted by `tally`; what cannot be counted is set aside."""
+    run.write(tally.take(run.read_blocks(files, "battle")))
+    votes, again = tally.votes()
+    run.write(again)
+    return votes
 
 
 def collapsed(overall: np.ndarray, content: np.ndarray, language: np.ndarray) -> np.ndarray:

@@ -11,12 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
+from latxa_cli.arena.arithmetic import climb, laplacian, logistic, pseudo_inverse, shortened
 from latxa_cli.arena.votes import A_WON, B_WON, Booleans, Floats, Integers, Votes
-from latxa_cli.stream.errors import LatxaError
 
 MOST_STEPS = 25  # each changes a logit by 1 at most: odds beyond e^25 are infinite
 CONVERGED = 1e-8  # the last step's reach, whose square is what remains
-SINGULAR = 1e-13  # of the largest eigenvalue
+UNSETTLED = "the controlled ratings do not settle: some are infinite"
 BLOCK = 1 << 22  # (clusters x parameters) of the sandwich at a time
 
 
@@ -26,7 +26,7 @@ def sums(codes: Integers, values: Floats, size: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Fit:
     """Most probable parameters `at` (p + F,), the Hessian there and its pseudo-inverse."""
 
     at: Floats
@@ -83,7 +83,8 @@ class Comparisons:
 
     def residual(self, at: Floats) -> Floats:
         """Return (m,) score less chance."""
-        return self.score - 1 / (1 + np.exp(-self.logit(at)))
+        residual: Floats = self.score - logistic(self.logit(at))
+        return residual
 
     def project(self, values: Floats) -> Floats:
         """Return (p + F,) the sum of `values` (m,) times the design's rows, x = (e_a - e_b, z)."""
@@ -92,32 +93,36 @@ class Comparisons:
     def outer(self, values: Floats) -> Floats:
         """Return (p + F, p + F) the sum of `values` (m,) times x x'."""
         pair = self.a[self.starts] * self.size + self.b[self.starts]
-        met = np.bincount(pair, np.add.reduceat(values, self.starts), self.size**2).reshape(self.size, self.size)
+        met = sums(pair, np.add.reduceat(values, self.starts), self.size**2).reshape(self.size, self.size)
         met += met.T
         weighted = self.z * values
         side = np.array([self._by_model(row) for row in weighted]).reshape(len(self.z), self.size)
-        return np.block([[np.diag(met.sum(axis=1)) - met, side.T], [side, weighted @ self.z.T]])
+        return np.block([[laplacian(met), side.T], [side, weighted @ self.z.T]])
 
     def _by_model(self, values: Floats) -> Floats:
         total: Floats = np.add.reduceat(values, self.starts)
         a, b = self.a[self.starts], self.b[self.starts]
         return sums(a, total, self.size) - sums(b, total, self.size)
 
-    def fit(self, prior: float = 0.0) -> Fitted:
+    def fit(self, prior: float = 0.0) -> Fit:
         """Return the most probable parameters. Raises LatxaError where they are infinite."""
         data = self._with_ties(prior) if prior else self
-        at, logit = np.zeros(self.size + len(self.z)), np.zeros(len(data.a))
-        for _ in range(MOST_STEPS):
-            chance = 1 / (1 + np.exp(-logit))
+        logit, hessian, inverse = np.zeros((1, len(data.a))), np.zeros((0, 0)), np.zeros((0, 0))
+
+        def newton(_at: Floats) -> tuple[Floats, Floats]:
+            nonlocal logit, hessian, inverse
+            [chance] = logistic(logit)
             hessian = data.outer(data.weight * chance * (1 - chance))
-            inverse: Floats = np.linalg.pinv(hessian, SINGULAR, hermitian=True).astype(float)
+            inverse = pseudo_inverse(hessian)
             step = inverse @ data.project(data.weight * (data.score - chance))
-            change = data.logit(step)
-            reach = max(1.0, np.abs(change).max(initial=0))
-            at, logit = at + step / reach, logit + change / reach
-            if np.abs(change).max(initial=0) < CONVERGED:
-                return Fitted(at, hessian, inverse)
-        raise LatxaError("the controlled ratings do not settle: some are infinite", hint="try `--prior 1`")
+            change = data.logit(step)[None]
+            reach = np.abs(change).max(axis=1, initial=0)
+            logit = logit + shortened(change, reach)  # cheaper than the logits of what was reached
+            return step[None], reach
+
+        start = np.zeros((1, self.size + len(self.z)))
+        [at] = climb(start, newton, most_steps=MOST_STEPS, converged=CONVERGED, unsettled=UNSETTLED)
+        return Fit(at, hessian, inverse)
 
     def _with_ties(self, prior: float) -> Comparisons:
         """Add `prior` tied battles to every pair that met."""

@@ -14,47 +14,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.arena.votes import Booleans, Counts, Floats, Integers
+from latxa_cli.arena.arithmetic import reachable
+from latxa_cli.arena.votes import Booleans, Floats, Integers, PairCounts
 
 
 def strongly_connected(beats: Booleans) -> Booleans:
-    """Return (rounds,) whether the first model reaches all others, and all others reach it."""
-    edges = beats.astype(np.float32)
-    return _reached(edges) & _reached(edges.transpose(0, 2, 1))
+    """Return (rounds,) whether chains of wins lead from every model to every other."""
+    return np.asarray(reachable(beats).all(axis=(1, 2)))
 
 
-def _reached(edges: np.ndarray) -> Booleans:
-    reached: Booleans = np.zeros(edges.shape[:2], dtype=bool)
-    further = reached.copy()
-    further[:, :1] = True
-    while (further != reached).any():
-        reached = further
-        further = reached | ((reached[:, None, :].astype(np.float32) @ edges)[:, 0] > 0)
-    return np.asarray(reached.all(axis=1))
-
-
-def reachable(beats: Booleans) -> Booleans:
-    """Return (rounds, p, p) whether a chain of wins, possibly empty, leads from the row to the column."""
-    size = beats.shape[-1]
-    reach = beats | np.eye(size, dtype=bool)
-    for _ in range(max(1, (size - 1).bit_length())):  # paths of up to 2, 4, 8 … wins
-        edges = reach.astype(np.float32)
-        reach = edges @ edges > 0
-    return reach
-
-
-def islands(counts: Counts) -> list[Integers]:
+def islands(counts: PairCounts) -> list[Integers]:
     """Return the models that battles connect, set by set: most battles first; models without any are on none."""
     battles = counts.battles
-    met = counts.cells.sum(axis=1) > 0
-    reach = reachable((counts.matrix(met, met) > 0)[None])[0]
-    left = battles > 0
-    found = []
-    while left.any():
-        members = reach[left.argmax()] & left
-        found.append(np.flatnonzero(members))
-        left &= ~members
+    groups = connected(counts)
+    found = [np.flatnonzero(groups == group) for group in np.unique(groups[battles > 0])]
     return sorted(found, key=lambda models: (-battles[models].sum(), models[0]))
+
+
+def connected(counts: PairCounts) -> Integers:
+    """Return (p,) for each model the first one that battles connect it with, by way of others or as itself."""
+    met = counts.cells.sum(axis=1) > 0
+    return np.asarray(reachable(counts.matrix(met, met)).argmax(axis=1))
 
 
 def core(beats: Booleans, least: Floats | float = 2) -> tuple[Booleans, Floats]:

@@ -14,13 +14,13 @@ The fit (see `comparisons`) takes about a second for 1.3 million votes.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from latxa_cli.arena.comparisons import Comparisons
-from latxa_cli.arena.finding import QUANTILE, finding
+from latxa_cli.arena.evidence import QUANTILE, finding
 from latxa_cli.arena.votes import NONE, Floats, Integers, Votes
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
@@ -50,6 +50,17 @@ def style_of(messages: object) -> tuple[float, ...]:
     return tuple(float(sum(column)) for column in zip(*counts, strict=True))
 
 
+def style_measure(names: Sequence[str]) -> Callable[[Record], list[list[float]]]:
+    """Return what measures the style of both responses: for each name, [of the first, of the second]."""
+    places = [STYLE.index(name) for name in names]
+
+    def measure(battle: Record) -> list[list[float]]:
+        a, b = style_of(battle.get("conversation_a")), style_of(battle.get("conversation_b"))
+        return [[a[place], b[place]] for place in places]
+
+    return measure
+
+
 def _is_assistant(turn: object) -> bool:
     return isinstance(turn, dict) and turn.get("role") == "assistant"
 
@@ -65,7 +76,7 @@ def _style_of_text(text: str) -> tuple[int, int, int, int]:
 
 
 @dataclass(frozen=True)
-class Controlled:
+class ControlledFit:
     """Strengths with everything else held equal, in natural units.
 
     theta: (p,) mean 0; covariance: (p, p). names: what was controlled, F of them; gamma: (F,) the change of the log
@@ -107,7 +118,7 @@ def _effect(name: str, criterion: str, gamma: float, error: float) -> Record:
     return finding(criterion, f"effect of {name}", value if known else None, matters, text, **shown)
 
 
-def controlled(
+def fit_controlled(
     votes: Votes,
     criterion: str,
     names: Sequence[str],
@@ -115,7 +126,7 @@ def controlled(
     position: bool = False,
     clusters: Integers | None = None,
     prior: float = 0.0,
-) -> Controlled:
+) -> ControlledFit:
     """Rate models with the features `names` of `votes.features`, and perhaps the position, controlled.
 
     clusters: (n,) such as the code of the user; votes of one cluster may depend on each other (each vote is
@@ -135,7 +146,7 @@ def controlled(
             raise LatxaError(f"the effect of {name} cannot be told from the other effects and the strengths")
     spread = data.spread(fitted.at, None if clusters is None else clusters[used])
     covariance = fitted.inverse @ spread @ fitted.inverse
-    return Controlled(
+    return ControlledFit(
         theta=fitted.at[:size] - fitted.at[:size].sum() / max(1, size),
         covariance=covariance[:size, :size],
         names=labels,

@@ -10,7 +10,7 @@ apart than those of `ratings.fit`: the two scales must never be mixed.
 
 Davidson, 1970, "On extending the Bradley-Terry model to accommodate ties in paired comparison experiments", Journal of
 the American Statistical Association 65. The log-likelihood is concave in (theta, log nu), and the bound on the step of
-`ratings` holds with exponents d/2, -d/2 and log nu for the reach.
+`arithmetic` holds with exponents d/2, -d/2 and log nu for the reach.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.arena.ratings import Newton, Wins, batches, centred, climb, fit, laplacians, met, solve, totals
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Booleans, Counts, Floats, Integers
+from latxa_cli.arena.arithmetic import Newton, climb, logistic, solve
+from latxa_cli.arena.ratings import Wins, batches, centred, fit, laplacians, met, totals
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Booleans, Floats, Integers, PairCounts
 
 
 def fit_davidson(
-    counts: Counts,
+    counts: PairCounts,
     cells: Integers,
     prior: float = 0.0,
     members: Booleans | None = None,
@@ -64,7 +65,7 @@ def fit_davidson(
     return theta, nu
 
 
-def likelihood(counts: Counts, theta: Floats, nu: float | None = None) -> tuple[float, float]:
+def likelihood(counts: PairCounts, theta: Floats, nu: float | None = None) -> tuple[float, float]:
     """Return the log-likelihood of the votes, without the constant that orders them, and Akaike's criterion (AIC).
 
     theta: (p,) strengths of models that met, directly or through others; nu: Davidson's. nu None: the rival model, in
@@ -73,13 +74,14 @@ def likelihood(counts: Counts, theta: Floats, nu: float | None = None) -> tuple[
     """
     won, lost = counts.cells[:, A_WON], counts.cells[:, B_WON]
     tied = counts.cells[:, TIE] + counts.cells[:, BOTH_BAD]
-    difference = theta[counts.first] - theta[counts.second]
+    with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
+        difference = theta[counts.first] - theta[counts.second]
     if nu is None:
         tie = np.full(len(tied), tied.sum() / max(1, counts.cells.sum()))
     else:
         with np.errstate(divide="ignore"):
             tie = 1 / (1 + np.divide(2 * np.cosh(difference / 2), nu))
-    first, second = 1 / (1 + np.exp(-difference)), 1 / (1 + np.exp(difference))
+    first, second = logistic(difference), logistic(-difference)
     votes = np.concatenate([won, lost, tied])
     chances = np.concatenate([(1 - tie) * first, (1 - tie) * second, tie])
     with np.errstate(divide="ignore"):
@@ -109,7 +111,7 @@ class _Votes:
         return _Votes(self.won[rounds], self.lost[rounds], self.tied[rounds])
 
 
-def _newton(counts: Counts, votes: _Votes, members: Booleans) -> Newton:
+def _newton(counts: PairCounts, votes: _Votes, members: Booleans) -> Newton:
     size, played = len(counts.models), votes.played
     fought = played > 0
 
@@ -134,7 +136,7 @@ def _newton(counts: Counts, votes: _Votes, members: Booleans) -> Newton:
     return newton
 
 
-def _has_maximum(counts: Counts, votes: _Votes) -> Booleans:
+def _has_maximum(counts: PairCounts, votes: _Votes) -> Booleans:
     """Return (rounds,) whether strengths and nu are finite, given Ford's condition, a tie and a decided vote.
 
     They are not where, with nu growing like e^s, some strengths make every win at least as probable as a tie

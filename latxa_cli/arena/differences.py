@@ -42,10 +42,10 @@ def differences(rankings: Sequence[Ranking]) -> Iterator[Record]:
 def _differences(ranking: Ranking, against: Ranking, models: Integers) -> Iterator[Record]:
     point = SCALE * (ranking.theta[models] - against.theta[models])
     with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
-        drawn = SCALE * (ranking.drawn[:, models] - against.drawn[:, models])
+        drawn = SCALE * (ranking.replicates[:, models] - against.replicates[:, models])
     names = [ranking.counts.models[model] for model in models]
-    point, drawn = _on_one_scale(point, drawn, names, ranking.how.anchor[0] if ranking.how.anchor else None)
-    low, high = bounds(drawn, ranking.how.confidence)
+    point, drawn = _on_one_scale(point, drawn, names, ranking.method.anchor[0] if ranking.method.anchor else None)
+    low, high = bounds(drawn, ranking.method.confidence)
     for place, name in enumerate(names):
         yield {
             "difference": rounded(point[place]),

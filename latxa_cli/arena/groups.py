@@ -12,15 +12,50 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latxa_cli.arena.votes import Votes
-from latxa_cli.stream.errors import RecordError, UsageError
+from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
+from latxa_cli.stream.inputs import Input, check_exists
 from latxa_cli.stream.records import Record
+
+if TYPE_CHECKING:
+    from latxa_cli.stream.run import Run
 
 HEADER = ["model", "group"]
 MARK = "\ufeff"  # what some editors put in front of UTF-8
+
+
+def in_groups(run: Run, votes: Votes, table: Path | None, mask: str | None) -> Votes:
+    """Return the votes between the groups that a table of models names, and a mask those that the table does not.
+
+    What is left out is said. Raises LatxaError where no vote remains.
+    """
+    if (table is None and mask is None) or not len(votes):
+        return votes
+    group_of = _read_table(run, table) if table else {}
+    if mask is not None:
+        group_of |= by_mask([model for model in votes.models if model not in group_of], mask)
+    between, left_out = grouped(votes, group_of)
+    run.note(left_out=left_out)
+    reasons = [f"{number:,} battles of {reason}" for reason, number in left_out.items()]
+    run.say("left out: " + (", ".join(reasons) or "none"))
+    if not len(between):
+        raise LatxaError("no battle is between models of two groups")
+    return between
+
+
+def _read_table(run: Run, path: Path) -> dict[str, str]:
+    check_exists(str(path))
+    source = Input(str(path))
+    if source.is_table:
+        raise UsageError(f"`--groups {path}` is no text", hint="a line a model: `model<TAB>group`")
+    group_of = from_table((entry for _, entry in source.entries() if isinstance(entry, bytes)), str(path))
+    run.reads([source.describe()])
+    return group_of
 
 
 def from_table(lines: Iterable[bytes], label: str) -> dict[str, str]:

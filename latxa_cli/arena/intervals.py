@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -18,17 +19,18 @@ import numpy as np
 from latxa_cli.arena.connectivity import core, strongly_connected
 from latxa_cli.arena.davidson import fit_davidson
 from latxa_cli.arena.ratings import Wins, chances, covariance, fit, to_ratings, vote_spread
-from latxa_cli.arena.redraw import Clustered, Redraw
-from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Booleans, Counts, Floats, Integers
+from latxa_cli.arena.resampling import ClusterCounts, Resampling
+from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Booleans, Floats, Integers, PairCounts
 from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.named import named_value
 
 BATCH_BYTES = 4 << 20  # for the matrices of the rounds that are fitted together
 Ties = Literal["half", "davidson", "drop"]
 
 
 @dataclass(frozen=True)
-class How:
-    """How to rate.
+class RatingMethod:
+    """The method of a rating.
 
     rounds: of the bootstrap; confidence: of the intervals, 0 to 1; ties: half a win for each, Davidson's model, or left
     out; prior: tied battles added to every pair that met; anchor: a model and the rating that it is to have.
@@ -46,9 +48,16 @@ class How:
             raise UsageError(f"the confidence {self.confidence} is not between 0 and 1")
         if not 0 <= self.prior < np.inf:
             raise UsageError(f"the prior {self.prior} is not a finite number from 0")
+        if self.anchor and not np.isfinite(self.anchor[1]):
+            raise UsageError(f"`--anchor {self.anchor[0]}={self.anchor[1]}` is no finite rating")
+
+    @property
+    def fewest_rounds(self) -> int:
+        """How many rounds it takes for a bound to be one of them."""
+        return ceil(round(2 / (1 - self.confidence) - 1, 6))
 
     def counted(self, cells: Integers) -> Integers:
-        """Return (…, 4) cells of `Counts` without what does not count."""
+        """Return (…, 4) cells of `PairCounts` without what does not count."""
         if self.ties != "drop":
             return cells
         decided = cells.copy()
@@ -56,30 +65,40 @@ class How:
         return decided
 
 
-def rate(counts: Counts, cells: Integers, how: How, point: Floats | None = None) -> Floats:
+def rate(counts: PairCounts, cells: Integers, method: RatingMethod, point: Floats | None = None) -> Floats:
     """Return (rounds, p) strengths for (rounds, P, 4) `cells`, inf, -inf or nan for models outside the core.
 
     The core has two models or more, and the mean 0. Given the finite strengths of the `point` estimate (p,), it has
     more than half of the models, and the mean that they have there.
     """
-    cells = how.counted(cells)
-    beats = Wins.of(cells, how.prior).beats(counts)
+    cells = method.counted(cells)
+    beats = Wins.of(cells, method.prior).beats(counts)
     members = np.ones(beats.shape[:2], dtype=bool)
     outside = np.zeros(beats.shape[:2])
     broken = ~strongly_connected(beats)
     if broken.any():
         least = 2 if point is None else len(point) / 2 + 0.5
         members[broken], outside[broken] = core(beats[broken], least)
-    theta = _fitted(counts, cells, how, members, point)
+    theta = _fitted(counts, cells, method, members, point)
     if point is not None:
         theta += (point * members).sum(axis=1, keepdims=True) / np.maximum(1, members.sum(axis=1, keepdims=True))
     return np.where(members, theta, outside)
 
 
-def _fitted(counts: Counts, cells: Integers, how: How, members: Booleans, start: Floats | None) -> Floats:
-    if how.ties == "davidson":
-        return fit_davidson(counts, cells, how.prior, members, start)[0]
-    return fit(counts, Wins.of(cells, how.prior), members, start)
+def _fitted(
+    counts: PairCounts, cells: Integers, method: RatingMethod, members: Booleans, start: Floats | None
+) -> Floats:
+    if method.ties == "davidson":
+        return fit_davidson(counts, cells, method.prior, members, start)[0]
+    return fit(counts, Wins.of(cells, method.prior), members, start)
+
+
+def anchor_of(text: str | None) -> tuple[str, float] | None:
+    """Return a model and its rating of a text `MODEL=RATING`."""
+    return None if text is None else named_value("--anchor", text, "MODEL=RATING", float, last=True)
+
+
+PAPER = RatingMethod(100, 0.9, seed=42)  # of *Instructing LLMs for Low-Resource Languages*
 
 
 @dataclass(frozen=True)
@@ -92,21 +111,23 @@ class Core:
 
     table: int
     models: Integers
-    counts: Counts
+    counts: PairCounts
     pairs: Integers
     theta: Floats
 
 
-def redrawn(redraw: Redraw, cores: Sequence[Core], how: How) -> list[Floats]:
+def resampled(resampling: Resampling, cores: Sequence[Core], method: RatingMethod) -> list[Floats]:
     """Return (rounds, q) strengths of each core; inf, -inf and nan as `rate` says."""
     largest = max((len(one.models) for one in cores), default=1)
-    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(redraw.cells), len(redraw.numbers) // 8)))
+    batch = max(1, BATCH_BYTES // (8 * max(largest**2, sum(resampling.cells), len(resampling.numbers) // 8)))
     parts: list[list[Floats]] = [[] for _ in cores]
-    randoms = [np.random.default_rng((how.seed, number)) for number in range(len(cores))]
-    for tables in redraw.tables(how.rounds, batch) if cores else ():
+    randoms = [np.random.default_rng((method.seed, number)) for number in range(len(cores))]
+    for tables in resampling.tables(method.rounds, batch) if cores else ():
         for part, one, random in zip(parts, cores, randoms, strict=True):
             cells = tables[one.table].reshape(len(tables[one.table]), -1, 4)[:, one.pairs]
-            part.append(rate(one.counts, _with_prior(cells, how.prior, random), replace(how, prior=0.0), one.theta))
+            part.append(
+                rate(one.counts, _with_prior(cells, method.prior, random), replace(method, prior=0.0), one.theta)
+            )
     return [np.concatenate([np.zeros((0, len(one.theta))), *part]) for part, one in zip(parts, cores, strict=True)]
 
 
@@ -122,12 +143,12 @@ def _with_prior(cells: Integers, prior: float, random: np.random.Generator) -> A
     return drawn
 
 
-def drawn_normal(theta: Floats, covariance: Floats, how: How) -> Floats:
+def normal_replicates(theta: Floats, covariance: Floats, method: RatingMethod) -> Floats:
     """Return (rounds, q) strengths around `theta` (q,), as `covariance` (q, q) has it: rounds without a bootstrap."""
-    random = np.random.default_rng(how.seed)
+    random = np.random.default_rng(method.seed)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))
-    return np.asarray(theta + random.standard_normal((how.rounds, len(theta))) @ root.T)
+    return np.asarray(theta + random.standard_normal((method.rounds, len(theta))) @ root.T)
 
 
 def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
@@ -156,17 +177,17 @@ def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | N
     return np.asarray(ratings + shift[..., None])
 
 
-def covariance_by(core: Core, clustered: Clustered | None = None) -> Floats:
+def covariance_by(core: Core, cluster_counts: ClusterCounts | None = None) -> Floats:
     """Return (q, q) the sandwich covariance of a core's strengths, by vote, or by cluster with the factor G / (G - 1).
 
-    clustered: the votes of the whole board.
+    cluster_counts: the votes of the whole board.
     """
     counts, theta = core.counts, core.theta
-    if clustered is None:
+    if cluster_counts is None:
         return covariance(counts, theta, vote_spread(counts, theta))
-    score, first, second = np.zeros(clustered.cells), *np.full((2, clustered.cells), NONE)
+    score, first, second = np.zeros(cluster_counts.cells), *np.full((2, cluster_counts.cells), NONE)
     here = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
     score[here] = (SCORES - chances(counts, theta)[:, None]).reshape(-1)
     first[here], second[here] = np.repeat(counts.first, 4), np.repeat(counts.second, 4)
-    spread = clustered.spread(first, second, score, len(theta))
-    return covariance(counts, theta, spread * clustered.clusters / max(1, clustered.clusters - 1))
+    spread = cluster_counts.spread(first, second, score, len(theta))
+    return covariance(counts, theta, spread * cluster_counts.clusters / max(1, cluster_counts.clusters - 1))

@@ -1,8 +1,9 @@
 """A finding: how few votes, or whose, decide who is first.
 
 Removing one vote (i, j, y) moves the lead c' theta of the first model over another by about
--c' H+ (e_i - e_j) (y - p) / (1 - h), h the vote's leverage: all votes of one cell of `Counts` alike. Those that lower
-the lead most are taken first; how many it takes is found by fits without them. Some other set may be smaller still.
+-c' H+ (e_i - e_j) (y - p) / (1 - h), h the vote's leverage: all votes of one cell of `PairCounts` alike. Those that
+lower the lead most are taken first; how many it takes is found by fits without them. Some other set may be smaller
+still.
 
 Broderick, Giordano & Meager, 2020, "An automatic finite-sample robustness metric"; on arenas: Huang et al., 2025,
 "Dropping just a handful of preferences can change top large language model rankings".
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.arena.finding import Board, chosen, percent, several
+from latxa_cli.arena.evidence import Evidence, percent, selection, several
 from latxa_cli.arena.ratings import Wins, chances, fit
 from latxa_cli.arena.votes import SCORES, Floats, Integers
 from latxa_cli.stream.records import Record
@@ -24,7 +25,7 @@ SMALL_SHARE = 0.01  # of the battles of the two models
 EQUAL = 1e-9  # natural units
 
 
-def leverage(board: Board) -> Record:
+def leverage(evidence: Evidence) -> Record:
     """Find how few votes, removed, would end the lead of the first model; and users without whom it would not lead.
 
     value: how many votes (at most), None where no removal does it, or where it is not known who is first; share: of
@@ -32,55 +33,55 @@ def leverage(board: Board) -> Record:
     It matters below 10 votes, or below 1 % of the battles of the two, or where there are such users.
     """
     name = "votes that decide the first rank"
-    order = _ranked(board)
+    order = _ranked(evidence)
     if len(order) < 2:
-        return board.finding(name, None, False, "the first rank: one cannot say who is first", **_details(board))
+        return evidence.finding(name, None, False, "the first rank: one cannot say who is first", **_details(evidence))
     first, second = int(order[0]), int(order[1])
-    if board.theta[first] - board.theta[second] <= EQUAL:
-        text = f"the first rank is shared: {board.votes.models[first]}, {board.votes.models[second]}"
-        return board.finding(name, 0, True, text, **_details(board, second, 0))
-    rival, removals = _nearest_rival(board, first, order[1 : 1 + MOST_RIVALS])
-    votes = _fewest(board, first, removals)
-    users = _deciding_users(board, first, rival)
-    details = _details(board, rival, votes, users)
-    battles = int(board.counts.battles[[first, rival]].sum())
+    if evidence.theta[first] - evidence.theta[second] <= EQUAL:
+        text = f"the first rank is shared: {evidence.votes.models[first]}, {evidence.votes.models[second]}"
+        return evidence.finding(name, 0, True, text, **_details(evidence, second, 0))
+    rival, removals = _nearest_rival(evidence, first, order[1 : 1 + MOST_RIVALS])
+    votes = _fewest(evidence, first, removals)
+    users = _deciding_users(evidence, first, rival)
+    details = _details(evidence, rival, votes, users)
+    battles = int(evidence.counts.battles[[first, rival]].sum())
     few = votes is not None and votes < max(HANDFUL, SMALL_SHARE * battles)
     text = "no removal of votes changes the first rank"
     if votes is not None:
-        text = f"without {several(votes, 'vote')} ({percent(votes / board.total)} of all) {board.votes.models[first]}"
-        text += " would not be first"
+        text = f"without {several(votes, 'vote')} ({percent(votes / evidence.total)} of all) "
+        text += f"{evidence.votes.models[first]} would not be first"
     if users:
         text += f"; the votes of one user alone, {' or '.join(users)}, decide it"
-    return board.finding(name, votes, few or bool(users), text, **details)
+    return evidence.finding(name, votes, few or bool(users), text, **details)
 
 
 def _details(
-    board: Board, rival: int | None = None, votes: int | None = None, users: list[str] | None = None
+    evidence: Evidence, rival: int | None = None, votes: int | None = None, users: list[str] | None = None
 ) -> Record:
     return {
-        "share": None if votes is None else votes / board.total,
-        "rival": None if rival is None else board.votes.models[rival],
+        "share": None if votes is None else votes / evidence.total,
+        "rival": None if rival is None else evidence.votes.models[rival],
         "users": users or [],
     }
 
 
-def _ranked(board: Board) -> Integers:
+def _ranked(evidence: Evidence) -> Integers:
     """Return models with battles, best first; none of them where some two are not comparable."""
-    played = np.flatnonzero(board.counts.battles)
+    played = np.flatnonzero(evidence.counts.battles)
     if len(played) < 2:
         return played[:0]
-    contrasts = np.zeros((len(board.theta), len(played) - 1))
+    contrasts = np.zeros((len(evidence.theta), len(played) - 1))
     contrasts[played[0]] = 1
     contrasts[played[1:], np.arange(len(played) - 1)] = -1
-    if np.abs(board.hessian @ (board.inverse @ contrasts) - contrasts).max() > 1e-6:
+    if np.abs(evidence.hessian @ (evidence.inverse @ contrasts) - contrasts).max() > 1e-6:
         return played[:0]
-    return played[np.argsort(-board.theta[played], kind="stable")]
+    return played[np.argsort(-evidence.theta[played], kind="stable")]
 
 
-def _influence(board: Board, first: int, rival: int) -> Floats:
+def _influence(evidence: Evidence, first: int, rival: int) -> Floats:
     """Return (P, 4) by how much the lead of `first` over `rival` grows when one vote of a cell is removed."""
-    counts, inverse = board.counts, board.inverse
-    chance = chances(counts, board.theta)
+    counts, inverse = evidence.counts, evidence.inverse
+    chance = chances(counts, evidence.theta)
     column = inverse[first] - inverse[rival]
     moved = column[counts.first] - column[counts.second]
     diagonal = np.diag(inverse)
@@ -90,16 +91,16 @@ def _influence(board: Board, first: int, rival: int) -> Floats:
     return influence
 
 
-def _nearest_rival(board: Board, first: int, rivals: Integers) -> tuple[int, Integers]:
+def _nearest_rival(evidence: Evidence, first: int, rivals: Integers) -> tuple[int, Integers]:
     """Return who needs the fewest votes removed to catch up, as influence foretells, and in which order of cells."""
-    cells = board.counts.cells.reshape(-1)
+    cells = evidence.counts.cells.reshape(-1)
     best, fewest, removals = int(rivals[0]), np.inf, np.zeros(0, dtype=np.int64)
     for rival in rivals.tolist():
-        influence = _influence(board, first, rival).reshape(-1)
+        influence = _influence(evidence, first, rival).reshape(-1)
         order = np.argsort(influence, kind="stable")
         order = order[(influence[order] < 0) & (cells[order] > 0)]
         gained = np.cumsum(cells[order] * -influence[order])
-        lead = board.theta[first] - board.theta[rival]
+        lead = evidence.theta[first] - evidence.theta[rival]
         last = int(np.searchsorted(gained, lead))
         needed = np.inf
         if last < len(order):
@@ -110,15 +111,15 @@ def _nearest_rival(board: Board, first: int, rivals: Integers) -> tuple[int, Int
     return best, removals
 
 
-def _fewest(board: Board, first: int, order: Integers) -> int | None:
+def _fewest(evidence: Evidence, first: int, order: Integers) -> int | None:
     """Return the smallest number of votes, taken from cells in that order, without which `first` does not lead."""
-    cells = board.counts.cells.reshape(-1)[order]
+    cells = evidence.counts.cells.reshape(-1)[order]
     until = np.cumsum(cells)
 
     def leads(removed: int) -> bool:
-        left = board.counts.cells.reshape(-1).copy()
+        left = evidence.counts.cells.reshape(-1).copy()
         left[order] -= np.clip(removed - (until - cells), 0, cells)
-        return _leads(board, first, left.reshape(-1, 4))
+        return _leads(evidence, first, left.reshape(-1, 4))
 
     most = int(until[-1]) if len(until) else 0
     low, high = 0, 1
@@ -133,25 +134,25 @@ def _fewest(board: Board, first: int, order: Integers) -> int | None:
     return high
 
 
-def _leads(board: Board, first: int, cells: Integers) -> bool:
-    members = board.counts.battles[None] > 0
-    theta = fit(board.counts, Wins.of(cells[None].astype(np.int64), board.prior), members, board.theta)[0]
+def _leads(evidence: Evidence, first: int, cells: Integers) -> bool:
+    members = evidence.counts.battles[None] > 0
+    theta = fit(evidence.counts, Wins.of(cells[None].astype(np.int64), evidence.prior), members, evidence.theta)[0]
     others = np.delete(theta, first)[np.delete(members, first)]
     return bool(theta[first] > others.max() + EQUAL)
 
 
-def _deciding_users(board: Board, first: int, rival: int) -> list[str]:
-    column = board.column("user")
+def _deciding_users(evidence: Evidence, first: int, rival: int) -> list[str]:
+    column = evidence.column("user")
     if column is None:
         return []
-    kept = (board.place >= 0) & column.given
-    influence = _influence(board, first, rival).reshape(-1)
-    some = chosen(kept)
-    moved = np.bincount(column.codes[some], influence[board.place[some]], len(column.names))
+    kept = (evidence.place >= 0) & column.given
+    influence = _influence(evidence, first, rival).reshape(-1)
+    some = selection(kept)
+    moved = np.bincount(column.codes[some], influence[evidence.place[some]], len(column.names))
     users = []
     for code in np.argsort(moved, kind="stable")[:MOST_USERS].tolist():
-        theirs = board.place[kept & (column.codes == code)]
-        left = board.counts.cells - np.bincount(theirs, minlength=board.counts.cells.size).reshape(-1, 4)
-        if moved[code] < 0 and not _leads(board, first, left):
+        theirs = evidence.place[kept & (column.codes == code)]
+        left = evidence.counts.cells - np.bincount(theirs, minlength=evidence.counts.cells.size).reshape(-1, 4)
+        if moved[code] < 0 and not _leads(evidence, first, left):
             users.append(column.names[code])
     return users

@@ -24,8 +24,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from latxa_cli.arena.arithmetic import climb, laplacian, logistic
+from latxa_cli.arena.connectivity import connected
 from latxa_cli.arena.ratings import DIGITS, SCALE, Wins, hessian, vote_spread
-from latxa_cli.arena.votes import Counts, Floats, Integers
+from latxa_cli.arena.votes import Floats, Integers, PairCounts
 from latxa_cli.stream.records import Record
 
 PRIOR_VARIANCE = 1.0  # of a strength: 174 points; in public arenas strengths spread over some 90 to 170
@@ -33,12 +35,12 @@ PRIOR_INFORMATION = 2.5  # with which the dispersion of votes is taken to be 1 a
 MEETINGS = 4  # battles that join an island, or a newcomer, to the others before gains decide
 COSTS_HELD = 8  # battles between two looks at which gaps are contested; of 400 battles and more, there are 50 looks
 LEAST_COST = 1e-12  # what is decided beyond doubt still counts a little: where all is, the least certain gap is next
-MOST_STEPS, GOOD_ENOUGH = 100, 1e-9
+CONVERGED = 1e-9
 
 
 def next_battles(
-    counts: Counts,
-    how_many: int,
+    counts: PairCounts,
+    amount: int,
     *,
     newcomers: Iterable[str] = (),
     dispersion: float | None = None,
@@ -50,7 +52,7 @@ def next_battles(
     models meet that nothing connects yet, else "contested". Of two models each is first as often as the other, or
     once more. newcomers: models to add that have no votes yet. dispersion: the variance of votes relative to that of
     coin tosses (see `separation.dispersion_of`), taken from the counts when None. `seed` decides between equal gains.
-    Empty for fewer than two models. The time goes with `how_many` and the square of the models.
+    Empty for fewer than two models. The time goes with `amount` and the square of the models.
     """
     known = set(counts.models)
     added = [name for name in dict.fromkeys(newcomers) if name not in known]
@@ -62,8 +64,8 @@ def next_battles(
     seats = _Seats(len(counts.models), random)
     bridges = _bridges(counts, design.theta, random)
     records: list[Record] = []
-    for number in range(how_many):
-        if number % max(COSTS_HELD, how_many // 50) == 0:
+    for number in range(amount):
+        if number % max(COSTS_HELD, amount // 50) == 0:
             design.weigh()
         gains = design.gains()
         bridge = number < len(bridges)
@@ -96,7 +98,7 @@ class _Design:
     felt: Floats
 
     @classmethod
-    def of(cls, counts: Counts, dispersion: float | None, random: np.random.Generator) -> _Design:
+    def of(cls, counts: PairCounts, dispersion: float | None, random: np.random.Generator) -> _Design:
         theta = _most_probable(counts)
         curvature = hessian(counts, theta)
         if dispersion is None:
@@ -111,12 +113,12 @@ class _Design:
         return cls(theta, covariance, chance * (1 - chance) / dispersion, (ties + ties.T) / 2, empty, empty)
 
     def weigh(self) -> None:
-        """Look again which gaps are contested."""
+        """Filter again which gaps are contested."""
         deviation = np.sqrt(np.maximum(_variances(self.covariance), 1e-300))
         z = np.abs(self.theta[:, None] - self.theta[None, :]) / deviation
         cost = np.maximum(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), LEAST_COST) / (2 * deviation)
         np.fill_diagonal(cost, 0)
-        self.costs = np.diag(cost.sum(axis=1)) - cost
+        self.costs = laplacian(cost)
         self.felt = self.covariance @ self.costs @ self.covariance
 
     def gains(self) -> Floats:
@@ -139,25 +141,26 @@ class _Design:
         self.covariance -= np.outer(share * along, along)
 
 
-def _most_probable(counts: Counts) -> Floats:
+def _most_probable(counts: PairCounts) -> Floats:
     """Return (p,) the strengths most probable under the prior, where ties are half wins; they are always finite."""
     votes = Wins.of(counts.cells.astype(np.int64))
     wins = counts.matrix(votes.won, votes.played - votes.won)
     played = wins + wins.T
-    theta = np.zeros(len(counts.models))
-    identity = np.eye(len(theta)) / PRIOR_VARIANCE
-    for _ in range(MOST_STEPS):
+    identity = np.eye(len(counts.models)) / PRIOR_VARIANCE
+
+    def newton(at: Floats) -> tuple[Floats, Floats]:
+        [theta] = at
         gradient = (wins - played * _chances(theta)).sum(axis=1) - theta / PRIOR_VARIANCE
-        step = np.linalg.solve(hessian(counts, theta) + identity, gradient)
-        reach = float(np.ptp(step))  # at most 1 is safe: see the module `ratings`
-        theta = theta + step / max(1.0, reach)
-        if reach < GOOD_ENOUGH:
-            break
+        step = np.linalg.solve(hessian(counts, theta) + identity, gradient)[None]
+        return step, np.ptp(step, axis=1)
+
+    [theta] = climb(np.zeros((1, len(identity))), newton, converged=CONVERGED)
     return theta
 
 
 def _chances(theta: Floats) -> Floats:
-    return 1 / (1 + np.exp(theta[None, :] - theta[:, None]))
+    chances: Floats = logistic(theta[:, None] - theta[None, :])
+    return chances
 
 
 def _variances(covariance: Floats) -> Floats:
@@ -172,7 +175,7 @@ def _variances(covariance: Floats) -> Floats:
 # --- joining what never met ------------------------------------------------------------------------------------------
 
 
-def _bridges(counts: Counts, theta: Floats, random: np.random.Generator) -> list[tuple[int, int]]:
+def _bridges(counts: PairCounts, theta: Floats, random: np.random.Generator) -> list[tuple[int, int]]:
     """Return battles that join all groups of models that never met to the largest one.
 
     First one battle for each group, so that few votes join all; then each meets three others. Opponents are spread
@@ -192,16 +195,9 @@ def _bridges(counts: Counts, theta: Floats, random: np.random.Generator) -> list
     return pairs
 
 
-def _groups(counts: Counts, theta: Floats, random: np.random.Generator) -> list[Integers]:
+def _groups(counts: PairCounts, theta: Floats, random: np.random.Generator) -> list[Integers]:
     """Return the models of each connected group by strength; the largest group first, the others in random order."""
-    met = counts.cells.sum(axis=1) > 0
-    first, second = counts.first[met], counts.second[met]
-    label, before = np.arange(len(counts.models)), None
-    while before is None or (label != before).any():
-        before = label.copy()
-        np.minimum.at(label, first, before[second])
-        np.minimum.at(label, second, before[first])
-        label = label[label]
+    label = connected(counts)
     order = random.permutation(len(theta))
     order = order[np.argsort(theta[order], kind="stable")]
     groups = [order[label[order] == name] for name in random.permutation(np.unique(label))]

@@ -1,6 +1,6 @@
 """Preference pairs out of battles that hold conversations, in the field's usual form, for DPO or a reward model.
 
-`latxa arena-score battles.jsonl --preferences pairs.jsonl`
+`latxa preferences battles.jsonl > pairs.jsonl`
 
 {"id", "prompt_id", "prompt": [messages], "chosen": [messages], "rejected": [messages], "metadata"}, which is TRL's
 conversational preference format. The prompt is what both conversations begin with; `chosen` and `rejected` follow from
@@ -10,10 +10,11 @@ on a prompt the pairs contradict each other, and how often is what such training
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
-from latxa_cli.stream.reader import Identifier
+from latxa_cli.arena.filters import Filter, rejection
+from latxa_cli.stream.reader import Identifier, name_of
 from latxa_cli.stream.records import Record, Reject, checker
 
 NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
@@ -22,18 +23,28 @@ LOSER = {"model_a": "model_b", "model_b": "model_a"}
 Messages = list[dict[str, str]]
 
 
-def preferences(battles: Iterable[Record], criterion: str = "winner") -> Iterator[Record | Reject]:
+def preferences(
+    battles: Iterable[Record],
+    criterion: str = "winner",
+    filters: Sequence[Filter] = (),
+    written: Iterable[Record] = (),
+) -> Iterator[Record | Reject]:
     """Yield a preference pair for each of `battles`, or a Reject that says why there is none.
 
-    A pair has the battle's id, else a hash of its messages. `prompt_id`, and in `metadata` `user` and `judge`, are null
-    where the battle has none, so that all pairs have the same columns. Reasons of a Reject: "no verdict", "unknown
+    A pair has the battle's id, else a hash of its messages, with a number where `written` pairs or those before have
+    the same. `prompt_id`, and in `metadata` `user` and `judge`, are null where the battle has none,
+    so that all pairs have the same columns. Reasons of a Reject, beside those of the `filters`: "no verdict", "unknown
     verdict", "tie", "both bad", "no conversations", "malformed conversation", "no response" (a conversation that does
     not end with the assistant), "different prompts", "same response".
     """
     identifier = Identifier()
+    for pair in written:
+        name, _ = name_of({field: value for field, value in pair.items() if field != "id"})
+        if pair["id"].partition("-")[0] == name:
+            identifier.unique(name)
     for battle in battles:
-        pair = _pair(battle, criterion)
-        yield pair if isinstance(pair, Reject) else identifier.identify(pair)
+        outcome = rejection(filters, battle) or _pair(battle, criterion)
+        yield outcome if isinstance(outcome, Reject) else identifier.identify(outcome)
 
 
 def _pair(battle: Record, criterion: str) -> Record | Reject:

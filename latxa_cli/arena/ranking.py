@@ -15,18 +15,18 @@ import numpy as np
 from latxa_cli.arena.connectivity import islands
 from latxa_cli.arena.intervals import (
     Core,
-    How,
+    RatingMethod,
     bounds,
     covariance_by,
-    drawn_normal,
+    normal_replicates,
     rate,
-    redrawn,
+    resampled,
     to_scale,
 )
 from latxa_cli.arena.ranks import ranks
 from latxa_cli.arena.ratings import DIGITS, SCALE
-from latxa_cli.arena.redraw import Clustered, Redraw
-from latxa_cli.arena.votes import NONE, Column, Counts, Floats, Integers, Votes, count
+from latxa_cli.arena.resampling import ClusterCounts, Resampling
+from latxa_cli.arena.votes import NONE, Column, Floats, Integers, PairCounts, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
@@ -40,30 +40,30 @@ class Ranking:
 
     counts, place: of its votes, as `votes.count` gives them. islands: sets of models that battles connect; each has a
     scale, ranks and tiers of its own. theta: (p,) strengths, inf or -inf above or below a core, nan without any.
-    drawn: (rounds, p) the same of redrawn votes. cores: of the islands, where there is one. clusters: whose votes are
-    redrawn together; each vote for itself when None.
+    replicates: (rounds, p) the same of resampled votes. cores: of the islands, where there is one. clusters: whose
+    votes are drawn together; each vote for itself when None.
     """
 
     criterion: str
     group: dict[str, str]
     votes: Votes
-    counts: Counts
+    counts: PairCounts
     place: Integers
     islands: list[Integers]
     cores: list[Core]
     theta: Floats
-    drawn: Floats
-    how: How
+    replicates: Floats
+    method: RatingMethod
     clusters: Column | None = None
 
     @cached_property
-    def clustered(self) -> Clustered | None:
+    def cluster_counts(self) -> ClusterCounts | None:
         """The votes by cluster; None where each is for itself."""
-        return None if self.clusters is None else self.clustered_by(self.clusters)
+        return None if self.clusters is None else self.cluster_counts_by(self.clusters)
 
-    def clustered_by(self, column: Column) -> Clustered:
+    def cluster_counts_by(self, column: Column) -> ClusterCounts:
         """Return the votes by the clusters that a column names."""
-        return Clustered.of(column, self.place, self.counts.cells.size)
+        return ClusterCounts.of(column, self.place, self.counts.cells.size)
 
     @cached_property
     def covariance(self) -> Floats:
@@ -74,10 +74,10 @@ class Ranking:
         whole = np.zeros((len(self.theta), len(self.theta)))
         for core in self.cores:
             inside = np.ix_(core.models, core.models)
-            drawn = self.drawn[:, core.models]
+            drawn = self.replicates[:, core.models]
             finite = drawn[np.isfinite(drawn).all(axis=1)]
-            if self.how.ties == "half":
-                whole[inside] = covariance_by(core, self.clustered)
+            if self.method.ties == "half":
+                whole[inside] = covariance_by(core, self.cluster_counts)
             elif len(finite) > 1:
                 whole[inside] = np.cov(finite, rowvar=False)
         return whole
@@ -88,19 +88,19 @@ class Ranking:
         return self._scaled(self.theta)
 
     @property
-    def drawn_ratings(self) -> Floats:
+    def replicate_ratings(self) -> Floats:
         """(rounds, p) redrawn strengths on the arena's scale."""
-        return self._scaled(self.drawn)
+        return self._scaled(self.replicates)
 
     @property
     def anchored(self) -> bool:
         """Whether the anchor has a finite rating, so that it holds the scale."""
-        models, name = self.counts.models, self.how.anchor[0] if self.how.anchor else None
+        models, name = self.counts.models, self.method.anchor[0] if self.method.anchor else None
         return name in models and bool(np.isfinite(self.theta[models.index(name)]))
 
     def _scaled(self, theta: Floats) -> Floats:
         """Return (…, p) strengths on the arena's scale; an anchor with a finite rating holds those of its island."""
-        anchor, models = self.how.anchor, self.counts.models
+        anchor, models = self.method.anchor, self.counts.models
         ratings = to_scale(theta, models, None)
         if anchor is not None and self.anchored:
             island = next(island for island in self.islands if models.index(anchor[0]) in island)
@@ -111,7 +111,7 @@ class Ranking:
     def non_finite(self) -> float:
         """The share of rounds in which a model that has a finite rating has none."""
         finite = np.isfinite(self.theta)
-        return 1 - float(np.isfinite(self.drawn[:, finite]).all(axis=1).mean()) if len(self.drawn) else 0.0
+        return 1 - float(np.isfinite(self.replicates[:, finite]).all(axis=1).mean()) if len(self.replicates) else 0.0
 
     def records(self) -> Iterator[Record]:
         """Yield rating records, island by island, best first.
@@ -119,15 +119,15 @@ class Ranking:
         A bound that is not finite is None; so are those of a model that is as strong in all rounds.
         """
         point = self.ratings
-        low, high = bounds(self.drawn_ratings, self.how.confidence)
+        low, high = bounds(self.replicate_ratings, self.method.confidence)
         with np.errstate(invalid="ignore"):
-            differs = np.abs(self.drawn - self.theta) > SAME
+            differs = np.abs(self.replicates - self.theta) > SAME
         alike = np.isfinite(point) & ~differs.any(axis=0)  # whose votes say nothing of their error
         low[alike], high[alike] = -np.inf, np.inf
         tallies = _tallies(self.counts)
         for number, models in enumerate(self.islands, 1):
             # Differences matter alone, and an anchor that has no finite rating in a round says nothing of others.
-            placed = ranks(SCALE * self.theta[models], SCALE * self.drawn[:, models], self.how.confidence)
+            placed = ranks(SCALE * self.theta[models], SCALE * self.replicates[:, models], self.method.confidence)
             order = sorted(range(len(models)), key=lambda place: (placed.rank[place], models[place]))
             for place in order:
                 model = models[place]
@@ -151,7 +151,7 @@ class Ranking:
         rating: the mean of the rounds without its decimals; upper and lower: the 95th and 5th percentile, as whole
         numbers from the median. Equal ratings share the last of their ranks.
         """
-        drawn, tallies = self.drawn_ratings, _tallies(self.counts)
+        drawn, tallies = self.replicate_ratings, _tallies(self.counts)
         with np.errstate(invalid="ignore"):
             mean = np.trunc(drawn.mean(axis=0))
             low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95], axis=0)
@@ -174,14 +174,14 @@ class Ranking:
     def _board(self, island: int) -> Record:
         """Return the fields that say which board a rating is of; other models of ties have other scales."""
         group = {"group": self.group} if self.group else {}
-        ties = {"ties_as": self.how.ties} if self.how.ties != "half" else {}
+        ties = {"ties_as": self.method.ties} if self.method.ties != "half" else {}
         return {"criterion": self.criterion, **group, **ties, **({"island": island} if len(self.islands) > 1 else {})}
 
 
 def rank(
     votes: Votes,
     criteria: Sequence[str],
-    how: How,
+    method: RatingMethod,
     *,
     by: Sequence[str] = (),
     least: int = 1,
@@ -194,7 +194,7 @@ def rank(
     clusters: whose votes are redrawn together; each vote for itself when None. interval: how rounds are made; those of
     the sandwich are drawn from the normal distribution.
     """
-    boards = [_board(votes, criterion, {}, how, clusters) for criterion in criteria]
+    boards = [_board(votes, criterion, {}, method, clusters) for criterion in criteria]
     for name in by:
         if name not in votes.columns:
             raise UsageError(f"`--by {name}`: no battle has a `{name}`")
@@ -203,15 +203,19 @@ def rank(
             group, inside = {name: column.names[code]}, column.codes == code
             inner = [_among(votes, criterion, inside) for criterion in criteria]
             boards += [
-                _board(some, criterion, group, how, clusters) for some, criterion in zip(inner, criteria, strict=True)
+                _board(some, criterion, group, method, clusters)
+                for some, criterion in zip(inner, criteria, strict=True)
             ]
     cores = [replace(core, table=number) for number, board in enumerate(boards) for core in board.cores]
     if interval == "sandwich":
-        rounds = [drawn_normal(core.theta, covariance_by(core, boards[core.table].clustered), how) for core in cores]
+        rounds = [
+            normal_replicates(core.theta, covariance_by(core, boards[core.table].cluster_counts), method)
+            for core in cores
+        ]
     else:
         places, sizes = [board.place for board in boards], [board.counts.cells.size for board in boards]
-        clustered = [board.clustered for board in boards if board.clustered is not None]
-        rounds = redrawn(Redraw(places, sizes, clustered or None, how.seed), cores, how)
+        cluster_counts = [board.cluster_counts for board in boards if board.cluster_counts is not None]
+        rounds = resampled(Resampling(places, sizes, cluster_counts or None, method.seed), cores, method)
     return [_with_rounds(board, number, cores, rounds) for number, board in enumerate(boards)]
 
 
@@ -219,31 +223,33 @@ def _among(votes: Votes, criterion: str, inside: Any) -> Votes:
     return replace(votes, verdicts={criterion: np.where(inside, votes.verdicts[criterion], NONE)})
 
 
-def _board(votes: Votes, criterion: str, group: dict[str, str], how: How, clusters: Column | None) -> Ranking:
+def _board(
+    votes: Votes, criterion: str, group: dict[str, str], method: RatingMethod, clusters: Column | None
+) -> Ranking:
     counts, place = count(votes, criterion)
     size = len(counts.models)
     theta = np.full(size, np.nan)
-    met = counts if how.prior else replace(counts, cells=how.counted(counts.cells))
+    met = counts if method.prior else replace(counts, cells=method.counted(counts.cells))
     found, cores = islands(met), []
     for models in found:
         inside, pairs = counts.among(models)
-        theta[models] = rate(inside, inside.cells[None], how)[0]
+        theta[models] = rate(inside, inside.cells[None], method)[0]
         if len(finite := models[np.isfinite(theta[models])]):
             among, pairs = counts.among(finite)
             cores.append(Core(0, finite, among, pairs, theta[finite]))
-    return Ranking(criterion, group, votes, counts, place, found, cores, theta, np.zeros((0, size)), how, clusters)
+    return Ranking(criterion, group, votes, counts, place, found, cores, theta, np.zeros((0, size)), method, clusters)
 
 
 def _with_rounds(board: Ranking, number: int, cores: Sequence[Core], rounds: Sequence[Floats]) -> Ranking:
-    drawn = np.repeat(board.theta[None], board.how.rounds, axis=0)
+    replicates = np.repeat(board.theta[None], board.method.rounds, axis=0)
     for core, values in zip(cores, rounds, strict=True):
         if core.table == number:
-            drawn[:, core.models] = values
-    board.drawn = drawn
+            replicates[:, core.models] = values
+    board.replicates = replicates
     return board
 
 
-def _tallies(counts: Counts) -> dict[str, Integers]:
+def _tallies(counts: PairCounts) -> dict[str, Integers]:
     """Return (p,) battles, wins, losses, ties and both bad of each model."""
     size = len(counts.models)
 

@@ -9,14 +9,15 @@ from statistics import NormalDist
 
 import numpy as np
 
+from latxa_cli.arena.arithmetic import logistic
 from latxa_cli.arena.ratings import DIGITS, SCALE, hessian
-from latxa_cli.arena.votes import Counts, Floats
+from latxa_cli.arena.votes import Floats, PairCounts
 from latxa_cli.stream.records import Record
 
 MOST_VOTES = 10**12  # more are as good as never
 
 
-def dispersion_of(counts: Counts, theta: Floats, covariance: Floats) -> float:
+def dispersion_of(counts: PairCounts, theta: Floats, covariance: Floats) -> float:
     """Return the variance of votes relative to independent coin tosses, as `covariance` (p, p) of `theta` (p,) has it.
 
     Some 0.8 with a fifth of ties (half wins vary less); above 1 where the votes of a user go together. Models whose
@@ -32,7 +33,7 @@ def dispersion_of(counts: Counts, theta: Floats, covariance: Floats) -> float:
     return float((covariance[grid] * curvature).sum() / (len(finite) - 1))
 
 
-def separating(counts: Counts, theta: Floats, covariance: Floats, confidence: float = 0.9) -> list[Record]:
+def separating(counts: PairCounts, theta: Floats, covariance: Floats, confidence: float = 0.9) -> list[Record]:
     """Return, for each two neighbours of one board, what separates them and how many more votes would: best first.
 
     {"model", "against" (the next one), "gap", "stderr" (points), "separated" (at `confidence`, two-sided),
@@ -51,7 +52,7 @@ def separating(counts: Counts, theta: Floats, covariance: Floats, confidence: fl
     for i, j in pairwise(order):
         gap = float(theta[i] - theta[j])
         variance = max(0.0, float(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j]))
-        information = 1 / (2 + np.exp(gap) + np.exp(-gap)) / dispersion if dispersion > 0 else np.inf
+        information = logistic(gap) * logistic(-gap) / dispersion if dispersion > 0 else np.inf
         equal = round(SCALE * gap, DIGITS) == 0
         short = 0.0 if equal else max(0.0, variance * z**2 / gap**2 - 1)  # by how much the variance is too large
         records.append(

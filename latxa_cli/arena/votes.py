@@ -1,7 +1,8 @@
 """Votes as columns, and as a table of counts.
 
 `Votes` keeps a few numbers of each battle, so that every question (who voted, on which prompt, in which order) is asked
-of arrays. Nearly all answers need less: `Counts`, the table of who beat whom, whose size depends on the models alone.
+of arrays. Nearly all answers need less: `PairCounts`, the table of who beat whom, whose size depends on the models
+alone.
 Models are in the order of their names, so that the order of the battles changes nothing.
 """
 
@@ -75,7 +76,7 @@ class Votes:
 
 
 @dataclass(frozen=True)
-class Counts:
+class PairCounts:
     """Votes counted by the P pairs of models that met.
 
     models: p names. first, second: (P,) indices into `models`, first < second, in order.
@@ -94,7 +95,7 @@ class Counts:
         both = np.bincount(self.first, played, size) + np.bincount(self.second, played, size)
         return both.astype(np.int64)
 
-    def among(self, members: Integers) -> tuple[Counts, Integers]:
+    def among(self, members: Integers) -> tuple[PairCounts, Integers]:
         """Return the counts of battles among some models (indices, rising), and which of the pairs these are.
 
         Pairs without a battle are left out.
@@ -104,7 +105,7 @@ class Counts:
         met = self.cells.any(axis=1)
         pairs = np.flatnonzero(met & (place[self.first] >= 0) & (place[self.second] >= 0))
         first, second = place[self.first[pairs]], place[self.second[pairs]]
-        return Counts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
+        return PairCounts([self.models[model] for model in members], first, second, self.cells[pairs]), pairs
 
     def matrices(self) -> tuple[Floats, Floats]:
         """Return (p, p) how often the row won against the column, and how often the two met."""
@@ -112,15 +113,18 @@ class Counts:
         won = self.matrix(self.cells[:, A_WON].astype(float), self.cells[:, B_WON].astype(float))
         return won, self.matrix(met, met)
 
-    def matrix(self, values_first: Floats, values_second: Floats) -> Floats:
-        """Return (p, p) the P values of the first models against the second ones, and the other way round."""
-        square = np.zeros((len(self.models), len(self.models)))
-        square[self.first, self.second], square[self.second, self.first] = values_first, values_second
-        return square
+    def matrix(self, of_first: NDArray[Any], of_second: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return (…, p, p) the (…, P) values of the first models against the second ones, and the other way round."""
+        size, rounds = len(self.models), of_first.shape[:-1]
+        flat = np.zeros((*rounds, size * size), of_first.dtype)
+        flat[..., self.first * size + self.second] = of_first
+        if of_second is not None:
+            flat[..., self.second * size + self.first] = of_second
+        return flat.reshape(*rounds, size, size)
 
 
-def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:
-    """Return the counts of the votes that have a verdict, and (n,) each vote's place in `Counts.cells.reshape(-1)`.
+def count(votes: Votes, criterion: str = "winner") -> tuple[PairCounts, Integers]:
+    """Return the counts of the votes that have a verdict, and (n,) each vote's place in `PairCounts.cells.reshape(-1)`.
 
     Pairs are those that met in any vote; a vote without a verdict has the place `NONE`. Models: 23,000 at the most.
     """
@@ -139,4 +143,4 @@ def count(votes: Votes, criterion: str = "winner") -> tuple[Counts, Integers]:
     place[verdict == NONE] = NONE
     counted = place if (verdict != NONE).all() else place[place >= 0]
     cells = np.bincount(counted, minlength=4 * len(pairs)).reshape(-1, 4)
-    return Counts(votes.models, pairs // max(1, size), pairs % max(1, size), cells), place
+    return PairCounts(votes.models, pairs // max(1, size), pairs % max(1, size), cells), place

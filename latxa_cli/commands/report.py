@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from latxa_cli.options import Files, OutputFile, Run, verb
-from latxa_cli.stream.table import Format
+from latxa_cli.stream.formats import Format
 
 
 @verb(makes="whole")

@@ -6,11 +6,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from latxa_cli.stream.formats import Format
 from latxa_cli.stream.records import Record
+from latxa_cli.stream.table import escaped, render
+from latxa_cli.stream.terminal import printable
+
+if TYPE_CHECKING:
+    from latxa_cli.stream.run import Run
 
 ONE = ("rank", "ranks", "model", "rating", "lower", "upper", "tier", "battles")
 SHORT = {"winner": "", "winner_content": "content", "winner_language": "language"}
+
+
+def show(run: Run, records: Sequence[Record], layout: Format | None, unit: str) -> None:
+    """Write what `arena-score` says in the layout (default: a table on a terminal, else JSONL); `unit`: of resampling.
+
+    What matters stands below a table, and is said where a format has no place for it.
+    """
+    layout = layout or ("table" if run.is_terminal else "jsonl")
+    matters = [printable(line) for line in what_matters(records)]
+    run.note(resampled=unit, findings=matters)
+    if layout == "jsonl":
+        run.write(records)
+    else:
+        run.print(page(records, layout, matters), records=sum("rating" in record for record in records))
+    if layout in ("csv", "latex", "html") and any("difference" in one or "correlation" in one for one in records):
+        run.say("differences and correlations are not part of this format: `--format jsonl` has them")
+    if layout not in ("table", "markdown"):
+        run.say_all(matters)
+
+
+def page(records: Sequence[Record], layout: Format, below: Sequence[str]) -> str:
+    """Return what `arena-score` says as one text; what programs read is ratings alone, without the lines `below`."""
+    ratings = [record for record in records if "rating" in record]
+    if layout == "csv":
+        return render(*every_column(ratings), layout)
+    text = render(*rows(ratings), layout)
+    if layout in ("table", "markdown"):
+        for title, lines, columns in beside(records):
+            text += f"\n{title}\n\n{render(lines, columns, layout)}"
+        words = [escaped(line) if layout == "markdown" else line for line in below]
+        text += "\n" * bool(words) + "".join(f"- {line}\n" for line in words)
+    return text
 
 
 def rows(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
+from latxa_cli.stream.formats import Format
 from latxa_cli.stream.records import Record
 from latxa_cli.stream.terminal import printable
-
-Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html"]
 
 _FIGURE = re.compile(r"[-+±–.,%∞\s\d]+")
 # `_` opens emphasis only at the edge of a word.

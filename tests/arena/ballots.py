@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from latxa_cli.arena.finding import Board
-from latxa_cli.arena.soundness import board_of
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS, Column, Counts, Votes, count
+from latxa_cli.arena.evidence import Evidence
+from latxa_cli.arena.soundness import evidence_of
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS, Column, PairCounts, Votes, count
 
 Battle = tuple[str, str, int]
 MODELS = "abcde"
 
 
-def counts_of(battles: Sequence[Battle], models: Sequence[str] = MODELS) -> Counts:
+def counts_of(battles: Sequence[Battle], models: Sequence[str] = MODELS) -> PairCounts:
     a, b = (np.array([models.index(battle[side]) for battle in battles], dtype=np.int64) for side in (0, 1))
     verdicts = np.array([battle[2] for battle in battles], dtype=np.int64)
     return count(Votes(list(models), a, b, {"winner": verdicts}))[0]
@@ -43,8 +43,8 @@ def tallied(pairs: Mapping[tuple[str, str], Sequence[int]]) -> list[Battle]:
     return [(*pair, verdict) for pair, row in pairs.items() for verdict, times in enumerate(row) for _ in range(times)]
 
 
-def board(votes: Votes, prior: float = 0.0) -> Board:
-    return board_of(votes, "winner", *count(votes), prior)
+def evidence(votes: Votes, prior: float = 0.0) -> Evidence:
+    return evidence_of(votes, "winner", *count(votes), prior)
 
 
 def ring_of(models: Sequence[str]) -> list[Battle]:
@@ -52,7 +52,7 @@ def ring_of(models: Sequence[str]) -> list[Battle]:
     return [(a, b, TIE) for a, b in zip(models, [*models[1:], models[0]], strict=True)]
 
 
-def published(reference: Path) -> Counts:
+def published(reference: Path) -> PairCounts:
     """The votes of the published arena."""
     with (reference / "arena" / "ebaluatoia_battles.jsonl").open() as lines:
         battles = [json.loads(line) for line in lines]
@@ -60,7 +60,7 @@ def published(reference: Path) -> Counts:
     return counts_of([(b["model_a"], b["model_b"], VERDICTS.index(b["winner"])) for b in battles], models)
 
 
-def redrawn(counts: Counts, rounds: int) -> np.ndarray:
+def redrawn(counts: PairCounts, rounds: int) -> np.ndarray:
     """(rounds, P, 4) cells of bootstrap rounds."""
     cells = counts.cells.reshape(-1)
     drawn = np.random.default_rng(0).multinomial(cells.sum(), cells / cells.sum(), size=rounds)

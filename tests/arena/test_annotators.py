@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ballots import board, tallied, votes_of
+from ballots import evidence, tallied, votes_of
 
 from latxa_cli.arena.annotators import (
     TILTS,
@@ -14,7 +14,7 @@ from latxa_cli.arena.annotators import (
     krippendorff,
     outlying,
 )
-from latxa_cli.arena.finding import QUANTILE
+from latxa_cli.arena.evidence import QUANTILE
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE
 
 # --- the votes of one user -------------------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE
 def test_votes_of_one_user_matter_above_a_tenth_of_all(theirs, matters):
     users = ["most"] * theirs + [None] * 30 + [f"u{n % 50}" for n in range(70 - theirs)]
     votes = votes_of([("a", "b", n % 4) for n in range(100)] + [("a", "b", NONE)] * 9, user=[*users, *["idle"] * 9])
-    finding = concentration(board(votes))
+    finding = concentration(evidence(votes))
     assert (finding["user"], finding["value"], finding["matters"]) == ("most", theirs / 100, matters)
     assert finding["users"] == 51  # who has no vote that counts is none of them
 
@@ -38,7 +38,7 @@ def crowd(models, each=200):
 
 
 def outliers(rows, users):
-    return outlying(board(votes_of(rows, user=users)))
+    return outlying(evidence(votes_of(rows, user=users)))
 
 
 @pytest.mark.parametrize(("decided", "judged"), [(9, 0), (10, 1), (11, 1)])
@@ -74,7 +74,7 @@ def test_many_users_are_as_many_chances(others, named):
 
 def test_bounds_are_chernoffs_times_the_number_of_tries():
     random = np.random.default_rng(0)
-    one = board(votes_of(crowd("abcd", 5) + [("a", model, A_WON) for model in "bcd" for _ in range(40)]))
+    one = evidence(votes_of(crowd("abcd", 5) + [("a", model, A_WON) for model in "bcd" for _ in range(40)]))
     chance = np.array([0.9, 0.8, 0.85, 0.7, 0.6, 0.55])
     user = np.repeat([0, 1, 2], 60)
     pair, verdict = random.integers(0, 6, 180), random.integers(0, 2, 180)
@@ -109,7 +109,7 @@ def test_bounds_are_chernoffs_times_the_number_of_tries():
 def test_who_agrees_more_than_expected_is_not_outlying():
     rows = tallied({("a", "b"): (600, 400, 0, 0)})
     loyal = [("a", "b", A_WON)] * 90 + [("a", "c", A_WON)] * 10 + [("a", "c", B_WON)] * 12 + [("b", "c", TIE)]
-    ballots = board(votes_of(rows + loyal, user=[None] * 1000 + ["u"] * 113))
+    ballots = evidence(votes_of(rows + loyal, user=[None] * 1000 + ["u"] * 113))
     found = outlying(ballots)
     assert all("favours" in one for one in found["users"])  # not for being against the ranking
 
@@ -145,7 +145,7 @@ def judged(agreeing, disagreeing):
         for user in (0, 1):
             verdict = prompt % 2 if prompt < agreeing else user
             rows.append(("a", "b", verdict)), users.append(f"u{user}"), prompts.append(f"p{prompt:04}")
-    return agreement(board(votes_of(rows, user=users, prompt_id=prompts)))
+    return agreement(evidence(votes_of(rows, user=users, prompt_id=prompts)))
 
 
 @pytest.mark.parametrize(("agreeing", "matters"), [(530, True), (570, False), (640, False)])
@@ -162,16 +162,16 @@ def test_agreement_is_slight_where_alpha_is_surely_below_a_fifth(agreeing, matte
 def test_units_of_one_judgement_are_none():
     rows = [("a", "b", A_WON), ("a", "b", A_WON), ("a", "b", B_WON), ("a", "b", A_WON), ("a", "b", B_WON)]
     users, prompts = ["u", "v", "u", "u", "w"], ["p", "p", "q", "r", "r"]
-    finding = agreement(board(votes_of(rows, user=users, prompt_id=prompts)))
+    finding = agreement(evidence(votes_of(rows, user=users, prompt_id=prompts)))
     assert finding["units"] == 2
     # One who said both on one prompt has said nothing, and leaves the other alone there.
     rows, users, prompts = [*rows, ("b", "a", A_WON)], [*users, "v"], [*prompts, "p"]
-    assert agreement(board(votes_of(rows, user=users, prompt_id=prompts)))["units"] == 1
+    assert agreement(evidence(votes_of(rows, user=users, prompt_id=prompts)))["units"] == 1
 
 
 def test_units_are_by_prompt_and_pair():
     rows = [("a", "b", A_WON), ("a", "c", A_WON), ("b", "a", B_WON), ("a", "b", A_WON)]
-    finding = agreement(board(votes_of(rows, user=["u", "v", "v", "w"], prompt_id=["p", "p", "p", "q"])))
+    finding = agreement(evidence(votes_of(rows, user=["u", "v", "v", "w"], prompt_id=["p", "p", "p", "q"])))
     assert finding["units"] == 1
 
 

@@ -281,7 +281,7 @@ def test_battles_without_a_verdict_by_one_of_the_criteria_are_counted(scored):
 
 
 @pytest.mark.parametrize(
-    "flags", [("--mask", "*?"), ("--anchor", "a=1"), ("--resample", "user"), ("--next", "3"), ("--control", "style"),
+    "flags", [("--mask", "*?"), ("--anchor", "a=1"), ("--resample", "user"), ("--control", "style"),
               ("--collapse",), ("--paper",), ("--by", "user"), ("--interval", "sandwich"), ("--ties", "davidson")],
     ids=" ".join,
 )  # fmt: skip
@@ -339,29 +339,6 @@ def test_control_rates_as_if_responses_were_alike(scored, votes, control):
     assert effects
 
 
-def test_the_next_battles_are_pairs_with_newcomers(latxa, votes):
-    done = latxa("arena-score", votes, "--next", "12", "--model", "new")
-    sheet = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, done.stderr.decode()
-    assert len(sheet) == 12
-    assert all("winner" not in record and record["model_a"] != record["model_b"] for record in sheet)
-    assert "new" in {record["model_a"] for record in sheet} | {record["model_b"] for record in sheet}
-
-
-def test_preferences_are_written_beside_the_ratings(scored, votes, tmp_path):
-    ratings, _, _ = scored(votes, "--rounds", "10", "--preferences", tmp_path / "pairs.jsonl")
-    pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
-    battles = {vote["id"]: vote for vote in map(json.loads, votes.read_text().splitlines())}
-    decided = [name for name, vote in battles.items() if vote["winner"] in ("model_a", "model_b")]
-    assert [pair["id"] for pair in pairs] == decided
-    for pair in pairs:
-        vote = battles[pair["id"]]
-        side = vote["winner"].removeprefix("model")
-        assert pair["prompt"] + pair["chosen"] == vote["conversation" + side]
-    assert len(ratings) == 4
-    assert f"preferences: {len(pairs)} written" in scored.said or f"{len(pairs)} written" in scored.said
-
-
 def test_intervals_by_user_are_said_to_be_so(latxa, votes, tmp_path):
     for flags, unit in (((), "user"), (("--resample", "prompt"), "prompt"), (("--resample", "vote"), "vote")):
         out = tmp_path / f"{unit}.jsonl"
@@ -392,12 +369,12 @@ def test_copies_are_listed_with_their_original(scored):
     [
         ("--anchor", "m1"), ("--anchor", "m1=x"), ("--anchor", "nobody=1000"),
         ("--anchor", "m1=inf"),
-        ("--exclude", "user"), ("--mask", "exp"), ("--mask", "?"), ("--mask", "*?", "--groups", "x"), 
+        ("--exclude", "user"), ("--mask", "exp"), ("--mask", "?"), ("--mask", "*?", "--groups", "x"),
         ("--prior", "inf"), 
-        ("--paper", "--control", "length"), ("--collapse", "--criterion", "winner_content"), ("--model", "x"),
-        ("--ties", "davidson", "--control", "style"), ("--interval", "sandwich", "--by", "user"), 
+        ("--paper", "--control", "length"), ("--collapse", "--criterion", "winner_content"), ("--at-least", "5"),
+        ("--ties", "davidson", "--control", "style"), ("--interval", "sandwich", "--ties", "drop"),
         ("--groups", "missing.tsv"), ("--results", "missing.jsonl"), 
-        ("--preferences", "/missing/x.jsonl"),
+        ("--paper", "--seed", "1"),
     ],
     ids=" ".join,
 )  # fmt: skip

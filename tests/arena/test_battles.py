@@ -32,10 +32,10 @@ def written(votes):
     return votes.models, rows
 
 
-def taken(path, criteria=CRITERIA, fields=("user", "prompt_id"), **how):
+def taken(path, criteria=CRITERIA, fields=("user", "prompt_id"), **method):
     """Return what a tally makes of a file: votes, rejects by reason, malformed lines, and how many records came."""
     malformed = []
-    tally = Tally(criteria, fields, **how)
+    tally = Tally(criteria, fields, **method)
     blocks = list(
         read_blocks(Input(str(path)), "battle", lambda where, what, raw: malformed.append((where, what, raw)))
     )
@@ -131,7 +131,7 @@ def files(draw):
 def test_many_lines_at_once_say_what_whole_records_say(tmp_path_factory, content, criteria):
     path = tmp_path_factory.getbasetemp() / "spelled.jsonl"
     path.write_bytes(content)
-    assert taken(path, criteria) == taken(path, criteria, looks=[lambda _record: None])
+    assert taken(path, criteria) == taken(path, criteria, filters=[lambda _record: None])
 
 
 @pytest.mark.parametrize("line", STRANGE, ids=range(len(STRANGE)))
@@ -139,7 +139,7 @@ def test_each_strange_line_alone_is_read_alike(tmp_path, line):
     path = tmp_path / "strange.jsonl"
     path.write_bytes(b'{"model_a":"a","model_b":"b","winner":"tie"}\n' + line + b"\n")
     for criteria in (CRITERIA, ("winner_language",)):
-        assert taken(path, criteria) == taken(path, criteria, looks=[lambda _record: None])
+        assert taken(path, criteria) == taken(path, criteria, filters=[lambda _record: None])
 
 
 @pytest.mark.parametrize("more", [b"1e999", b"[" * 300 + b"]" * 300])
@@ -148,7 +148,7 @@ def test_what_nobody_asks_for_may_be_what_no_record_can_hold(tmp_path, more):
     path = tmp_path / "battles.jsonl"
     path.write_bytes(b'{"model_a":"a","model_b":"b","winner":"tie","more":' + more + b"}\n")
     assert taken(path)[0] == (["a", "b"], [("a", "b", (TIE, NONE, NONE), {})])
-    assert [where for where, _, _ in taken(path, looks=[lambda _record: None])[2]] == [f"{path}:1"]
+    assert [where for where, _, _ in taken(path, filters=[lambda _record: None])[2]] == [f"{path}:1"]
 
 
 def test_sound_lines_are_read_without_making_records(tmp_path, monkeypatch):
@@ -193,8 +193,8 @@ def test_odd_votes_are_rejected_as_they_came_with_their_reason(tmp_path, change,
     sound = battle(winner_language="model_b", more=[1])
     path = tmp_path / "battles.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in (sound | change, sound, sound | change)))
-    looks = [lambda _record: None] if whole else []
-    (_, rows), told, malformed, _ = taken(path, ("winner_language",), ("user",), looks=looks)
+    filters = [lambda _record: None] if whole else []
+    (_, rows), told, malformed, _ = taken(path, ("winner_language",), ("user",), filters=filters)
     assert told == [(reason, detail, sound | change)] * 2
     assert rows == [("a", "b", (B_WON,), {})]
     assert malformed == []

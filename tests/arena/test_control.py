@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.comparisons import Comparisons
-from latxa_cli.arena.control import LENGTH, POSITION, STYLE, controlled, style_of
+from latxa_cli.arena.control import LENGTH, POSITION, STYLE, fit_controlled, style_measure, style_of
 from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
 from latxa_cli.stream.errors import LatxaError
@@ -37,6 +38,28 @@ def test_style_counts_what_markdown_shows():
     assert style_of(reply(MARKDOWN)) == (len(MARKDOWN), 2, 3, 2)
     assert style_of(reply("# a", "kaixo")) == (8, 1, 0, 0)
     assert style_of(reply("")) == (0, 0, 0, 0)
+
+
+def test_what_is_measured_stands_under_its_name_and_on_its_side():
+    def says(text):
+        return [{"role": "user", "content": "?"}, {"role": "assistant", "content": text}]
+
+    one = {
+        "model_a": "m1",
+        "model_b": "m2",
+        "winner": "model_a",
+        "conversation_a": says("# a\n- b\n- c"),
+        "conversation_b": says("**hitz** **bi**"),
+    }
+    assert style_measure(STYLE)(one) == [[11, 15], [1, 0], [2, 0], [0, 2]]
+    assert style_measure(("bold", "characters"))(one) == [[0, 2], [11, 15]]
+    tally = Tally(features=("bold", "characters"), measure=style_measure(("bold", "characters")))
+    assert list(tally.count([one, one | {"model_a": "m0", "conversation_a": says("")}])) == []
+    votes, _ = tally.votes()
+    assert {name: values.tolist() for name, values in votes.features.items()} == {
+        "bold": [[0, 2], [0, 2]], "characters": [[11, 15], [0, 15]]
+    }  # fmt: skip
+    assert style_measure(LENGTH)(one) == [[11, 15]]
 
 
 @pytest.mark.parametrize("messages", [[], None, "text", [3], reply(), reply(None), reply([{"text": "x"}])])
@@ -96,7 +119,7 @@ def by_scikit_learn(votes, names, position):
 @pytest.mark.parametrize("names, position", [(("characters",), False), (("characters", "bold"), True), ((), True)])
 def test_the_fit_is_that_of_scikit_learn(names, position):
     votes, _ = simulated(effect=1.5, first=0.3)
-    found = controlled(votes, "winner", names, position=position)
+    found = fit_controlled(votes, "winner", names, position=position)
     expected = by_scikit_learn(votes, names, position)
     assert np.concatenate([found.theta, found.gamma]) == pytest.approx(expected, abs=1e-6)
     assert found.names == names + (POSITION,) * position
@@ -106,19 +129,19 @@ def test_without_covariates_it_is_the_fit_by_counts():
     votes, _ = simulated()
     counts, _ = count(votes)
     theta = fit(counts, Wins.of(counts.cells[None], prior=2))[0]
-    found = controlled(votes, "winner", (), prior=2)
+    found = fit_controlled(votes, "winner", (), prior=2)
     assert found.theta == pytest.approx(theta, abs=1e-9)
-    plain = controlled(votes, "winner", ())
+    plain = fit_controlled(votes, "winner", ())
     theta = fit(counts, Wins.of(counts.cells[None]))[0]
     assert plain.covariance == pytest.approx(covariance(counts, theta, vote_spread(counts, theta)), abs=1e-9)
 
 
 def test_control_finds_the_strengths_that_length_hides():
     votes, truth = simulated(seed=1, votes=60_000, effect=2.0, first=0.2, ties=0)
-    found = controlled(votes, "winner", LENGTH, position=True)
+    found = fit_controlled(votes, "winner", LENGTH, position=True)
     assert found.theta == pytest.approx(truth, abs=0.08)
     assert found.gamma / found.unit == pytest.approx([2.0, 0.2], abs=0.1)
-    plain = controlled(votes, "winner", ())
+    plain = fit_controlled(votes, "winner", ())
     assert np.abs(plain.theta - truth).max() > 0.4
     length, position = found.findings("winner")
     assert length["matters"] and length["lower"] < length["value"] < length["upper"]
@@ -126,16 +149,32 @@ def test_control_finds_the_strengths_that_length_hides():
     assert position["value"] == pytest.approx(np.exp(0.2), abs=0.05)
 
 
+def test_an_effect_matters_whichever_way_it_goes():
+    found = [fit_controlled(simulated(first=first)[0], "winner", (), position=True) for first in (-0.5, 0.5)]
+    for one, sign in zip(found, (-1, 1), strict=True):
+        [finding] = one.findings("winner")
+        assert finding["matters"] and (np.log([finding[name] for name in ("lower", "value", "upper")]) * sign > 0).all()
+        assert one.theta.mean() == pytest.approx(0, abs=1e-12)
+    shifted = comparisons((0, 1, 1.0, 5, 0.0), (0, 1, 0.0, 3, 0.0), models=4).fit()
+    assert shifted.at[:2].sum() == pytest.approx(0, abs=1e-12)
+
+
+def test_strengths_have_the_mean_zero_over_all_models_also_those_without_votes():
+    votes, _ = simulated(votes=900)
+    few = votes.where((votes.a != 5) & (votes.b != 5))
+    assert fit_controlled(few, "winner", LENGTH).theta.sum() == pytest.approx(0, abs=1e-12)
+
+
 def test_an_effect_that_is_not_there_seldom_matters():
     matters = [
-        controlled(simulated(seed, 1000)[0], "winner", STYLE[:1], position=True).findings("winner")[0]["matters"]
+        fit_controlled(simulated(seed, 1000)[0], "winner", STYLE[:1], position=True).findings("winner")[0]["matters"]
         for seed in range(100)
     ]
     assert sum(matters) <= 5  # of 100 at 1 %
 
 
 def test_standard_errors_are_the_spread_of_estimates():
-    runs = [controlled(simulated(seed, 1500, effect=1)[0], "winner", LENGTH) for seed in range(200)]
+    runs = [fit_controlled(simulated(seed, 1500, effect=1)[0], "winner", LENGTH) for seed in range(200)]
     spread = np.std([run.gamma[0] for run in runs])
     assert np.mean([run.gamma_error[0] for run in runs]) == pytest.approx(spread, rel=0.2)
     # A tie counts as half a win, so votes vary less than coins do.
@@ -172,9 +211,9 @@ def test_a_long_way_from_the_start_is_gone_in_steps_that_climb():
 
 def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():
     votes, _ = simulated(votes=600)
-    by_vote = controlled(votes, "winner", LENGTH)
-    alone = controlled(votes, "winner", LENGTH, clusters=np.arange(600))
-    unnamed = controlled(votes, "winner", LENGTH, clusters=np.full(600, NONE))
+    by_vote = fit_controlled(votes, "winner", LENGTH)
+    alone = fit_controlled(votes, "winner", LENGTH, clusters=np.arange(600))
+    unnamed = fit_controlled(votes, "winner", LENGTH, clusters=np.full(600, NONE))
     assert alone.covariance == pytest.approx(by_vote.covariance * 600 / 599)
     assert unnamed.covariance == pytest.approx(alone.covariance)
     four = Votes(
@@ -184,16 +223,16 @@ def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():
         {"winner": np.tile(votes.verdicts["winner"], 4)},
         features={"characters": np.tile(votes.features["characters"], (4, 1))},
     )
-    copied = controlled(four, "winner", LENGTH, clusters=np.tile(np.arange(600), 4))
+    copied = fit_controlled(four, "winner", LENGTH, clusters=np.tile(np.arange(600), 4))
     assert copied.covariance == pytest.approx(alone.covariance)
     assert copied.gamma_error == pytest.approx(alone.gamma_error)
 
 
 def test_blocks_of_clusters_change_nothing(monkeypatch):
     votes, _ = simulated(votes=600)
-    whole = controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes)
+    whole = fit_controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes)
     monkeypatch.setattr("latxa_cli.arena.comparisons.BLOCK", 7 * 9)
-    assert controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes).covariance == pytest.approx(
+    assert fit_controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes).covariance == pytest.approx(
         whole.covariance
     )
 
@@ -204,7 +243,7 @@ def test_the_places_of_the_responses_change_nothing():
     swapped = Votes(
         votes.models, votes.b, votes.a, {"winner": turned}, features={k: v[:, ::-1] for k, v in votes.features.items()}
     )
-    one, other = controlled(votes, "winner", STYLE[:1]), controlled(swapped, "winner", STYLE[:1])
+    one, other = fit_controlled(votes, "winner", STYLE[:1]), fit_controlled(swapped, "winner", STYLE[:1])
     assert other.theta == pytest.approx(one.theta, abs=1e-9) and other.gamma == pytest.approx(one.gamma, abs=1e-9)
 
 
@@ -212,16 +251,16 @@ def test_votes_of_unknown_style_are_left_out_and_counted():
     votes, _ = simulated(votes=600)
     votes.features["characters"][:50, 1] = np.nan
     votes.verdicts["winner"][40:60] = NONE
-    found = controlled(votes, "winner", LENGTH)
+    found = fit_controlled(votes, "winner", LENGTH)
     assert (found.votes, found.left_out) == (540, 40)
-    kept = controlled(votes.where(np.arange(600) >= 60), "winner", LENGTH)
+    kept = fit_controlled(votes.where(np.arange(600) >= 60), "winner", LENGTH)
     assert found.theta == pytest.approx(kept.theta, abs=1e-9)
 
 
 def test_features_that_never_differ_are_said_to_control_nothing():
     votes, _ = simulated(votes=600)
     votes.features["bold"][:] = 2
-    found = controlled(votes, "winner", ("characters", "bold"))
+    found = fit_controlled(votes, "winner", ("characters", "bold"))
     assert found.gamma[1] == 0 and np.isnan(found.gamma_error[1])
     finding = found.findings("winner")[1]
     assert finding["value"] is None and not finding["matters"] and "nothing to control" in finding["text"]
@@ -231,7 +270,7 @@ def test_effects_that_strengths_explain_as_well_are_refused():
     votes, _ = simulated(votes=600)
     fixed = votes.where((votes.a == 0) & (votes.b == 1))  # always in the same place
     with pytest.raises(LatxaError, match="effect of position cannot be told"):
-        controlled(fixed, "winner", (), position=True)
+        fit_controlled(fixed, "winner", (), position=True)
 
 
 def test_infinite_strengths_are_refused_unless_there_is_a_prior():
@@ -239,13 +278,13 @@ def test_infinite_strengths_are_refused_unless_there_is_a_prior():
     votes.verdicts["winner"][votes.a == 0] = A_WON
     votes.verdicts["winner"][votes.b == 0] = B_WON
     with pytest.raises(LatxaError, match="infinite"):
-        controlled(votes, "winner", LENGTH)
-    assert controlled(votes, "winner", LENGTH, prior=1).theta.argmax() == 0
+        fit_controlled(votes, "winner", LENGTH)
+    assert fit_controlled(votes, "winner", LENGTH, prior=1).theta.argmax() == 0
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_few_votes_do_not_break_it(kept):
     votes, _ = simulated(votes=5)
     votes.verdicts["winner"][:] = TIE
-    found = controlled(votes.where(np.arange(5) < kept), "winner", (), clusters=np.zeros(kept, dtype=int))
+    found = fit_controlled(votes.where(np.arange(5) < kept), "winner", (), clusters=np.zeros(kept, dtype=int))
     assert found.theta.tolist() == [0.0] * 6 and found.votes == kept

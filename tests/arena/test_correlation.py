@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from latxa_cli.arena import correlation as module
 from latxa_cli.arena.correlation import correlate, spearman
 
 
@@ -70,6 +71,34 @@ def test_results_of_models_without_a_rating_do_not_count():
     values = {"a": 0.9, "b": 0.5, "c": 0.4, "d": 0.1}
     assert correlate(RATINGS, results_of("t", values)) == correlate(RATINGS, results_of("t", {"x": 0.0, **values}))
     assert correlate(RATINGS, []) == [] and correlate({}, results_of("t", values))[0]["correlation"] is None
+
+
+def test_of_a_result_that_comes_twice_the_first_counts_and_what_is_no_number_not_at_all():
+    values = {"a": 0.9, "b": 0.5, "c": 0.4, "d": 0.1}
+    again = results_of("t", dict(zip("abcd", (0.1, 0.2, 0.3, 0.4), strict=True)))
+    assert correlate(RATINGS, [*results_of("t", values), *again])[0]["correlation"] == 1.0
+    odd = [result("a", "t", float("nan")), result("b", "t", float("inf")), *results_of("t", values)]
+    [record] = correlate(RATINGS, odd)
+    assert (record["correlation"], record["models"], record["left_out"]) == (1.0, 4, 0)
+
+
+def test_two_models_have_no_correlation_and_three_have_one():
+    values = {"a": 0.9, "b": 0.5, "c": 0.4}
+    assert correlate(RATINGS, results_of("t", values))[0]["correlation"] == 1.0
+    del values["c"]
+    [record] = correlate(RATINGS, results_of("t", values), np.ones((5, 4)) * [4, 3, 2, 1])
+    assert [record[name] for name in ("correlation", "p", "lower", "upper")] == [None] * 4
+
+
+def test_the_notebooks_mean_counts_equal_means_by_the_last_of_their_ranks(monkeypatch):
+    """Per cent over two tasks, with the mean and the rank as two rows more: b and c tie, and both have rank 3."""
+    results = [*results_of("one", {"a": 0.9, "b": 0.5, "c": 0.4, "d": 0.1}),
+               *results_of("two", {"a": 0.7, "b": 0.3, "c": 0.4, "d": 0.41})]  # fmt: skip
+    expected = [(3 * 100 * mean + place) / 4 for mean, place in ((0.8, 1), (0.4, 3), (0.4, 3), (0.255, 4))]
+    seen, original = [], module.spearman
+    monkeypatch.setattr(module, "spearman", lambda *pair: (seen.append(pair[1].tolist()), original(*pair))[1])
+    correlate(RATINGS, results, paper=True)
+    assert seen[0] == pytest.approx(expected)
 
 
 def test_the_interval_is_over_the_rounds():

@@ -19,9 +19,9 @@ from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE
 circle = [(a, b, verdict) for a, b, _ in ring_of(MODELS) for verdict in (A_WON, B_WON, TIE)]
 
 
-def fitted(battles, models=MODELS, **how):
+def fitted(battles, models=MODELS, **method):
     counts = counts_of(battles, models)
-    theta, nu = fit_davidson(counts, counts.cells[None], **how)
+    theta, nu = fit_davidson(counts, counts.cells[None], **method)
     return theta[0], nu[0]
 
 
@@ -151,6 +151,35 @@ def test_rounds_are_fitted_each_on_its_own_votes(shared_reference):
         alone, nu_alone = fit_davidson(replace(counts, cells=cells[number]), cells[number, None])
         assert theta[number] == pytest.approx(alone[0], abs=1e-11)
         assert nu[number] == pytest.approx(nu_alone[0])
+
+
+def test_the_rival_model_by_hand():
+    """Ties come as often in every pair, and decided votes are Bradley and Terry's; models without battles count not."""
+    rows = [("a", "b", A_WON)] * 6 + [("a", "b", B_WON)] * 2 + [("b", "c", A_WON)] * 3 + [("b", "c", B_WON)] * 3
+    rows += [("a", "b", TIE)] * 4 + [("b", "c", BOTH_BAD)] * 2
+    counts = counts_of(rows, "abcde")
+    theta = np.array([np.log(3), 0, 0, 0, 0])
+    total, aic = likelihood(counts, theta)
+    tied = 6 / 20
+    expected = 6 * np.log(0.75) + 2 * np.log(0.25) + 6 * np.log(0.5) + 14 * np.log(1 - tied) + 6 * np.log(tied)
+    assert (total, aic) == pytest.approx((expected, 2 * 3 - 2 * expected))
+    fitted_total, fitted_aic = likelihood(counts, theta, 0.8)
+    assert fitted_aic == pytest.approx(2 * 3 - 2 * fitted_total)
+
+
+@pytest.mark.parametrize("ties", [1, 10**5])
+def test_ties_that_are_all_but_all_or_none_are_fitted(ties):
+    rows = {("a", "b"): (10**4, 1, ties), ("b", "c"): (1, 10**4, ties), ("a", "c"): (10**3, 1, ties)}
+    counts = counts_of([], "abc")
+    first, second = (np.array([MODELS.index(pair[side]) for pair in rows]) for side in (0, 1))
+    cells = np.array([[*row, 0] for row in rows.values()])
+    counts = replace(counts, first=first, second=second, cells=cells)
+    theta, nu = fit_davidson(counts, cells[None])
+    gap, share = theta[0][first] - theta[0][second], cells.sum(axis=1)
+    weight = np.exp(gap / 2) + np.exp(-gap / 2) + nu[0]
+    assert (share * nu[0] / weight).sum() == pytest.approx(3 * ties)  # the equation of ties
+    score = cells[:, 0] + ties / 2 - share * (np.exp(gap / 2) + nu[0] / 2) / weight
+    assert score[0] + score[2] == pytest.approx(0, abs=1e-6) and score[1] == pytest.approx(score[0], abs=1e-6)
 
 
 def test_the_published_arena(shared_reference):

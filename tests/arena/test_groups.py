@@ -1,14 +1,15 @@
 """Groups of models by a factor: from tables, by masks, the published rows, and what is left out."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from latxa_cli.arena.groups import by_mask, from_table, grouped, with_copies
+from latxa_cli.arena.groups import by_mask, from_table, grouped, in_groups, with_copies
 from latxa_cli.arena.ratings import Wins, fit, to_ratings
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Column, Votes, count
-from latxa_cli.stream.errors import RecordError, UsageError
+from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.variants import EQUALS, all_variants
 
 
@@ -187,3 +188,18 @@ def test_the_grid_is_whole_with_copies_but_for_the_bare_backbones():
         "exp_0_100",
         "exp_1_100",
     }
+
+
+def test_a_mask_groups_those_that_the_table_leaves_out(tmp_path):
+    votes = votes_of(("x1", "x2", A_WON), ("x1", "base", A_WON), ("x2", "base", TIE), ("other", "x1", TIE))
+    (tmp_path / "g.tsv").write_text("model\tgroup\nbase\tB\nx2\tB\n")
+    said, noted, read = [], {}, []
+    run = SimpleNamespace(say=said.append, note=lambda **facts: noted.update(facts), reads=read.extend)
+    between = in_groups(run, votes, tmp_path / "g.tsv", "x?")
+    assert between.models == ["1", "B"]
+    assert noted == {"left_out": {"no group": 1, "same group": 1}}
+    assert said == ["left out: 1 battles of no group, 1 battles of same group"]
+    assert len(read) == 1 and len(between) == 2
+    assert in_groups(run, votes, None, None) is votes
+    with pytest.raises(LatxaError, match="two groups"):
+        in_groups(run, votes, tmp_path / "g.tsv", None)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from latxa_cli.arena import redraw as module
-from latxa_cli.arena.connectivity import core, reachable, strongly_connected
-from latxa_cli.arena.intervals import Core, How, bounds, covariance_by, rate, to_scale
+from latxa_cli.arena import resampling as module
+from latxa_cli.arena.arithmetic import reachable
+from latxa_cli.arena.connectivity import core, islands, strongly_connected
+from latxa_cli.arena.intervals import Core, RatingMethod, bounds, covariance_by, rate, to_scale
 from latxa_cli.arena.ranking import rank
 from latxa_cli.arena.ratings import SCALE
-from latxa_cli.arena.redraw import Clustered
-from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, Counts, Votes, count
+from latxa_cli.arena.resampling import ClusterCounts
+from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, PairCounts, Votes, count
 from latxa_cli.stream.errors import UsageError
 
 INF = np.inf
@@ -39,10 +40,10 @@ def simulated(random, theta, votes, tied=0.0, tastes=None, users=None):
     return Votes([f"m{n}" for n in range(size)], a, b, {"winner": verdict}, columns)
 
 
-def ranked(votes, **how):
-    clusters = how.pop("clusters", None)
-    interval = how.pop("interval", "bootstrap")
-    return rank(votes, ["winner"], How(**how), clusters=clusters, interval=interval)[0]
+def ranked(votes, **method):
+    clusters = method.pop("clusters", None)
+    interval = method.pop("interval", "bootstrap")
+    return rank(votes, ["winner"], RatingMethod(**method), clusters=clusters, interval=interval)[0]
 
 
 def bounds_of(ranking):
@@ -94,17 +95,17 @@ def test_an_anchor_shifts_ratings_and_leaves_rounds_without_it_unknown():
 
 def test_a_round_without_a_finite_fit_keeps_its_core_where_the_point_estimate_has_it():
     pairs = list(itertools.combinations(range(4), 2))
-    counts = Counts(list("abcd"), *np.array(pairs).T, np.zeros((6, 4), np.int64))
+    counts = PairCounts(list("abcd"), *np.array(pairs).T, np.zeros((6, 4), np.int64))
     cells = np.zeros((2, 6, 4), np.int64)
     cells[:, :, :2] = 10
     cells[:, 0] = [15, 5, 0, 0]
     cells[1, [2, 4, 5], 0] = 0  # in the second round d has lost to nobody
-    point = rate(counts, cells[:1], How())[0]
-    full, broken = rate(counts, cells, How(), point)
+    point = rate(counts, cells[:1], RatingMethod())[0]
+    full, broken = rate(counts, cells, RatingMethod(), point)
     assert full == pytest.approx(point, abs=1e-9)
     assert broken[3] == INF
     assert broken[:3].mean() == pytest.approx(point[:3].mean())
-    alone = rate(Counts(list("abc"), *np.array(pairs)[[0, 1, 3]].T, None), cells[1:, [0, 1, 3]], How())[0]
+    alone = rate(PairCounts(list("abc"), *np.array(pairs)[[0, 1, 3]].T, None), cells[1:, [0, 1, 3]], RatingMethod())[0]
     assert np.diff(broken[:3]) == pytest.approx(np.diff(alone), abs=1e-9)
 
 
@@ -133,14 +134,14 @@ def test_two_models_without_a_majority_are_unbounded_both_ways():
 def test_the_mean_of_a_core_is_that_of_the_point_also_where_it_is_not_zero():
     """The one who is cut off in a round is the weakest: the others' mean is above that of all."""
     pairs = list(itertools.combinations(range(4), 2))
-    counts = Counts(list("abcd"), *np.array(pairs).T, np.zeros((6, 4), np.int64))
+    counts = PairCounts(list("abcd"), *np.array(pairs).T, np.zeros((6, 4), np.int64))
     cells = np.zeros((1, 6, 4), np.int64)
     cells[0, :, :2] = [[15, 5], [11, 9], [18, 2], [7, 13], [16, 4], [17, 3]]
-    point = rate(counts, cells, How())[0]
+    point = rate(counts, cells, RatingMethod())[0]
     assert point[3] < -1
     lost = cells.copy()
     lost[0, [2, 4, 5], 1] = 0
-    [drawn] = rate(counts, lost, How(), point)
+    [drawn] = rate(counts, lost, RatingMethod(), point)
     assert drawn[3] == -INF
     assert drawn[:3].mean() == pytest.approx(point[:3].mean())
     assert drawn[:3].mean() == pytest.approx(-point[3] / 3)
@@ -150,16 +151,16 @@ def test_the_mean_of_a_core_is_that_of_the_point_also_where_it_is_not_zero():
 def test_rounds_with_a_prior_are_those_of_a_beta_distribution(prior, won, lost):
     """Two models: the share of wins has about the distribution Beta(w + L/2, l + L/2); for L = 1 it is Jeffreys'."""
     ranking = ranked(votes_of(("a", "b", won), ("b", "a", lost)), rounds=6000, prior=prior)
-    gap = ranking.drawn[:, 0] - ranking.drawn[:, 1]
+    gap = ranking.replicates[:, 0] - ranking.replicates[:, 1]
     share = np.quantile(1 / (1 + np.exp(-gap)), [0.05, 0.25, 0.5, 0.75, 0.95])
     expected = beta.ppf([0.05, 0.25, 0.5, 0.75, 0.95], won + prior / 2, lost + prior / 2)
     assert np.log(share / (1 - share)) == pytest.approx(np.log(expected / (1 - expected)), abs=0.3)
 
 
-@pytest.mark.parametrize("how", [{"confidence": 1.0}, {"confidence": float("nan")}, {"prior": -1}, {"prior": INF}])
-def test_settings_that_cannot_be(how):
+@pytest.mark.parametrize("method", [{"confidence": 1.0}, {"confidence": float("nan")}, {"prior": -1}, {"prior": INF}])
+def test_settings_that_cannot_be(method):
     with pytest.raises(UsageError):
-        How(**how)
+        RatingMethod(**method)
 
 
 def test_connectivity_agrees_with_walking_the_graph():
@@ -183,6 +184,23 @@ def test_connectivity_agrees_with_walking_the_graph():
             else:
                 expected = INF if found[model].all() else -INF if found[:, model].all() else np.nan
             assert counted[model] == expected or (np.isnan(counted[model]) and np.isnan(expected))
+
+
+def test_islands_come_by_their_battles_then_by_name():
+    votes = votes_of(("x", "y", 3), ("p", "q", 2), ("a", "b", 2), ("k", "l", 7))
+    counts = count(votes)[0]
+    assert [[counts.models[model] for model in one] for one in islands(counts)] == [
+        ["k", "l"], ["x", "y"], ["a", "b"], ["p", "q"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9, 17, 40])
+def test_the_longest_chain_is_followed_to_its_end(size):
+    chain = np.eye(size, k=1, dtype=bool)
+    assert (reachable(chain[None])[0] == np.triu(np.ones((size, size), dtype=bool))).all()
+    circle = chain | np.eye(size, k=1 - size, dtype=bool)
+    assert strongly_connected(np.stack([chain, circle])).tolist() == [size == 1, True]
+    assert strongly_connected(np.stack([chain.T, circle.T])).tolist() == [size == 1, True]
 
 
 # --- widths ----------------------------------------------------------------------------------------------------------
@@ -216,10 +234,10 @@ def test_sandwich_and_bootstrap_agree_by_vote_and_by_user():
     for unit in (None, votes.columns["user"]):
         drawn = ranked(votes, rounds=3000, clusters=unit)
         [one] = drawn.cores
-        sandwich = np.sqrt(np.diag(covariance_by(one, drawn.clustered)))
+        sandwich = np.sqrt(np.diag(covariance_by(one, drawn.cluster_counts)))
         assert drawn.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.08)
         smooth = ranked(votes, rounds=3000, clusters=unit, interval="sandwich")
-        assert smooth.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.05)
+        assert smooth.replicates.std(axis=0) == pytest.approx(sandwich, rel=0.05)
         errors[unit is None] = sandwich
     assert (errors[False] > 1.3 * errors[True]).all()  # users of a taste of their own
 
@@ -229,7 +247,7 @@ def test_the_sandwich_by_user_is_the_sum_over_users(monkeypatch, part):
     monkeypatch.setattr(module, "PART", part)
     votes = clustered()
     counts, place = count(votes)
-    theta = rate(counts, counts.cells[None], How())[0]
+    theta = rate(counts, counts.cells[None], RatingMethod())[0]
     whole = Core(0, np.arange(4), counts, np.arange(len(counts.first)), theta)
     users = votes.columns["user"]
     chance = 1 / (1 + np.exp(theta[votes.b] - theta[votes.a]))
@@ -245,9 +263,9 @@ def test_the_sandwich_by_user_is_the_sum_over_users(monkeypatch, part):
         middle += np.outer(gradient, gradient)
     inverse = np.linalg.pinv(curve, hermitian=True, rcond=1e-9)
     expected = inverse @ middle @ inverse * 60 / 59
-    assert covariance_by(whole, Clustered.of(users, place, counts.cells.size)) == pytest.approx(expected, rel=1e-6)
+    assert covariance_by(whole, ClusterCounts.of(users, place, counts.cells.size)) == pytest.approx(expected, rel=1e-6)
     each = Column(np.arange(len(votes)), [str(n) for n in range(len(votes))])
-    by_one = covariance_by(whole, Clustered.of(each, place, counts.cells.size))
+    by_one = covariance_by(whole, ClusterCounts.of(each, place, counts.cells.size))
     assert by_one * (len(votes) - 1) / len(votes) == pytest.approx(covariance_by(whole), rel=1e-6)
 
 
@@ -259,7 +277,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(interval):
     covered = []
     for number in range(150):
         ranking = ranked(simulated(random, theta, 500), rounds=200, seed=number, interval=interval)
-        low, high = bounds(ranking.drawn_ratings, 0.9)
+        low, high = bounds(ranking.replicate_ratings, 0.9)
         truth = 1000 + SCALE * theta
         covered += ((low <= truth) & (truth <= high)).tolist()
     assert 0.86 < np.mean(covered) < 0.935

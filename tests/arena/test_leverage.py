@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from ballots import board, tallied, votes_of
+from ballots import evidence, tallied, votes_of
 
 from latxa_cli.arena.leverage import MOST_USERS, _influence, leverage
 from latxa_cli.arena.ratings import Wins, fit
@@ -12,7 +12,7 @@ from latxa_cli.arena.votes import A_WON, B_WON, TIE, count
 
 
 def two(won, lost, tied=0, **more):
-    return board(votes_of(tallied({("a", "b"): (won, lost, tied, 0)})), **more)
+    return evidence(votes_of(tallied({("a", "b"): (won, lost, tied, 0)})), **more)
 
 
 @pytest.mark.parametrize(("won", "lost"), [(2, 1), (3, 2), (30, 10)])
@@ -37,13 +37,13 @@ def test_the_only_vote_of_a_pair_has_an_influence_that_is_finite():
 def test_influence_of_a_third_models_votes():
     """In a triangle the lead also moves with votes that neither of the two took part in alone."""
     cells = {("a", "b"): (12, 8, 0, 0), ("a", "c"): (30, 10, 0, 0), ("b", "c"): (22, 18, 0, 0)}
-    one = board(votes_of(tallied(cells)))
+    one = evidence(votes_of(tallied(cells)))
     influence = _influence(one, 0, 1)
     for number, pair in enumerate(cells):
         for verdict in (A_WON, B_WON):
             left = {key: list(row) for key, row in cells.items()}
             left[pair][verdict] -= 1
-            theta = board(votes_of(tallied(left))).theta
+            theta = evidence(votes_of(tallied(left))).theta
             moved = theta[0] - theta[1] - (one.theta[0] - one.theta[1])
             assert influence[number, verdict] == pytest.approx(moved, rel=0.05)
 
@@ -59,7 +59,7 @@ def test_less_than_a_hundredth_of_the_battles_of_the_two_matters(won, lost, matt
     """Each of 1,501 votes is a battle of both: 30 is the bound, however many votes others had."""
     assert leverage(two(won, lost))["matters"] is matters
     others = {("c", "d"): (3000, 3000, 0, 0), ("a", "c"): (6, 1, 0, 0)}
-    finding = leverage(board(votes_of(tallied({("a", "b"): (won, lost, 0, 0), **others}))))
+    finding = leverage(evidence(votes_of(tallied({("a", "b"): (won, lost, 0, 0), **others}))))
     assert (finding["value"], finding["rival"]) == (won - lost, "b")
     assert finding["matters"] is matters
 
@@ -84,7 +84,7 @@ def test_votes_are_removed_under_the_prior_of_the_ranking(cells, without, with_p
         return None
 
     for prior, value in ((0.0, without), (6.0, with_prior)):
-        assert leverage(board(votes, prior))["value"] == value == least(max(prior, 0.01))
+        assert leverage(evidence(votes, prior))["value"] == value == least(max(prior, 0.01))
 
 
 def test_all_users_are_named_whose_votes_alone_decide():
@@ -93,7 +93,7 @@ def test_all_users_are_named_whose_votes_alone_decide():
     for user, won, lost in (("u", 5, 1), ("v", 6, 0), ("w", 3, 1), ("x", 0, 9), ("y", 10, 10)):
         rows += [("a", "b", A_WON)] * won + [("a", "b", B_WON)] * lost
         users += [user] * (won + lost)
-    finding = leverage(board(votes_of(rows, user=users)))
+    finding = leverage(evidence(votes_of(rows, user=users)))
     assert finding["value"] == 3
     assert finding["users"] == ["v", "u"]
     assert "the votes of one user alone, v or u, decide it" in finding["text"]
@@ -103,5 +103,5 @@ def test_all_users_are_named_whose_votes_alone_decide():
 def test_who_lowers_the_lead_does_not_decide_it():
     """Without the votes of `x`, who was always against it, the lead grows; a is first with or without them."""
     rows = [("a", "b", A_WON)] * 30 + [("a", "b", B_WON)] * 9
-    finding = leverage(board(votes_of(rows, user=[f"u{n}" for n in range(30)] + ["x"] * 9)))
+    finding = leverage(evidence(votes_of(rows, user=[f"u{n}" for n in range(30)] + ["x"] * 9)))
     assert (finding["users"], finding["value"]) == ([], 21)

@@ -136,11 +136,11 @@ verdicts = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)).fi
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(verdicts), st.integers(0, 30), st.integers(0, 3), st.integers(0, 2))
-def test_any_arena_gets_battles_of_two_models_fairly_seated(battles, how_many, seed, newcomers):
+def test_any_arena_gets_battles_of_two_models_fairly_seated(battles, amount, seed, newcomers):
     counts, new = counts_of("abcdef", battles), [f"new{number}" for number in range(newcomers)]
-    records = next_battles(counts, how_many, newcomers=new, seed=seed)
-    assert records == next_battles(counts, how_many, newcomers=new, seed=seed)
-    assert len(records) == how_many
+    records = next_battles(counts, amount, newcomers=new, seed=seed)
+    assert records == next_battles(counts, amount, newcomers=new, seed=seed)
+    assert len(records) == amount
     assert {record["model_a"] for record in records} | {record["model_b"] for record in records} <= {*"abcdef", *new}
     first = Counter((record["model_a"], record["model_b"]) for record in records)
     for (a, b), times in first.items():
@@ -289,13 +289,13 @@ def test_the_seed_decides_between_equal_gains():
     assert len(first) > 5  # of 15
 
 
-@pytest.mark.parametrize(("how_many", "looks"), [(7, 1), (8, 1), (9, 2), (100, 13), (1000, 50)])
-def test_contested_gaps_are_looked_at_again_in_time(monkeypatch, how_many, looks):
+@pytest.mark.parametrize(("amount", "looks"), [(7, 1), (8, 1), (9, 2), (100, 13), (1000, 50)])
+def test_contested_gaps_are_looked_at_again_in_time(monkeypatch, amount, looks):
     """Every 8 battles; of 400 and more, 50 times."""
     seen = []
     weigh = pairing._Design.weigh
     monkeypatch.setattr(pairing._Design, "weigh", lambda design: (seen.append(1), weigh(design))[1])
-    assert len(next_battles(counts_of("abc", full(3)), how_many)) == how_many
+    assert len(next_battles(counts_of("abc", full(3)), amount)) == amount
     assert len(seen) == looks
 
 

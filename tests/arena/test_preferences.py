@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latxa_cli.arena.filters import exclusion
 from latxa_cli.arena.preferences import preferences
 from latxa_cli.stream.records import Reject, content_id
 
@@ -18,6 +19,7 @@ def talk(*contents, system=None):
 
 def battle(a, b, winner="model_a", **more):
     return {
+        "id": "b",
         "model_a": "one",
         "model_b": "two",
         "winner": winner,
@@ -27,8 +29,8 @@ def battle(a, b, winner="model_a", **more):
     }
 
 
-def outcome_of(record, **how):
-    (outcome,) = preferences([record], **how)
+def outcome_of(record, **method):
+    (outcome,) = preferences([record], **method)
     return outcome
 
 
@@ -88,7 +90,7 @@ one, two = talk("q", "x"), talk("q", "y")
         (battle(one, two, ["model_a"]), "unknown verdict"),
         (battle(one, two, "tie"), "tie"),
         (battle(one, two, "tie (bothbad)"), "both bad"),
-        ({"model_a": "one", "model_b": "two", "winner": "model_a"}, "no conversations"),
+        ({"id": "b", "model_a": "one", "model_b": "two", "winner": "model_a"}, "no conversations"),
         (battle(one, None), "no conversations"),
         (battle(one, "y"), "malformed conversation"),
         (battle(one, []), "malformed conversation"),
@@ -114,20 +116,26 @@ def test_no_pair_has_a_reason(record, reason):
     assert outcome.record is record
 
 
-def test_pairs_without_an_id_are_named_by_their_messages_and_votes_against_each_other_are_kept():
+def test_votes_against_each_other_are_kept_and_filters_come_first():
     votes = [
-        battle(one, two, "model_a", user="u1"),
-        battle(one, two, "model_b", user="u2"),
-        battle(one, two, "model_a", user="u1"),
+        battle(one, two, "model_a", user="u1", id="1"),
+        battle(one, two, "model_b", user="u2", id="2"),
+        battle(one, two, "tie", user="u3", id="3"),
     ]
+    found = list(preferences(votes, filters=[exclusion("user", "u3")]))
+    assert [pair["id"] for pair in found[:2]] == ["1", "2"]
+    assert [pair["chosen"] for pair in found[:2]] == [one[1:], two[1:]]
+    assert found[2].reason == "excluded by user"
+
+
+def test_pairs_without_an_id_are_named_by_their_messages_also_after_those_that_were_written():
+    votes = [battle(one, two, user=user, id=None) for user in ("u1", "u2", "u3")]
+    votes.insert(1, battle(one, two, id="given"))
     pairs = list(preferences(votes))
     named = content_id({key: value for key, value in pairs[0].items() if key not in ("id", "metadata")})
-    assert [pair["id"] for pair in pairs] == [named, pairs[1]["id"], f"{named}-2"]
-    assert pairs[1]["id"] != named
-    assert [pair["chosen"] for pair in pairs] == [one[1:], two[1:], one[1:]]
-
-
-def test_a_number_as_id_becomes_a_string():
+    assert [pair["id"] for pair in pairs] == [named, "given", f"{named}-2", f"{named}-3"]
+    for done in range(4):
+        assert list(preferences(votes[done:], written=pairs[:done])) == pairs[done:]
     assert outcome_of(battle(one, two, id=7))["id"] == "7"
 
 
@@ -157,7 +165,9 @@ def test_a_written_file_has_the_columns_that_preference_tuning_reads(tmp_path):
 
     votes = [
         battle(one, two, id="1"),
-        battle(talk("q1", "same", "q2", "x"), talk("q1", "same", "q2", "y"), user="u", judge="j", prompt_id="p"),
+        battle(
+            talk("q1", "same", "q2", "x"), talk("q1", "same", "q2", "y"), user="u", judge="j", prompt_id="p", id="2"
+        ),
     ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(pair) + "\n" for pair in preferences(votes)), encoding="utf-8")

@@ -7,21 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latxa_cli.arena.differences import differences
-from latxa_cli.arena.intervals import How, bounds
+from latxa_cli.arena.intervals import RatingMethod, bounds
 from latxa_cli.arena.ranking import rank
-from latxa_cli.arena.ratings import Wins, fit, to_ratings
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Counts, Votes
+from latxa_cli.arena.ranks import ranks
+from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, PairCounts, Votes
 
 MODELS = "abcde"
 INF = np.inf
 
 
-def ranked(votes, criterion="winner", **how):
-    return rank(votes, [criterion], How(**{"rounds": 60, **how}))[0]
+def ranked(votes, criterion="winner", **method):
+    return rank(votes, [criterion], RatingMethod(**{"rounds": 60, **method}))[0]
 
 
-def rating_of(votes, **how):
-    ranking = ranked(votes, **how)
+def rating_of(votes, **method):
+    ranking = ranked(votes, **method)
     return dict(zip(ranking.counts.models, ranking.ratings.tolist(), strict=True))
 
 
@@ -98,7 +99,7 @@ def test_an_anchor_takes_its_noise_along():
     """Relative to the anchor, its own interval has no width, and a neighbour's is that of the difference."""
     votes = simulated()
     plain, held = ranked(votes, rounds=400), ranked(votes, rounds=400, anchor=("b", 1100.0))
-    drawn = plain.drawn_ratings
+    drawn = plain.replicate_ratings
     low, high = bounds(drawn[:, 0] - drawn[:, 1], 0.9)
     record = table(held)["a"]
     assert (record["lower"], record["upper"]) == pytest.approx((1100 + low, 1100 + high), abs=1e-5)
@@ -120,7 +121,7 @@ def by_hand(votes, criterion, weight):
     np.add.at(wins, (votes.b, votes.a), weight * (1 - score))
     np.add.at(played, (votes.a, votes.b), weight)
     first, second = np.triu_indices(5, 1)
-    counts = Counts(list(MODELS), first, second, np.zeros((10, 4), np.int64))
+    counts = PairCounts(list(MODELS), first, second, np.zeros((10, 4), np.int64))
     met = played + played.T
     return to_ratings(fit(counts, Wins(wins[first, second][None], met[first, second][None])))[0]
 
@@ -129,8 +130,8 @@ def by_hand(votes, criterion, weight):
 def test_differences_of_criteria_are_of_the_same_redrawn_votes(clustered):
     votes = simulated(800)
     users = votes.columns["user"]
-    how = How(rounds=200, seed=4)
-    boards = rank(votes, ["winner", "winner_language"], how, clusters=users if clustered else None)
+    method = RatingMethod(rounds=200, seed=4)
+    boards = rank(votes, ["winner", "winner_language"], method, clusters=users if clustered else None)
     found = {record["model"]: record for record in differences(boards)}
     random = np.random.default_rng(4)
     redone = []
@@ -158,7 +159,7 @@ def test_differences_of_criteria_are_of_the_same_redrawn_votes(clustered):
 def test_equal_criteria_differ_by_nothing_at_all():
     votes = simulated(500)
     votes.verdicts["winner_language"] = votes.verdicts["winner"]
-    found = list(differences(rank(votes, ["winner", "winner_language"], How(rounds=50))))
+    found = list(differences(rank(votes, ["winner", "winner_language"], RatingMethod(rounds=50))))
     assert sorted(record["model"] for record in found) == list(MODELS)
     for record in found:
         assert (record["difference"], record["lower"], record["upper"]) == (0, 0, 0)
@@ -168,13 +169,13 @@ def test_a_subgroup_has_the_ranking_of_its_own_votes():
     votes = simulated(1000)
     levels = [None if place % 10 == 0 else "C1-C2" if place % 3 else "A1-A2" for place in range(1000)]
     votes = Votes(votes.models, votes.a, votes.b, votes.verdicts, {"level": column_of(levels)})
-    boards = rank(votes, ["winner"], How(rounds=50), by=["level"], least=1)
+    boards = rank(votes, ["winner"], RatingMethod(rounds=50), by=["level"], least=1)
     assert [board.group for board in boards] == [{}, {"level": "A1-A2"}, {"level": "C1-C2"}]
     for board in boards[1:]:
         inside = votes.where(np.array([level == board.group["level"] for level in levels]))
         assert board.ratings == pytest.approx(ranked(inside).ratings, abs=1e-6)
         assert board.counts.cells.sum() == len(inside)
-    few = rank(votes, ["winner"], How(rounds=50), by=["level"], least=400)
+    few = rank(votes, ["winner"], RatingMethod(rounds=50), by=["level"], least=400)
     assert [board.group for board in few] == [{}, {"level": "C1-C2"}]
 
 
@@ -238,8 +239,8 @@ def test_records_come_best_first_with_what_was_counted():
 
 
 def test_the_papers_records_are_means_and_offsets_without_decimals():
-    ranking = rank(simulated(), ["winner"], How(100, 0.9, seed=42))[0]
-    drawn = ranking.drawn_ratings
+    ranking = rank(simulated(), ["winner"], RatingMethod(100, 0.9, seed=42))[0]
+    drawn = ranking.replicate_ratings
     low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95], axis=0)
     found = list(ranking.paper_records())
     assert sorted(record["model"] for record in found) == list(MODELS)
@@ -249,3 +250,103 @@ def test_the_papers_records_are_means_and_offsets_without_decimals():
         assert record["rating"] == int(drawn[:, place].mean())
         assert record["interval"] == f"+{int(high[place] - middle[place])}/-{int(middle[place] - low[place])}"
         assert record["rank"] == sum(int(other.mean()) >= record["rating"] for other in drawn.T)
+
+
+def test_equal_whole_ratings_of_the_paper_share_the_last_of_their_ranks():
+    votes = votes_of([*RING * 20, *[("a", "b", A_WON)] * 40, *[("b", "a", A_WON)] * 8])
+    found = list(rank(votes, ["winner"], RatingMethod(400, seed=42))[0].paper_records())
+    ratings = [record["rating"] for record in found]
+    for record in found:
+        assert record["rank"] == sum(other >= record["rating"] for other in ratings)
+    ties = votes_of(RING * 4)
+    assert [record["rank"] for record in ranked(ties).paper_records()] == [5] * 5
+
+
+# --- what a board is made with ----------------------------------------------------------------------------------------
+
+
+def test_confidence_is_that_of_the_ranks_too():
+    votes = simulated(400)
+    for confidence in (0.5, 0.99):
+        ranking = ranked(votes, rounds=400, confidence=confidence)
+        expected = ranks(SCALE * ranking.theta, SCALE * ranking.replicates, confidence)
+        found = table(ranking)
+        assert [found[model]["rank_upper"] for model in MODELS] == expected.worst.tolist()
+        assert [found[model]["rank_lower"] for model in MODELS] == expected.best.tolist()
+    assert ranks(ranking.theta, ranking.replicates, 0.5).worst.tolist() != expected.worst.tolist()
+
+
+def test_rounds_in_which_the_anchor_is_infinite_part_the_others_all_the_same():
+    """Ranks are of differences: an anchor that lost all battles of a third of the rounds takes no part in them."""
+    votes = votes_of(
+        [*[("a", "b", A_WON)] * 90, *[("b", "a", A_WON)] * 10, *[("a", "z", A_WON)] * 20, ("z", "a", A_WON)]
+    )
+    plain, held = table(ranked(votes, rounds=300)), table(ranked(votes, rounds=300, anchor=("z", 800.0)))
+    assert ranked(votes, rounds=300).non_finite > 0.2
+    for model in "abz":
+        assert [held[model][name] for name in ("rank_lower", "rank_upper", "tier")] == [
+            plain[model][name] for name in ("rank_lower", "rank_upper", "tier")
+        ]
+    assert (plain["a"]["rank_upper"], plain["b"]["rank_lower"]) == (1, 2)
+
+
+def test_of_equals_the_first_by_name_comes_first_and_below_them_who_is_worse():
+    votes = votes_of([*RING * 3, *[(model, "z", A_WON) for model in MODELS for _ in range(9)], ("z", "a", A_WON)])
+    records = list(ranked(votes).records())
+    assert [record["model"] for record in records][-1] == "z"
+    equal = list(ranked(votes_of(RING * 3)).records())
+    assert [(record["model"], record["rank"]) for record in equal] == [(model, 1) for model in MODELS]
+    assert [record["rank"] for record in records] == sorted(record["rank"] for record in records)
+
+
+def test_models_without_a_rating_have_none_in_any_round():
+    ranking = ranked(votes_of([*WINS, ("w", "a", A_WON), ("b", "l", A_WON)]), rounds=9)
+    place = {model: number for number, model in enumerate(ranking.counts.models)}
+    assert (ranking.replicates[:, place["w"]] == INF).all() and (ranking.replicates[:, place["l"]] == -INF).all()
+    unknown = ranked(votes_of([("a", "b", A_WON), ("b", "c", A_WON), ("d", "c", A_WON)]), rounds=9)
+    assert np.isnan(unknown.replicates[:, [1, 3]]).all()
+
+
+def test_a_prior_connects_what_dropped_ties_do_not():
+    ranking = ranked(votes_of([("a", "b", TIE), ("b", "c", A_WON)]), ties="drop", prior=1.0)
+    assert [one.tolist() for one in ranking.islands] == [[0, 1, 2]]
+    assert ranking.theta[0] == pytest.approx(ranking.theta[1])
+    assert ranking.theta[1] - ranking.theta[2] == pytest.approx(np.log(3))
+
+
+def test_the_covariance_is_the_sandwichs_or_that_of_the_rounds():
+    votes = simulated(900)
+    half = ranked(votes, rounds=200)
+    assert half.covariance == pytest.approx(covariance(half.counts, half.theta, vote_spread(half.counts, half.theta)))
+    for ties in ("davidson", "drop"):
+        ranking = ranked(votes, rounds=200, ties=ties)
+        assert ranking.covariance == pytest.approx(np.cov(ranking.replicates, rowvar=False))
+    rows = [*WINS * 2, ("x", "a", B_WON), ("x", "a", A_WON)]  # of x some rounds have no finite rating
+    ranking = ranked(votes_of(rows), rounds=200, ties="drop")
+    finite = np.isfinite(ranking.replicates).all(axis=1)
+    assert 10 < finite.sum() < 190
+    assert ranking.covariance == pytest.approx(np.cov(ranking.replicates[finite], rowvar=False))
+
+
+def test_another_model_of_ties_is_said_with_each_rating():
+    for ties, said in (("half", {None}), ("davidson", {"davidson"}), ("drop", {"drop"})):
+        found = list(ranked(votes_of(WINS * 2 + RING), ties=ties).records())
+        assert {record.get("ties_as") for record in found} == said and len(found) == 5
+
+
+def test_rounding_is_no_error_of_its_own():
+    """Strengths that are equal but for the last digits in all rounds have no interval."""
+    ranking = ranked(votes_of(RING * 9))
+    ranking.replicates = ranking.replicates + 1e-12 * np.random.default_rng(0).normal(size=ranking.replicates.shape)
+    assert all(record["lower"] is record["upper"] is None for record in ranking.records())
+    ranking.replicates[0] += 1e-6
+    assert all(record["lower"] is not None for record in ranking.records())
+
+
+def test_subgroups_are_redrawn_by_cluster_too():
+    votes = simulated(600, users=12)
+    level = ["x" if place % 2 else "y" for place in range(600)]
+    both = Votes(votes.models, votes.a, votes.b, votes.verdicts, votes.columns | {"level": column_of(level)})
+    boards = rank(both, ["winner"], RatingMethod(rounds=20), by=["level"], clusters=votes.columns["user"])
+    assert [one.clusters is votes.columns["user"] for one in boards] == [True] * 3
+    assert boards[1].cluster_counts.clusters == 12

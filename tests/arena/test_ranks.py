@@ -9,7 +9,7 @@ import pytest
 from latxa_cli.arena import ranks as module
 from latxa_cli.arena.ranks import ranks
 from latxa_cli.arena.ratings import Wins, fit, to_ratings
-from latxa_cli.arena.votes import Counts
+from latxa_cli.arena.votes import PairCounts
 
 INFINITE = np.inf
 
@@ -24,7 +24,7 @@ def arena(theta, votes, random, rounds):
     chance = 1 / (1 + np.exp(theta[second] - theta[first]))
     tie = np.full(len(chance), 0.2)
     cells = random.multinomial(votes, np.stack([0.8 * chance, 0.8 * (1 - chance), tie, 0 * tie], axis=1))
-    return rated(Counts([str(model) for model in range(len(theta))], first, second, cells), random, rounds)
+    return rated(PairCounts([str(model) for model in range(len(theta))], first, second, cells), random, rounds)
 
 
 def rated(counts, random, rounds):
@@ -267,7 +267,7 @@ def test_the_published_arena(shared_reference):
     place = {model: number for number, model in enumerate(models)}
     first, second = (np.array([place[row[side]] for row in rows]) for side in ("model_a", "model_b"))
     cells = np.array([[row["wins_a"], row["wins_b"], row["ties"], 0] for row in rows])
-    found = ranks(*rated(Counts(models, first, second, cells), np.random.default_rng(0), 1000))
+    found = ranks(*rated(PairCounts(models, first, second, cells), np.random.default_rng(0), 1000))
     rank = dict(zip(models, found.rank.tolist(), strict=True))
     interval = dict(zip(models, zip(found.best.tolist(), found.worst.tolist(), strict=True), strict=True))
     assert rank["gpt-4o"] == 1 and rank["exp_2_000"] == 21

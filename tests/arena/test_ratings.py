@@ -10,7 +10,7 @@ from ballots import MODELS, arenas, counts_of, published, redrawn, ring_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, hessian, to_ratings, vote_spread
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE
 from latxa_cli.stream.errors import LatxaError
 
@@ -150,3 +150,35 @@ def test_the_published_arena(shared_reference):
     assert ratings == pytest.approx([model["published"]["elo"] for model in known], abs=2)
     assert errors == pytest.approx([model["se_sandwich"] for model in known], abs=5.1e-5)
     assert counts.battles.tolist() == [model["n_battles"] for model in known]
+
+
+@pytest.mark.parametrize("models", [3, 60])
+def test_the_sandwich_vote_by_vote(models):
+    """H and B as sums over votes; of many models the inverse must leave out the sum of all strengths alone."""
+    random = np.random.default_rng(0)
+    names = [f"m{number:02}" for number in range(models)]
+    drawn = random.integers(0, 4, 5 * models**2)
+    battles = [(*random.choice(names, 2, replace=False).tolist(), int(verdict)) for verdict in drawn]
+    counts = counts_of(battles, names)
+    theta = strengths(counts)
+    curve, middle = np.zeros((models, models)), np.zeros((models, models))
+    for a, b, verdict in battles:
+        step = np.zeros(models)
+        step[names.index(a)], step[names.index(b)] = 1, -1
+        chance = 1 / (1 + np.exp(-step @ theta))
+        curve += chance * (1 - chance) * np.outer(step, step)
+        middle += ([1, 0, 0.5, 0.5][verdict] - chance) ** 2 * np.outer(step, step)
+    assert hessian(counts, theta) == pytest.approx(curve, abs=1e-9)
+    assert vote_spread(counts, theta) == pytest.approx(middle, abs=1e-9)
+    ones = np.ones((models, models)) / models
+    inverse = np.linalg.inv(curve + ones) - ones  # the pseudo-inverse, since the rows of the Laplacian have the sum 0
+    assert covariance(counts, theta, middle) == pytest.approx(inverse @ middle @ inverse, rel=1e-6, abs=1e-12)
+
+
+def test_who_has_beaten_whom():
+    """A win, or a share of one: a tie is won by both."""
+    cells = [("a", "b", A_WON), ("b", "c", B_WON), ("c", "d", TIE), ("d", "e", BOTH_BAD)]
+    graph = Wins.of(counts_of(cells).cells[None]).beats(counts_of(cells))[0]
+    assert [(MODELS[i], MODELS[j]) for i, j in np.argwhere(graph)] == [
+        ("a", "b"), ("c", "b"), ("c", "d"), ("d", "c"), ("d", "e"), ("e", "d")
+    ]  # fmt: skip

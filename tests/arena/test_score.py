@@ -9,24 +9,24 @@ import pytest
 from ballots import tallied, votes_of
 from scipy.stats import binom
 
-from latxa_cli.arena.control import LENGTH, STYLE, controlled
+from latxa_cli.arena.control import LENGTH, STYLE, fit_controlled
 from latxa_cli.arena.davidson import fit_davidson, likelihood
-from latxa_cli.arena.intervals import How
+from latxa_cli.arena.intervals import RatingMethod
 from latxa_cli.arena.ratings import Wins, fit
-from latxa_cli.arena.score import Wanted, correlations, features_of, proposals, score
+from latxa_cli.arena.score import ScoreRequest, correlations, features_of, score
 from latxa_cli.arena.soundness import findings
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Votes, count
 from latxa_cli.stream.errors import UsageError
 
 
-def found(votes, name, rounds=20, *, how=None, **wanted):
+def found(votes, name, rounds=20, *, method=None, **request):
     """The finding of that name about a score; the only one."""
-    [finding] = [one for one in scored(votes, rounds, how=how, **wanted).findings if one["finding"] == name]
+    [finding] = [one for one in scored(votes, rounds, method=method, **request).findings if one["finding"] == name]
     return finding
 
 
-def scored(votes, rounds=20, *, how=None, **wanted):
-    return score(votes, Wanted(**wanted, how=replace(how or How(), rounds=rounds)))
+def scored(votes, rounds=20, *, method=None, **request):
+    return score(votes, ScoreRequest(**request, method=replace(method or RatingMethod(), rounds=rounds)))
 
 
 # --- what hangs together ---------------------------------------------------------------------------------------------
@@ -70,9 +70,7 @@ def test_users_are_redrawn_together_where_votes_name_them_unless_asked_otherwise
     for unit in ("prompt", "user"):
         with pytest.raises(UsageError, match=f"--resample {unit}"):
             scored(votes_of([("a", "b", TIE)]), unit=unit)
-    wide, narrow = (
-        next(one for one in scored(votes, 400, unit=unit).ratings() if one["model"] == "a") for unit in ("user", "vote")
-    )
+    wide, narrow = (next(scored(votes, 400, unit=unit).records()) for unit in ("user", "vote"))
     assert wide["upper"] - wide["lower"] > 1.05 * (narrow["upper"] - narrow["lower"])
 
 
@@ -135,7 +133,7 @@ def test_even_ties_matter_where_they_fit_clearly_better(times, matters):
     """Ties that come as often in all pairs, however unequal: by an AIC smaller by more than 2."""
     cells = {("a", "b"): (8, 2, 5, 0), ("a", "c"): (9, 1, 5, 0), ("b", "c"): (7, 3, 5, 0)}
     votes = votes_of(tallied({pair: [times * number for number in row] for pair, row in cells.items()}))
-    finding = found(votes, "model of ties", how=How(ties="davidson"))
+    finding = found(votes, "model of ties", method=RatingMethod(ties="davidson"))
     counts = count(votes)[0]
     theta, nu = fit_davidson(counts, counts.cells[None])
     assert finding["value"] == pytest.approx(nu[0])
@@ -149,7 +147,7 @@ def test_even_ties_matter_where_they_fit_clearly_better(times, matters):
 def test_the_model_of_ties_has_the_prior_of_the_ranking():
     votes = votes_of(tallied({("a", "b"): (8, 2, 5, 0), ("a", "c"): (9, 1, 5, 0), ("b", "c"): (7, 3, 5, 0)}))
     counts = count(votes)[0]
-    finding = found(votes, "model of ties", how=How(ties="davidson", prior=3.0))
+    finding = found(votes, "model of ties", method=RatingMethod(ties="davidson", prior=3.0))
     assert finding["value"] == pytest.approx(fit_davidson(counts, counts.cells[None], 3.0)[1][0])
 
 
@@ -176,25 +174,10 @@ def test_of_neighbours_that_are_not_apart_the_next_to_be_is_named():
 def test_findings_are_those_of_the_votes_with_the_prior_of_the_ranking():
     votes = votes_of(tallied({("a", "b"): (30, 9, 0, 0), ("b", "a"): (9, 5, 0, 0), ("b", "c"): (20, 9, 0, 0)}))
     for prior in (0.0, 2.0):
-        all_of_them = scored(votes, how=How(prior=prior)).findings
+        all_of_them = scored(votes, method=RatingMethod(prior=prior)).findings
         of_votes = findings(votes, "winner", *count(votes), prior)
         assert [json.dumps(one) for one in of_votes if one not in all_of_them] == []
     assert findings(votes, "winner", *count(votes), 2.0) != findings(votes, "winner", *count(votes))
-
-
-def test_proposals_are_made_from_the_first_criterion_and_the_seed():
-    rows = [("a", "b", n % 2, TIE) for n in range(40)] + [("b", "c", n > 37, n % 2) for n in range(40)]
-    rows += [("a", "c", n > 36, n > 36) for n in range(40)]
-    votes = votes_of(rows)
-    by_winner, by_language = (
-        {frozenset((one["model_a"], one["model_b"])) for one in proposals(votes, Wanted(criteria=(name,)), 5, [])}
-        for name in ("winner", "winner_language")
-    )
-    assert by_winner == {frozenset("ab")}
-    assert frozenset("bc") in by_language
-    seats = [proposals(votes, Wanted(how=How(seed=seed)), 1, ["new"]) for seed in range(6)]
-    assert len({json.dumps(one) for one in seats}) > 1
-    assert {"new"} <= {one["model_a"] for sheet in seats for one in sheet} | {s[0]["model_b"] for s in seats}
 
 
 def test_ratings_of_all_votes_are_correlated_and_none_of_subgroups():
@@ -228,11 +211,11 @@ def test_what_is_controlled_is_what_was_asked_with_prior_and_clusters():
     ):  # fmt: skip
         assert features_of(control) == names
         for unit, clusters in (("user", measured.columns["user"].codes), ("vote", None)):
-            [ranking] = scored(votes, control=control, unit=unit, how=How(prior=2.0)).rankings
+            [ranking] = scored(votes, control=control, unit=unit, method=RatingMethod(prior=2.0)).rankings
             some = measured if names else votes
             if not names and clusters is not None:
                 clusters = votes.columns["user"].codes
-            expected = controlled(some, "winner", names, position=position, clusters=clusters, prior=2.0)
+            expected = fit_controlled(some, "winner", names, position=position, clusters=clusters, prior=2.0)
             assert ranking.theta == pytest.approx(expected.theta)
             assert ranking.covariance == pytest.approx(expected.covariance)
     finding = found(votes, "votes without conversations", control=("length",))
@@ -256,3 +239,33 @@ def test_criteria_that_nobody_judged_have_no_findings_but_that():
     assert [(one["finding"], one["value"], one["matters"]) for one in of_language] == [
         ("votes without a verdict", 2, True)
     ]
+
+
+def test_subgroups_and_criteria_are_controlled_too_and_have_no_differences():
+    rows = tallied({("a", "b"): (30, 20, 5, 0), ("b", "a"): (15, 20, 5, 0), ("b", "c"): (30, 20, 5, 0),
+                    ("c", "a"): (15, 20, 5, 0)})  # fmt: skip
+    rows = [(*row, B_WON if n % 3 else A_WON) for n, row in enumerate(rows)]
+    level = ["x" if n % 2 else "y" for n in range(len(rows))]
+    votes = with_lengths(votes_of(rows, level=level), known=np.arange(len(rows)) % 7 != 0)
+    known = np.isfinite(votes.features["characters"]).all(axis=1)
+    scores = scored(votes, criteria=("winner", "winner_language"), by=("level",), control=("length",), unit="vote")
+    boards = {(one.criterion, one.group.get("level")): one for one in scores.rankings}
+    assert len(boards) == 6
+    for (criterion, name), ranking in boards.items():
+        inside = known & (np.array(level) == name if name else True)
+        expected = fit_controlled(votes.where(inside), criterion, LENGTH)
+        assert ranking.theta == pytest.approx(expected.theta) and ranking.covariance == pytest.approx(
+            expected.covariance
+        )
+    effects = [one["criterion"] for one in scores.findings if one["finding"] == "effect of characters"]
+    assert effects == ["winner", "winner_language"]
+    assert not any("difference" in one for one in scores.records())
+
+
+def test_differences_are_of_the_same_resampled_votes_or_there_are_none():
+    rows = [(*row, row[2]) for row in tallied({("a", "b"): (30, 20, 5, 0), ("b", "c"): (30, 20, 5, 0)})]
+    votes = votes_of(rows, level=["x" if n % 2 else "y" for n in range(len(rows))])
+    found = {kind: sum("difference" in one for one in scored(votes, by=("level",), interval=kind).records())
+             for kind in ("bootstrap", "sandwich")}  # fmt: skip
+    assert found == {"bootstrap": 6, "sandwich": 0}
+    assert len(scored(votes, by=("level",), interval="sandwich").rankings) == 3

@@ -7,13 +7,13 @@ import pytest
 
 from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, vote_spread
 from latxa_cli.arena.separation import dispersion_of, separating
-from latxa_cli.arena.votes import Counts
+from latxa_cli.arena.votes import PairCounts
 
 
 def counts_of(cells, models="abc"):
     """Count by pairs: {(i, j): (i won, j won, ties, both bad)}."""
     first, second = (np.array([pair[side] for pair in cells], dtype=np.int64) for side in (0, 1))
-    return Counts(list(models), first, second, np.array(list(cells.values()), dtype=np.int64).reshape(-1, 4))
+    return PairCounts(list(models), first, second, np.array(list(cells.values()), dtype=np.int64).reshape(-1, 4))
 
 
 def known_of(counts):

@@ -10,7 +10,7 @@ import pytest
 from latxa_cli.arena.annotators import agreement, concentration, decided_chance, krippendorff, outlying
 from latxa_cli.arena.leverage import _influence, leverage
 from latxa_cli.arena.ratings import Wins, fit
-from latxa_cli.arena.soundness import board_of, both_bad, findings, position_bias, ties
+from latxa_cli.arena.soundness import both_bad, evidence_of, findings, position_bias, ties
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
 
 NAMES = [
@@ -24,8 +24,8 @@ NAMES = [
 ]
 
 
-def board(votes):
-    return board_of(votes, "winner", *count(votes))
+def evidence(votes):
+    return evidence_of(votes, "winner", *count(votes))
 
 
 def named(codes, prefix="u"):
@@ -62,32 +62,32 @@ def simulated(seed=0, votes=5000, users=50, first=0.0, tied=0.2, strengths=(1.2,
 
 
 def test_a_model_gains_by_being_shown_first():
-    finding = position_bias(board(simulated(first=0.4, tied=0)))
+    finding = position_bias(evidence(simulated(first=0.4, tied=0)))
     assert finding["matters"] and finding["lower"] < 1 / (1 + np.exp(-0.4)) < finding["upper"]
     assert "shown first, a model scores" in finding["text"]
-    last = position_bias(board(simulated(first=-0.4, tied=0)))
+    last = position_bias(evidence(simulated(first=-0.4, tied=0)))
     assert last["matters"] and last["value"] < 0.5 and last["first"] < 0.5
 
 
 def test_without_a_bias_none_is_found():
-    found = [position_bias(board(simulated(seed, 1500))) for seed in range(200)]
+    found = [position_bias(evidence(simulated(seed, 1500))) for seed in range(200)]
     assert sum(not finding["lower"] <= 0.5 <= finding["upper"] for finding in found) <= 8  # 2 expected
-    assert not position_bias(board(simulated(first=0.02, votes=200_000)))["matters"]  # significant, but small
+    assert not position_bias(evidence(simulated(first=0.02, votes=200_000)))["matters"]  # significant, but small
 
 
 def test_the_better_model_may_stand_first_more_often():
-    finding = position_bias(board(simulated(fixed=0.9)))
+    finding = position_bias(evidence(simulated(fixed=0.9)))
     assert finding["first"] > 0.6 and not finding["matters"]
-    biased = position_bias(board(simulated(fixed=0.9, first=0.5, tied=0, votes=20_000)))
+    biased = position_bias(evidence(simulated(fixed=0.9, first=0.5, tied=0, votes=20_000)))
     assert biased["matters"] and biased["lower"] < 1 / (1 + np.exp(-0.5)) < biased["upper"]
 
 
 def test_position_is_not_known_where_pairs_were_shown_one_way():
     votes = votes_of([0] * 300, [1] * 300, [A_WON] * 200 + [B_WON] * 100)
-    finding = position_bias(board(votes))
+    finding = position_bias(evidence(votes))
     assert finding["value"] is None and not finding["matters"] and finding["first"] == pytest.approx(2 / 3)
     both_ways = votes_of([0, 1] * 150, [1, 0] * 150, ([A_WON, B_WON] * 100) + [B_WON, A_WON] * 50)
-    assert position_bias(board(both_ways))["value"] == pytest.approx(0.5)
+    assert position_bias(evidence(both_ways))["value"] == pytest.approx(0.5)
 
 
 def test_a_click_without_a_look_is_one_users():
@@ -98,13 +98,16 @@ def test_a_click_without_a_look_is_one_users():
         votes.a, votes.b, np.where(lazy, A_WON, votes.verdicts["winner"]), np.where(lazy, 0, 1 + np.arange(3000))
     )
     many = votes_of(votes.a, votes.b, turned, votes.columns["user"].codes)
-    assert position_bias(board(many))["matters"]
-    widened, plain = position_bias(board(one)), position_bias(board(votes_of(one.a, one.b, one.verdicts["winner"])))
+    assert position_bias(evidence(many))["matters"]
+    widened, plain = (
+        position_bias(evidence(one)),
+        position_bias(evidence(votes_of(one.a, one.b, one.verdicts["winner"]))),
+    )
     assert widened["upper"] - widened["lower"] > 1.05 * (plain["upper"] - plain["lower"])
 
 
 def test_the_first_shown_may_always_win():
-    finding = position_bias(board(votes_of([0, 1] * 200, [1, 0] * 200, [A_WON] * 400)))
+    finding = position_bias(evidence(votes_of([0, 1] * 200, [1, 0] * 200, [A_WON] * 400)))
     assert finding["value"] > 0.98 and finding["matters"]
 
 
@@ -113,17 +116,17 @@ def test_the_first_shown_may_always_win():
 
 def test_both_bad_and_the_models_with_more_of_it():
     votes = simulated()
-    assert both_bad(board(votes))["value"] == 0 and not both_bad(board(votes))["matters"]
+    assert both_bad(evidence(votes))["value"] == 0 and not both_bad(evidence(votes))["matters"]
     random = np.random.default_rng(1)
     weak = (votes.a == 4) | (votes.b == 4)
     verdict = np.where(random.random(len(votes)) < np.where(weak, 0.3, 0.1), BOTH_BAD, votes.verdicts["winner"])
-    finding = both_bad(board(votes_of(votes.a, votes.b, verdict)))
+    finding = both_bad(evidence(votes_of(votes.a, votes.b, verdict)))
     assert finding["matters"] and [record["model"] for record in finding["models"]] == ["m4"]
     assert finding["models"][0]["value"] == pytest.approx(0.3, abs=0.03) and "m4 (" in finding["text"]
     even = np.where(random.random(len(votes)) < 0.1, BOTH_BAD, votes.verdicts["winner"])
-    assert not both_bad(board(votes_of(votes.a, votes.b, even)))["matters"]
+    assert not both_bad(evidence(votes_of(votes.a, votes.b, even)))["matters"]
     many = np.where(random.random(len(votes)) < 0.3, BOTH_BAD, votes.verdicts["winner"])
-    assert both_bad(board(votes_of(votes.a, votes.b, many)))["matters"]
+    assert both_bad(evidence(votes_of(votes.a, votes.b, many)))["matters"]
 
 
 def test_few_votes_do_not_make_a_model_stand_out():
@@ -132,13 +135,13 @@ def test_few_votes_do_not_make_a_model_stand_out():
     for seed in range(100):
         votes = simulated(seed, 60)
         verdict = np.where(random.random(60) < 0.1, BOTH_BAD, votes.verdicts["winner"])
-        found += bool(both_bad(board(votes_of(votes.a, votes.b, verdict)))["models"])
+        found += bool(both_bad(evidence(votes_of(votes.a, votes.b, verdict)))["models"])
     assert found <= 6  # few are expected by chance, and half of the arenas have a model with 10 points more
 
 
 def test_ties():
-    assert ties(board(simulated(tied=0.3)))["value"] == pytest.approx(0.3, abs=0.02)
-    assert not ties(board(simulated(tied=0.3)))["matters"] and ties(board(simulated(tied=0.6)))["matters"]
+    assert ties(evidence(simulated(tied=0.3)))["value"] == pytest.approx(0.3, abs=0.02)
+    assert not ties(evidence(simulated(tied=0.3)))["matters"] and ties(evidence(simulated(tied=0.6)))["matters"]
 
 
 # ---- agreement
@@ -172,15 +175,15 @@ def test_agreement_is_over_users_of_one_prompt_and_pair_whatever_the_order_shown
     for one, other, prompt, verdict in zip(a, b, prompts, verdicts, strict=True):
         turned = one > other and verdict <= B_WON
         units.setdefault((prompt, min(one, other), max(one, other)), []).append(1 - verdict if turned else verdict)
-    finding = agreement(board(votes_of(a, b, verdicts, users, prompts)))
+    finding = agreement(evidence(votes_of(a, b, verdicts, users, prompts)))
     assert finding["value"] == pytest.approx(slow_alpha(units.values()))
     assert finding["units"] == sum(len(unit) > 1 for unit in units.values())
     # The same user again, with the same verdict: not another's judgement. With another verdict: nobody's.
     again = [np.append(column, column[:1]) for column in (a, b, verdicts, users, prompts)]
-    assert agreement(board(votes_of(*again))) == finding
+    assert agreement(evidence(votes_of(*again))) == finding
     again[2][-1] = (again[2][-1] + 1) % 4
     without = [column[1:] for column in (a, b, verdicts, users, prompts)]
-    assert agreement(board(votes_of(*again))) == agreement(board(votes_of(*without))) != finding
+    assert agreement(evidence(votes_of(*again))) == agreement(evidence(votes_of(*without))) != finding
 
 
 def test_little_agreement_matters_and_is_said_only_where_it_is_sure():
@@ -191,7 +194,7 @@ def test_little_agreement_matters_and_is_said_only_where_it_is_sure():
         verdict = np.where(random.random(3 * prompts) < noise, random.integers(0, 2, 3 * prompts), truth)
         zeros = np.zeros(3 * prompts, dtype=int)
         return agreement(
-            board(votes_of(zeros, zeros + 1, verdict, np.tile([0, 1, 2], prompts), np.repeat(np.arange(prompts), 3)))
+            evidence(votes_of(zeros, zeros + 1, verdict, np.tile([0, 1, 2], prompts), np.repeat(np.arange(prompts), 3)))
         )
 
     assert judged(1.0)["matters"] and "agree little" in judged(1.0)["text"]
@@ -218,7 +221,7 @@ def with_votes(votes, chosen, verdict):
 
 
 def outliers(votes):
-    finding = outlying(board(votes))
+    finding = outlying(evidence(votes))
     assert finding["value"] == len(finding["users"]) and finding["matters"] == bool(finding["users"])
     return {record["user"]: record for record in finding["users"]}
 
@@ -269,9 +272,9 @@ def test_one_who_differs_little_is_not_outlying_however_many_votes_show_it():
 def test_blocks_of_users_change_nothing(monkeypatch):
     votes = simulated(votes=4000)
     votes = with_votes(votes, votes.columns["user"].codes >= 48, np.random.default_rng(9).integers(0, 2, len(votes)))
-    whole = outlying(board(votes))
+    whole = outlying(evidence(votes))
     monkeypatch.setattr("latxa_cli.arena.annotators.BLOCK", 150)
-    assert outlying(board(votes)) == whole
+    assert outlying(evidence(votes)) == whole
     assert whole["judged"] == 50
 
 
@@ -287,9 +290,9 @@ def test_decided_votes_are_as_decided_as_they_are():
 
 def test_many_votes_by_one_user():
     votes = simulated(votes=2000)
-    assert not concentration(board(votes))["matters"]
+    assert not concentration(evidence(votes))["matters"]
     users = np.where(np.arange(2000) < 300, 3, votes.columns["user"].codes)
-    finding = concentration(board(votes_of(votes.a, votes.b, votes.verdicts["winner"], users)))
+    finding = concentration(evidence(votes_of(votes.a, votes.b, votes.verdicts["winner"], users)))
     assert finding["matters"] and finding["user"] == "u3" and finding["users"] == 50
     assert finding["value"] == pytest.approx((users == 3).mean())
 
@@ -310,10 +313,10 @@ def by_cells(cells, users=None):
 
 
 def test_of_two_models_the_lead_is_what_must_go():
-    finding = leverage(board(by_cells([[60, 41, 5, 0]])))
+    finding = leverage(evidence(by_cells([[60, 41, 5, 0]])))
     assert (finding["value"], finding["rival"]) == (19, "m1") and not finding["matters"]
     assert finding["share"] == pytest.approx(19 / 106)
-    assert leverage(board(by_cells([[60, 55, 5, 0]])))["matters"]
+    assert leverage(evidence(by_cells([[60, 55, 5, 0]])))["matters"]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -337,44 +340,44 @@ def test_no_smaller_set_of_votes_does_it(seed):
         return None
 
     assert leads(cells)
-    assert leverage(board(by_cells(cells)))["value"] == least()
+    assert leverage(evidence(by_cells(cells)))["value"] == least()
 
 
 def test_a_user_who_decides_the_first_rank_is_named():
     votes = simulated(votes=4000, users=80, strengths=(0.5, 0.5, 0, -0.5))
-    assert not leverage(board(simulated(votes=4000, users=80)))["users"]
-    other = 1 - board(votes).theta.argmax()
+    assert not leverage(evidence(simulated(votes=4000, users=80)))["users"]
+    other = 1 - evidence(votes).theta.argmax()
     verdict = np.where(votes.a == other, A_WON, np.where(votes.b == other, B_WON, votes.verdicts["winner"]))
     bot = np.isin(votes.columns["user"].codes, np.arange(5, 15))
     users = np.where(bot, 5, votes.columns["user"].codes)
     swayed = votes_of(votes.a, votes.b, np.where(bot, verdict, votes.verdicts["winner"]), users)
-    finding = leverage(board(swayed))
-    assert board(swayed).theta.argmax() == other
+    finding = leverage(evidence(swayed))
+    assert evidence(swayed).theta.argmax() == other
     assert finding["users"] == ["u5"] and "u5" in finding["text"]
     assert finding["matters"] and finding["value"] > 0.01 * len(votes)  # not by the number of votes
 
 
 def test_influence_foretells_what_removing_a_vote_does():
     cells = np.array([[6, 4, 1, 0], [5, 2, 1, 1], [1, 1, 0, 0]])
-    one = board(by_cells(cells))
+    one = evidence(by_cells(cells))
     influence = _influence(one, 0, 1)
     lead = one.theta[0] - one.theta[1]
     for pair, verdict in zip(*np.nonzero(cells), strict=True):
         left = cells.copy()
         left[pair, verdict] -= 1
-        theta = board(by_cells(left)).theta
+        theta = evidence(by_cells(left)).theta
         assert influence[pair, verdict] == pytest.approx(theta[0] - theta[1] - lead, rel=0.2, abs=0.01)
 
 
 def test_the_rival_is_who_needs_the_fewest_votes_not_who_is_next():
-    finding = leverage(board(by_cells([[1100, 1000, 0, 0], [7, 5, 0, 0]])))
+    finding = leverage(evidence(by_cells([[1100, 1000, 0, 0], [7, 5, 0, 0]])))
     assert finding["rival"] == "m2" and finding["value"] <= 3 and finding["matters"]
 
 
 def test_a_shared_first_rank_and_one_that_nobody_can_take():
-    shared = leverage(board(by_cells([[5, 5, 0, 0]])))
+    shared = leverage(evidence(by_cells([[5, 5, 0, 0]])))
     assert (shared["value"], shared["matters"]) == (0, True) and "shared" in shared["text"]
-    apart = leverage(board(votes_of([0, 2], [1, 3], [A_WON, A_WON])))
+    apart = leverage(evidence(votes_of([0, 2], [1, 3], [A_WON, A_WON])))
     assert apart["value"] is None and not apart["matters"]
 
 

@@ -131,7 +131,7 @@ def reference_round(battles: Any) -> float:
 
 def in_memory(number: int) -> float:
     """Return the best CPU seconds of a ranking by 1,000 rounds, its records made, with all modules loaded."""
-    from latxa_cli.arena.intervals import How
+    from latxa_cli.arena.intervals import RatingMethod
     from latxa_cli.arena.ranking import rank
     from latxa_cli.arena.votes import Votes
 
@@ -140,7 +140,7 @@ def in_memory(number: int) -> float:
     seconds = []
     for _ in range(6):
         started = time.process_time()
-        list(rank(votes, ["winner"], How(rounds=1000))[0].records())
+        list(rank(votes, ["winner"], RatingMethod(rounds=1000))[0].records())
         seconds.append(time.process_time() - started)
     return min(seconds)
 

@@ -15,10 +15,10 @@ import sys
 import numpy as np
 from timing import table, verdict
 
-from latxa_cli.arena.intervals import How, bounds
+from latxa_cli.arena.intervals import RatingMethod, bounds
 from latxa_cli.arena.ranking import Interval, rank
 from latxa_cli.arena.ratings import Wins, fit, to_ratings
-from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, Counts, Votes
+from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, PairCounts, Votes
 
 MODELS, VOTES, USERS = 21, 13_000, 400
 NU = 0.54  # of Davidson's model, as in the published arena
@@ -42,7 +42,7 @@ def truth(theta: np.ndarray, taste: float) -> np.ndarray:
     gap = theta[PAIRS[0], None] - theta[PAIRS[1], None] + np.sqrt(2) * taste * nodes
     won, tied = chances(gap)
     score = ((won + tied / 2) * weights).sum(axis=1) / weights.sum()
-    counts = Counts(NAMES, *PAIRS, np.zeros((len(PAIRS[0]), 4), np.int64))
+    counts = PairCounts(NAMES, *PAIRS, np.zeros((len(PAIRS[0]), 4), np.int64))
     return to_ratings(fit(counts, Wins(score[None], np.ones((1, len(score))))))[0]
 
 
@@ -66,9 +66,9 @@ def covered(arenas: int, taste: float, interval: Interval, by_user: bool, size: 
         theta = random.normal(0, size, MODELS)
         votes = simulated(random, theta, taste)
         clusters = votes.columns["user"] if by_user else None
-        how = How(rounds=ROUNDS, confidence=0.9, seed=arena)
-        ranking = rank(votes, ["winner"], how, clusters=clusters, interval=interval)[0]
-        low, high = bounds(ranking.drawn_ratings, how.confidence)
+        method = RatingMethod(rounds=ROUNDS, confidence=0.9, seed=arena)
+        ranking = rank(votes, ["winner"], method, clusters=clusters, interval=interval)[0]
+        low, high = bounds(ranking.replicate_ratings, method.confidence)
         known = truth(theta, taste)
         shares.append(((low <= known) & (known <= high)).mean())
     return float(np.mean(shares)), float(np.std(shares) / np.sqrt(arenas))

@@ -23,7 +23,7 @@ from timing import Cost, by_turns, table, verdict
 
 from latxa_cli.arena.davidson import fit_davidson
 from latxa_cli.arena.ratings import SCALE, Wins, fit
-from latxa_cli.arena.votes import VERDICTS, Counts, Votes, count
+from latxa_cli.arena.votes import VERDICTS, PairCounts, Votes, count
 
 BATTLES = Path(__file__).resolve().parents[3] / "shared" / "reference" / "arena" / "ebaluatoia_battles.jsonl"
 GOAL = 1e-3  # points
@@ -40,7 +40,7 @@ class Battles:
         rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
         self.a, self.b, self.winner = ([row[field] for row in rows] for field in ("model_a", "model_b", "winner"))
 
-    def counts(self) -> Counts:
+    def counts(self) -> PairCounts:
         models = sorted({*self.a, *self.b})
         a, b, verdicts = coded(self.a, models), coded(self.b, models), coded(self.winner, VERDICTS)
         return count(Votes(models, a, b, {"winner": verdicts}))[0]
@@ -61,10 +61,10 @@ def davidson(battles: Battles) -> Board:
     return board(counts.models, fit_davidson(counts, counts.cells[None])[0][0])
 
 
-def peer(evalica: Any, name: str, battles: Battles, **how: float) -> Board:
+def peer(evalica: Any, name: str, battles: Battles, **method: float) -> Board:
     kinds = evalica.Winner
     winners = {"model_a": kinds.X, "model_b": kinds.Y}
-    found = getattr(evalica, name)(battles.a, battles.b, [winners.get(w, kinds.Draw) for w in battles.winner], **how)
+    found = getattr(evalica, name)(battles.a, battles.b, [winners.get(w, kinds.Draw) for w in battles.winner], **method)
     return board(list(found.scores.index), np.log(found.scores.to_numpy()))
 
 
@@ -76,7 +76,7 @@ def apart(one: Board, other: Board) -> float:
     return max(abs(one[model] - other[model]) for model in one | other)
 
 
-def rounds_drawn(counts: Counts, start: np.ndarray) -> np.ndarray:
+def rounds_drawn(counts: PairCounts, start: np.ndarray) -> np.ndarray:
     cells = counts.cells.reshape(-1)
     drawn = np.random.default_rng(0).multinomial(cells.sum(), cells / cells.sum(), size=DRAWN)
     return fit(counts, Wins.of(drawn.reshape(DRAWN, -1, 4)), start=start)

@@ -18,7 +18,7 @@ from timing import table, verdict
 
 from latxa_cli.arena.pairing import next_battles
 from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
-from latxa_cli.arena.votes import A_WON, B_WON, TIE, Counts, Votes, count
+from latxa_cli.arena.votes import A_WON, B_WON, TIE, PairCounts, Votes, count
 
 BUDGET, PROPOSED = 1000, 200  # votes to come, and how many of them are chosen at once
 MULTIPLES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of the budget, for random pairs
@@ -57,14 +57,14 @@ class Arena:
         self.a = self.b = self.verdict = np.empty(0, dtype=np.int64)
         share = np.arange(1.0, size + 1) ** -kind.zipf * (np.arange(size) < size - kind.newcomers)
         if kind.votes:
-            self.vote(*self.drawn(kind.votes, share))
+            self.vote(*self.replicates(kind.votes, share))
 
-    def drawn(self, how_many: int, share: np.ndarray | None = None) -> Pairs:
+    def drawn(self, amount: int, share: np.ndarray | None = None) -> Pairs:
         """Draw pairs at random."""
         share = np.ones(len(self.names)) if share is None else share
         pairs = np.outer(share, share)
         np.fill_diagonal(pairs, 0)
-        drawn = self.random.choice(pairs.size, how_many, p=(pairs / pairs.sum()).reshape(-1))
+        drawn = self.random.choice(pairs.size, amount, p=(pairs / pairs.sum()).reshape(-1))
         return np.divmod(drawn, len(self.names))
 
     def vote(self, a: np.ndarray, b: np.ndarray) -> None:
@@ -75,7 +75,7 @@ class Arena:
         self.a, self.b = np.concatenate((self.a, a)), np.concatenate((self.b, b))
         self.verdict = np.concatenate((self.verdict, verdict))
 
-    def counts(self) -> Counts:
+    def counts(self) -> PairCounts:
         return count(Votes(self.names, self.a, self.b, {"winner": self.verdict}))[0]
 
     def wrong(self) -> tuple[float, float]:
@@ -91,20 +91,20 @@ class Arena:
         return float(wrong), float((theta[above] - theta[below] < 1.645 * error).sum())
 
 
-def proposed(arena: Arena, how_many: int) -> Pairs:
-    records = next_battles(arena.counts(), how_many)
+def proposed(arena: Arena, amount: int) -> Pairs:
+    records = next_battles(arena.counts(), amount)
     place = {name: number for number, name in enumerate(arena.names)}
     a, b = (np.array([place[record[side]] for record in records]) for side in ("model_a", "model_b"))
     return a, b
 
 
-def fewest(arena: Arena, how_many: int) -> Pairs:
+def fewest(arena: Arena, amount: int) -> Pairs:
     first, second = np.triu_indices(len(arena.names), 1)
     counts = arena.counts()
     met = counts.matrix(counts.cells.sum(axis=1), counts.cells.sum(axis=1))[first, second]
     met = met + arena.random.random(len(met))  # equal ones at random
     chosen = []
-    for _ in range(how_many):
+    for _ in range(amount):
         chosen.append(met.argmin())
         met[chosen[-1]] += 1
     return first[chosen], second[chosen]

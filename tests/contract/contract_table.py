@@ -45,6 +45,8 @@ merge            .      .       .       .       .          .        .       .   
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
 arena-score      x      x       x       x       x          x        .       x        x          x       x      .
+arena-next       x      x       x       x       x          x        .       x        x          x       x      .
+preferences      x      x       x       x       x          x        .       x        x          x       x      x
 report           x      x       x       x       x          x        .       x        x          x       x      .
 """
 
@@ -126,6 +128,18 @@ def battles(count: int) -> Records:
     ]
 
 
+def judged(count: int) -> Records:
+    turns = [
+        [{"role": "user", "content": _sentence(n, "q")}, {"role": "assistant", "content": _sentence(n, side, length=5)}]
+        for n in range(count)
+        for side in "ab"
+    ]
+    given = zip(battles(count), turns[::2], turns[1::2], strict=True)
+    return [
+        battle | {"id": f"b{n}", "conversation_a": a, "conversation_b": b} for n, (battle, a, b) in enumerate(given)
+    ]
+
+
 def results(count: int) -> Records:
     return [{"model": f"m{n}", "task": "towns", "metric": "acc", "value": n / count, "n": 10} for n in range(count)]
 
@@ -203,6 +217,8 @@ CASES = {
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),
+    "arena-next": Case("arena-next IN -n 300", battles, 60, cannot_resume_midway=True),
+    "preferences": Case("preferences IN", judged, 300, unkept="--exclude model=gull --exclude model=roof"),
     "report": Case("report IN --format jsonl", results, 12, cannot_resume_midway=True),
 }
 

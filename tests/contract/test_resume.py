@@ -199,6 +199,7 @@ def _another_setting(case: Case) -> list[str]:
     return {
         "profile": ["--language", "cy"],
         "judge": ["--margin", "7"],
+        "preferences": ["--until", "2026-03-19"],
         "export": ["--dtype", "bfloat16"],
         "merge": ["--scale", "0.25"],
         "report": ["--format", "csv"],

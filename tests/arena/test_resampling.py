@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from latxa_cli.arena import redraw as module
-from latxa_cli.arena.redraw import Clustered, Redraw
+from latxa_cli.arena import resampling as module
+from latxa_cli.arena.resampling import ClusterCounts, Resampling
 from latxa_cli.arena.votes import NONE, Column
 
 CELLS = 12
@@ -29,8 +29,8 @@ def users(votes=300, number=20, unnamed=0.1):
 def redraw(clustered, seed=7):
     boards = places()
     cells = (CELLS, 8)
-    tables = [Clustered.of(users(), place, count) for place, count in zip(boards, cells, strict=True)]
-    return Redraw(boards, cells, tables if clustered else None, seed)
+    tables = [ClusterCounts.of(users(), place, count) for place, count in zip(boards, cells, strict=True)]
+    return Resampling(boards, cells, tables if clustered else None, seed)
 
 
 def whole(draws):
@@ -84,7 +84,7 @@ def test_votes_are_drawn_with_the_moments_of_naive_resampling():
 def test_boards_that_count_alike_are_redrawn_alike():
     first, _ = places()
     inside = np.where(first < 4, first, NONE)
-    [[one, again, part]] = Redraw([first, first, inside], [CELLS] * 3, None, 0).tables(20, 20)
+    [[one, again, part]] = Resampling([first, first, inside], [CELLS] * 3, None, 0).tables(20, 20)
     assert (one == again).all()
     assert (part[:, :4] == one[:, :4]).all()
     assert not part[:, 4:].any()
@@ -93,6 +93,6 @@ def test_boards_that_count_alike_are_redrawn_alike():
 @pytest.mark.parametrize("clusters", [None, Column(np.zeros(0, np.int64), [])])
 def test_no_votes_are_redrawn_as_none(clusters):
     nothing = np.zeros(0, np.int64)
-    tables = None if clusters is None else [Clustered.of(clusters, nothing, 4)]
-    [[table]] = Redraw([nothing], [4], tables, 0).tables(3, 10)
+    tables = None if clusters is None else [ClusterCounts.of(clusters, nothing, 4)]
+    [[table]] = Resampling([nothing], [4], tables, 0).tables(3, 10)
     assert table.tolist() == [[0] * 4] * 3

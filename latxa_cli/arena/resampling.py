@@ -22,7 +22,7 @@ PART = 1 << 16  # numbers that are held at once
 
 
 @dataclass(frozen=True)
-class Clustered:
+class ClusterCounts:
     """The votes of G clusters, counted by the places of a board: those of each place together, places rising.
 
     place, cluster, number: (m,) how many votes of a cluster are counted at a place. cells, clusters: how many they are.
@@ -35,7 +35,7 @@ class Clustered:
     clusters: int
 
     @classmethod
-    def of(cls, column: Column, place: Integers, cells: int) -> Clustered:
+    def of(cls, column: Column, place: Integers, cells: int) -> ClusterCounts:
         """Count votes, each at its `place` (n,), if it is not `NONE`, and in the cluster that `column` says.
 
         A vote that does not say its cluster is one for itself. Clusters are those of all votes, counted or not.
@@ -98,24 +98,28 @@ class Clustered:
             yield some, np.flatnonzero(np.diff(self.place[some], prepend=NONE))
 
 
-class Redraw:
-    """Tables redrawn for boards.
+class Resampling:
+    """Tables of boards, of votes drawn again.
 
-    places: for each board (n,) where each vote is counted; cells: how many places. clustered: for each board the votes
-    of clusters; each vote is drawn for itself when None.
+    places: for each board (n,) where each vote is counted; cells: how many places. cluster_counts: for each board the
+    votes of clusters; each vote is drawn for itself when None.
     """
 
     def __init__(
-        self, places: Sequence[Integers], cells: Sequence[int], clustered: Sequence[Clustered] | None, seed: int
+        self,
+        places: Sequence[Integers],
+        cells: Sequence[int],
+        cluster_counts: Sequence[ClusterCounts] | None,
+        seed: int,
     ) -> None:
         self.cells, self.seed = list(cells), seed
-        self.clustered = clustered
+        self.cluster_counts = cluster_counts
         self.kinds: list[Integers] = []
-        if clustered is None:
+        if cluster_counts is None:
             kind, self.numbers = _kinds(places, self.cells)
             self.kinds = [_of_kind(kind, place, len(self.numbers)) for place in places]
         else:
-            self.numbers = np.ones(clustered[0].clusters, np.int64)
+            self.numbers = np.ones(cluster_counts[0].clusters, np.int64)
 
     def tables(self, rounds: int, batch: int) -> Iterator[list[Integers]]:
         """Yield, for at most `batch` rounds at once, the redrawn table (rounds, cells) of each board.
@@ -128,14 +132,14 @@ class Redraw:
             size = min(batch, rounds - start)
             if not total:
                 yield [np.zeros((size, count), np.int64) for count in self.cells]
-            elif self.clustered is None:
+            elif self.cluster_counts is None:
                 drawn = random.multinomial(total, self.numbers / total, size=size)
                 yield [_tables(drawn, kind, count) for kind, count in zip(self.kinds, self.cells, strict=True)]
             else:
                 weights = np.empty((total, size), np.int32)
                 for number in range(size):
                     weights[:, number] = np.bincount(random.integers(0, total, total), minlength=total)
-                yield [one.tables(weights) for one in self.clustered]
+                yield [one.tables(weights) for one in self.cluster_counts]
 
 
 def _kinds(places: Sequence[Integers], cells: Sequence[int]) -> tuple[Integers, Integers]:

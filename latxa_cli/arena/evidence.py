@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from latxa_cli.arena.votes import Booleans, Column, Counts, Floats, Integers, Votes
+from latxa_cli.arena.votes import Booleans, Column, Floats, Integers, PairCounts, Votes
 from latxa_cli.stream.records import Record
 
 LEVEL = 0.01  # of the tests, over all users or models together
@@ -13,7 +13,7 @@ QUANTILE = 2.5758  # of the normal interval that goes with it
 
 
 @dataclass(frozen=True)
-class Board:
+class Evidence:
     """What findings are drawn from.
 
     counts, place: of `votes`, as `votes.count` gives them for `criterion`. theta: (p,) finite strengths, inverse:
@@ -22,7 +22,7 @@ class Board:
 
     votes: Votes
     criterion: str
-    counts: Counts
+    counts: PairCounts
     place: Integers
     theta: Floats
     hessian: Floats
@@ -40,7 +40,7 @@ class Board:
         return column if column is not None and (column.given & (self.place >= 0)).any() else None
 
     def finding(self, name: str, value: float | None, matters: bool, text: str, **more: Any) -> Record:
-        """Return the finding about this board."""
+        """Return the finding about this ranking."""
         return finding(self.criterion, name, value, matters, text, **more)
 
 
@@ -56,7 +56,7 @@ def finding(criterion: str, name: str, value: float | None, matters: bool, text:
     }
 
 
-def chosen(kept: Booleans) -> slice | Booleans:
+def selection(kept: Booleans) -> slice | Booleans:
     """Return what takes the `kept` of an array: where all are, a slice, which copies nothing."""
     return slice(None) if kept.all() else kept
 
