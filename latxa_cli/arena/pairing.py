@@ -1,6 +1,6 @@
 """Which battles to hold next: those whose votes would tell most.
 
-`latxa arena-score battles.jsonl --next 200 --model NEWCOMER`
+`latxa arena-next battles.jsonl -n 200 --model NEWCOMER`
 
 What is known of the strengths is taken to be normal: mean theta, covariance V. Ranking two models by their estimates
 costs, where it is the wrong way round, the gap between them; for a gap of estimate g and variance v that is expected
