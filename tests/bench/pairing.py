@@ -1,5 +1,5 @@
-"""What `arena-next` saves: simulated arenas get new votes on the pairs that it proposes, on random pairs, and on those with
-the fewest votes; then how many pairs of models stand in the wrong order.
+"""What `arena-next` saves: simulated arenas get new votes on the pairs that it proposes, on random pairs, and on those
+with the fewest votes; then how many pairs of models stand in the wrong order.
 
 `python tests/bench/pairing.py [ARENAS]`
 
@@ -126,7 +126,9 @@ def means(kind: Kind, choose: Callable[[Arena, int], Pairs], arenas: int, budget
 
 
 def main(arenas: int) -> None:
-    rows = [("wrong pairs (neighbours apart)", "random", "fewest votes", "random x 2", "`arena-next`", "worth, x votes")]
+    rows = [
+        ("wrong pairs (neighbours apart)", "random", "fewest votes", "random x 2", "`arena-next`", "worth in votes")
+    ]
     worths = []
     for name, kind in KINDS.items():
         random = {multiple: means(kind, Arena.drawn, arenas, int(BUDGET * multiple)) for multiple in MULTIPLES}
