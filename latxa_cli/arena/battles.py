@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from latxa_cli.arena.filters import Filter, rejection
-from latxa_cli.arena.votes import NONE, TIE, VERDICTS, Column, Votes
+from latxa_cli.arena.votes import NONE, VERDICTS, Column, Votes, collapsed
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.reader import Block
 from latxa_cli.stream.records import CRITERIA, Record, Reject
@@ -222,23 +222,6 @@ def read_votes(run: Run, files: list[str] | None, tally: Tally) -> Votes:
     votes, again = tally.votes()
     run.write(again)
     return votes
-
-
-def collapsed(overall: np.ndarray, content: np.ndarray, language: np.ndarray) -> np.ndarray:
-    """Return the verdicts made of three answers, as the arena of *Instructing LLMs for Low-Resource Languages* did.
-
-    What is said of content and language where both say the same; else who is better on the whole, if that was asked;
-    else the one of the two that is no tie. Where they contradict each other and nothing else is said, there is none.
-    A tie of both kinds is a tie. One that was not answered leaves the other.
-    """
-    one_sided = np.where(content == NONE, language, content)
-    decided_content, decided_language = content <= 1, language <= 1
-    kinder = np.where(decided_content, content, np.where(decided_language, language, TIE))
-    contradicts = decided_content & decided_language & (content != language)
-    differ = np.where(contradicts, NONE, kinder)
-    made = np.where((content == NONE) | (language == NONE) | (content == language), one_sided, differ)
-    asked = (content != language) | (content == NONE)
-    return np.where(asked & (overall != NONE), overall, made).astype(np.int8)
 
 
 def _decoder(asked: Sequence[str], fields: Sequence[str]) -> Callable[[bytes], list[Any]] | None:

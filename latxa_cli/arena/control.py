@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latxa_cli.arena.comparisons import Comparisons
-from latxa_cli.arena.evidence import QUANTILE, finding
+from latxa_cli.arena.findings.evidence import QUANTILE, finding
+from latxa_cli.arena.fits.comparisons import Comparisons
 from latxa_cli.arena.votes import NONE, Floats, Integers, Votes
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record

@@ -24,9 +24,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import climb, laplacian, logistic
-from latxa_cli.arena.connectivity import connected
-from latxa_cli.arena.ratings import DIGITS, SCALE, Wins, hessian, vote_spread
+from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic
+from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE, Wins, hessian, vote_spread
+from latxa_cli.arena.fits.connectivity import connected
 from latxa_cli.arena.votes import Floats, Integers, PairCounts
 from latxa_cli.stream.records import Record
 

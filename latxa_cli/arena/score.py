@@ -14,14 +14,14 @@ import numpy as np
 
 from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.control import LENGTH, STYLE, fit_controlled, style_measure
-from latxa_cli.arena.differences import differences
-from latxa_cli.arena.evidence import finding, several
 from latxa_cli.arena.filters import Filter
+from latxa_cli.arena.findings.evidence import finding, several
+from latxa_cli.arena.findings.limits import limits, separation, small_groups, unanchored, without_verdict
+from latxa_cli.arena.findings.soundness import findings
 from latxa_cli.arena.groups import with_copies
-from latxa_cli.arena.intervals import Core, RatingMethod, normal_replicates
-from latxa_cli.arena.limits import limits, separation, small_groups, unanchored, without_verdict
-from latxa_cli.arena.ranking import Interval, Ranking, rank
-from latxa_cli.arena.soundness import findings
+from latxa_cli.arena.rankings.differences import differences
+from latxa_cli.arena.rankings.intervals import Core, RatingMethod, normal_replicates
+from latxa_cli.arena.rankings.ranking import Interval, Ranking, rank
 from latxa_cli.arena.votes import NONE, Column, Votes
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
@@ -60,7 +60,9 @@ class ScoreRequest:
         return cls(named, fields, least, unit, interval, tuple(map(str, control or ())), paper, method)
 
     def tally(self, filters: Sequence[Filter], *, collapse: bool) -> Tally:
-        """Return what counts battles for this request."""
+        """Return what counts battles for this request; raises UsageError where there is no use for `collapse`."""
+        if collapse and "winner" not in self.criteria:
+            raise UsageError("`--collapse` makes `winner`, which is not among the criteria")
         fields, features = tuple(dict.fromkeys(("user", "prompt_id", *self.by))), features_of(self.control)
         measure = style_measure(features) if features else None
         return Tally(self.criteria, fields, collapse=collapse, filters=filters, features=features, measure=measure)

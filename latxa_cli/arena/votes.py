@@ -144,3 +144,20 @@ def count(votes: Votes, criterion: str = "winner") -> tuple[PairCounts, Integers
     counted = place if (verdict != NONE).all() else place[place >= 0]
     cells = np.bincount(counted, minlength=4 * len(pairs)).reshape(-1, 4)
     return PairCounts(votes.models, pairs // max(1, size), pairs % max(1, size), cells), place
+
+
+def collapsed(overall: np.ndarray, content: np.ndarray, language: np.ndarray) -> np.ndarray:
+    """Return the verdicts made of three answers, as the arena of *Instructing LLMs for Low-Resource Languages* did.
+
+    What is said of content and language where both say the same; else who is better on the whole, if that was asked;
+    else the one of the two that is no tie. Where they contradict each other and nothing else is said, there is none.
+    A tie of both kinds is a tie. One that was not answered leaves the other.
+    """
+    one_sided = np.where(content == NONE, language, content)
+    decided_content, decided_language = content <= 1, language <= 1
+    kinder = np.where(decided_content, content, np.where(decided_language, language, TIE))
+    contradicts = decided_content & decided_language & (content != language)
+    differ = np.where(contradicts, NONE, kinder)
+    made = np.where((content == NONE) | (language == NONE) | (content == language), one_sided, differ)
+    asked = (content != language) | (content == NONE)
+    return np.where(asked & (overall != NONE), overall, made).astype(np.int8)

@@ -20,7 +20,7 @@ from latxa_cli.options import (
     needs,
     verb,
 )  # fmt: skip
-from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.errors import LatxaError
 
 Control = StrEnum("Control", ["length", "style", "position"])  # typer takes no list of a Literal
 OTHER_TIES = (("ties", "davidson"), ("ties", "drop"))
@@ -92,10 +92,9 @@ def arena_score(
     Models that never met, not even by way of others, have rankings of their own (`island`). Findings that matter stand
     below the table. Battles that cannot be counted are counted by reason. Memory: up to 100 bytes a battle.
 
-    `--paper`: half wins, 100 rounds by vote, seed 42, the mean of the rounds as a whole number, no priors; it bars the
-    flags of the method. `--control` and `--interval sandwich` take ties for half wins, and give no differences.
-    `--collapse`: content and language decide where they agree; else `winner` does, if given; else the one that is no
-    tie.
+    `--paper`: half wins, 100 rounds by vote, seed 42, the mean of the rounds as a whole number; it bars the flags of
+    the method. `--control` and `--interval sandwich` take ties for half wins, and give no differences. `--collapse`:
+    content and language decide where they agree; else `winner` does, if given; else the one that is no tie.
 
     examples:
       latxa arena-score battles.jsonl
@@ -106,14 +105,12 @@ def arena_score(
     from latxa_cli.arena.battles import read_votes
     from latxa_cli.arena.filters import battle_filters
     from latxa_cli.arena.groups import in_groups
-    from latxa_cli.arena.intervals import PAPER, RatingMethod, anchor_of
+    from latxa_cli.arena.rankings.intervals import PAPER, RatingMethod, anchor_of
     from latxa_cli.arena.score import ScoreRequest, records_of, score
     from latxa_cli.report.boards import show
 
     method = PAPER if paper else RatingMethod(rounds, confidence, ties, prior, seed, anchor_of(anchor))
     request = ScoreRequest.of(method, criterion, by, at_least, resample, interval, control, paper=paper)
-    if collapse and "winner" not in request.criteria:
-        raise UsageError("`--collapse` makes `winner`, which is not among the criteria")
     tally = request.tally(battle_filters(exclude, since, until, most_per_user), collapse=collapse)
     votes = in_groups(run, read_votes(run, files, tally), groups, mask)
     if method.rounds < (fewest := method.fewest_rounds):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from latxa_cli.arena.evidence import Evidence
-from latxa_cli.arena.soundness import evidence_of
+from latxa_cli.arena.findings.evidence import Evidence
+from latxa_cli.arena.findings.soundness import evidence_of
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS, Column, PairCounts, Votes, count
 
 Battle = tuple[str, str, int]

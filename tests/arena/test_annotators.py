@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ballots import evidence, tallied, votes_of
 
-from latxa_cli.arena.annotators import (
+from latxa_cli.arena.findings.annotators import (
     TILTS,
     Ballots,
     _against,
@@ -14,7 +14,7 @@ from latxa_cli.arena.annotators import (
     krippendorff,
     outlying,
 )
-from latxa_cli.arena.evidence import QUANTILE
+from latxa_cli.arena.findings.evidence import QUANTILE
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE
 
 # --- the votes of one user -------------------------------------------------------------------------------------------

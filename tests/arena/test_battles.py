@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from latxa_cli.arena import battles as module
-from latxa_cli.arena.battles import Tally, collapsed
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS
+from latxa_cli.arena.battles import Tally
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, VERDICTS, collapsed
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import CHUNK, Input
 from latxa_cli.stream.reader import Block, read_blocks

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from latxa_cli.arena.battles import Tally
-from latxa_cli.arena.comparisons import Comparisons
 from latxa_cli.arena.control import LENGTH, POSITION, STYLE, fit_controlled, style_measure, style_of
-from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
+from latxa_cli.arena.fits.bradley_terry import Wins, covariance, fit, vote_spread
+from latxa_cli.arena.fits.comparisons import Comparisons
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
 from latxa_cli.stream.errors import LatxaError
 
@@ -231,7 +231,7 @@ def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():
 def test_blocks_of_clusters_change_nothing(monkeypatch):
     votes, _ = simulated(votes=600)
     whole = fit_controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes)
-    monkeypatch.setattr("latxa_cli.arena.comparisons.BLOCK", 7 * 9)
+    monkeypatch.setattr("latxa_cli.arena.fits.comparisons.BLOCK", 7 * 9)
     assert fit_controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes).covariance == pytest.approx(
         whole.covariance
     )

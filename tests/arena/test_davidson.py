@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
-from latxa_cli.arena.connectivity import strongly_connected
-from latxa_cli.arena.davidson import fit_davidson, likelihood
-from latxa_cli.arena.ratings import Wins, fit, to_ratings
+from latxa_cli.arena.fits.bradley_terry import Wins, fit, to_ratings
+from latxa_cli.arena.fits.connectivity import strongly_connected
+from latxa_cli.arena.fits.davidson import fit_davidson, likelihood
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE
 
 # Both ways round, and tied: then every maximum is finite.

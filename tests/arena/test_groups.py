@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from latxa_cli.arena.fits.bradley_terry import Wins, fit, to_ratings
 from latxa_cli.arena.groups import by_mask, from_table, grouped, in_groups, with_copies
-from latxa_cli.arena.ratings import Wins, fit, to_ratings
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Column, Votes, count
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.variants import EQUALS, all_variants

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from latxa_cli.arena import resampling as module
-from latxa_cli.arena.arithmetic import reachable
-from latxa_cli.arena.connectivity import core, islands, strongly_connected
-from latxa_cli.arena.intervals import Core, RatingMethod, bounds, covariance_by, rate, to_scale
-from latxa_cli.arena.ranking import rank
-from latxa_cli.arena.ratings import SCALE
-from latxa_cli.arena.resampling import ClusterCounts
+from latxa_cli.arena.fits.arithmetic import reachable
+from latxa_cli.arena.fits.bradley_terry import SCALE
+from latxa_cli.arena.fits.connectivity import core, islands, strongly_connected
+from latxa_cli.arena.rankings import resampling as module
+from latxa_cli.arena.rankings.intervals import Core, RatingMethod, bounds, covariance_by, rate, to_scale
+from latxa_cli.arena.rankings.ranking import rank
+from latxa_cli.arena.rankings.resampling import ClusterCounts
 from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, PairCounts, Votes, count
 from latxa_cli.stream.errors import UsageError
 
@@ -235,7 +235,7 @@ def test_sandwich_and_bootstrap_agree_by_vote_and_by_user():
         drawn = ranked(votes, rounds=3000, clusters=unit)
         [one] = drawn.cores
         sandwich = np.sqrt(np.diag(covariance_by(one, drawn.cluster_counts)))
-        assert drawn.drawn.std(axis=0) == pytest.approx(sandwich, rel=0.08)
+        assert drawn.replicates.std(axis=0) == pytest.approx(sandwich, rel=0.08)
         smooth = ranked(votes, rounds=3000, clusters=unit, interval="sandwich")
         assert smooth.replicates.std(axis=0) == pytest.approx(sandwich, rel=0.05)
         errors[unit is None] = sandwich

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ballots import evidence, tallied, votes_of
 
-from latxa_cli.arena.leverage import MOST_USERS, _influence, leverage
-from latxa_cli.arena.ratings import Wins, fit
+from latxa_cli.arena.findings.leverage import MOST_USERS, _influence, leverage
+from latxa_cli.arena.fits.bradley_terry import Wins, fit
 from latxa_cli.arena.votes import A_WON, B_WON, TIE, count
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from latxa_cli.arena import pairing
+from latxa_cli.arena.fits.bradley_terry import SCALE, Wins, fit
 from latxa_cli.arena.pairing import next_battles
-from latxa_cli.arena.ratings import SCALE, Wins, fit
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Votes, count
 
 

@@ -6,11 +6,11 @@ from ballots import column_of, votes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.arena.differences import differences
-from latxa_cli.arena.intervals import RatingMethod, bounds
-from latxa_cli.arena.ranking import rank
-from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.fits.bradley_terry import SCALE, Wins, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.rankings.differences import differences
+from latxa_cli.arena.rankings.intervals import RatingMethod, bounds
+from latxa_cli.arena.rankings.ranking import rank
+from latxa_cli.arena.rankings.ranks import ranks
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, PairCounts, Votes
 
 MODELS = "abcde"

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from latxa_cli.arena import ranks as module
-from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import Wins, fit, to_ratings
+from latxa_cli.arena.fits.bradley_terry import Wins, fit, to_ratings
+from latxa_cli.arena.rankings import ranks as module
+from latxa_cli.arena.rankings.ranks import ranks
 from latxa_cli.arena.votes import PairCounts
 
 INFINITE = np.inf

@@ -10,7 +10,7 @@ from ballots import MODELS, arenas, counts_of, published, redrawn, ring_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, hessian, to_ratings, vote_spread
+from latxa_cli.arena.fits.bradley_terry import SCALE, Wins, covariance, fit, hessian, to_ratings, vote_spread
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE
 from latxa_cli.stream.errors import LatxaError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from latxa_cli.arena import resampling as module
-from latxa_cli.arena.resampling import ClusterCounts, Resampling
+from latxa_cli.arena.rankings import resampling as module
+from latxa_cli.arena.rankings.resampling import ClusterCounts, Resampling
 from latxa_cli.arena.votes import NONE, Column
 
 CELLS = 12

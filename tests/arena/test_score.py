@@ -10,11 +10,11 @@ from ballots import tallied, votes_of
 from scipy.stats import binom
 
 from latxa_cli.arena.control import LENGTH, STYLE, fit_controlled
-from latxa_cli.arena.davidson import fit_davidson, likelihood
-from latxa_cli.arena.intervals import RatingMethod
-from latxa_cli.arena.ratings import Wins, fit
+from latxa_cli.arena.findings.soundness import findings
+from latxa_cli.arena.fits.bradley_terry import Wins, fit
+from latxa_cli.arena.fits.davidson import fit_davidson, likelihood
+from latxa_cli.arena.rankings.intervals import RatingMethod
 from latxa_cli.arena.score import ScoreRequest, correlations, features_of, score
-from latxa_cli.arena.soundness import findings
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Votes, count
 from latxa_cli.stream.errors import UsageError
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from latxa_cli.arena.ratings import SCALE, Wins, covariance, fit, vote_spread
-from latxa_cli.arena.separation import dispersion_of, separating
+from latxa_cli.arena.findings.separation import dispersion_of, separating
+from latxa_cli.arena.fits.bradley_terry import SCALE, Wins, covariance, fit, vote_spread
 from latxa_cli.arena.votes import PairCounts
 
 

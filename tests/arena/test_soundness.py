@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import pytest
 
-from latxa_cli.arena.annotators import agreement, concentration, decided_chance, krippendorff, outlying
-from latxa_cli.arena.leverage import _influence, leverage
-from latxa_cli.arena.ratings import Wins, fit
-from latxa_cli.arena.soundness import both_bad, evidence_of, findings, position_bias, ties
+from latxa_cli.arena.findings.annotators import agreement, concentration, decided_chance, krippendorff, outlying
+from latxa_cli.arena.findings.leverage import _influence, leverage
+from latxa_cli.arena.findings.soundness import both_bad, evidence_of, findings, position_bias, ties
+from latxa_cli.arena.fits.bradley_terry import Wins, fit
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
 
 NAMES = [
@@ -273,7 +273,7 @@ def test_blocks_of_users_change_nothing(monkeypatch):
     votes = simulated(votes=4000)
     votes = with_votes(votes, votes.columns["user"].codes >= 48, np.random.default_rng(9).integers(0, 2, len(votes)))
     whole = outlying(evidence(votes))
-    monkeypatch.setattr("latxa_cli.arena.annotators.BLOCK", 150)
+    monkeypatch.setattr("latxa_cli.arena.findings.annotators.BLOCK", 150)
     assert outlying(evidence(votes)) == whole
     assert whole["judged"] == 50
 

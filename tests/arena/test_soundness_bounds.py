@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ballots import evidence, tallied, votes_of
 
-from latxa_cli.arena.evidence import QUANTILE, percent, several
-from latxa_cli.arena.soundness import both_bad, position_bias, ties
+from latxa_cli.arena.findings.evidence import QUANTILE, percent, several
+from latxa_cli.arena.findings.soundness import both_bad, position_bias, ties
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE
 
 

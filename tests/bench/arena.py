@@ -131,8 +131,8 @@ def reference_round(battles: Any) -> float:
 
 def in_memory(number: int) -> float:
     """Return the best CPU seconds of a ranking by 1,000 rounds, its records made, with all modules loaded."""
-    from latxa_cli.arena.intervals import RatingMethod
-    from latxa_cli.arena.ranking import rank
+    from latxa_cli.arena.rankings.intervals import RatingMethod
+    from latxa_cli.arena.rankings.ranking import rank
     from latxa_cli.arena.votes import Votes
 
     a, b, verdicts = drawn(number)

@@ -15,9 +15,9 @@ import sys
 import numpy as np
 from timing import table, verdict
 
-from latxa_cli.arena.intervals import RatingMethod, bounds
-from latxa_cli.arena.ranking import Interval, rank
-from latxa_cli.arena.ratings import Wins, fit, to_ratings
+from latxa_cli.arena.fits.bradley_terry import Wins, fit, to_ratings
+from latxa_cli.arena.rankings.intervals import RatingMethod, bounds
+from latxa_cli.arena.rankings.ranking import Interval, rank
 from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, PairCounts, Votes
 
 MODELS, VOTES, USERS = 21, 13_000, 400

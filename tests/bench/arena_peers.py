@@ -21,8 +21,8 @@ import numpy as np
 import orjson
 from timing import Cost, by_turns, table, verdict
 
-from latxa_cli.arena.davidson import fit_davidson
-from latxa_cli.arena.ratings import SCALE, Wins, fit
+from latxa_cli.arena.fits.bradley_terry import SCALE, Wins, fit
+from latxa_cli.arena.fits.davidson import fit_davidson
 from latxa_cli.arena.votes import VERDICTS, PairCounts, Votes, count
 
 BATTLES = Path(__file__).resolve().parents[3] / "shared" / "reference" / "arena" / "ebaluatoia_battles.jsonl"

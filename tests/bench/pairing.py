@@ -16,8 +16,8 @@ from statistics import mean
 import numpy as np
 from timing import table, verdict
 
+from latxa_cli.arena.fits.bradley_terry import Wins, covariance, fit, vote_spread
 from latxa_cli.arena.pairing import next_battles
-from latxa_cli.arena.ratings import Wins, covariance, fit, vote_spread
 from latxa_cli.arena.votes import A_WON, B_WON, TIE, PairCounts, Votes, count
 
 BUDGET, PROPOSED = 1000, 200  # votes to come, and how many of them are chosen at once

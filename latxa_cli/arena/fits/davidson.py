@@ -4,9 +4,9 @@ With d = theta_i - theta_j and Z = e^(d/2) + e^(-d/2) + nu:
 
     P(i wins) = e^(d/2) / Z,   P(j wins) = e^(-d/2) / Z,   P(tie) = nu / Z.
 
-Of two equal models, nu / (2 + nu) of the battles are tied; among decided battles the model is that of `ratings`. But a
-tie speaks for equal strengths, where half a win for each side only takes from both, so that these strengths lie further
-apart than those of `ratings.fit`: the two scales must never be mixed.
+Of two equal models, nu / (2 + nu) of the battles are tied; among decided battles the model is that of `bradley_terry`.
+But a tie speaks for equal strengths, where half a win for each side only takes from both, so that these strengths lie
+further apart than those of `bradley_terry.fit`: the two scales must never be mixed.
 
 Davidson, 1970, "On extending the Bradley-Terry model to accommodate ties in paired comparison experiments", Journal of
 the American Statistical Association 65. The log-likelihood is concave in (theta, log nu), and the bound on the step of
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.arena.arithmetic import Newton, climb, logistic, solve
-from latxa_cli.arena.ratings import Wins, batches, centred, fit, laplacians, met, totals
+from latxa_cli.arena.fits.arithmetic import Newton, climb, logistic, solve
+from latxa_cli.arena.fits.bradley_terry import Wins, batches, centred, fit, laplacians, met, totals
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Booleans, Floats, Integers, PairCounts
 
 
@@ -35,11 +35,11 @@ def fit_davidson(
 ) -> tuple[Floats, Floats]:
     """Return (rounds, p) strengths with mean 0, and (rounds,) nu, each round fitted on its own `cells` (rounds, P, 4).
 
-    Both bad is a tie. prior: adds half as many wins both ways to every pair. members, start: as in `ratings.fit`.
+    Both bad is a tie. prior: adds half as many wins both ways to every pair. members, start: as in `bradley_terry.fit`.
 
-    Rounds without ties have nu 0, and the strengths of `ratings.fit`; rounds without a decided vote nu infinite and
-    strengths 0; rounds without votes nu nan. Ford's condition is not quite enough here: where the likelihood grows for
-    ever (one win and one tie between two models), strengths are nan and nu is infinite.
+    Rounds without ties have nu 0, and the strengths of `bradley_terry.fit`; rounds without a decided vote nu infinite
+    and strengths 0; rounds without votes nu nan. Ford's condition is not quite enough here: where the likelihood grows
+    for ever (one win and one tie between two models), strengths are nan and nu is infinite.
     Raises LatxaError when Newton's method does not arrive.
     """
     rounds, size = len(cells), len(counts.models)
@@ -69,8 +69,8 @@ def likelihood(counts: PairCounts, theta: Floats, nu: float | None = None) -> tu
     """Return the log-likelihood of the votes, without the constant that orders them, and Akaike's criterion (AIC).
 
     theta: (p,) strengths of models that met, directly or through others; nu: Davidson's. nu None: the rival model, in
-    which ties come equally often in every pair, whose best strengths are those that `ratings.fit` finds from decided
-    votes alone. Both have as many parameters as there are models with battles; the smaller AIC fits better.
+    which ties come equally often in every pair, whose best strengths `bradley_terry.fit` finds from decided votes
+    alone. Both have as many parameters as there are models with battles; the smaller AIC fits better.
     """
     won, lost = counts.cells[:, A_WON], counts.cells[:, B_WON]
     tied = counts.cells[:, TIE] + counts.cells[:, BOTH_BAD]

@@ -20,7 +20,7 @@ from math import ceil
 
 import numpy as np
 
-from latxa_cli.arena.ratings import DIGITS
+from latxa_cli.arena.fits.bradley_terry import DIGITS
 from latxa_cli.arena.votes import Booleans, Floats, Integers
 
 BLOCK = 1 << 16  # errors at a time: what stays in the processor's cache

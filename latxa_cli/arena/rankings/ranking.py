@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from latxa_cli.arena.connectivity import islands
-from latxa_cli.arena.intervals import (
+from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE
+from latxa_cli.arena.fits.connectivity import islands
+from latxa_cli.arena.rankings.intervals import (
     Core,
     RatingMethod,
     bounds,
@@ -23,9 +24,8 @@ from latxa_cli.arena.intervals import (
     resampled,
     to_scale,
 )
-from latxa_cli.arena.ranks import ranks
-from latxa_cli.arena.ratings import DIGITS, SCALE
-from latxa_cli.arena.resampling import ClusterCounts, Resampling
+from latxa_cli.arena.rankings.ranks import ranks
+from latxa_cli.arena.rankings.resampling import ClusterCounts, Resampling
 from latxa_cli.arena.votes import NONE, Column, Floats, Integers, PairCounts, Votes, count
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from latxa_cli.arena.connectivity import core, strongly_connected
-from latxa_cli.arena.davidson import fit_davidson
-from latxa_cli.arena.ratings import Wins, chances, covariance, fit, to_ratings, vote_spread
-from latxa_cli.arena.resampling import ClusterCounts, Resampling
-from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Booleans, Floats, Integers, PairCounts
+from latxa_cli.arena.fits.bradley_terry import Wins, chances, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.fits.connectivity import core, strongly_connected
+from latxa_cli.arena.fits.davidson import fit_davidson
+from latxa_cli.arena.rankings.resampling import ClusterCounts, Resampling
+from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Floats, Integers, PairCounts
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.named import named_value
 
@@ -72,25 +72,21 @@ def rate(counts: PairCounts, cells: Integers, method: RatingMethod, point: Float
     more than half of the models, and the mean that they have there.
     """
     cells = method.counted(cells)
-    beats = Wins.of(cells, method.prior).beats(counts)
+    wins = Wins.of(cells, method.prior)
+    beats = wins.beats(counts)
     members = np.ones(beats.shape[:2], dtype=bool)
     outside = np.zeros(beats.shape[:2])
     broken = ~strongly_connected(beats)
     if broken.any():
         least = 2 if point is None else len(point) / 2 + 0.5
         members[broken], outside[broken] = core(beats[broken], least)
-    theta = _fitted(counts, cells, method, members, point)
+    if method.ties == "davidson":
+        theta, _ = fit_davidson(counts, cells, method.prior, members, point)
+    else:
+        theta = fit(counts, wins, members, point)
     if point is not None:
         theta += (point * members).sum(axis=1, keepdims=True) / np.maximum(1, members.sum(axis=1, keepdims=True))
     return np.where(members, theta, outside)
-
-
-def _fitted(
-    counts: PairCounts, cells: Integers, method: RatingMethod, members: Booleans, start: Floats | None
-) -> Floats:
-    if method.ties == "davidson":
-        return fit_davidson(counts, cells, method.prior, members, start)[0]
-    return fit(counts, Wins.of(cells, method.prior), members, start)
 
 
 def anchor_of(text: str | None) -> tuple[str, float] | None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from latxa_cli.arena.davidson import fit_davidson, likelihood
-from latxa_cli.arena.evidence import finding, percent, several
-from latxa_cli.arena.intervals import covariance_by, rate
-from latxa_cli.arena.ranking import Ranking
-from latxa_cli.arena.separation import separating
+from latxa_cli.arena.findings.evidence import finding, percent, several
+from latxa_cli.arena.findings.separation import separating
+from latxa_cli.arena.fits.davidson import fit_davidson, likelihood
+from latxa_cli.arena.rankings.intervals import covariance_by, rate
+from latxa_cli.arena.rankings.ranking import Ranking
 from latxa_cli.stream.records import Record
 
 NAMED = 5  # how many models a line names before it only counts

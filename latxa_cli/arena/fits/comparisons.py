@@ -1,7 +1,8 @@
 """The Bradley-Terry model with covariates: P(a wins against b) = sigma(theta_a - theta_b + gamma' z).
 
 Where z differs from vote to vote, no table of counts holds what the fit needs, so Newton's method goes over the votes.
-Yet its matrix, and that of the sandwich (see `ratings`), are sums over pairs of models: no matrix of votes by models.
+Yet its matrix, and that of the sandwich (see `bradley_terry`), are sums over pairs of models: there is no matrix of
+votes by models.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import climb, laplacian, logistic, pseudo_inverse, shortened
+from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic, pseudo_inverse, shortened
 from latxa_cli.arena.votes import A_WON, B_WON, Booleans, Floats, Integers, Votes
 
 MOST_STEPS = 25  # each changes a logit by 1 at most: odds beyond e^25 are infinite

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.arena.evidence import Evidence, percent, selection, several
-from latxa_cli.arena.ratings import Wins, chances, fit
+from latxa_cli.arena.findings.evidence import Evidence, percent, selection, several
+from latxa_cli.arena.fits.bradley_terry import Wins, chances, fit
 from latxa_cli.arena.votes import SCORES, Floats, Integers
 from latxa_cli.stream.records import Record
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import climb, logistic
-from latxa_cli.arena.comparisons import sums
-from latxa_cli.arena.evidence import LEVEL, QUANTILE, Evidence, percent, several
+from latxa_cli.arena.findings.evidence import LEVEL, QUANTILE, Evidence, percent, several
+from latxa_cli.arena.fits.arithmetic import climb, logistic
+from latxa_cli.arena.fits.comparisons import sums
 from latxa_cli.arena.votes import B_WON, Column, Floats, Integers, PairCounts
 from latxa_cli.stream.records import Record
 

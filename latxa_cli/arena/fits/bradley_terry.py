@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import Newton, both_sides, climb, laplacian, logistic, pseudo_inverse, solve
+from latxa_cli.arena.fits.arithmetic import Newton, both_sides, climb, laplacian, logistic, pseudo_inverse, solve
 from latxa_cli.arena.votes import BOTH_BAD, TIE, Booleans, Floats, Integers, PairCounts
 
 SCALE = 400 / np.log(10)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import reachable
+from latxa_cli.arena.fits.arithmetic import reachable
 from latxa_cli.arena.votes import Booleans, Floats, Integers, PairCounts
 
 

@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from latxa_cli.arena.arithmetic import logistic
-from latxa_cli.arena.ratings import DIGITS, SCALE, hessian
+from latxa_cli.arena.fits.arithmetic import logistic
+from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE, hessian
 from latxa_cli.arena.votes import Floats, PairCounts
 from latxa_cli.stream.records import Record
 

@@ -14,9 +14,9 @@ from itertools import product
 
 import numpy as np
 
-from latxa_cli.arena.intervals import bounds
-from latxa_cli.arena.ranking import Ranking, rounded
-from latxa_cli.arena.ratings import SCALE
+from latxa_cli.arena.fits.bradley_terry import SCALE
+from latxa_cli.arena.rankings.intervals import bounds
+from latxa_cli.arena.rankings.ranking import Ranking, rounded
 from latxa_cli.arena.votes import Floats, Integers
 from latxa_cli.stream.records import Record
 

@@ -11,11 +11,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from latxa_cli.arena.annotators import agreement, concentration, outlying
-from latxa_cli.arena.arithmetic import logistic, pseudo_inverse
-from latxa_cli.arena.comparisons import Comparisons
-from latxa_cli.arena.evidence import LEVEL, QUANTILE, Evidence, percent, selection
-from latxa_cli.arena.leverage import leverage
+from latxa_cli.arena.findings.annotators import agreement, concentration, outlying
+from latxa_cli.arena.findings.evidence import LEVEL, QUANTILE, Evidence, percent, selection
+from latxa_cli.arena.findings.leverage import leverage
+from latxa_cli.arena.fits.arithmetic import logistic, pseudo_inverse
+from latxa_cli.arena.fits.comparisons import Comparisons
 from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Floats, Integers, PairCounts, Votes
 from latxa_cli.stream.records import Record
 
