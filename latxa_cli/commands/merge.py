@@ -3,17 +3,13 @@
 import math
 from typing import Annotated
 
-import typer
-
-from latxa_cli.options import Run, verb
+from latxa_cli.options import Run, argument, flag, verb
 from latxa_cli.stream.errors import UsageError
 
-Base = Annotated[
-    str, typer.Argument(metavar="MODEL", help="What is added to: a model directory, or a name on the hub.")
-]
-Plus = Annotated[str, typer.Option(metavar="MODEL", help="The model that has learnt more, such as an instruct model.")]
-Minus = Annotated[str, typer.Option(metavar="MODEL", help="The model that it was made from.")]
-Scale = Annotated[float, typer.Option(metavar="X", help="How often the difference is added; 0 gives MODEL itself.")]
+Base = Annotated[str, argument("What is added to: a model directory, or a name on the hub.", "MODEL")]
+Plus = Annotated[str, flag("The model that has learnt more, such as an instruct model.", metavar="MODEL")]
+Minus = Annotated[str, flag("The model that it was made from.", metavar="MODEL")]
+Scale = Annotated[float, flag("How often the difference is added; 0 gives MODEL itself.", metavar="X")]
 
 
 @verb(makes="directory")

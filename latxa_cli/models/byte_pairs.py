@@ -23,7 +23,7 @@ _BITS = 32  # of a symbol in the key of a pair
 Join = Callable[[int, int], int | None]  # the symbol that two become, or None if they may not be joined
 
 
-class Words:
+class WordSymbols:
     """Distinct words as symbols, and how often each is seen.
 
     symbols, sizes: i32 [symbols of all words], the words one behind the other; `sizes` says for how many tokens each
@@ -93,7 +93,7 @@ class Words:
             )
 
 
-def learn(words: Words, join: Join) -> Iterator[int]:
+def learn(words: WordSymbols, join: Join) -> Iterator[int]:
     """Join pairs for as long as it is asked for, the most frequent first, of equals that of the smaller symbols.
 
     Yields the symbol made. Ends when no pair that may be joined is seen `FEWEST` times.

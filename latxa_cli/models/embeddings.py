@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-Start = Literal["mean", "random"]
+EmbeddingStart = Literal["mean", "random"]
 MULTIPLE = 128  # a number of rows that is a multiple of this, or of a smaller power of two, stays one
 
 
-def add_rows(model: Any, first: int, parts: Sequence[tuple[int, ...]], *, start: Start, seed: int) -> None:
+def add_rows(model: Any, first: int, parts: Sequence[tuple[int, ...]], *, start: EmbeddingStart, seed: int) -> None:
     """Give each new token a row; ids before `first` are those of old tokens, `first + i` is made of `parts[i]`.
 
     `mean`: the mean of the rows of its parts, in the input and in the output, biases too; `random`: normal, with the

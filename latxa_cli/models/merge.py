@@ -31,7 +31,7 @@ OF_A_LAYER = re.compile(r"\.\d+\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class MergeOperand:
     """One of the three. `name`: as the user gave it; `stored`: {tensor: its name in the file}."""
 
     name: str
@@ -53,7 +53,7 @@ class Model:
         return self.weights.tensor(self.stored[name])
 
 
-class Part(NamedTuple):
+class MergedTensor(NamedTuple):
     """A tensor of the result; `stretches` where its rows are those of tokens that lie elsewhere in other models."""
 
     entry: Entry
@@ -61,15 +61,15 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MergePlan:
     """What will be merged: the models, the tensors in their order, and whether the result's output layer is its own
     though that of the base is its embedding."""
 
-    base: Model
-    plus: Model
-    minus: Model
+    base: MergeOperand
+    plus: MergeOperand
+    minus: MergeOperand
     alignment: Alignment
-    parts: list[Part]
+    parts: list[MergedTensor]
     untied: bool
 
     @property
@@ -77,7 +77,7 @@ class Plan:
         return sum(part.entry.numbers for part in self.parts)
 
 
-def load(name: str) -> Model:
+def load(name: str) -> MergeOperand:
     """Open a model: a directory or a name on the hub.
 
     Raises:
@@ -94,10 +94,10 @@ def load(name: str) -> Model:
             )
     rows = getattr(config.get_text_config(), "vocab_size", 0)
     stored = {entry: entry for entry in weights.entries if not COMPUTED.search(entry)}
-    return Model(name, directory, config, weights, Vocabulary.read(name, directory, rows), stored)
+    return MergeOperand(name, directory, config, weights, Vocabulary.read(name, directory, rows), stored)
 
 
-def plan(base: Model, plus: Model, minus: Model) -> Plan:
+def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePlan:
     """See that the models fit one another, and find what belongs together.
 
     Raises:
@@ -115,15 +115,15 @@ def plan(base: Model, plus: Model, minus: Model) -> Plan:
         shapes = [model.entry(name).shape for model in models]
         stored = Entry(name, base.entry(name).dtype, shapes[0])
         if not alignment.same and _is_of_the_vocabulary(name, shapes, models):
-            parts.append(Part(stored._replace(shape=(alignment.rows, *shapes[0][1:])), alignment.stretches))
+            parts.append(MergedTensor(stored._replace(shape=(alignment.rows, *shapes[0][1:])), alignment.stretches))
             shapes = [shape[1:] for shape in shapes]
         else:
-            parts.append(Part(stored))
+            parts.append(MergedTensor(stored))
         for model, shape in zip(models, shapes, strict=True):
             if shape != shapes[0]:
                 ours, theirs = list(base.entry(name).shape), list(model.entry(name).shape)
                 raise _misfit(f"the tensor `{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")
-    return Plan(base, plus, minus, alignment, parts, untied)
+    return MergePlan(base, plus, minus, alignment, parts, untied)
 
 
 def _misfit(what: str) -> LatxaError:
@@ -135,7 +135,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", name)]
 
 
-def _is_of_the_vocabulary(name: str, shapes: list[tuple[int, ...]], models: Iterable[Model]) -> bool:
+def _is_of_the_vocabulary(name: str, shapes: list[tuple[int, ...]], models: Iterable[MergeOperand]) -> bool:
     """Whether a tensor has a row for each token: embeddings, the output layer and its bias, but nothing in a layer."""
     rows = all(shape[:1] == (model.vocabulary.rows,) for shape, model in zip(shapes, models, strict=True))
     return rows and not OF_A_LAYER.search(name) and (len(shapes[0]) > 1 or name.endswith(".bias"))
@@ -144,7 +144,7 @@ def _is_of_the_vocabulary(name: str, shapes: list[tuple[int, ...]], models: Iter
 # --- tied output layers
 
 
-def _match_output_layers(models: tuple[Model, Model, Model]) -> bool:
+def _match_output_layers(models: tuple[MergeOperand, MergeOperand, MergeOperand]) -> bool:
     """Let an output layer that is the embedding (tied) stand under both names where another model's is its own.
 
     Where it is tied in all three, it is left out. Returns whether that of the base is tied and the result's is not.
@@ -165,7 +165,7 @@ def _match_output_layers(models: tuple[Model, Model, Model]) -> bool:
     return untied
 
 
-def _stored(model: Model, name: str) -> str | None:
+def _stored(model: MergeOperand, name: str) -> str | None:
     """Return the name in the model's files for a parameter that transformers calls `name`; None where it has none."""
     if name in model.stored:
         return name
@@ -174,7 +174,7 @@ def _stored(model: Model, name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _is_tied(model: Model, head: str | None, embedding: str | None) -> bool:
+def _is_tied(model: MergeOperand, head: str | None, embedding: str | None) -> bool:
     """Whether transformers makes one of the two: the configuration says so, and the files do not say otherwise."""
     if embedding is None or not model.config.get_text_config().tie_word_embeddings:
         return False
@@ -236,7 +236,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def merge(
-    planned: Plan, directory: Path, *, scale: float, parts: Iterable[Part], report: Callable[[int], None],
+    planned: MergePlan, directory: Path, *, scale: float, parts: Iterable[MergedTensor], report: Callable[[int], None],
     shard_bytes: int = SHARD_BYTES,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the merged model into `directory`, `config.json` last: without it no one takes it for a model.
@@ -279,7 +279,7 @@ def merge(
     }
 
 
-def _blocks(planned: Plan, part: Part, arithmetic: Arithmetic) -> Iterator[Tensor]:
+def _blocks(planned: MergePlan, part: MergedTensor, arithmetic: Arithmetic) -> Iterator[Tensor]:
     """Yield the numbers of a tensor of the result, in their order."""
     name = part.entry.name
     base, plus, minus = (model.tensor(name) for model in (planned.base, planned.plus, planned.minus))

@@ -26,7 +26,7 @@ DIGITS = frozenset("0123456789")
 RARE = 0.001
 # A character that the tokenizer lacks is two symbols: joining them makes it a piece. They stand above all ids.
 _HALVES = 1 << 30
-Counts = Counter[bytes]  # of words: their symbols as i32
+SymbolCounts = Counter[bytes]  # of words: their symbols as i32
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Pieces:
         """Return a piece as it stands in texts."""
         raise NotImplementedError
 
-    def cut(self, counts: Counts) -> Counts:
+    def cut(self, counts: SymbolCounts) -> SymbolCounts:
         """Return counts of the words in stretches of tokens between `cuts_before` and `cuts_behind`."""
         return counts
 
@@ -233,8 +233,8 @@ class SentencePieces(Pieces):
     def spelled(self, text: str) -> str:
         return text.replace(SPACE, " ")
 
-    def cut(self, counts: Counts) -> Counts:
-        found: Counts = Counter()
+    def cut(self, counts: SymbolCounts) -> SymbolCounts:
+        found: SymbolCounts = Counter()
         for stretch, count in counts.items():
             for word in self._words(array("i", stretch)):
                 found[word.tobytes()] += count

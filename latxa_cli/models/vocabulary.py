@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from latxa_cli.models.byte_pairs import Words, learn
-from latxa_cli.models.embeddings import Start, add_rows, count_rows
-from latxa_cli.models.pieces import Counts, Pieces, read_pieces
+from latxa_cli.models.byte_pairs import WordSymbols, learn
+from latxa_cli.models.embeddings import EmbeddingStart, add_rows, count_rows
+from latxa_cli.models.pieces import Pieces, SymbolCounts, read_pieces
 from latxa_cli.models.scratch import texts
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
@@ -65,11 +65,11 @@ class Fertility:
         }
 
 
-class Sample:
+class WordCounts:
     """The distinct words of some documents, as tokens, and how much text there was."""
 
     def __init__(self, backend: Any, pieces: Pieces) -> None:
-        self.counts: Counts = Counter()
+        self.counts: SymbolCounts = Counter()
         self.documents = self.words = self.bytes = 0
         self._backend, self._pieces = backend, pieces
         self._waiting: list[str] = []
@@ -109,12 +109,12 @@ def _portions(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def read_words(records: Iterable[Record], backend: Any, pieces: Pieces) -> tuple[Sample, Sample]:
+def read_words(records: Iterable[Record], backend: Any, pieces: Pieces) -> tuple[WordCounts, WordCounts]:
     """Tokenise documents and conversations; return what is learnt from, and what is held out.
 
     Raises LatxaError: there is no text.
     """
-    learnt, held = Sample(backend, pieces), Sample(backend, pieces)
+    learnt, held = WordCounts(backend, pieces), WordCounts(backend, pieces)
     for number, record in enumerate(records, 1):
         (learnt if number % HOLD_OUT else held).add(texts([record]))
     for sample in (learnt, held):
@@ -125,13 +125,13 @@ def read_words(records: Iterable[Record], backend: Any, pieces: Pieces) -> tuple
     return learnt, held
 
 
-def learn_pieces(learnt: Sample, held: Sample, pieces: Pieces, progress: Progress | None = None) -> Fertility:
+def learn_pieces(learnt: WordCounts, held: WordCounts, pieces: Pieces, progress: Progress | None = None) -> Fertility:
     """Learn new pieces, and see what they do to the text held out, or without any to that learnt from."""
     words = [*learnt.counts, *(word for word in held.counts if word not in learnt.counts)]
     symbols = np.frombuffer(b"".join(words), np.int32)
     lengths = np.array([len(word) // symbols.itemsize for word in words])
     counts, held_counts = (np.array([sample.counts[word] for word in words]) for sample in (learnt, held))
-    sequences = Words(symbols, pieces.sizes(symbols), lengths, counts)
+    sequences = WordSymbols(symbols, pieces.sizes(symbols), lengths, counts)
     measured = held if held.bytes else learnt
     weights = held_counts if held.bytes else counts
     before = int(sequences.tokens() @ weights)
@@ -190,7 +190,7 @@ def extend(
     directory: Path,
     *,
     pieces: int,
-    start: Start,
+    start: EmbeddingStart,
     seed: int,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Fertility]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.models.byte_pairs import FEWEST, Words, learn
+from latxa_cli.models.byte_pairs import FEWEST, WordSymbols, learn
 
 Word = tuple[int, ...]
 FIRST = 100  # the first new symbol
@@ -47,13 +47,15 @@ def reference(
     return joined, [word for word, _ in now]
 
 
-def arrays(words: dict[Word, int]) -> Words:
+def arrays(words: dict[Word, int]) -> WordSymbols:
     symbols = np.array([symbol for word in words for symbol in word], np.int32)
     lengths = np.array([len(word) for word in words])
-    return Words(symbols, np.ones(len(symbols), np.int32), lengths, np.array(list(words.values())))
+    return WordSymbols(symbols, np.ones(len(symbols), np.int32), lengths, np.array(list(words.values())))
 
 
-def learnt(words: dict[Word, int], most: int, banned: set[tuple[int, int]]) -> tuple[list[tuple[int, int]], Words]:
+def learnt(
+    words: dict[Word, int], most: int, banned: set[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], WordSymbols]:
     joined: list[tuple[int, int]] = []
     numbers = count(FIRST)
 
