@@ -153,10 +153,9 @@ def _run(command: Any) -> int:
 
 
 def _tell(message: str, hint: str, code: int) -> int:
-    from latxa_cli.stream.terminal import printable
+    from latxa_cli.stream.terminal import tell_error
 
-    lines = [f"latxa: {printable(message)}"] + ([f"hint: {printable(hint)}"] if hint else [])
-    print("\n".join(lines), file=sys.stderr)
+    tell_error(message, hint)
     return code
 
 

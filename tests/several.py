@@ -23,7 +23,7 @@ from typing import Any
 
 MODULES = (
     "deepspeed.runtime.zero.muon.muon_optimizer", "transformers.models.llama.modeling_llama", "latxa_cli.cli",
-    "latxa_cli.commands.train", "latxa_cli.training.session", "latxa_cli.training.deepspeed_backend",
+    "latxa_cli.commands.train", "latxa_cli.training.session", "latxa_cli.training.backends.deepspeed_backend",
 )  # fmt: skip
 
 

@@ -3,22 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from latxa_cli.options import Run, argument, flag, verb
 
-from latxa_cli.options import Run, verb
-
-Checkpoint = Annotated[
-    Path,
-    typer.Argument(metavar="CHECKPOINT", help="A directory of `latxa train`, or a `step-N` in its `checkpoints`."),
+CheckpointFolder = Annotated[
+    Path, argument("A directory of `latxa train`, or a `step-N` in its `checkpoints`.", "CHECKPOINT")
 ]
-Dtype = Annotated[
-    Literal["float32", "bfloat16"] | None,
-    typer.Option(help="Of the weights. [default: that of the run]", show_default=False),
-]
+Dtype = Annotated[Literal["float32", "bfloat16"] | None, flag("Of the weights. [default: that of the run]")]
 
 
 @verb(makes="directory")
-def export(run: Run, checkpoint: Checkpoint, *, dtype: Dtype = None) -> None:
+def export(run: Run, checkpoint: CheckpointFolder, *, dtype: Dtype = None) -> None:
     """Turn a checkpoint of `latxa train` into a model.
 
     in:  a checkpoint, also one of a run that is under way or was cut off; of a run's directory the newest that is
@@ -35,12 +29,12 @@ def export(run: Run, checkpoint: Checkpoint, *, dtype: Dtype = None) -> None:
       latxa export exp_2_111 -o model
       latxa export exp_2_111/checkpoints/step-500 --dtype bfloat16 -o model_500
     """
-    from latxa_cli.training import export as room
+    from latxa_cli.training.checkpoints import export as room
 
     facts = room.export(checkpoint, run.directory, dtype=dtype, report=run.progress, say=run.say)
     for used in (facts["checkpoint"], facts["model"]):
         run.depends_on(used)
     run.account(facts["tensors"], [], [])
     run.note(**facts)
-    how = "" if facts["streamed"] else "; built in memory, since transformers converts its tensors"
-    run.say(f"step {facts['step']:,}: {facts['parameters']:,} parameters in {facts['dtype']}{how}")
+    built = "" if facts["streamed"] else "; built in memory, since transformers converts its tensors"
+    run.say(f"step {facts['step']:,}: {facts['parameters']:,} parameters in {facts['dtype']}{built}")

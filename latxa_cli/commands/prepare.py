@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-import typer
-
 from latxa_cli.options import (
     ChatLoss,
     ChatTemplate,
@@ -15,22 +13,14 @@ from latxa_cli.options import (
     TrustRemoteCode,
     Workers,
     WorkFolder,
+    argument,
+    flag,
     verb,
 )
 
-Sources = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="SOURCE", help="Files, folders, quoted globs, `hf:NAME`, or `-`: stdin.", show_default=False
-    ),
-]
-SequenceLength = Annotated[int, typer.Option(min=2, help="Tokens of a packed row.")]
-Show = Annotated[
-    int | None,
-    typer.Option(
-        min=0, metavar="N", help="Show N records as they are learnt. [default: 2 on a terminal]", show_default=False
-    ),
-]
+Sources = Annotated[list[str] | None, argument("Files, folders, quoted globs, `hf:NAME`, or `-`: stdin.", "SOURCE")]
+SequenceLength = Annotated[int, flag("Tokens of a packed row.", min=2)]
+Show = Annotated[int | None, flag("Show N records as they are learnt. [default: 2 on a terminal]", metavar="N", min=0)]
 
 
 @verb(makes="directory")
@@ -57,9 +47,9 @@ def prepare(
       latxa prepare mix.jsonl --model tiny --chat-loss all --chat-loss eu=assistant -o prepared
     """
     from latxa_cli.stages import Work, open_executor
-    from latxa_cli.training import prepare as room
     from latxa_cli.training.config import chat_losses
-    from latxa_cli.training.show import marked
+    from latxa_cli.training.data import prepare as room
+    from latxa_cli.training.data.show import marked
 
     found = run.sources(sources)
     run.depends_on(model)

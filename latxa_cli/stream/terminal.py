@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Terminal:
@@ -103,6 +103,18 @@ class Terminal:
 def _harmless(text: str) -> str:
     """Return a text of several lines without control characters."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+
+
+def tell_error(message: str, hint: str = "") -> None:
+    """Write an error as every run that fails ends: in one line, and perhaps a hint in a second one."""
+    lines = [f"latxa: {printable(message)}"] + ([f"hint: {printable(hint)}"] if hint else [])
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def end_now(message: str, hint: str = "") -> NoReturn:
+    """End the process with an error from whichever thread, as a job that hangs cannot end itself."""
+    tell_error(message, hint)
+    os._exit(1)
 
 
 def printable(text: str) -> str:

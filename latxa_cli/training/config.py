@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
+from latxa_cli.stream.named import named_values
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "chat_loss": ("assistant", "all"),
@@ -31,7 +32,7 @@ NOT_NEGATIVE = (
     "watchdog_minutes",
 )  # fmt: skip
 # Settings that change how fast or where a run goes, not what it learns: a resumed run may have others.
-HOW = (
+WAYS_OF_COMPUTING = (
     "batch_size", "checkpoint_every", "validate_every", "backend", "zero_stage", "deepspeed", "gradient_checkpointing",
     "attention", "kernels", "watchdog_minutes",
 )  # fmt: skip
@@ -112,16 +113,15 @@ def chat_losses(values: Sequence[str]) -> tuple[str | None, dict[str, str]]:
 
     Raises UsageError for another loss.
     """
-    default, by_source = None, {}
-    for value in values:
-        source, equals, loss = value.rpartition("=")
-        if loss not in CHOICES["chat_loss"] or (equals and not source):
-            raise UsageError(f"`--chat-loss {value}` is neither `assistant` nor `all`", hint="or `SOURCE=all`")
-        if equals:
-            by_source[source] = loss
-        else:
-            default = loss
-    return default, by_source
+
+    def loss(text: str) -> str:
+        if text not in CHOICES["chat_loss"]:
+            raise ValueError(text)
+        return text
+
+    hint = "a loss is `assistant` or `all`"
+    found = named_values("--chat-loss", values, "[SOURCE=]LOSS", loss, hint=hint, last=True)
+    return found.pop("", None), found
 
 
 def resolve(path: Path | None, prepared: Mapping[str, Any] = MappingProxyType({}), **flags: Any) -> TrainConfig:

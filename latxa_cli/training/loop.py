@@ -24,15 +24,16 @@ from latxa_cli.launch import alike
 from latxa_cli.model import writing
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import keyed_hash
-from latxa_cli.training import attention, checkpoint, parameters, throughput
+from latxa_cli.training.backends.torch_backend import TorchBackend
+from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss, noise_for, packed
-from latxa_cli.training.kernels import use_kernels
-from latxa_cli.training.plan import Plan
+from latxa_cli.training.data.rows import PreparedRows
+from latxa_cli.training.network import attention, parameters, throughput
+from latxa_cli.training.network.forward import PackedLoss, noise_for, to_device
+from latxa_cli.training.network.kernels import use_kernels
+from latxa_cli.training.plan import TrainingPlan
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.rows import Rows
-from latxa_cli.training.torch_backend import TorchBackend
-from latxa_cli.training.validation import Validation, batch_of
+from latxa_cli.training.validation import ValidationSets, batch_of
 
 METRICS = "metrics.jsonl"
 TRIAL_STEPS = 4  # of `estimate`
@@ -41,7 +42,7 @@ SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goe
 Report = Callable[[dict[str, Any]], None]
 
 
-class Backend(checkpoint.Backend, Protocol):
+class Backend(checkpoint.ParameterStates, Protocol):
     """What computes gradients and takes steps: see `TorchBackend`, whose methods say what they do."""
 
     def before_loading(self) -> None: ...
@@ -58,7 +59,7 @@ def open_backend(config: TrainConfig, processes: Processes) -> Backend:
     processes.meet(always=config.backend == "deepspeed")
     if config.backend == "torch":
         return TorchBackend(config, processes)
-    from latxa_cli.training.deepspeed_backend import DeepSpeedBackend
+    from latxa_cli.training.backends.deepspeed_backend import DeepSpeedBackend
 
     backend = DeepSpeedBackend(config, processes)
     backend.before_loading()
@@ -71,7 +72,7 @@ class Trainer:
     def __init__(
         self,
         model: Any,
-        rows: Rows,
+        rows: PreparedRows,
         config: TrainConfig,
         *,
         processes: Processes | None = None,
@@ -81,17 +82,17 @@ class Trainer:
         """`tokenizer`: names texts in errors. Raises UsageError for settings that the model does not take."""
         self.model, self.rows, self.config, self.tokenizer = model, rows, config, tokenizer
         self.processes = processes or Processes()
-        self.plan = Plan(len(rows), config, self.processes.rank, self.processes.world)
+        self.plan = TrainingPlan(len(rows), config, self.processes.rank, self.processes.world)
         self.device = next(model.parameters()).device
         half = config.dtype == "bfloat16"
         parameters.choose(model, config)
-        how = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
+        attention_name = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:
             if not model.supports_gradient_checkpointing:
                 raise UsageError(f"`{type(model).__name__}` has no `gradient_checkpointing`", hint="leave it out")
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.network = PackedLoss(model, attention=how, casts=half)
+        self.network = PackedLoss(model, attention=attention_name, casts=half)
         self.backend = backend or TorchBackend(config, self.processes)
         self.backend.wrap(self.network)
         self.network.train()
@@ -148,7 +149,7 @@ class Trainer:
     def _arguments(self, numbers: Any, step: int) -> tuple[dict[str, Any], int]:
         """Return what the network takes for rows, and how many pairs of tokens attend in them."""
         batch = batch_of(self.rows, numbers)
-        arguments = packed(batch, self.device)._asdict()
+        arguments = to_device(batch, self.device)._asdict()
         config = self.config
         if config.neftune_alpha and len(numbers):
             size = parameters.shape(self.model.get_input_embeddings().weight)[-1]
@@ -193,7 +194,7 @@ def train(
     *,
     done: int = 0,
     report: Report,
-    validation: Validation | None = None,
+    validation: ValidationSets | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train from step `done` to the end, yielding the metrics of each step after they are in `directory/metrics.jsonl`.
 
@@ -256,12 +257,12 @@ def go_on(trainer: Trainer, path: Path) -> int:
         arguments, _ = trainer._arguments([], 0)
         trainer.backend.accumulate(arguments, 1.0, last=True)
         trainer.backend.update(0.0)
-    trainer.backend.load(checkpoint.Reader(path), step)
+    trainer.backend.load(checkpoint.CheckpointReader(path), step)
     return step
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CostEstimate:
     """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial.
 
     `state_bytes`: weights; of what is trained, which is float32, also gradients and two moments.
@@ -277,13 +278,13 @@ class Estimate:
     mfu: float | None
 
 
-def estimate(trainer: Trainer) -> Estimate:
+def estimate(trainer: Trainer) -> CostEstimate:
     """Do some real steps and extrapolate; the model is changed by them. The first one warms up and is not timed."""
     figures = [trainer.step(step % trainer.plan.steps) for step in range(TRIAL_STEPS)][1:]
     tokens_per_second = sum(f["tokens"] for f in figures) / max(1e-9, sum(f["seconds"] for f in figures))
     row_tokens = len(trainer.rows) * trainer.rows.sequence_length
     shares = [f["mfu"] for f in figures if "mfu" in f]
-    return Estimate(
+    return CostEstimate(
         steps=trainer.plan.steps,
         parameters=parameters.count(trainer.model),
         trained_parameters=parameters.count(trainer.model, trained_only=True),

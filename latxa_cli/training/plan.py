@@ -16,7 +16,7 @@ from latxa_cli.training.config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """The steps of a run over `rows` rows, as one of `world` processes sees it."""
 
     rows: int

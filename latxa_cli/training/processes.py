@@ -140,7 +140,7 @@ class Processes:
 class Watchdog:
     """Ends the process when nothing has been done for `minutes`, so that a job that hangs does not burn hours."""
 
-    def __init__(self, minutes: float, give_up: Callable[[str], None]) -> None:
+    def __init__(self, minutes: float, give_up: Callable[[str, str], None]) -> None:
         self.seconds = minutes * 60
         self._give_up = give_up
         self._seen = time.monotonic()
@@ -160,5 +160,6 @@ class Watchdog:
             quiet = time.monotonic() - self._seen
             if quiet > self.seconds:
                 self._give_up(
-                    f"process {os.getpid()} on `{gethostname()}` has done no step for {quiet / 60:.1f} minutes"
+                    f"process {os.getpid()} on `{gethostname()}` has done no step for {quiet / 60:.1f} minutes",
+                    "`--resume` goes on from the newest checkpoint",
                 )

@@ -13,21 +13,26 @@ from latxa_cli import __version__
 from latxa_cli.launch import Launch, alike
 from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, save_beside_weights, writing
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import checkpoint, isolation, loop, parameters
+from latxa_cli.stream.terminal import Terminal, end_now
+from latxa_cli.training import loop
+from latxa_cli.training.checkpoints import checkpoint
+from latxa_cli.training.checkpoints.export import export
 from latxa_cli.training.config import TrainConfig, to_toml
-from latxa_cli.training.export import export
-from latxa_cli.training.prepare import digest_of
+from latxa_cli.training.data.prepare import digest_of
+from latxa_cli.training.data.rows import PreparedRows
+from latxa_cli.training.network import isolation, parameters
+from latxa_cli.training.plan import TrainingPlan
 from latxa_cli.training.processes import Processes, Watchdog
-from latxa_cli.training.rows import Rows
+from latxa_cli.training.step_report import StepReport
 from latxa_cli.training.tracking import Tracker, open_tracker, values_of
-from latxa_cli.training.validation import Validation
+from latxa_cli.training.validation import ValidationSets
 
 GIB = 1 << 30
 LIBRARIES = ("torch", "transformers", "deepspeed", "peft", "liger-kernel")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model called `name` on its device, its tokenizer, and what will train it."""
 
     name: str
@@ -39,19 +44,24 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
+class RunListeners:
     """Who is told what: `report` of each line of metrics, `warn` of what went wrong and was mended, `give_up` why a
-    run that hangs is ended, which it then does."""
+    run that hangs is ended (and a hint), which it then does."""
 
     report: loop.Report
     warn: Callable[[str], None]
-    give_up: Callable[[str], None]
+    give_up: Callable[[str, str], None]
+
+
+def listeners_on(terminal: Terminal, rows: PreparedRows, config: TrainConfig) -> RunListeners:
+    """Return those by whom a run is told of on a terminal, and ended where it hangs."""
+    return RunListeners(StepReport(terminal, TrainingPlan(len(rows), config).steps), terminal.say, end_now)
 
 
 def load(
     name: str, config: TrainConfig, *, device: str | None, threads: int | None, trust_remote_code: bool = False,
     launch: Launch | None = None,
-) -> Loaded:  # fmt: skip
+) -> LoadedModel:  # fmt: skip
     """Meet the other processes, read model and tokenizer, put the model on the device, set the number of CPU threads.
 
     `threads` None: as many as `latxa_cli.model.load_model` finds right for the model.
@@ -84,10 +94,10 @@ def load(
         torch.set_num_threads(threads)
     elif place.type == "cpu" and launch.local_world > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // launch.local_world))
-    return Loaded(name, model, tokenizer, processes, backend, trust_remote_code)
+    return LoadedModel(name, model, tokenizer, processes, backend, trust_remote_code)
 
 
-def check_rows(rows: Rows, loaded: Loaded, name: str) -> None:
+def check_rows(rows: PreparedRows, loaded: LoadedModel, name: str) -> None:
     """Raise LatxaError where rows that were prepared are not for this model; else it learns their chat template."""
     if rows.facts["tokenizer"] != digest_of(loaded.tokenizer):
         raise LatxaError(
@@ -97,30 +107,14 @@ def check_rows(rows: Rows, loaded: Loaded, name: str) -> None:
     loaded.tokenizer.chat_template = rows.facts["chat_template"]
 
 
-def check_validation(name: str, validation: Rows, rows: Rows) -> None:
-    """Raise LatxaError where the set `name` was prepared in another way than the rows of training."""
-    for what in ("tokenizer", "chat_template"):
-        if validation.facts[what] != rows.facts[what]:
-            raise LatxaError(
-                f"`--val {name}` was prepared with another {what.replace('_', ' ')} than the data of training",
-                hint="prepare it again in the same way, or give its records",
-            )
-    if validation.sequence_length > rows.sequence_length:
-        raise LatxaError(
-            f"`--val {name}` has rows of {validation.sequence_length} tokens, those of training have "
-            f"{rows.sequence_length}",
-            hint="prepare it again, or give its records",
-        )
-
-
-def trainer_for(loaded: Loaded, rows: Rows, config: TrainConfig) -> loop.Trainer:
+def trainer_for(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> loop.Trainer:
     """Return what trains the model; raises UsageError for settings that the model does not take."""
     return loop.Trainer(
         loaded.model, rows, config, processes=loaded.processes, backend=loaded.backend, tokenizer=loaded.tokenizer
     )
 
 
-def cost(loaded: Loaded, rows: Rows, config: TrainConfig) -> list[str]:
+def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[str]:
     """Prove that packing is exact, do a few steps, and say what the whole run would take."""
     with loaded.processes.reporting():
         trainer = trainer_for(loaded, rows, config)
@@ -146,8 +140,8 @@ def cost(loaded: Loaded, rows: Rows, config: TrainConfig) -> list[str]:
 
 
 def run(
-    loaded: Loaded, rows: Rows, config: TrainConfig, directory: Path, *, resume: bool, watching: Watching,
-    validation: Mapping[str, Rows] | None = None, track: str | None = None,
+    loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, directory: Path, *, resume: bool,
+    listeners: RunListeners, validation: Mapping[str, PreparedRows] | None = None, track: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train and export into `directory`; return facts for the manifest. `track`: the name of a tracker, see `tracking`.
 
@@ -159,13 +153,13 @@ def run(
         LatxaError: as `isolation.check`, `loop.train`, `checkpoint` and `export` do.
     """
     processes = loaded.processes
-    watchdog = Watchdog(config.watchdog_minutes, watching.give_up)
+    watchdog = Watchdog(config.watchdog_minutes, listeners.give_up)
     tracker: Tracker | None = None
 
     def report(line: dict[str, Any]) -> None:
         watchdog.alive()
         if processes.is_first:
-            watching.report(line)
+            listeners.report(line)
         if tracker:
             tracker.log(line["step"], values_of(line))
 
@@ -176,12 +170,12 @@ def run(
                 facts = _facts(loaded, rows, config, trainer)
                 processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
                 isolation.check(trainer.network, rows)
-                done = _begin(trainer, facts, loaded, directory, resume=resume, warn=watching.warn)
+                done = _begin(trainer, facts, loaded, directory, resume=resume, warn=listeners.warn)
             if track and processes.is_first:
                 tracker = open_tracker(
-                    track, directory, directory.name, facts["settings"], done=done, warn=watching.warn
+                    track, directory, directory.name, facts["settings"], done=done, warn=listeners.warn
                 )  # fmt: skip
-            sets = Validation(
+            sets = ValidationSets(
                 validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size, alive=watchdog.alive
             )
             for _ in loop.train(trainer, directory, done=done, report=report, validation=sets):
@@ -193,7 +187,7 @@ def run(
     processes.part()
     if not processes.is_first:
         return {}
-    exported = export(directory, directory, say=watching.warn)
+    exported = export(directory, directory, say=listeners.warn)
     with writing(directory):
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
     return exported | {
@@ -206,11 +200,11 @@ def run(
         "trained_tokens": rows.trained,
         "fill": round(rows.fill, 4),
         "sources": rows.shares,
-        **how(trainer),
+        **computing_facts(trainer),
     }
 
 
-def how(trainer: loop.Trainer) -> dict[str, Any]:
+def computing_facts(trainer: loop.Trainer) -> dict[str, Any]:
     """Return how a run is computed, for the manifest."""
     import torch
 
@@ -224,13 +218,19 @@ def how(trainer: loop.Trainer) -> dict[str, Any]:
     }
 
 
+def summary(facts: Mapping[str, Any]) -> str:
+    """Return what is said at the end of a run."""
+    loss = "" if facts["loss"] is None else f", the loss of the last is {facts['loss']:.4f}"
+    return f"{facts['steps']:,} steps{loss}"
+
+
 def last_loss(directory: Path) -> float | None:
     """Return the loss of the last step; None where its metrics have got lost."""
     lines = (directory / loop.METRICS).read_text(encoding="utf-8").splitlines()
     return next((line["loss"] for line in map(json.loads, reversed(lines)) if "validation" not in line), None)
 
 
-def _facts(loaded: Loaded, rows: Rows, config: TrainConfig, trainer: loop.Trainer) -> dict[str, Any]:
+def _facts(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, trainer: loop.Trainer) -> dict[str, Any]:
     """Return what a run is made of, as its checkpoints keep it."""
     processes = loaded.processes
     digest = checkpoint.digest_of_weights(directory_of(loaded.name)) if processes.is_first else ""
@@ -259,7 +259,7 @@ def _versions() -> dict[str, str]:
 
 
 def _begin(
-    trainer: loop.Trainer, facts: dict[str, Any], loaded: Loaded, directory: Path, *, resume: bool,
+    trainer: loop.Trainer, facts: dict[str, Any], loaded: LoadedModel, directory: Path, *, resume: bool,
     warn: Callable[[str], None],
 ) -> int:  # fmt: skip
     """Begin a run, or take over the newest checkpoint of the one to resume; return how many steps are done."""

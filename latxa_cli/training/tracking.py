@@ -23,7 +23,7 @@ PROJECT = "latxa"
 IDENTITY = "tracked-as"  # the file that keeps the name under which a run goes on after `--resume`
 
 
-class Library(Protocol):
+class TrackingLibrary(Protocol):
     """What is asked of a library. Its constructor takes (directory, run_name, settings, done), as `open_tracker` does.
 
     `failures` are the errors that may come of a disk, a network or a process of its own; any other is a bug, in the
@@ -41,9 +41,9 @@ class Library(Protocol):
 class Tracker:
     """Hands values on to a library until that fails, which `warn` is told once."""
 
-    def __init__(self, name: str, library: Library, warn: Callable[[str], None]) -> None:
+    def __init__(self, name: str, library: TrackingLibrary, warn: Callable[[str], None]) -> None:
         self.name, self.warn, self.where = name, warn, library.where
-        self.library: Library | None = library
+        self.library: TrackingLibrary | None = library
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Show the `values` of the optimiser step `step`; those that are no finite numbers are left out."""
@@ -55,7 +55,7 @@ class Tracker:
         self._ask(lambda library: library.close())
         self.library = None
 
-    def _ask(self, ask: Callable[[Library], None]) -> None:
+    def _ask(self, ask: Callable[[TrackingLibrary], None]) -> None:
         if self.library is None:
             return
         try:
@@ -89,8 +89,10 @@ def open_tracker(
         raise _does_not_start(name, error) from error
 
 
-def check_installed(name: str) -> None:
-    """Raise UsageError where there is no such tracker, or its library is not installed."""
+def check_installed(name: str | None) -> None:
+    """Raise UsageError where there is no such tracker, or its library is not installed; None is none."""
+    if name is None:
+        return
     if name not in LIBRARIES:
         raise UsageError(
             f"there is no tracker `{name}`", hint="known: " + ", ".join(f"`{known}`" for known in LIBRARIES)

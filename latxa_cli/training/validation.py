@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latxa_cli.training.forward import PackedLoss, packed
+from latxa_cli.training.data.rows import IGNORED, PackedRows, PreparedRows
+from latxa_cli.training.network.forward import PackedLoss, to_device
 from latxa_cli.training.plan import shares
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.rows import IGNORED, Batch, Rows
 
 
-class Validation:
+class ValidationSets:
     """Named sets, of which each process computes its share of rows."""
 
     def __init__(
         self,
-        sets: Mapping[str, Rows],
+        sets: Mapping[str, PreparedRows],
         processes: Processes,
         tokenizer: Any,
         *,
@@ -51,7 +51,7 @@ class Validation:
         rows, device = self.sets[name], next(network.parameters()).device
         total = torch.zeros((), dtype=torch.float64, device=device)
         for numbers in self._mine(rows):
-            total += network(*packed(batch_of(rows, numbers), device))
+            total += network(*to_device(batch_of(rows, numbers), device))
             self.alive()
         (nats,) = self.processes.sum(total.item())
         loss = nats / rows.trained
@@ -60,16 +60,16 @@ class Validation:
             figures["bits_per_byte"] = nats / math.log(2) / self.bytes[name]
         return figures
 
-    def _mine(self, rows: Rows) -> list[NDArray[np.int64]]:
+    def _mine(self, rows: PreparedRows) -> list[NDArray[np.int64]]:
         return shares(np.arange(len(rows)), self.batch_size, self.processes.rank, self.processes.world)
 
-    def _bytes(self, rows: Rows, tokenizer: Any) -> int:
+    def _bytes(self, rows: PreparedRows, tokenizer: Any) -> int:
         """Return how many bytes of text the trained tokens of a set stand for."""
         mine = (trained_bytes(rows.batch(numbers), tokenizer) for numbers in self._mine(rows) if len(numbers))
         return round(self.processes.sum(sum(mine))[0])
 
 
-def trained_bytes(batch: Batch, tokenizer: Any) -> int:
+def trained_bytes(batch: PackedRows, tokenizer: Any) -> int:
     """Return the bytes of UTF-8 that the trained tokens of rows stand for; special tokens stand for none."""
 
     def size(ids: NDArray[np.int32]) -> int:
@@ -85,7 +85,7 @@ def trained_bytes(batch: Batch, tokenizer: Any) -> int:
     return total
 
 
-def batch_of(rows: Rows, numbers: Any) -> Batch:
+def batch_of(rows: PreparedRows, numbers: Any) -> PackedRows:
     """Return these rows; where there are none, one of which nothing is trained, for a process that must take part."""
     if len(numbers):
         return rows.batch(numbers)

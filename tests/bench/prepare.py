@@ -28,7 +28,7 @@ from timing import Cost, by_turns, table, verdict
 from latxa_cli.model import load_tokenizer
 from latxa_cli.stages import Work, open_executor
 from latxa_cli.stream.sources import parse_sources
-from latxa_cli.training import prepare as room
+from latxa_cli.training.data import prepare as room
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FILES = ("corpus_eu.jsonl", "corpus_en.jsonl", "corpus_es.jsonl", "instructions_en.jsonl")

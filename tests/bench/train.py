@@ -85,7 +85,7 @@ def prepared(folder: Path, options: argparse.Namespace) -> Path:
     from latxa_cli.models.scratch import initialise
     from latxa_cli.stages import Work, open_executor
     from latxa_cli.stream.sources import parse_sources
-    from latxa_cli.training import prepare
+    from latxa_cli.training.data import prepare
 
     folder = options.keep or folder
     mix = [SHARED / name for name in ("corpus_eu.jsonl", "corpus_en.jsonl", "instructions_en.jsonl")]
@@ -111,11 +111,11 @@ class Bench:
         from transformers import AutoTokenizer, LlamaConfig
 
         from latxa_cli.training.config import TrainConfig
-        from latxa_cli.training.rows import Rows
+        from latxa_cli.training.data.rows import PreparedRows
 
         self.options, self.device = options, torch.device(options.device)
         self.half = options.dtype == "bfloat16"
-        self.rows = Rows([folder / "rows"])
+        self.rows = PreparedRows([folder / "rows"])
         self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
         self.shape = LlamaConfig(
             **SIZES[options.size], max_position_embeddings=self.rows.sequence_length, tie_word_embeddings=True
@@ -155,21 +155,21 @@ class Bench:
 
     def shortest(self) -> Iterator[int]:
         """Nothing but forward, backward, clip and step, on the same packed batches (tensors made before)."""
-        from latxa_cli.training.attention import choose, takes_boundaries
-        from latxa_cli.training.forward import packed
-        from latxa_cli.training.plan import Plan
+        from latxa_cli.training.network.attention import choose, takes_boundaries
+        from latxa_cli.training.network.forward import to_device
+        from latxa_cli.training.plan import TrainingPlan
 
         model = self.model()
         how = choose(model, "sdpa" if self.device.type == "cpu" else "auto", half=self.half, text_length=1.0)
         boundaries = takes_boundaries(how)
         self.note["shortest loop"] = f"{how}, torch, packed"
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-        plan = Plan(len(self.rows), self.config)
+        plan = TrainingPlan(len(self.rows), self.config)
         batches = []
         for step in range(min(SEEN, plan.steps_per_epoch)):
             batch = self.rows.batch(plan.rows_of(step))
             labels = torch.from_numpy(batch.labels).long().to(self.device)
-            batches.append((packed(batch, self.device), labels, int((labels[:, 1:] != -100).sum())))
+            batches.append((to_device(batch, self.device), labels, int((labels[:, 1:] != -100).sum())))
         step = 0
         while True:
             rows, labels, trained = batches[step % len(batches)]
@@ -246,9 +246,9 @@ class Bench:
         ]
 
     def numbers(self) -> list[int]:
-        from latxa_cli.training.plan import Plan
+        from latxa_cli.training.plan import TrainingPlan
 
-        plan = Plan(len(self.rows), self.config)
+        plan = TrainingPlan(len(self.rows), self.config)
         return [int(number) for step in range(min(SEEN, plan.steps_per_epoch)) for number in plan.rows_of(step)]
 
     def peer_settings(self, packed: bool) -> dict[str, Any]:

@@ -38,7 +38,7 @@ import tiny  # noqa: E402
 from several import Job, Several, free_port  # noqa: E402
 
 from latxa_cli.model import load_model  # noqa: E402
-from latxa_cli.training import checkpoint  # noqa: E402
+from latxa_cli.training.checkpoints import checkpoint  # noqa: E402
 
 TORCHRUN = Path(sys.executable).with_name("torchrun")
 SETTINGS = """

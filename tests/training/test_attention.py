@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.training import attention, isolation, loop
+from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss, packed
+from latxa_cli.training.network import attention, isolation
+from latxa_cli.training.network.forward import PackedLoss, to_device
 
 
 def made(kind, **changes):
@@ -26,12 +27,12 @@ def made(kind, **changes):
 def test_texts_one_by_one_are_as_those_behind_a_mask(rows, kind):
     changes = {"sliding_window": None} if kind == "mistral" else {}
     logits, losses = [], []
-    for how in ("sdpa", "varlen"):
+    for wanted in ("sdpa", "varlen"):
         model = made(kind, **changes)
-        name = attention.choose(model, how, half=False, text_length=1.0)
+        name = attention.choose(model, wanted, half=False, text_length=1.0)
         network = PackedLoss(model, attention=name)
-        assert isolation.check(network, rows) < 1e-5 and name == how
-        batch = packed(rows.batch([0, 3, 5]), torch.device("cpu"))
+        assert isolation.check(network, rows) < 1e-5 and name == wanted
+        batch = to_device(rows.batch([0, 3, 5]), torch.device("cpu"))
         logits.append(network.logits(batch))
         losses.append(network(*batch).item())
     assert (logits[0] - logits[1]).abs().max() < 1e-5
@@ -40,8 +41,8 @@ def test_texts_one_by_one_are_as_those_behind_a_mask(rows, kind):
 
 def test_gradients_are_those_behind_a_mask(rows):
     gradients = []
-    for how in ("sdpa", "varlen"):
-        trainer = loop.Trainer(made("llama"), rows, TrainConfig(attention=how, learning_rate=1e-3))
+    for wanted in ("sdpa", "varlen"):
+        trainer = loop.Trainer(made("llama"), rows, TrainConfig(attention=wanted, learning_rate=1e-3))
         trainer.step(0)
         gradients.append(torch.cat([parameter.flatten() for parameter in trainer.model.parameters()]).detach())
     assert (gradients[0] - gradients[1]).abs().max() < 2e-5

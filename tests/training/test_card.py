@@ -9,8 +9,8 @@ import torch
 import yaml
 from saved_run import write_checkpoint, write_run
 
-from latxa_cli.training.card import card
-from latxa_cli.training.saved import Saved, choose
+from latxa_cli.training.checkpoints.card import card
+from latxa_cli.training.checkpoints.saved import SavedCheckpoint, choose
 
 METRICS = [
     {"step": 1, "loss": 5.5, "tokens": 100},
@@ -21,7 +21,7 @@ METRICS = [
 ]
 
 
-def made(folder, model_directory, *, step=2, model=None, **more) -> Saved:
+def made(folder, model_directory, *, step=2, model=None, **more) -> SavedCheckpoint:
     parameters = {"model.norm.weight": torch.zeros(32)}
     run = write_run(folder / "run", model or model_directory, parameters, model_files=model_directory, **more)
     write_checkpoint(run, step, parameters)

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from latxa_cli.model import load_model
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import checkpoint, loop
+from latxa_cli.training import loop
+from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.plan import Plan
+from latxa_cli.training.plan import TrainingPlan
 
 CONFIG = TrainConfig(
     epochs=3, learning_rate=5e-3, sequences_per_step=8, batch_size=4, sequence_length=64, checkpoint_every=3,
@@ -56,7 +57,7 @@ def whole(model_directory, rows, tmp_path_factory):
 @pytest.mark.parametrize("cut", [2, 4, 6, 11])
 def test_a_run_cut_off_anywhere_gives_the_same_bits(model_directory, rows, tmp_path, whole, cut):
     metrics, expected = whole
-    plan = Plan(len(rows), CONFIG)
+    plan = TrainingPlan(len(rows), CONFIG)
     assert plan.steps_per_epoch % 3 and plan.steps > 11, "checkpoints must lie inside an epoch"
     assert len(train(start(model_directory, rows), tmp_path, until=cut)) == cut
     trainer = start(model_directory, rows)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from latxa_cli.training import cross_entropy as module
-from latxa_cli.training.cross_entropy import linear_cross_entropy
+from latxa_cli.training.network import cross_entropy as module
+from latxa_cli.training.network.cross_entropy import linear_cross_entropy
 
 
 def gradients(loss_of, hidden, weight, targets, factor):

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.training.backends.deepspeed_backend import holds_half, settings
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.deepspeed_backend import holds_half, settings
 
 
 def told(world=1, **changed):

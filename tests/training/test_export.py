@@ -13,7 +13,7 @@ from saved_run import trained_parameters, write_checkpoint, write_run
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.export import export
+from latxa_cli.training.checkpoints.export import export
 from latxa_cli.weights import Weights
 
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"

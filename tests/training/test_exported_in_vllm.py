@@ -10,10 +10,10 @@ import torch
 
 from latxa_cli.model import load_model, load_tokenizer
 from latxa_cli.training import loop
+from latxa_cli.training.backends.torch_backend import TorchBackend
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.session import Loaded, Watching, run
-from latxa_cli.training.torch_backend import TorchBackend
+from latxa_cli.training.session import LoadedModel, RunListeners, run
 
 vllm = pytest.importorskip("vllm", reason="`vllm` is not installed: `recipes/test-vllm.sh` runs its tests")
 
@@ -24,9 +24,9 @@ def test_vllm_gives_the_likelihoods_of_the_trainer(tiny_models, prepared, record
     rows = prepared(records, model=base).rows
     config = TrainConfig(epochs=3, learning_rate=1e-2, sequence_length=64)
     model, processes = load_model(base, device="cpu"), Processes()
-    loaded = Loaded(base, model, load_tokenizer(base), processes, TorchBackend(config, processes))
-    silent = Watching(report=lambda _: None, warn=lambda _: None, give_up=lambda _: None)
-    facts = run(loaded, rows, config, tmp_path / "out", resume=False, watching=silent)
+    loaded = LoadedModel(base, model, load_tokenizer(base), processes, TorchBackend(config, processes))
+    silent = RunListeners(report=lambda _: None, warn=lambda _: None, give_up=lambda _: None)
+    facts = run(loaded, rows, config, tmp_path / "out", resume=False, listeners=silent)
     assert facts["steps"] == len((tmp_path / "out" / loop.METRICS).read_text().splitlines())
     network = model.eval()
     ids = rows.batch([0]).input_ids[0, :24].tolist()

@@ -8,8 +8,8 @@ import torch
 from random_models import random_model
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import isolation
-from latxa_cli.training.forward import PackedLoss
+from latxa_cli.training.network import isolation
+from latxa_cli.training.network.forward import PackedLoss
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ from random_models import random_model
 from torch.nn.functional import cross_entropy
 
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training import isolation, loop, parameters
+from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss, packed
-from latxa_cli.training.rows import IGNORED
+from latxa_cli.training.data.rows import IGNORED
+from latxa_cli.training.network import isolation, parameters
+from latxa_cli.training.network.forward import PackedLoss, to_device
 
 OF_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
 WINDOW = {"sliding_window": 16, "head_dim": 16}
@@ -47,7 +48,7 @@ def test_the_packed_loss_is_that_of_each_text_alone(kind, rows):
     assert network.head_is_plain == (kind in PLAIN)
     batch = rows.batch([0, 1])
     with torch.no_grad():
-        found = network(*packed(batch, torch.device("cpu"))).item()
+        found = network(*to_device(batch, torch.device("cpu"))).item()
         assert found == pytest.approx(loss_of_each_text(model, batch), rel=1e-4)
 
 
@@ -73,9 +74,9 @@ def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind,
     start = files_of(random_model(kind, **(PLAIN | NOT_PLAIN)[kind]), tokenizer, tmp_path / "start")
     config = TrainConfig(learning_rate=0.1, sequence_length=64, lora_rank=2)
     loaded = session.load(start, config, device="cpu", threads=1)
-    silent = session.Watching(report=lambda _: None, warn=pytest.fail, give_up=pytest.fail)
-    session.run(loaded, rows, config, tmp_path / "out", resume=False, watching=silent)
-    batch = packed(rows.batch([0, 1]), torch.device("cpu"))
+    silent = session.RunListeners(report=lambda _: None, warn=pytest.fail, give_up=pytest.fail)
+    session.run(loaded, rows, config, tmp_path / "out", resume=False, listeners=silent)
+    batch = to_device(rows.batch([0, 1]), torch.device("cpu"))
     trained, exported, before = (
         PackedLoss(model, attention="sdpa").eval().logits(batch)
         for model in (loaded.model, *(load_model(str(folder), device="cpu") for folder in (tmp_path / "out", start)))

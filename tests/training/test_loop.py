@@ -11,11 +11,13 @@ import torch
 
 from latxa_cli.model import choose_device
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training import checkpoint, isolation, loop, parameters
+from latxa_cli.training import loop
+from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss, noise_for, packed, text_lengths
-from latxa_cli.training.plan import Plan
-from latxa_cli.training.rows import IGNORED, Batch
+from latxa_cli.training.data.rows import IGNORED, PackedRows
+from latxa_cli.training.network import isolation, parameters
+from latxa_cli.training.network.forward import PackedLoss, noise_for, text_lengths, to_device
+from latxa_cli.training.plan import TrainingPlan
 
 CONFIG = TrainConfig(epochs=2, learning_rate=1e-2, sequences_per_step=4, sequence_length=64)
 
@@ -30,7 +32,7 @@ def row_with_most_pieces(batch):
 
 
 def some(batch, rows):
-    return packed(Batch(*(array[rows] for array in batch)), torch.device("cpu"))
+    return to_device(PackedRows(*(array[rows] for array in batch)), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -80,7 +82,7 @@ def test_a_head_that_does_more_than_multiply_is_noticed(model, rows, monkeypatch
     network = PackedLoss(model, attention="sdpa")
     isolation.check(network, rows)
     assert not network.head_is_plain
-    batch = packed(rows.batch([0, 1]), torch.device("cpu"))
+    batch = to_device(rows.batch([0, 1]), torch.device("cpu"))
     logits = network.logits(batch).flatten(0, 1)[batch.where]
     expected = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum").item()
     assert network(*batch).item() == pytest.approx(expected, rel=1e-5)
@@ -122,22 +124,22 @@ def test_training_lowers_the_loss(model, rows):
 
 
 def test_each_epoch_sees_every_row_once_in_its_own_order():
-    plan = Plan(10, TrainConfig(epochs=2, sequences_per_step=4, batch_size=2))
+    plan = TrainingPlan(10, TrainConfig(epochs=2, sequences_per_step=4, batch_size=2))
     assert (plan.steps_per_epoch, plan.steps) == (3, 6)
     orders = [
         [int(row) for step in steps for rows in plan.batches(step) for row in rows] for steps in ((0, 1, 2), (3, 4, 5))
     ]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
     assert orders[0] != orders[1]
-    assert Plan(10, TrainConfig(epochs=2.5, sequences_per_step=2)).steps == 12
+    assert TrainingPlan(10, TrainConfig(epochs=2.5, sequences_per_step=2)).steps == 12
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 def test_processes_share_out_the_rows_of_a_step(world):
     config = TrainConfig(epochs=2, sequences_per_step=11, batch_size=2)
-    alone = Plan(40, config)
+    alone = TrainingPlan(40, config)
     for step in range(alone.steps):
-        dealt = [Plan(40, config, rank, world).batches(step) for rank in range(world)]
+        dealt = [TrainingPlan(40, config, rank, world).batches(step) for rank in range(world)]
         assert len({len(batches) for batches in dealt}) == 1, "all must meet in every forward pass"
         assert all(len(batch) <= 2 for batches in dealt for batch in batches)
         rows = sorted(int(row) for batches in dealt for batch in batches for row in batch)
@@ -146,13 +148,13 @@ def test_processes_share_out_the_rows_of_a_step(world):
 
 def test_the_learning_rate_rises_then_falls_to_the_floor():
     config = TrainConfig(epochs=100, sequences_per_step=1, learning_rate=1.0)
-    plan = Plan(1, config)
+    plan = TrainingPlan(1, config)
     rates = [plan.learning_rate(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(0.33)
     assert rates[10 + 44] == pytest.approx(0.33 + 0.67 * (1 + math.cos(math.pi * 44 / 89)) / 2)
-    assert Plan(1, TrainConfig(warmup_ratio=1.0)).learning_rate(0) == pytest.approx(1e-5)
+    assert TrainingPlan(1, TrainConfig(warmup_ratio=1.0)).learning_rate(0) == pytest.approx(1e-5)
 
 
 def test_norms_do_not_decay(model):
@@ -168,14 +170,14 @@ def test_noise_is_scaled_by_the_length_of_the_piece_or_of_the_row(batch):
         [3, 3, 3, 2, 2, 1],
         [6] * 6,
     ]
-    two = Batch(*(array[[3, 5]] for array in batch))
-    how = {"alpha": 5.0, "size": 1000, "seed": 1, "step": 7, "device": torch.device("cpu")}
-    by_text = noise_for(two, [3, 5], by_row=False, **how)
-    by_row = noise_for(two, [3, 5], by_row=True, **how)
+    two = PackedRows(*(array[[3, 5]] for array in batch))
+    draw = {"alpha": 5.0, "size": 1000, "seed": 1, "step": 7, "device": torch.device("cpu")}
+    by_text = noise_for(two, [3, 5], by_row=False, **draw)
+    by_row = noise_for(two, [3, 5], by_row=True, **draw)
     assert by_row.abs().max() <= 5 / math.sqrt(64 * 1000) < 1.01 * by_row.abs().max()
     lengths = torch.from_numpy(text_lengths(two.position_ids)).unsqueeze(-1)
     assert torch.allclose(by_text, by_row * (64 / lengths).sqrt(), rtol=1e-5)
-    other_way = noise_for(Batch(*(array[[5, 3]] for array in batch)), [5, 3], by_row=True, **how)
+    other_way = noise_for(PackedRows(*(array[[5, 3]] for array in batch)), [5, 3], by_row=True, **draw)
     assert torch.equal(other_way, by_row.flip(0)), "it belongs to the row, not to its place"
 
 
@@ -253,7 +255,7 @@ def test_an_unknown_device():
 
 def test_estimate(model, rows):
     estimate = loop.estimate(loop.Trainer(model, rows, CONFIG))
-    assert estimate.steps == Plan(len(rows), CONFIG).steps
+    assert estimate.steps == TrainingPlan(len(rows), CONFIG).steps
     assert estimate.state_bytes == 16 * sum(parameter.numel() for parameter in model.parameters())
     half = TrainConfig(lora_rank=2, dtype="bfloat16")
     loop.Trainer(model, rows, half)

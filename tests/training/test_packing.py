@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latxa_cli.training.packing import FULL, best_fit, pack_window
+from latxa_cli.training.data.packing import FULL, best_fit, pack_window
 
 
 @settings(max_examples=60, deadline=None)

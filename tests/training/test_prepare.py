@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
-from latxa_cli.training import prepare as room
-from latxa_cli.training import rows as on_disk
-from latxa_cli.training.rows import IGNORED, Rows
-from latxa_cli.training.show import marked
+from latxa_cli.training.data import prepare as room
+from latxa_cli.training.data import rows as on_disk
+from latxa_cli.training.data.rows import IGNORED, PreparedRows
+from latxa_cli.training.data.show import marked
 
 
 def pieces(rows):
@@ -181,12 +181,12 @@ def folder_of(rows):
 
 def test_several_folders_are_one(prepared, records, tokenizer):
     parts = [prepared(some).rows for some in (records[:50], records[50:])]
-    both = Rows([folder_of(rows) for rows in parts])
+    both = PreparedRows([folder_of(rows) for rows in parts])
     assert len(both) == sum(map(len, parts)) and both.tokens == sum(rows.tokens for rows in parts)
     assert both.batch([len(parts[0])]).input_ids.tolist() == parts[1].batch([0]).input_ids.tolist()
     assert both.shares["web"]["records"] == 60
     with pytest.raises(UsageError, match="another sequence length"):
-        Rows([folder_of(parts[0]), folder_of(prepared(records, sequence_length=32).rows)])
+        PreparedRows([folder_of(parts[0]), folder_of(prepared(records, sequence_length=32).rows)])
 
 
 def test_a_folder_that_is_not_whole(prepared, records):
@@ -194,10 +194,10 @@ def test_a_folder_that_is_not_whole(prepared, records):
     ids = folder / "ids-00000.bin"
     ids.write_bytes(ids.read_bytes()[:-64])
     with pytest.raises(LatxaError, match=r"ids-00000\.bin: is missing or not whole"):
-        Rows([folder])
+        PreparedRows([folder])
     (folder / "prepared.json").unlink()
     with pytest.raises(LatxaError, match="is not what `latxa prepare` makes, or not whole"):
-        Rows([folder])
+        PreparedRows([folder])
 
 
 def test_the_same_records_give_the_same_bytes(prepared, records):
@@ -305,7 +305,7 @@ def test_a_source_without_records_is_told(prepared, records):
 
 
 def test_conversations_are_shown_before_documents_and_long_pieces_are_cut(prepared, records, tokenizer, monkeypatch):
-    from latxa_cli.training import show
+    from latxa_cli.training.data import show
 
     monkeypatch.setattr(show, "LONGEST", 8)
     made = prepared(records)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training import rows as on_disk
-from latxa_cli.training.rows import IGNORED, Rows, RowWriter, settings_of
+from latxa_cli.training.data import rows as on_disk
+from latxa_cli.training.data.rows import IGNORED, PreparedRows, RowWriter, settings_of
 
 LENGTH, PADDING = 12, 9
 Piece = tuple[list[int], list[bool]]
@@ -68,7 +68,7 @@ def test_any_number_of_rows_is_read_back(
 ) -> None:
     monkeypatch.setattr(on_disk, "SHARD_TOKENS", shard * LENGTH)
     written = some_rows(count)
-    rows = Rows([write(tmp_path / "rows", written)])
+    rows = PreparedRows([write(tmp_path / "rows", written)])
     assert len(rows) == count
     found = rows.batch(range(count))
     for number, row in enumerate(written):
@@ -83,7 +83,7 @@ def test_tokens_take_two_bytes_where_all_fit(tmp_path: Path, vocabulary: int, si
     piece = [0, 5, vocabulary - 1, vocabulary - 2]
     folder = write(tmp_path / "rows", [[(piece, [False] * 4)]], vocabulary=vocabulary)
     assert (folder / "ids-00000.bin").stat().st_size == size * LENGTH
-    assert Rows([folder]).batch([0]).input_ids[0, :4].tolist() == piece
+    assert PreparedRows([folder]).batch([0]).input_ids[0, :4].tolist() == piece
 
 
 def test_every_array_and_every_folder_decides_the_digest(tmp_path: Path) -> None:
@@ -96,11 +96,11 @@ def test_every_array_and_every_folder_decides_the_digest(tmp_path: Path) -> None
     }
     first = write(tmp_path / "first", kinds["same"])
     folders = {name: write(tmp_path / name, rows) for name, rows in kinds.items()}
-    digests = {name: Rows([folder]).digest for name, folder in folders.items()}
-    assert digests["same"] == Rows([first]).digest and len(set(digests.values())) == 4
-    pairs = {Rows([first, folder]).digest for folder in folders.values()}
+    digests = {name: PreparedRows([folder]).digest for name, folder in folders.items()}
+    assert digests["same"] == PreparedRows([first]).digest and len(set(digests.values())) == 4
+    pairs = {PreparedRows([first, folder]).digest for folder in folders.values()}
     assert len(pairs) == 4
-    assert Rows([first, folders["other ids"]]).digest != Rows([folders["other ids"], first]).digest
+    assert PreparedRows([first, folders["other ids"]]).digest != PreparedRows([folders["other ids"], first]).digest
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "chat_template"])
@@ -108,7 +108,7 @@ def test_folders_that_were_prepared_in_another_way_do_not_go_together(tmp_path: 
     one = write(tmp_path / "one", some_rows(2))
     other = write(tmp_path / "other", some_rows(2), **{name: "another"})
     with pytest.raises(UsageError, match=f"prepared with another {name.replace('_', ' ')}"):
-        Rows([one, other])
+        PreparedRows([one, other])
 
 
 def test_what_the_folders_decide_of_a_run(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_what_the_folders_decide_of_a_run(tmp_path: Path) -> None:
 
 
 def test_fill_and_length_of_texts(tmp_path: Path) -> None:
-    rows = Rows(
+    rows = PreparedRows(
         [write(tmp_path / "rows", [[([1] * 6, [False] * 6), ([2] * 6, [False] * 6)], [([3] * 4, [False] * 4)]])]
     )
     assert rows.fill == 10 / 24  # as the sources say
@@ -131,7 +131,7 @@ def test_a_folder_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = write(tmp_path / "rows", some_rows(1))
     monkeypatch.undo()
     with pytest.raises(LatxaError, match="prepared by another version"):
-        Rows([folder])
+        PreparedRows([folder])
 
 
 def test_a_folder_that_is_not_finished_is_known_as_prepared(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from random_models import random_model
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import session
 from latxa_cli.training.config import TrainConfig, resolve
+from latxa_cli.training.data.sources import check_validation
 
 CONFIG = TrainConfig(epochs=4, learning_rate=1e-2, sequences_per_step=4, sequence_length=64)
 
@@ -26,12 +27,12 @@ def silent(*_):
     pass
 
 
-def watching(seen=None):
-    return session.Watching(report=silent if seen is None else seen.append, warn=silent, give_up=silent)
+def listeners(seen=None):
+    return session.RunListeners(report=silent if seen is None else seen.append, warn=silent, give_up=silent)
 
 
 def run(loaded, rows, config, directory, *, resume=False, seen=None, validation=None):
-    return session.run(loaded, rows, config, directory, resume=resume, watching=watching(seen), validation=validation)
+    return session.run(loaded, rows, config, directory, resume=resume, listeners=listeners(seen), validation=validation)
 
 
 @pytest.fixture
@@ -180,8 +181,8 @@ def test_the_number_of_threads_is_the_one_asked_for(model_directory):
 def test_validation_that_was_prepared_in_another_way_is_refused(rows, other):
     facts = SimpleNamespace(facts=rows.facts | {other: "another"}, sequence_length=64)
     with pytest.raises(LatxaError, match=f"`--val eu` was prepared with another {other.replace('_', ' ')}"):
-        session.check_validation("eu", facts, rows)
-    session.check_validation("eu", rows, rows)
+        check_validation("eu", facts, rows)
+    check_validation("eu", rows, rows)
 
 
 def test_rows_of_another_tokenizer_are_refused_and_the_template_of_the_right_ones_is_taken(model_directory, rows):

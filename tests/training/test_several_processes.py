@@ -18,7 +18,7 @@ from several import Job, Several, free_port, until
 from tiny import BINARY, write_jsonl
 
 from latxa_cli.model import load_model
-from latxa_cli.training import checkpoint
+from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.processes import Processes
 
 # Each epoch of 28 rows ends with a step of one row, and batches do not come out even: one process is short of rows.

@@ -11,12 +11,13 @@ from random_models import random_model
 from torch.nn.functional import cross_entropy
 
 from latxa_cli.model import load_model
-from latxa_cli.training import isolation, loop, parameters
+from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss
-from latxa_cli.training.plan import Plan
+from latxa_cli.training.network import isolation, parameters
+from latxa_cli.training.network.forward import PackedLoss
+from latxa_cli.training.plan import TrainingPlan
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.validation import Validation
+from latxa_cli.training.validation import ValidationSets
 
 # None of these is a default, and the gradient is clipped in each step.
 CONFIG = TrainConfig(
@@ -74,12 +75,12 @@ def test_steps_are_those_of_plain_torch(model_directory, rows):
 
 
 def test_the_number_of_steps_is_rounded_and_never_none():
-    assert Plan(10, TrainConfig(epochs=1.9, sequences_per_step=4)).steps == 6  # of 5.7
-    assert Plan(10, TrainConfig(epochs=0.01, sequences_per_step=4)).steps == 1
+    assert TrainingPlan(10, TrainConfig(epochs=1.9, sequences_per_step=4)).steps == 6  # of 5.7
+    assert TrainingPlan(10, TrainConfig(epochs=0.01, sequences_per_step=4)).steps == 1
 
 
 def test_the_warm_up_is_rounded():
-    plan = Plan(14, TrainConfig(epochs=1, sequences_per_step=1, warmup_ratio=0.1, learning_rate=1.0))
+    plan = TrainingPlan(14, TrainConfig(epochs=1, sequences_per_step=1, warmup_ratio=0.1, learning_rate=1.0))
     assert plan.steps == 14
     assert plan.learning_rate(0) == 1.0, "1.4 steps are one"
     assert plan.learning_rate(1) == 1.0, "the cosine begins at the peak"
@@ -87,7 +88,7 @@ def test_the_warm_up_is_rounded():
 
 
 def test_the_order_of_rows_depends_on_the_seed():
-    orders = {tuple(Plan(20, TrainConfig(seed=seed, sequences_per_step=20)).rows_of(0)) for seed in range(5)}
+    orders = {tuple(TrainingPlan(20, TrainConfig(seed=seed, sequences_per_step=20)).rows_of(0)) for seed in range(5)}
     assert len(orders) == 5
 
 
@@ -137,7 +138,7 @@ def test_proofs_and_validation_leave_dropout_as_it_was(rows, tokenizer):
     assert network.training and model.training
     isolation.check(network, rows)
     assert network.training and model.training
-    validation = Validation({"eu": rows}, Processes(), tokenizer, batch_size=4)
+    validation = ValidationSets({"eu": rows}, Processes(), tokenizer, batch_size=4)
     found = validation(network)["eu"]["loss"]
     assert network.training and model.training
     with torch.no_grad():

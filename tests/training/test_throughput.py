@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from latxa_cli.training import throughput
+from latxa_cli.training.network import throughput
 
 
 @pytest.mark.parametrize("tied", [True, False])

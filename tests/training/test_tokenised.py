@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import tokenised
-from latxa_cli.training.tokenised import Making, make
+from latxa_cli.training.data import tokenised
+from latxa_cli.training.data.tokenised import TokenisingSettings, tokenise_records
 
 TEMPLATE = (
     "{% for m in messages %}<|user|>{{ m.content }}{% if m.role == 'assistant' %}</s>"
@@ -50,7 +50,7 @@ def ids_of(tokenizer: Any, text: str) -> list[int]:
 @pytest.mark.parametrize("tokens", [10, 12])
 def test_the_first_token_of_every_piece_of_a_document_is_no_target(tokenizer: Any, tokens: int) -> None:
     text = "7" * (tokens - 2)  # digits are tokens of their own
-    pieces = make([document(text, source="web")], tokenizer, Making(4))
+    pieces = tokenise_records([document(text, source="web")], tokenizer, TokenisingSettings(4))
     (ids,), (trained,) = pieces.ids, pieces.trained
     assert ids.tolist() == [tokenizer.bos_token_id, *ids_of(tokenizer, text), tokenizer.eos_token_id]
     assert pieces.lengths == [4, 4, tokens - 8]
@@ -59,13 +59,13 @@ def test_the_first_token_of_every_piece_of_a_document_is_no_target(tokenizer: An
 
 
 def test_a_last_piece_of_one_token_is_kept(tokenizer: Any) -> None:
-    pieces = make([document("7" * 7)], tokenizer, Making(4))
+    pieces = tokenise_records([document("7" * 7)], tokenizer, TokenisingSettings(4))
     assert pieces.lengths == [4, 4, 1] and len(pieces.ids[0]) == 9
 
 
 def test_a_tokenizer_without_a_begin_of_text_has_none_in_documents(without_bos: Any) -> None:
     assert without_bos.bos_token_id is None
-    (ids,) = make([document("The old harbour")], without_bos, Making(100)).ids
+    (ids,) = tokenise_records([document("The old harbour")], without_bos, TokenisingSettings(100)).ids
     assert ids.tolist() == [*ids_of(without_bos, "The old harbour"), without_bos.eos_token_id]
 
 
@@ -76,13 +76,13 @@ def test_what_a_tokenizer_would_cut_off_or_fill_up_is_not() -> None:
     expected = [*ids_of(tokenizer, text), tokenizer.eos_token_id]
     tokenizer.backend_tokenizer.enable_truncation(3)
     tokenizer.backend_tokenizer.enable_padding(length=200)
-    assert make([document(text)], tokenizer, Making(1000)).ids[0].tolist() == expected
+    assert tokenise_records([document(text)], tokenizer, TokenisingSettings(1000)).ids[0].tolist() == expected
 
 
 def test_the_tokenizer_takes_special_tokens_again_afterwards(without_bos: Any) -> None:
     spelled = "a</s>"
     before = ids_of(without_bos, spelled)
-    make([document(spelled)], without_bos, Making(100))
+    tokenise_records([document(spelled)], without_bos, TokenisingSettings(100))
     assert ids_of(without_bos, spelled) == before and before[-1] == without_bos.eos_token_id
 
 
@@ -91,17 +91,17 @@ def test_the_largest_token_of_the_model_is_allowed_and_the_next_is_not() -> None
     last = backend.get_vocab_size()
     backend.add_tokens([AddedToken("zzz", special=False)])
     tokenizer = wrapped(backend)
-    assert last in make([document("zzz")], tokenizer, Making(10, vocabulary=last + 1)).ids[0]
+    assert last in tokenise_records([document("zzz")], tokenizer, TokenisingSettings(10, vocabulary=last + 1)).ids[0]
     with pytest.raises(LatxaError, match=f"token {last} is outside of the model's vocabulary of {last}"):
-        make([document("zzz")], tokenizer, Making(10, vocabulary=last))
+        tokenise_records([document("zzz")], tokenizer, TokenisingSettings(10, vocabulary=last))
 
 
 def test_more_records_than_are_tokenised_at_a_time(monkeypatch: pytest.MonkeyPatch, without_bos: Any) -> None:
     records = [document("a" * n) if n % 3 else chat("b" * n, "c", source=str(n % 2)) for n in range(1, 20)]
     losses = (("1", "all"),)
-    whole = make(records, without_bos, Making(100, losses=losses))  # type: ignore[arg-type]
+    whole = tokenise_records(records, without_bos, TokenisingSettings(100, losses=losses))  # type: ignore[arg-type]
     monkeypatch.setattr(tokenised, "BATCH", 4)
-    parts = make(records, without_bos, Making(100, losses=losses))  # type: ignore[arg-type]
+    parts = tokenise_records(records, without_bos, TokenisingSettings(100, losses=losses))  # type: ignore[arg-type]
     for one, other in ((whole.ids, parts.ids), (whole.trained, parts.trained)):
         assert [array.tolist() for array in one] == [array.tolist() for array in other]
     assert (whole.lengths, whole.shares) == (parts.lengths, parts.shares)
@@ -118,10 +118,10 @@ def length_of(tokenizer: Any, record: dict[str, Any]) -> int:
 def test_a_conversation_as_long_as_a_row_is_whole(without_bos: Any) -> None:
     record = chat("one", "two", "three", "four")
     most = length_of(without_bos, record)
-    pieces = make([record], without_bos, Making(most))
+    pieces = tokenise_records([record], without_bos, TokenisingSettings(most))
     assert (pieces.lengths, pieces.shortened) == ([most], 0)
     shorter = chat("one", "two")
-    pieces = make([record], without_bos, Making(most - 1))
+    pieces = tokenise_records([record], without_bos, TokenisingSettings(most - 1))
     assert (pieces.lengths, pieces.shortened) == ([length_of(without_bos, shorter)], 1)
 
 
@@ -129,13 +129,13 @@ def test_a_conversation_as_long_as_a_row_is_whole(without_bos: Any) -> None:
 def test_a_shortened_conversation_may_fill_the_row(without_bos: Any, turns: int) -> None:
     contents = ("one", "two", "three", "four", "five", "six")
     most = length_of(without_bos, chat(*contents[:turns]))
-    pieces = make([chat(*contents)], without_bos, Making(most))
+    pieces = tokenise_records([chat(*contents)], without_bos, TokenisingSettings(most))
     assert (pieces.lengths, pieces.shortened) == ([most], 1)
 
 
 def test_a_conversation_of_which_no_answer_fits_is_rejected(without_bos: Any) -> None:
     record = chat("one", "two", "three", "four")
-    pieces = make([record], without_bos, Making(length_of(without_bos, chat("one", "two")) - 1))
+    pieces = tokenise_records([record], without_bos, TokenisingSettings(length_of(without_bos, chat("one", "two")) - 1))
     assert [reject.reason for reject in pieces.rejects] == ["longer than the sequence"]
     assert (pieces.lengths, pieces.shortened) == ([], 0)
 
@@ -144,8 +144,8 @@ def test_a_shortened_conversation_is_learnt_as_its_source_is(without_bos: Any) -
     record = chat("one", "two", "three " * 40, "four", source="all of it")
     length = length_of(without_bos, chat("one", "two"))
     losses = (("all of it", "all"),)
-    both = make([record], without_bos, Making(length + 1, losses=losses))  # type: ignore[arg-type]
-    answers = make([record], without_bos, Making(length + 1))
+    both = tokenise_records([record], without_bos, TokenisingSettings(length + 1, losses=losses))  # type: ignore[arg-type]
+    answers = tokenise_records([record], without_bos, TokenisingSettings(length + 1))
     assert both.shortened == answers.shortened == 1
     assert both.shares["all of it"]["trained"] == length - 1 > answers.shares["all of it"]["trained"] > 0
 
@@ -155,5 +155,5 @@ def test_only_an_answer_ends_a_shortened_conversation(without_bos: Any) -> None:
     record = chat("one", "two", "three", "four " * 40)
     record["messages"].insert(2, {"role": "system", "content": "now be brief"})
     length = length_of(without_bos, chat("one", "two"))
-    pieces = make([record], without_bos, Making(length + 8))
+    pieces = tokenise_records([record], without_bos, TokenisingSettings(length + 8))
     assert pieces.ids[0].tolist() == ids_of(without_bos, "<|user|>one<|user|>two</s>")

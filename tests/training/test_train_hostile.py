@@ -15,12 +15,14 @@ from random_models import random_model
 from latxa_cli import cli
 from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.training import attention, checkpoint, loop, session
+from latxa_cli.training import loop, session
+from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.network import attention
 from latxa_cli.training.tracking import LIBRARIES
 from latxa_cli.weights import Weights
 
-SILENT = session.Watching(report=lambda _: None, warn=lambda _: None, give_up=lambda _: None)
+SILENT = session.RunListeners(report=lambda _: None, warn=lambda _: None, give_up=lambda _: None)
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_metrics_that_a_disk_has_spoilt(model_directory, rows, tmp_path, harm):
 
     def run(resume):
         loaded = session.load(str(model_directory), config, device="cpu", threads=1)
-        return session.run(loaded, rows, config, tmp_path, resume=resume, watching=SILENT)
+        return session.run(loaded, rows, config, tmp_path, resume=resume, listeners=SILENT)
 
     whole = run(False)
     path = tmp_path / "metrics.jsonl"
@@ -117,14 +119,14 @@ def test_metrics_that_a_disk_has_spoilt(model_directory, rows, tmp_path, harm):
 def test_a_checkpoint_whose_state_forgets_files_is_passed_over(model_directory, rows, tmp_path, files):
     config = TrainConfig(sequence_length=64, checkpoint_every=1)
     loaded = session.load(str(model_directory), config, device="cpu", threads=1)
-    session.run(loaded, rows, config, tmp_path, resume=False, watching=SILENT)
+    session.run(loaded, rows, config, tmp_path, resume=False, listeners=SILENT)
     newest = checkpoint.complete(tmp_path)[-1]
     (newest / "state.json").write_text(f'{{"step": 4, "files": {files}}}')
     (newest / "moments-00000.safetensors").unlink()
     told, steps = [], []
     loaded = session.load(str(model_directory), config, device="cpu", threads=1)
-    watching = session.Watching(report=steps.append, warn=told.append, give_up=print)
-    session.run(loaded, rows, config, tmp_path, resume=True, watching=watching)
+    listeners = session.RunListeners(report=steps.append, warn=told.append, give_up=print)
+    session.run(loaded, rows, config, tmp_path, resume=True, listeners=listeners)
     assert len(told) == 1 and told[0].startswith(f"`{newest}` is passed over: ")
     assert [line["step"] for line in steps] == [4]
 
@@ -136,7 +138,7 @@ def test_a_run_whose_facts_are_spoilt(model_directory, rows, tmp_path, text):
     config = TrainConfig(sequence_length=64)
     loaded = session.load(str(model_directory), config, device="cpu", threads=1)
     with pytest.raises(LatxaError, match=r"run\.json"):
-        session.run(loaded, rows, config, tmp_path, resume=True, watching=SILENT)
+        session.run(loaded, rows, config, tmp_path, resume=True, listeners=SILENT)
 
 
 def test_a_model_without_gradient_checkpointing(rows):
@@ -165,7 +167,7 @@ def test_attention_that_would_leave_something_out_is_not_chosen(cause):
 )
 def test_an_overlay_that_deepspeed_does_not_know(tmp_path, overlay, message):
     pytest.importorskip("deepspeed", reason="needs DeepSpeed")
-    from latxa_cli.training.deepspeed_backend import settings
+    from latxa_cli.training.backends.deepspeed_backend import settings
     from latxa_cli.training.processes import Processes
 
     path = tmp_path / "overlay.json"
@@ -194,7 +196,7 @@ def test_what_is_missing_is_told_before_the_model_is_loaded(place, latxa):
     if missing:
         code, said = latxa(f"train mix.jsonl --model base --sequence-length 64 --track {missing} -o out")
         assert (code, f"`{missing}` is not installed" in said) == (2, True)
-        assert not list((place / "out").iterdir())
+        assert not (place / "out").exists()
 
 
 def test_a_device_that_holds_no_numbers(model_directory):

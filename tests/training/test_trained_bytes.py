@@ -7,8 +7,8 @@ import pytest
 from tokenizer_kinds import KINDS
 from transformers import PreTrainedTokenizerFast
 
-from latxa_cli.training.rows import IGNORED, Batch
-from latxa_cli.training.tokenised import Making, make
+from latxa_cli.training.data.rows import IGNORED, PackedRows
+from latxa_cli.training.data.tokenised import TokenisingSettings, tokenise_records
 from latxa_cli.training.validation import trained_bytes
 
 TEMPLATE = (
@@ -24,11 +24,11 @@ CHAT = [
 
 def counted(records, tokenizer):
     """Return the bytes by `trained_bytes`, of rows that hold one piece each."""
-    made = make(records, tokenizer, Making(1000))
+    made = tokenise_records(records, tokenizer, TokenisingSettings(1000))
     total = 0
     for ids, trained in zip(made.ids, made.trained, strict=True):
         positions = np.arange(len(ids), dtype=np.int32)
-        batch = Batch(ids[None], positions[None], np.where(trained, ids, IGNORED)[None].astype(np.int32))
+        batch = PackedRows(ids[None], positions[None], np.where(trained, ids, IGNORED)[None].astype(np.int32))
         total += trained_bytes(batch, tokenizer)
     return total
 

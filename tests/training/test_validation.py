@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from latxa_cli.training.forward import PackedLoss
+from latxa_cli.training.data.rows import IGNORED, PackedRows
+from latxa_cli.training.network.forward import PackedLoss
 from latxa_cli.training.processes import Processes
-from latxa_cli.training.rows import IGNORED, Batch
-from latxa_cli.training.validation import Validation, trained_bytes
+from latxa_cli.training.validation import ValidationSets, trained_bytes
 
 
 def test_loss_perplexity_and_bits_per_byte_of_documents(model, prepared, tokenizer):
     texts = ["katu gorria etxean da", "ñandú 日本語 — mendi 🙂", "ibai " * 60]
     rows = prepared([{"text": text} for text in texts]).rows
-    found = Validation({"eu": rows}, Processes(), tokenizer, batch_size=2)(PackedLoss(model, attention="sdpa"))["eu"]
+    found = ValidationSets({"eu": rows}, Processes(), tokenizer, batch_size=2)(PackedLoss(model, attention="sdpa"))[
+        "eu"
+    ]
     nats = 0.0
     for text in texts:
         ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
@@ -69,14 +71,14 @@ class FewRows:
         labels = np.full_like(ids, IGNORED)
         for place, number in enumerate(numbers):
             labels[place, 1 : 2 + number] = 7
-        return Batch(ids, np.tile(np.arange(16, dtype=np.int32), (len(numbers), 1)), labels)
+        return PackedRows(ids, np.tile(np.arange(16, dtype=np.int32), (len(numbers), 1)), labels)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8])
 def test_rows_count_by_their_trained_tokens_however_they_are_put_together(batch_size):
     letters = SimpleNamespace(decode=lambda ids, skip_special_tokens: "a" * len(ids))
     alive = []
-    validation = Validation(
+    validation = ValidationSets(
         {"eu": FewRows(5)}, Processes(), letters, batch_size=batch_size, alive=lambda: alive.append(1)
     )  # fmt: skip
     network = Counted()
@@ -92,7 +94,7 @@ def test_processes_share_out_the_rows_of_a_set():
     seen = []
     for rank in range(3):
         processes = SimpleNamespace(rank=rank, world=3, sum=lambda *values: list(values))
-        validation = Validation({}, processes, None, batch_size=2)
+        validation = ValidationSets({}, processes, None, batch_size=2)
         mine = validation._mine(FewRows(7))
         assert len(mine) == 2
         seen += [int(number) for numbers in mine for number in numbers]

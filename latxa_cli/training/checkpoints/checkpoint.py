@@ -32,8 +32,8 @@ from latxa_cli.model import read_settings, synchronise
 from latxa_cli.stream import manifest
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.files import lock
-from latxa_cli.training import parameters
-from latxa_cli.training.config import HOW
+from latxa_cli.training.config import WAYS_OF_COMPUTING
+from latxa_cli.training.network import parameters
 from latxa_cli.training.processes import Processes
 from latxa_cli.weights import Entry, header
 
@@ -45,7 +45,7 @@ KINDS = {"weights": ("",), "moments": MOMENTS}
 READ_BYTES = 1 << 24
 
 
-class Backend(Protocol):
+class ParameterStates(Protocol):
     """What a backend shows of itself to checkpoints."""
 
     trained: dict[str, Parameter]
@@ -108,7 +108,7 @@ def begin(directory: Path, facts: Mapping[str, Any], save_model: Callable[[Path]
     synchronise(path)
 
 
-def save(directory: Path, step: int, backend: Backend, processes: Processes) -> None:
+def save(directory: Path, step: int, backend: ParameterStates, processes: Processes) -> None:
     """Write the checkpoint of `step` (optimiser steps done) and remove all but the newest; all processes call it.
 
     It is written under another name, synchronised with the disk and renamed, so that a checkpoint that can be seen is
@@ -214,7 +214,7 @@ def _damage(path: Path, processes: Processes) -> str:
         for turn, (name, expected) in enumerate(sorted(files.items())):
             if turn % processes.world == processes.rank and (wrong := damage_of(path / Path(name).name, expected)):
                 return wrong
-        held, run = Reader(path), read_settings(path.parent / RUN)
+        held, run = CheckpointReader(path), read_settings(path.parent / RUN)
         if lacking := [name for name in run.get("parameters", ()) if not held.has(name)]:
             return f"it lacks `{lacking[0]}`"
     except LatxaError as error:
@@ -239,7 +239,7 @@ def damage_of(path: Path, expected: Mapping[str, Any]) -> str:
     return "" if whole else f"`{path.name}` is damaged: another digest than `{STATE}` says"
 
 
-class Reader(Mapping[str, Mapping[str, Tensor]]):
+class CheckpointReader(Mapping[str, Mapping[str, Tensor]]):
     """The states in a checkpoint by name of parameter, read as they are asked for, from mapped files."""
 
     def __init__(self, path: Path) -> None:
@@ -289,7 +289,9 @@ def check_run(directory: Path, made_of: Mapping[str, Any]) -> None:
 
 def _learnt(value: Any) -> Any:
     """Return settings without those that do not change what is learnt; other values as they are."""
-    return {name: held for name, held in value.items() if name not in HOW} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return {name: held for name, held in value.items() if name not in WAYS_OF_COMPUTING}
 
 
 def digest_of_weights(directory: Path) -> str:

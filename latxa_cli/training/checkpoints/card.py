@@ -17,8 +17,8 @@ from latxa_cli import hub
 from latxa_cli.model import short_name
 from latxa_cli.stream.records import Record
 from latxa_cli.stream.table import escaped, render
+from latxa_cli.training.checkpoints.saved import SavedCheckpoint
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.saved import Saved
 
 USE = """\
 ## How to load it
@@ -41,7 +41,7 @@ CHAT, CONTINUE = 'llm.chat([{"role": "user", "content": "…"}])', 'llm.generate
 METRICS = ("perplexity", "bits_per_byte", "tokens")
 
 
-def card(saved: Saved, dtype: str, *, name: str, chats: bool) -> str:
+def card(saved: SavedCheckpoint, dtype: str, *, name: str, chats: bool) -> str:
     """Return the model card as Markdown.
 
     Args:

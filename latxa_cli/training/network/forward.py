@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from latxa_cli.stream.records import keyed_hash
-from latxa_cli.training.attention import takes_boundaries
-from latxa_cli.training.cross_entropy import linear_cross_entropy
-from latxa_cli.training.rows import IGNORED, Batch
+from latxa_cli.training.data.rows import IGNORED, PackedRows
+from latxa_cli.training.network.attention import takes_boundaries
+from latxa_cli.training.network.cross_entropy import linear_cross_entropy
 
 
-class Packed(NamedTuple):
+class DeviceRows(NamedTuple):
     """Rows on the device of the model. `where` and `targets` name what is trained: [tokens] places in the rows, one
     behind the other, and the token that should follow there. A text ends at each of `boundaries`, i32 [texts + 1], and
     the longest has `longest` tokens."""
@@ -34,13 +34,13 @@ class Packed(NamedTuple):
     longest: int
 
 
-def packed(batch: Batch, device: torch.device) -> Packed:
+def to_device(batch: PackedRows, device: torch.device) -> DeviceRows:
     """Move rows to the device."""
     length = batch.input_ids.shape[1]
     rows, columns = np.nonzero(batch.labels[:, 1:] != IGNORED)
     begins = np.flatnonzero(batch.position_ids.ravel() == 0)
     boundaries = np.append(begins, batch.input_ids.size).astype(np.int32)
-    return Packed(
+    return DeviceRows(
         _moved(batch.input_ids.astype(np.int64), device),
         _moved(batch.position_ids.astype(np.int64), device),
         _moved(rows * length + columns, device),
@@ -102,7 +102,7 @@ class PackedLoss(torch.nn.Module):
             hidden.bfloat16() if self.casts else hidden, self.model.get_output_embeddings().weight, targets
         )
 
-    def logits(self, rows: Packed) -> Tensor:
+    def logits(self, rows: DeviceRows) -> Tensor:
         """Return all logits of rows, [rows, length, vocabulary], as the model itself computes them."""
         texts = (rows.input_ids, rows.position_ids, rows.boundaries, rows.longest, None)
         with torch.autocast(rows.input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
@@ -129,7 +129,7 @@ class PackedLoss(torch.nn.Module):
 
 
 def noise_for(
-    batch: Batch, rows: Sequence[int], *, alpha: float, by_row: bool, size: int, seed: int, step: int,
+    batch: PackedRows, rows: Sequence[int], *, alpha: float, by_row: bool, size: int, seed: int, step: int,
     device: torch.device,
 ) -> Tensor:  # fmt: skip
     """Return the noise of NEFTune (Jain et al. 2023, arXiv 2310.05914, algorithm 1) for these rows, float32.

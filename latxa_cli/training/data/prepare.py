@@ -29,22 +29,22 @@ from latxa_cli.stream.reader import explain, parser
 from latxa_cli.stream.records import Lines, Record
 from latxa_cli.stream.rejects import MALFORMED, SHOWS_WHY, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
-from latxa_cli.training.packing import pack_window
-from latxa_cli.training.rows import Rows, RowWriter
-from latxa_cli.training.tokenised import SPLIT, Making, make
+from latxa_cli.training.data.packing import pack_window
+from latxa_cli.training.data.rows import PreparedRows, RowWriter
+from latxa_cli.training.data.tokenised import SPLIT, TokenisingSettings, tokenise_records
 
-MODULES = ("latxa_cli.training.prepare",)
+MODULES = ("latxa_cli.training.data.prepare",)
 WORKER_BYTES = 1_500_000_000  # of a worker: the libraries, the lines of a part and their tokens
 WINDOW, WINDOW_TOKENS = 16_384, 1 << 25  # pieces that are packed together, and tokens in them
 KINDS = ("document", "conversation")
 
 
 @dataclass(frozen=True)
-class Settings:
+class PreparationSettings:
     """What is made of the records. `chat_template`: a text in place of the tokenizer's own; `shard`: (index, count)."""
 
     model: str
-    making: Making
+    tokenising: TokenisingSettings
     chat_template: str | None = None
     shard: tuple[int, int] = (0, 1)
     trust_remote_code: bool = False
@@ -59,7 +59,7 @@ def settings_for(
     chat_template: str | None = None,
     shard: tuple[int, int] = (0, 1),
     trust_remote_code: bool = False,
-) -> Settings:
+) -> PreparationSettings:
     """Return the settings for a model; raises LatxaError where its configuration cannot be read."""
     config = load_config(model, trust_remote_code=trust_remote_code).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
@@ -68,8 +68,8 @@ def settings_for(
             f"`{model}` takes at most {context} tokens, the sequence length is {sequence_length}",
             hint=f"`--sequence-length {context}`",
         )
-    making = Making(sequence_length, loss, tuple(source_loss.items()), config.vocab_size)  # type: ignore[arg-type]
-    return Settings(model, making, chat_template, shard, trust_remote_code)
+    tokenising = TokenisingSettings(sequence_length, loss, tuple(source_loss.items()), config.vocab_size)  # type: ignore[arg-type]
+    return PreparationSettings(model, tokenising, chat_template, shard, trust_remote_code)
 
 
 def template_of(path: Path | None) -> str | None:
@@ -83,7 +83,7 @@ def template_of(path: Path | None) -> str | None:
 @dataclass(frozen=True)
 class TokeniseTask:
     part: Part
-    settings: Settings
+    settings: PreparationSettings
     folder: str
     set_aside: bool
 
@@ -94,11 +94,12 @@ class TokeniseTask:
 def tokenise(task: TokeniseTask) -> dict[str, Any]:
     """Write the pieces of a part: `N.ids.npy` u32, `N.trained.npy`, a bit a token, `N.lengths.npy` u32 a piece.
 
-    Returns what is counted. Raises RecordError for a malformed line where none are set aside, LatxaError as `make`.
+    Returns what is counted. Raises RecordError for a malformed line where none are set aside, LatxaError as
+    `tokenise_records` does.
     """
     entries: list[dict[str, Any]] = []
     records = _records(task, entries)
-    made = make(records, _tokenizer(task.settings), task.settings.making)
+    made = tokenise_records(records, _tokenizer(task.settings), task.settings.tokenising)
     save_array(task.file("ids.npy"), _joined(made.ids, np.int32).view(np.uint32))
     save_array(task.file("trained.npy"), np.packbits(_joined(made.trained, np.bool_)))
     save_array(task.file("lengths.npy"), np.array(made.lengths, np.uint32))
@@ -134,11 +135,11 @@ def _records(task: TokeniseTask, entries: list[dict[str, Any]]) -> Iterator[Reco
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(settings: Settings) -> Any:
+def _tokenizer(settings: PreparationSettings) -> Any:
     return tokenizer_of(settings)
 
 
-def tokenizer_of(settings: Settings) -> Any:
+def tokenizer_of(settings: PreparationSettings) -> Any:
     """Return the tokenizer of the model, with the chat template that is asked for; raises LatxaError."""
     tokenizer = load_tokenizer(settings.model, trust_remote_code=settings.trust_remote_code)
     if tokenizer.eos_token_id is None:
@@ -158,10 +159,10 @@ def digest_of(tokenizer: Any) -> str:
 
 
 @dataclass
-class Prepared:
+class Preparation:
     """Rows that were prepared, with what was read and left out. `inputs`: as a manifest describes them."""
 
-    rows: Rows
+    rows: PreparedRows
     inputs: list[dict[str, Any]]
     read: int
     rejected: Counter[str]
@@ -191,8 +192,8 @@ class Prepared:
 
 
 def prepare(
-    sources: Sequence[Source], settings: Settings, work: Work, folder: Path, *, set_aside: bool = False
-) -> Prepared:
+    sources: Sequence[Source], settings: PreparationSettings, work: Work, folder: Path, *, set_aside: bool = False
+) -> Preparation:
     """Make the rows of all sources in `folder`.
 
     Raises LatxaError: the mix is empty or all of other splits, nothing of it or of a source in it is trained, a model
@@ -214,7 +215,7 @@ def prepare(
     _check(shares, rejected, other_split)
     work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
     asides = [task.file("aside") for task in tasks]
-    return Prepared(Rows([folder]), inputs, read, rejected, asides, other_split, shortened)
+    return Preparation(PreparedRows([folder]), inputs, read, rejected, asides, other_split, shortened)
 
 
 def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split: int) -> None:
@@ -247,10 +248,10 @@ class PackTask:
 def pack(task: PackTask) -> dict[str, Any]:
     """Pack the pieces of all tasks, in their order, and write the rows; the stage function of `prepare`."""
     settings = task.tokenised[0].settings
-    tokenizer, making = tokenizer_of(settings), settings.making
+    tokenizer, tokenising = tokenizer_of(settings), settings.tokenising
     digest = digest_of(tokenizer)
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    writer = RowWriter(Path(task.folder), making.sequence_length, padding=padding, vocabulary=making.vocabulary)
+    writer = RowWriter(Path(task.folder), tokenising.sequence_length, padding=padding, vocabulary=tokenising.vocabulary)
     held = _Window.empty()
     for one in task.tokenised:
         for more in _windows(one):
@@ -258,7 +259,7 @@ def pack(task: PackTask) -> dict[str, Any]:
             if held.is_full:
                 held = held.written(writer, last=False)
     held.written(writer, last=True)
-    losses = {"chat_loss": making.loss, "source_loss": dict(making.losses)}
+    losses = {"chat_loss": tokenising.loss, "source_loss": dict(tokenising.losses)}
     facts = {"model": settings.model, "tokenizer": digest, "chat_template": tokenizer.chat_template}
     writer.finish(facts | losses | {"sources": task.shares})
     return {"rows": writer.rows}

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.parallel import DistributedDataParallel
 
-from latxa_cli.training import parameters
-from latxa_cli.training.checkpoint import MOMENTS
+from latxa_cli.training.checkpoints.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss
+from latxa_cli.training.network import parameters
+from latxa_cli.training.network.forward import PackedLoss
 from latxa_cli.training.processes import Processes
 
 

@@ -17,10 +17,10 @@ from torch.nn import Parameter
 
 from latxa_cli.model import quiet_libraries
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
-from latxa_cli.training import parameters
-from latxa_cli.training.checkpoint import MOMENTS
+from latxa_cli.training.checkpoints.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.forward import PackedLoss
+from latxa_cli.training.network import parameters
+from latxa_cli.training.network.forward import PackedLoss
 from latxa_cli.training.processes import Processes
 
 
@@ -151,13 +151,13 @@ class DeepSpeedBackend:
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)
-        how = {"lr": self.config.learning_rate, "betas": (self.config.beta1, self.config.beta2)}
+        rates = {"lr": self.config.learning_rate, "betas": (self.config.beta1, self.config.beta2)}
         offload = self.settings["zero_optimization"].get("offload_optimizer") or {}
         if offload.get("device", "none") != "none":
             from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-            return DeepSpeedCPUAdam(groups, adamw_mode=True, **how)
-        return torch.optim.AdamW(groups, fused=True, **how)  # type: ignore[arg-type]
+            return DeepSpeedCPUAdam(groups, adamw_mode=True, **rates)
+        return torch.optim.AdamW(groups, fused=True, **rates)  # type: ignore[arg-type]
 
     def accumulate(self, arguments: Mapping[str, Any], factor: float, *, last: bool) -> Tensor:
         """As `TorchBackend.accumulate`."""

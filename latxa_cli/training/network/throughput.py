@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latxa_cli.training import parameters
+from latxa_cli.training.network import parameters
 
 # Peak of dense matrix products in bfloat16, operations a second, by the makers' data sheets; names as torch has them.
 PEAKS = {

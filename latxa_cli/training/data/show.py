@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from latxa_cli.training.rows import IGNORED, Rows
+from latxa_cli.training.data.rows import IGNORED, PreparedRows
 
 LOOKED_AT = 64  # rows
 LONGEST = 300  # tokens of a piece that are shown
 
 
-def marked(rows: Rows, tokenizer: Any, count: int) -> Iterator[list[tuple[str, bool]]]:
+def marked(rows: PreparedRows, tokenizer: Any, count: int) -> Iterator[list[tuple[str, bool]]]:
     """Yield up to `count` pieces as parts of text, each with whether it is trained.
 
     Those with tokens of both kinds come first, since they are conversations.

@@ -33,9 +33,9 @@ from latxa_cli.model import (
 )  # fmt: skip
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.writer import make_directory, write_file
-from latxa_cli.training.card import card
-from latxa_cli.training.parameters import is_linear, is_transposed
-from latxa_cli.training.saved import Saved, Trained, cast, choose
+from latxa_cli.training.checkpoints.card import card
+from latxa_cli.training.checkpoints.saved import SavedCheckpoint, TrainedWeights, cast, choose
+from latxa_cli.training.network.parameters import is_linear, is_transposed
 from latxa_cli.weights import FLOATS, INDEX, SHARD_BYTES, Entry, ShardWriter, Weights
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16"}  # by safetensors' names
@@ -74,15 +74,15 @@ def export(
     start = _starting_model(model)
     network = _skeleton(saved)
     transposed = {f"{name}.weight" for name, layer in network.named_modules() if is_transposed(layer)}
-    making = Making(saved, Trained(saved, transposed), start, network, dtype)
-    origins = making.origins()
+    sources = ExportSources(saved, TrainedWeights(saved, transposed), start, network, dtype)
+    origins = sources.origins()
     make_directory(directory)
     clear(directory)
     shutil.rmtree(directory / IN_MEMORY, ignore_errors=True)
     if origins is not None:
-        entries = _stream(making, origins, directory, report, shard_bytes)
+        entries = _stream(sources, origins, directory, report, shard_bytes)
     else:
-        entries = _through_memory(making, directory, shard_bytes)
+        entries = _through_memory(sources, directory, shard_bytes)
         report(len(entries), len(entries))
     _rest(saved, directory, dtype)
     return {
@@ -107,7 +107,7 @@ def _starting_model(model: str) -> Weights:
         ) from None
 
 
-def _skeleton(saved: Saved) -> Any:
+def _skeleton(saved: SavedCheckpoint) -> Any:
     """Return the network without numbers: its names, its ties."""
     from transformers import AutoModelForCausalLM
 
@@ -118,11 +118,11 @@ def _skeleton(saved: Saved) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class ExportSources:
     """What a model is made of. `network`: without numbers; `dtype`: of what is written."""
 
-    saved: Saved
-    trained: Trained
+    saved: SavedCheckpoint
+    trained: TrainedWeights
     start: Weights
     network: Any
     dtype: str
@@ -187,44 +187,44 @@ def _stored(network: Any) -> dict[str, str]:
 
 
 def _stream(
-    making: Making, origins: dict[str, str | None], directory: Path, report: Callable[[int, int], None],
+    sources: ExportSources, origins: dict[str, str | None], directory: Path, report: Callable[[int, int], None],
     shard_bytes: int,
 ) -> list[Entry]:  # fmt: skip
     """Write the weights tensor by tensor; return what was written."""
-    planned = [entry._replace(dtype=DTYPES[making.dtype]) for entry in making.start.entries.values()]
+    planned = [entry._replace(dtype=DTYPES[sources.dtype]) for entry in sources.start.entries.values()]
     with ShardWriter(directory, planned, shard_bytes=shard_bytes) as writer:
         for number, entry in enumerate(planned, 1):
-            writer.write(entry.name, _blocks(making, entry.name, origins[entry.name]))
+            writer.write(entry.name, _blocks(sources, entry.name, origins[entry.name]))
             report(number, len(planned))
         writer.finish()
     return planned
 
 
-def _blocks(making: Making, file: str, origin: str | None) -> Iterator[Tensor]:
-    tensor, dtype = making.start.tensor(file), getattr(torch, making.dtype)
-    return cast(tensor, dtype) if origin is None else making.trained.blocks(origin, tensor, dtype)
+def _blocks(sources: ExportSources, file: str, origin: str | None) -> Iterator[Tensor]:
+    tensor, dtype = sources.start.tensor(file), getattr(torch, sources.dtype)
+    return cast(tensor, dtype) if origin is None else sources.trained.blocks(origin, tensor, dtype)
 
 
-def _through_memory(making: Making, directory: Path, shard_bytes: int) -> list[Entry]:
+def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -> list[Entry]:
     """Build the model in memory and let transformers write it; return what was written.
 
     It writes into a folder of its own, since its first file is `config.json`.
     """
     from transformers import GenerationConfig
 
-    run, trained = making.saved.run, making.trained
-    dtype = "float32" if trained.adapters else making.dtype
+    run, trained = sources.saved.run, sources.trained
+    dtype = "float32" if trained.adapters else sources.dtype
     network = load_model(run["model"], device="cpu", dtype=dtype, trust_remote_code=run["trust_remote_code"])
     parameters = dict(network.named_parameters(remove_duplicate=False))
     with torch.no_grad():
         for name in sorted(trained.names):
             if name not in parameters or parameters[name].shape != trained.shape(name):
-                raise making.misfit(f"`{name}` of shape {list(trained.shape(name))} is not in it")
+                raise sources.misfit(f"`{name}` of shape {list(trained.shape(name))} is not in it")
             flat, place = parameters[name].view(-1), 0
             for block in trained.blocks(name, parameters[name].clone(), parameters[name].dtype):
                 flat[place : place + block.numel()] = block.view(-1)
                 place += block.numel()
-    network.to(getattr(torch, making.dtype))
+    network.to(getattr(torch, sources.dtype))
     network.generation_config = GenerationConfig()  # that of the checkpoint is copied, and not judged here
     part = directory / IN_MEMORY
     with writing(directory):
@@ -243,7 +243,7 @@ def _through_memory(making: Making, directory: Path, shard_bytes: int) -> list[E
 # --- what stands beside them
 
 
-def _rest(saved: Saved, directory: Path, dtype: str) -> None:
+def _rest(saved: SavedCheckpoint, directory: Path, dtype: str) -> None:
     """Write tokenizer, chat template, settings of generation and model card; last the configuration.
 
     Raises LatxaError for a full disk, or where the run has no configuration.

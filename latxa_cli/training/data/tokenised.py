@@ -25,7 +25,7 @@ BATCH = 256  # records tokenised at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class TokenisingSettings:
     """How records become pieces: `loss` of conversations, by source in `losses`; `vocabulary`: tokens of the model."""
 
     sequence_length: int
@@ -37,19 +37,19 @@ class Making:
         return dict(self.losses).get(source_of(record), self.loss)
 
 
-class Marked(NamedTuple):
+class MarkedTokens(NamedTuple):
     """The tokens of a record, i32, and whether each is a target of the loss."""
 
     ids: NDArray[np.int32]
     trained: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, encoded: Encoded) -> Marked:
+    def of(cls, encoded: Encoded) -> MarkedTokens:
         return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool))
 
 
 @dataclass
-class Pieces:
+class TokenisedRecords:
     """Tokens of pieces one behind the other, `lengths` of each piece, what each source gave, and what is left out."""
 
     ids: list[NDArray[np.int32]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Pieces:
     other_split: int = 0
     shortened: int = 0
 
-    def add(self, source: str, marked: Marked, length: int) -> None:
+    def add(self, source: str, marked: MarkedTokens, length: int) -> None:
         """Add a record, cut into pieces of at most `length` tokens; the first token of each is told from nothing."""
         ids, trained = marked
         trained[::length] = False
@@ -75,7 +75,7 @@ def source_of(record: Record) -> str:
     return record.get("source") or "(no source)"
 
 
-def make(records: Iterable[Record], tokenizer: Any, how: Making) -> Pieces:
+def tokenise_records(records: Iterable[Record], tokenizer: Any, settings: TokenisingSettings) -> TokenisedRecords:
     """Return the pieces of records; those whose `metadata.split` is there and is not `train` are left out.
 
     Raises LatxaError where the tokenizer has no chat template but needs one, is not a fast one, or gives tokens that
@@ -83,29 +83,29 @@ def make(records: Iterable[Record], tokenizer: Any, how: Making) -> Pieces:
     """
     if not tokenizer.is_fast:
         raise LatxaError("the model has no fast tokenizer", hint="convert it to a `tokenizer.json`")
-    made = Pieces()
+    made = TokenisedRecords()
     waiting = _of_training(records, made)
     while batch := list(islice(waiting, BATCH)):
-        encoded = dict(_encode(batch, tokenizer, how))
+        encoded = dict(_encode(batch, tokenizer, settings))
         for place, record in enumerate(batch):
             found = encoded[place]
-            if isinstance(found, Marked) and len(found.ids) > how.sequence_length and "messages" in record:
-                found = _shortened(record, len(found.ids), tokenizer, how)
-                made.shortened += isinstance(found, Marked)
+            if isinstance(found, MarkedTokens) and len(found.ids) > settings.sequence_length and "messages" in record:
+                found = _shortened(record, len(found.ids), tokenizer, settings)
+                made.shortened += isinstance(found, MarkedTokens)
             if isinstance(found, Reject):
                 made.rejects.append(found)
                 continue
-            if (largest := int(found.ids.max())) >= how.vocabulary:
+            if (largest := int(found.ids.max())) >= settings.vocabulary:
                 raise LatxaError(
                     f"record `{record.get('id', place)}`: the token {largest} is outside of the model's "
-                    f"vocabulary of {how.vocabulary}",
+                    f"vocabulary of {settings.vocabulary}",
                     hint="is the tokenizer the model's own? `latxa extend` makes a model larger",
                 )
-            made.add(source_of(record), found, how.sequence_length)
+            made.add(source_of(record), found, settings.sequence_length)
     return made
 
 
-def _of_training(records: Iterable[Record], made: Pieces) -> Iterator[Record]:
+def _of_training(records: Iterable[Record], made: TokenisedRecords) -> Iterator[Record]:
     for record in records:
         split = (record.get("metadata") or {}).get("split")
         if split is None or split == SPLIT:
@@ -114,24 +114,26 @@ def _of_training(records: Iterable[Record], made: Pieces) -> Iterator[Record]:
             made.other_split += 1
 
 
-def _encode(batch: Sequence[Record], tokenizer: Any, how: Making) -> Iterator[tuple[int, Marked | Reject]]:
+def _encode(
+    batch: Sequence[Record], tokenizer: Any, settings: TokenisingSettings
+) -> Iterator[tuple[int, MarkedTokens | Reject]]:
     """Yield (place, what it comes to) of all records, in any order."""
     documents = [place for place, record in enumerate(batch) if "messages" not in record]
     texts = [batch[place]["text"] for place in documents]
     yield from zip(documents, _encode_documents(tokenizer, texts) if texts else (), strict=True)
     chats = [place for place, record in enumerate(batch) if "messages" in record]
-    chats.sort(key=lambda place: how.loss_of(batch[place]))
-    for loss, group in groupby(chats, key=lambda place: how.loss_of(batch[place])):
+    chats.sort(key=lambda place: settings.loss_of(batch[place]))
+    for loss, group in groupby(chats, key=lambda place: settings.loss_of(batch[place])):
         places = list(group)
         found = encode_chats(tokenizer, [batch[place]["messages"] for place in places], loss=loss)
         for place, encoded in zip(places, found, strict=True):
             if isinstance(encoded, TemplateError):
                 yield place, Reject(batch[place], "refused by the chat template", encoded.message)
             else:
-                yield place, Marked.of(encoded)
+                yield place, MarkedTokens.of(encoded)
 
 
-def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[Marked]:
+def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens]:
     backend, begin = tokenizer.backend_tokenizer, tokenizer.bos_token_id
     first = 0 if begin is None else 1
     backend.no_truncation()
@@ -146,15 +148,15 @@ def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[Marked]:
         ids[:first] = begin or 0
         ids[first:-1] = encoding.ids
         ids[-1] = tokenizer.eos_token_id
-        yield Marked(ids, np.ones(len(ids), bool))
+        yield MarkedTokens(ids, np.ones(len(ids), bool))
 
 
-def _shortened(record: Record, tokens: int, tokenizer: Any, how: Making) -> Marked | Reject:
+def _shortened(record: Record, tokens: int, tokenizer: Any, settings: TokenisingSettings) -> MarkedTokens | Reject:
     """Return a conversation that is longer than a row without its last turns, or a reject where no answer fits."""
     messages = record["messages"]
     ends = [place for place, message in enumerate(messages, 1) if message["role"] == "assistant"]
     for end in reversed([end for end in ends if end < len(messages)]):
-        (shorter,) = encode_chats(tokenizer, [messages[:end]], loss=how.loss_of(record))
-        if isinstance(shorter, Encoded) and len(shorter.ids) <= how.sequence_length:
-            return Marked.of(shorter)
-    return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {how.sequence_length}")
+        (shorter,) = encode_chats(tokenizer, [messages[:end]], loss=settings.loss_of(record))
+        if isinstance(shorter, Encoded) and len(shorter.ids) <= settings.sequence_length:
+            return MarkedTokens.of(shorter)
+    return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {settings.sequence_length}")

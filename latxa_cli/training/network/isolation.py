@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.forward import Packed, PackedLoss, packed
-from latxa_cli.training.rows import Batch, Rows
+from latxa_cli.training.data.rows import PackedRows, PreparedRows
+from latxa_cli.training.network.forward import DeviceRows, PackedLoss, to_device
 
 ROWS_COMPARED = 512  # among which the one of most texts is taken
 TOKENS_COMPARED = 2048  # of it, so that the logits fit
@@ -19,7 +19,7 @@ EXACT, HALF = 1e-3, 5e-2  # the largest difference, as a share of the largest lo
 LOUD = 100.0  # times as large as they are, hidden states show what a head does to large logits
 
 
-def check(network: PackedLoss, rows: Rows) -> float:
+def check(network: PackedLoss, rows: PreparedRows) -> float:
     """Compare the logits of packed texts with those of each text alone; return the largest difference.
 
     Also sees whether the head is one plain matrix, so that `cross_entropy` may compute its loss in blocks.
@@ -34,9 +34,9 @@ def check(network: PackedLoss, rows: Rows) -> float:
     network.eval()  # without dropout
     try:
         with torch.no_grad():
-            logits = network.logits(packed(together, device))[0]
-            alone = torch.cat([network.logits(packed(text, device))[0] for text in texts])
-            network.head_is_plain = _is_plain(network, packed(together, device))
+            logits = network.logits(to_device(together, device))[0]
+            alone = torch.cat([network.logits(to_device(text, device))[0] for text in texts])
+            network.head_is_plain = _is_plain(network, to_device(together, device))
     finally:
         network.train(training)
     if not logits.isfinite().all():
@@ -52,21 +52,21 @@ def check(network: PackedLoss, rows: Rows) -> float:
     return difference
 
 
-def _texts(rows: Rows) -> list[Batch]:
+def _texts(rows: PreparedRows) -> list[PackedRows]:
     """Return the first texts of the row that holds most, each as a batch of one row."""
     looked_at = rows.batch(range(min(len(rows), ROWS_COMPARED)))
     row = int((looked_at.position_ids == 0).sum(axis=1).argmax())
     begins = np.flatnonzero(looked_at.position_ids[row] == 0).tolist()
     spans = list(pairwise([*begins, rows.sequence_length]))
     kept = [span for span in spans if span[1] <= TOKENS_COMPARED] or [(0, TOKENS_COMPARED)]
-    return [Batch(*(array[[row], start:end] for array in looked_at)) for start, end in kept]
+    return [PackedRows(*(array[[row], start:end] for array in looked_at)) for start, end in kept]
 
 
-def _joined(texts: list[Batch]) -> Batch:
-    return Batch(*(np.concatenate(arrays, axis=1) for arrays in zip(*texts, strict=True)))
+def _joined(texts: list[PackedRows]) -> PackedRows:
+    return PackedRows(*(np.concatenate(arrays, axis=1) for arrays in zip(*texts, strict=True)))
 
 
-def _is_plain(network: PackedLoss, rows: Packed) -> bool:
+def _is_plain(network: PackedLoss, rows: DeviceRows) -> bool:
     """Whether the loss out of hidden states and the head's matrix is that of the model's logits.
 
     Hidden states are made so large for it that logits are too: a soft cap shows only there, which training may reach.

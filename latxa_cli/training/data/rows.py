@@ -30,7 +30,7 @@ SHARD_TOKENS = 1 << 26
 KINDS = ("ids", "trained", "starts")
 
 
-class Batch(NamedTuple):
+class PackedRows(NamedTuple):
     """Rows as a model takes them, each i32 [rows, sequence length].
 
     `position_ids` begin at 0 with every piece, which is how the model is told not to look from one into another; a
@@ -119,7 +119,7 @@ def _counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
 
 
-class Rows:
+class PreparedRows:
     """The rows of prepared folders, one after the other. `facts`: what `prepared.json` says, of all together."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -179,7 +179,7 @@ class Rows:
         """Return how many tokens are trained in the rows with these numbers."""
         return sum(int(np.bitwise_count(files[1][place]).sum()) for files, place in self._places(numbers))
 
-    def batch(self, numbers: Sequence[int] | NDArray[np.int64]) -> Batch:
+    def batch(self, numbers: Sequence[int] | NDArray[np.int64]) -> PackedRows:
         """Return the rows with these numbers, in this order."""
         places = self._places(numbers)
         raw = [np.stack([files[kind][place] for files, place in places]) for kind in range(len(KINDS))]
@@ -187,7 +187,7 @@ class Rows:
         trained, starts = (np.unpackbits(bits, axis=1, count=self.sequence_length).astype(bool) for bits in raw[1:])
         count = np.arange(self.sequence_length, dtype=np.int32)
         positions = count - np.maximum.accumulate(np.where(starts, count, 0), axis=1)
-        return Batch(ids, positions.astype(np.int32), np.where(trained, ids, np.int32(IGNORED)))
+        return PackedRows(ids, positions.astype(np.int32), np.where(trained, ids, np.int32(IGNORED)))
 
     def _places(self, numbers: Sequence[int] | NDArray[np.int64]) -> list[tuple[list[NDArray[Any]], int]]:
         """Return the files that hold each row, and where in them."""
@@ -205,8 +205,8 @@ def is_prepared(folder: str) -> bool:
 
 
 def settings_of(folders: Sequence[Path]) -> dict[str, Any]:
-    """Return the settings of a training run that prepared folders decide; nothing for none. Raises as `Rows`."""
-    facts = Rows(folders).facts if folders else {}
+    """Return the settings of a run that prepared folders decide; nothing for none. Raises as `PreparedRows`."""
+    facts = PreparedRows(folders).facts if folders else {}
     return {name: facts[name] for name in ("sequence_length", "chat_loss", "source_loss") if name in facts}
 
 

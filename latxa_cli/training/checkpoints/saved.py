@@ -16,8 +16,8 @@ from torch import Tensor
 
 from latxa_cli.model import read_settings
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.checkpoint import FORMAT, MODEL, RUN, STATE, complete, damage_of, step_of
-from latxa_cli.training.checkpoint import folder as checkpoint_folder
+from latxa_cli.training.checkpoints.checkpoint import FORMAT, MODEL, RUN, STATE, complete, damage_of, step_of
+from latxa_cli.training.checkpoints.checkpoint import folder as checkpoint_folder
 from latxa_cli.weights import Weights
 
 METRICS = "metrics.jsonl"
@@ -29,7 +29,7 @@ BLOCK = 1 << 20  # numbers at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedCheckpoint:
     """A whole checkpoint: its folder (`step-N`), and what `run.json` says of the run."""
 
     folder: Path
@@ -57,7 +57,7 @@ class Saved:
                     yield figures
 
 
-def choose(path: Path, say: Callable[[str], None]) -> Saved:
+def choose(path: Path, say: Callable[[str], None]) -> SavedCheckpoint:
     """Return the checkpoint `path`; or, if that is the directory of a run, the newest one that is whole.
 
     A checkpoint is whole when the files of its weights are those that `state.json` says, by size and digest, and hold
@@ -67,7 +67,7 @@ def choose(path: Path, say: Callable[[str], None]) -> Saved:
         LatxaError: there is none, or it is of another version of `latxa`.
     """
     if STEP.fullmatch(path.name) and path.is_dir():
-        saved = Saved(path, _run(path.parent))
+        saved = SavedCheckpoint(path, _run(path.parent))
         if damage := _damage(saved):
             raise LatxaError(f"`{path}`: {damage}", hint="name the run's directory: the newest whole one is taken")
         return saved
@@ -76,7 +76,7 @@ def choose(path: Path, say: Callable[[str], None]) -> Saved:
         raise LatxaError(f"`{path}` has no checkpoints", hint=HINT)
     run = _run(folder)
     for step in reversed(complete(path)):
-        saved = Saved(step, run)
+        saved = SavedCheckpoint(step, run)
         if not (damage := _damage(saved)):
             return saved
         say(f"`{step}` is passed over: {damage}")
@@ -91,7 +91,7 @@ def _run(folder: Path) -> dict[str, Any]:
     return run
 
 
-def _damage(saved: Saved) -> str:
+def _damage(saved: SavedCheckpoint) -> str:
     """Return what is wrong with the weights of a checkpoint; the empty string for nothing."""
     try:
         said = {Path(name).name: entry for name, entry in read_settings(saved.folder / STATE)["files"].items()}
@@ -109,19 +109,19 @@ def _damage(saved: Saved) -> str:
     return ""
 
 
-def open_weights(saved: Saved) -> Weights:
+def open_weights(saved: SavedCheckpoint) -> Weights:
     """Map the weights of a checkpoint; raises LatxaError."""
     return Weights(saved.folder, str(saved.folder), sorted(saved.folder.glob(WEIGHTS)))
 
 
-class Trained:
+class TrainedWeights:
     """What was trained, by the names that the network has without adapters.
 
     `names`: all of them. `adapters`: {weight: {"A": name in the checkpoint, "B": …}} of the linear layers with LoRA,
     whose weight is W + alpha / rank * B @ A; transposed, that of the `transposed` weights, which lie [in, out].
     """
 
-    def __init__(self, saved: Saved, transposed: Container[str] = ()) -> None:
+    def __init__(self, saved: SavedCheckpoint, transposed: Container[str] = ()) -> None:
         """Open the weights of a checkpoint; raises LatxaError."""
         self.weights, self.transposed = open_weights(saved), transposed
         settings = saved.run["settings"]

@@ -1,0 +1,1 @@
+"""What computes gradients and takes optimiser steps: plain torch, or DeepSpeed."""
