@@ -4,7 +4,7 @@ There are three ways to go on, one for each kind of work:
 
 - record by record: a checkpoint in `FILE.part.state`, described here;
 - in stages of many tasks: a file for each task that is done, in the folder of `stages.work`;
-- by training steps: whole checkpoints of the model, in the folder of `training.checkpoint`.
+- by training steps: whole checkpoints of the model, in the folder of `training.checkpoints`.
 
 The checkpoint is small, because outcomes are written in input order: the position in the input, the id of the last
 record there, the length of each output file, and the counts. It lies there until FILE is complete.
