@@ -22,17 +22,18 @@ def spread(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def identity_of(name: str, own: str, given: str, seed: int) -> int:
+def identities_of(name: str, own: str, given: str, seed: int) -> tuple[int, int]:
+    """Return the hash of a record's content, which all that repeat it have, and that of the record itself."""
     base, count = given, 1
     if match := re.fullmatch(r"([0-9a-f]{16})-([1-9]\d*)", given):
         base, count = match[1], int(match[2])
     if count == 1:
         base = given
-    identity = xxh64_intdigest(base.encode(), xxh64_intdigest(own.encode(), xxh64_intdigest(name.encode(), seed)))
+    content = xxh64_intdigest(base.encode(), xxh64_intdigest(own.encode(), xxh64_intdigest(name.encode(), seed)))
     if count == 1:
-        return identity
+        return content, content
     source = xxh64_intdigest(own.encode(), xxh64_intdigest(f"{name}\0check".encode(), seed))
-    return spread((xxh64_intdigest(base.encode(), source) + count * 0x9E3779B97F4A7C15) % BITS)
+    return content, spread((xxh64_intdigest(base.encode(), source) + count * 0x9E3779B97F4A7C15) % BITS)
 
 
 def draw(identity: int, purpose: int, epoch: int = 1) -> int:
@@ -48,11 +49,12 @@ def mix(
     held: list[tuple[int, Record]] = []
     duplicates: list[str] = []
     for name, records in inputs.items():
-        kept = distinct(name, records, seed, duplicates)
-        kept.sort(key=lambda item: draw(item[0], HOLD_OUT))
-        count = (hold_out or {}).get(name, 0)
-        held += [(draw(identity, ORDER), record) for identity, record in kept[:count]]
-        kept = sorted(kept[count:], key=lambda item: draw(item[0], SUBSET))[: (take_from or {}).get(name)]
+        found = distinct(name, records, seed, duplicates)
+        firsts = {content: (identity, record) for content, identity, record in reversed(found)}
+        chosen = sorted(firsts, key=lambda content: draw(content, HOLD_OUT))[: (hold_out or {}).get(name, 0)]
+        held += [(draw(identity, ORDER), record) for identity, record in map(firsts.__getitem__, chosen)]
+        kept = [(identity, record) for content, identity, record in found if content not in chosen]
+        kept = sorted(kept, key=lambda item: draw(item[0], SUBSET))[: (take_from or {}).get(name)]
         weight = (weights or {}).get(name, 1.0)
         kept.sort(key=lambda item: draw(item[0], EPOCH))
         more = round(len(kept) * (weight - int(weight)))
@@ -66,8 +68,8 @@ def mix(
     return ordered, [record for _, record in sorted(held, key=lambda item: item[0])], duplicates
 
 
-def distinct(name: str, records: Sequence[Record], seed: int, duplicates: list[str]) -> list[tuple[int, Record]]:
-    """Give ids, name the source, leave out what comes again."""
+def distinct(name: str, records: Sequence[Record], seed: int, duplicates: list[str]) -> list[tuple[int, int, Record]]:
+    """Give ids, name the source, leave out what comes again; return (content, identity, record)."""
     seen: set[tuple[str, str]] = set()
     hashes: Counter[tuple[str, str]] = Counter()
     kept = []
@@ -88,5 +90,5 @@ def distinct(name: str, records: Sequence[Record], seed: int, duplicates: list[s
             duplicates.append(f"{source}: {given}")
             continue
         seen.add((source, given))
-        kept.append((identity_of(name, own, given, seed), record | {"source": source}))
+        kept.append((*identities_of(name, own, given, seed), record | {"source": source}))
     return kept

@@ -90,6 +90,8 @@ def test_wishes_are_by_input() -> None:
         (Wishes(weight=["en=2", "en=3"]), "`--weight` is given twice for `en`", ""),
         (Wishes(weight=["en=0"]), "`0` is not a number above 0", ""),
         (Wishes(weight=["en=nan"]), "`nan` is not a number", ""),
+        (Wishes(minimum=["en=inf"]), "`inf` is not a number", ""),
+        (Wishes(weight=["en=-0.5"]), "`-0.5` is not a number above 0", ""),
         (Wishes(weight=["en=1001"]), "up to 1000", ""),
         (Wishes(hold_out=["en=0"]), "`--hold-out en=0`: `0` is not a whole number from 1", ""),
         (Wishes(take_from=["en=1.5"]), "`--take-from en=1.5`: `1.5` is not a whole number", ""),
@@ -102,3 +104,10 @@ def test_wrong_wishes(wishes: Wishes, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as error:
         wishes.check(NAMES)
     assert message in error.value.message and hint in error.value.hint
+
+
+def test_limits_belong_to_what_is_allowed() -> None:
+    wishes = Wishes(weight=["en=1000", "cy=0.001"], take_from=["en=1"], minimum=["en=0"], answer_in=["en= Old Welsh "])
+    wishes.check(NAMES)
+    assert wishes.wanted(["en", "cy"]) == (Wanted("en", 0, 1000.0, 1), Wanted("cy", weight=0.001))
+    assert wishes.fits(["en"], None, None) == {"en": Fit(0.0, None, None, "Old Welsh")}

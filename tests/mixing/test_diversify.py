@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from mixing_world import conversation, document, mix
 from latxa_cli.mixing.choose import Wishes
 from latxa_cli.mixing.clusters import clustered, nearest, spread_over
 from latxa_cli.mixing.diversify import Diversifier, instruction
+from latxa_cli.mixing.draw import Decision
+from latxa_cli.mixing.rows import ROW
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.text.embedding import Embedder
 
@@ -43,6 +46,30 @@ def test_a_sample_finds_the_same_clouds(monkeypatch: pytest.MonkeyPatch) -> None
     vectors, truth = clouds(300, 300, 300)
     found = clustered(vectors, 3, keys(len(truth)))
     assert len(set(zip(found.tolist(), truth.tolist(), strict=True))) == 3
+
+
+def test_there_may_be_more_clusters_than_a_sample_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latxa_cli.mixing.clusters.SAMPLE", 3)
+    vectors, truth = clouds(*[1] * 9)
+    assert len(set(clustered(vectors, 9, keys(len(truth))).tolist())) == 9
+
+
+def test_the_sample_is_drawn_by_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two clouds, the keys let one alone into the sample: it is split, and the other is one cluster with a part."""
+    monkeypatch.setattr("latxa_cli.mixing.clusters.SAMPLE", 40)
+    vectors, truth = clouds(40, 40)
+    for cloud in (0, 1):
+        found = clustered(vectors, 2, np.where(truth == cloud, 0, 10**9).astype(np.uint64) + keys(80) % np.uint64(99))
+        assert len(set(found[truth == cloud].tolist())) == 2 and len(set(found[truth != cloud].tolist())) == 1
+
+
+def test_the_clusters_are_settled() -> None:
+    """When Lloyd's algorithm is done, each vector is in the cluster whose mean is nearest, but for a few."""
+    vectors, truth = clouds(300, 300, spread=2.0)
+    points = vectors.astype(np.float32)
+    found = clustered(vectors, 6, keys(len(truth)))
+    means = np.array([points[found == cluster].mean(axis=0) for cluster in range(6)])
+    assert (nearest(points, means) != found).mean() < 0.02
 
 
 def test_clusters_depend_on_keys_alone() -> None:
@@ -95,6 +122,15 @@ def test_fewer_are_a_part_of_more(clusters: list[int], one: int, two: int) -> No
     assert not (few & ~more).any()
 
 
+def test_within_a_cluster_and_among_clusters_the_least_keys_come_first() -> None:
+    key, one = keys(30), np.zeros(30, np.int32)
+    assert spread_over(one, key, 7).nonzero()[0].tolist() == sorted(np.argsort(key)[:7].tolist())
+    ten = np.arange(30) % 10
+    firsts = [min(range(cluster, 30, 10), key=lambda place: key[place]) for cluster in range(10)]
+    expected = sorted(sorted(firsts, key=lambda place: key[place])[:4])
+    assert spread_over(ten, key, 4).nonzero()[0].tolist() == expected
+
+
 # --- embeddings ------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +174,7 @@ def test_embeddings_are_means_over_the_tokens_of_one_text_alone(kind: str, model
     texts = ["abc", "", "a longer text, " * 20, "abc", "xyz"]
     found = embedder.embed(texts)
     assert found.shape == (5, 32)
+    assert embedder.longest == 62, "some encoders count positions from 2"
     assert np.allclose(np.linalg.norm(found, axis=1), [1, 0, 1, 1, 1], atol=1e-5)
     for text, vector in zip(texts, found, strict=True):
         if text:
@@ -186,3 +223,34 @@ def test_an_interrupted_choice_is_not_made_again(tmp_path: Path) -> None:
     save_array(folder / "left-out-3.npy", np.array([7], np.uint64))
     chooser = Diversifier("no such model", folder)
     assert chooser(None, None, 3, 5).tolist() == [7]  # type: ignore[arg-type]
+
+
+class Parts:
+    """Rows of one input in two parts, as a store has them."""
+
+    inputs = (0, 1, 0)
+    plan = SimpleNamespace(names=["en", "cy"])
+
+    def rows(self, part: int) -> np.ndarray:
+        rows = np.zeros(30, ROW)
+        rows["identity"] = keys(30, seed=part)
+        return rows
+
+
+@pytest.mark.parametrize(("clusters", "expected"), [(None, 8), (5, 5), (100, 60)])
+def test_by_default_there_are_as_many_clusters_as_the_root_of_the_records(
+    clusters: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, _ = clouds(*[12] * 5)
+    monkeypatch.setattr(Diversifier, "_vectors", lambda *_: vectors)
+    said: list[str] = []
+    chooser = Diversifier("no such model", tmp_path / "embeddings", clusters, say=said.append)
+    left_out = chooser(Parts(), Decision(), 0, 25)  # type: ignore[arg-type]
+    assert said == [f"en: 60 instructions, {expected} clusters"]
+    assert len(left_out) == 35 and (np.diff(left_out.astype(object)) > 0).all()
+    assert set((left_out >> np.uint64(32)).tolist()) == {0, 2}
+
+
+def test_where_all_are_wanted_nothing_is_embedded(tmp_path: Path) -> None:
+    chooser = Diversifier("no such model", tmp_path / "embeddings")
+    assert chooser(Parts(), Decision(), 0, 60).tolist() == []  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from latxa_cli.mixing.draw import (
     ALL,
+    HOLD_OUT,
     ORDER,
     SUBSET,
     TAKE,
@@ -23,7 +24,8 @@ from latxa_cli.mixing.draw import (
     draw,
     without_duplicates,
 )
-from latxa_cli.mixing.rows import key_of, key_seeds
+from latxa_cli.mixing.plan import Plan
+from latxa_cli.mixing.rows import Reading, epoch_of, key_of, key_seeds
 from latxa_cli.native.layout import AGAIN, ROW, UNNAMED
 from latxa_cli.stream.errors import LatxaError
 
@@ -122,6 +124,23 @@ def test_a_budget_is_filled_and_not_exceeded(items: list[tuple[int, int]], budge
 def test_hashes_that_share_their_high_bits_are_told_apart() -> None:
     hashes = np.array([3 << 48 | low for low in (5, 1, 9, 7)], np.uint64)
     assert bound_of(lambda: [(hashes, np.ones(4))], 2) == 3 << 48 | 7
+
+
+def test_a_copy_s_key_says_that_it_is_one() -> None:
+    """Copies of a record, and repeats of a content, share the first hash with the first, and nothing else."""
+    seeds = key_seeds(0, "docs")
+    first, *others = (key_of(seeds, "", HASH + ending, epoch) for ending in ("", "-2", "-3") for epoch in (1, 2, 3))
+    assert not first[2] and all(again for _, _, again in others)
+    assert {identity for identity, _, _ in others} == {first[0]}
+    assert len({check for _, check, _ in (first, *others)}) == 9
+
+
+@pytest.mark.parametrize(
+    ("given_epoch", "expected"),
+    [(None, 1), (0, 1), (1, 1), (2, 2), (2**40, 2**40), (2**40 + 1, 1), (-2, 1), (True, 1), (2.0, 1), ("2", 1)],
+)
+def test_which_copy_of_a_record_it_is(given_epoch: object, expected: int) -> None:
+    assert epoch_of({"metadata": {"epoch": given_epoch}}) == expected
 
 
 # --- records that come twice -----------------------------------------------------------------------------------------
@@ -237,6 +256,69 @@ def test_more_than_there_is_cannot_be_held_out() -> None:
         decided(IN_PARTS, Wanted("docs", 2001))
 
 
+# Forty contents, each three times: without ids, or with the ids that a mix of them gives.
+CONTENTS = [f"{number:016x}" for number in range(40)]
+REPEATED = {
+    "without ids": np.concatenate([rows_of([None], text_hash=content) for content in CONTENTS * 3]),
+    "with ids": rows_of([content + ending for ending in ("", "-2", "-3") for content in CONTENTS]),
+}
+
+
+def held_and_rest(rows: Rows, decision: Decision) -> tuple[list[int], list[int]]:
+    """Return the rows that are held out, and those in the mix, counted through all parts."""
+    starts = np.cumsum([0, *(len(those) for _, those in rows.of())]).tolist()
+    looks = [(starts[part], decision.look(part, those, rows.inputs[part])) for part, those in rows.of()]
+    held = [start + row for start, look in looks for row in look.held_out().rows.tolist()]
+    return held, [start + row for start, look in looks for row in look.picks().rows.tolist()]
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_contents_are_held_out_and_not_records(what: str) -> None:
+    """Those with the least hashes: the first record of each is held out, and no other of that content is in the mix."""
+    found = REPEATED[what]
+    rows = parts_of(found[:50], found[50:])
+    order = np.argsort(draw(found["identity"][:40], HOLD_OUT))
+    for count in (1, 7, 39):
+        held, rest = held_and_rest(rows, decided(rows, Wanted("docs", count)))
+        assert sorted(held) == sorted(order[:count].tolist()), "each is the first of its content"
+        assert rest == [row for row in range(120) if row % 40 not in held]
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_as_many_contents_as_there_are_can_be_held_out(what: str) -> None:
+    rows = parts_of(REPEATED[what])
+    assert held_and_rest(rows, decided(rows, Wanted("docs", 40))) == (list(range(40)), [])
+    with pytest.raises(LatxaError, match="`docs` has 40 records, of which 41 are to be held out"):
+        decided(rows, Wanted("docs", 41))
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_those_that_repeat_a_content_are_drawn_each_for_itself(what: str) -> None:
+    rows = parts_of(REPEATED[what])
+    half = (Wanted("docs", take_from=60), Wanted("docs", weight=0.5), Wanted("docs"))
+    for wanted, budget in zip(half, ({}, {}, {"records": 60}), strict=True):
+        _, rest = held_and_rest(rows, decided(rows, wanted, **budget))
+        assert len(rest) == 60 and set(Counter(row % 40 for row in rest).values()) >= {1, 2}
+    assert len(set(decided(rows).look(0, REPEATED[what], 0).picks().order.tolist())) == 120
+
+
+def test_each_input_holds_out_for_itself_and_by_the_seed() -> None:
+    names = [f"d{number}" for number in range(100)]
+    rows = parts_of(*(rows_of(names, name=name, seed=seed) for name in "ab" for seed in (0, 1)), inputs=[0, 1, 2, 3])
+    decision = decided(rows, Wanted("a", 10), Wanted("a1", 10), Wanted("b"), Wanted("b1", 90))
+    held, rest = held_and_rest(rows, decision)
+    counts = Counter(row // 100 for row in held)
+    assert counts == {0: 10, 1: 10, 3: 90}
+    assert Counter(row // 100 for row in rest) == {0: 90, 1: 90, 2: 100, 3: 10}
+    assert {row for row in held if row < 100} != {row - 100 for row in held if 100 <= row < 200}
+
+
+def test_what_is_held_out_is_in_the_order_of_a_mix() -> None:
+    found = decided(IN_PARTS, Wanted("docs", 50)).look(0, MANY[:700], 0).held_out()
+    assert found.order.tolist() == draw(MANY["identity"][found.rows], ORDER).tolist()
+    assert set(found.epochs.tolist()) == {1}
+
+
 def test_a_subset_of_an_input_comes_before_its_weight() -> None:
     small, large = (
         picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=1.5, take_from=count))) for count in (20, 60)
@@ -249,6 +331,38 @@ def test_inputs_have_rules_of_their_own() -> None:
     rows = parts_of(MANY[:1000], MANY[1000:], inputs=[0, 1])
     decision = decided(rows, Wanted("a", 10, 2.0), Wanted("b", take_from=7))
     assert Counter(part for part, _, _ in picked(rows, decision)) == {0: 2 * 990, 1: 7}
+
+
+def test_what_clustering_leaves_out_is_kept_of_every_input() -> None:
+    rows = parts_of(MANY[:100], MANY[100:200], inputs=[0, 1])
+    asked: list[tuple[int, int]] = []
+
+    def choose(decision: Decision, number: int, count: int) -> np.ndarray:
+        asked.append((number, count))
+        assert decision.bounds[number].hold_out, "what is held out is not to be chosen"
+        return np.arange(50 * number, 100 - count, dtype=np.uint64) | np.uint64(number << 32)
+
+    wanted = (Wanted("a", 5, diversify=40), Wanted("b", 5, diversify=30, take_from=10))
+    decision = decide(rows, wanted, Budget(), MEMORY, choose)
+    assert asked == [(0, 40), (1, 30)]
+    places = picked(rows, decision)
+    held, _ = held_and_rest(rows, decision)
+    assert {row for part, row, _ in places if part == 0} == set(range(60, 100)) - set(held)
+    assert len([row for part, row, _ in places if part == 1]) == 10
+    assert not {row for part, row, _ in places if part == 1} & set(range(50, 70))
+
+
+@pytest.mark.parametrize(("count", "weight", "copies"), [(10, 1.75, 18), (7, 0.1, 1), (7, 0.07, 0), (3, 2.5, 8)])
+def test_fractions_of_copies_are_rounded(count: int, weight: float, copies: int) -> None:
+    rows = parts_of(MANY[:count])
+    assert len(picked(rows, decided(rows, Wanted("docs", weight=weight)))) == copies
+
+
+def test_the_highest_epoch_of_an_input_is_that_of_all_its_parts() -> None:
+    readings = (Reading("a"), Reading("b", 1))
+    plan = Plan(readings, (Wanted("a", weight=2.25), Wanted("b", weight=0.5)), Budget(), MEMORY)
+    assert plan.last_epochs([0, 0, 0, 1, 1], [1, 5, 2, 1, 1]) == (5, 1)
+    assert plan.epochs == 3
 
 
 def test_a_budget_of_tokens_counts_copies() -> None:

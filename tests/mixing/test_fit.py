@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import orjson
@@ -21,6 +22,23 @@ def test_the_last_user_turn_asks_for_the_language() -> None:
     assert asked["metadata"] == {"a": 1, "answer_in": "Old Welsh"}
     assert answered_in(asked, "Old Welsh") == asked, "done twice, it is done once"
     assert orjson.dumps(record) == before
+
+
+@pytest.mark.parametrize("ends", ["Answer in Welsh.", "Hi. Answer in Welsh.", "Hi Answer in Welsh. \n"])
+def test_a_turn_that_asks_for_the_language_is_not_made_to_ask_again(ends: str) -> None:
+    asked = answered_in(conversation("1", ends, "Helo"), "Welsh")
+    assert isinstance(asked, dict)
+    assert asked["messages"][0]["content"] == ends.rstrip()
+    assert asked["metadata"] == {"answer_in": "Welsh"}
+
+
+def test_all_else_of_a_conversation_stays() -> None:
+    turn = {"role": "user", "content": "Hi", "name": "Ane", "weight": 0}
+    record = {"id": "1", "messages": [turn, {"role": "assistant", "content": "Helo", "model": "m"}], "task": "t"}
+    assert answered_in(record, "Welsh") == record | {
+        "messages": [turn | {"content": "Hi Answer in Welsh."}, record["messages"][1]],
+        "metadata": {"answer_in": "Welsh"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,6 +89,8 @@ def test_scores_come_from_a_file_by_id(tmp_path: Path) -> None:
     ]
     save_scores(source, "fluency", tmp_path / "fluency.npy")
     assert isinstance(Fit(minimum=1, scores=str(tmp_path / "fluency.npy"))(document("a")), dict)
+    poor = Fit(minimum=1.5, scores=str(tmp_path / "fluency.npy"))(document("a"))
+    assert isinstance(poor, Reject) and (poor.reason, poor.detail) == ("low score", "1 is less than 1.5")
     assert source.describe()["bytes"] == (tmp_path / "scores.jsonl").stat().st_size
 
 
@@ -83,3 +103,19 @@ def test_what_is_no_score_is_told_by_line(line: bytes, what: str, tmp_path: Path
     with pytest.raises(RecordError, match=what) as error:
         save_scores(source, None, tmp_path / "scores.npy")
     assert error.value.message.startswith(f"{tmp_path}/scores.jsonl:2: ")
+
+
+def test_scores_that_were_saved_anew_are_read_anew(tmp_path: Path) -> None:
+    fit = Fit(minimum=2, scores=str(tmp_path / "scores.npy"))
+    for score in (3, 1):
+        save_scores(
+            Input(str(write(tmp_path / "s", [{"id": "a", "scores": {"x": score}}]))), None, Path(fit.scores or "")
+        )
+        os.utime(fit.scores or "", ns=(score, score))
+        assert isinstance(fit(document("a")), dict) == (score == 3)
+
+
+def test_a_criterion_is_missed_only_where_there_are_scores(tmp_path: Path) -> None:
+    source = Input(str(write(tmp_path / "scores.jsonl", [{"id": "a", "scores": {}}])))
+    save_scores(source, "fluency", tmp_path / "scores.npy")
+    assert Fit(minimum=0, scores=str(tmp_path / "scores.npy"))(document("a")) == Reject(document("a"), "no score")

@@ -17,10 +17,14 @@ from hypothesis import strategies as st
 from mixing_world import Made, Record, conversation, document, documents, mix, parsed, write
 from spellings import lines
 
-from latxa_cli.mixing import memory
+from latxa_cli.mixing import memory, tokens
 from latxa_cli.mixing.choose import Wishes
+from latxa_cli.mixing.files import WORKER_BYTES
 from latxa_cli.mixing.mix import Options
+from latxa_cli.stages import Work, cores
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
+from latxa_cli.stream.inputs import LONGEST_LINE
+from latxa_cli.stream.parts import PART_BYTES, Part
 
 FEW = 4000  # bytes: with so little memory, everything is done in many rounds and buckets
 WAYS: dict[str, dict[str, Any]] = {
@@ -65,6 +69,9 @@ DEMANDS: dict[str, tuple[Wishes, dict[str, Any], dict[str, Any]]] = {
     "held out": (
         Wishes(hold_out=["en=7", "corpus=3"], weight=["en=2"]), {},
         {"hold_out": {"en": 7, "corpus": 3}, "weights": {"en": 2.0}},
+    ),
+    "held out, contents that repeat": (
+        Wishes(hold_out=["corpus=60"]), {"seed": 2}, {"hold_out": {"corpus": 60}, "seed": 2}
     ),
     "subsets": (
         Wishes(take_from=["corpus=11", "cy=500"], weight=["corpus=1.5"]), {"seed": 33},
@@ -181,9 +188,26 @@ def test_malformed_lines_stop_the_run_or_are_set_aside(
 
 
 def test_rejects_are_counted_when_nobody_wants_them(tmp_path: Path) -> None:
+    records = [document(name, metadata={"scores": {"a": len(name)}}) for name in (*"aaabb", "cc", "dd", "cc")]
+    wishes = Wishes(minimum=["poor=2"])
     for in_memory in (True, False):
-        found = mix(tmp_path, {"docs": documents("1", "1", "2")}, in_memory=in_memory, set_aside=False)
-        assert (found.counts, found.rejects) == ({"": 2, "duplicate id": 1}, [])
+        for part_bytes in (200, 1 << 20):
+            given = {"docs": records, "poor": records}
+            found = mix(tmp_path, given, in_memory=in_memory, part_bytes=part_bytes, set_aside=False, wishes=wishes)
+            assert found.counts == {"": 4 + 2, "duplicate id": 4 + 1, "low score": 5}
+            assert found.rejects == [] and found.mix.read == 16
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rejects_say_why(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = {"id": "a", "metadata": {"epoch": 2, "scores": {"x": 1.5}}, "text": "A", "source": "s"}
+    given = {"docs": [record, record, b'{"broken": "and long"'], "poor": [record]}
+    found = made(tmp_path, way, monkeypatch, given, wishes=Wishes(minimum=["poor=2"]))
+    assert [(entry["reason"], entry["detail"]) for entry in found.rejects if "record" in entry] == [
+        ("duplicate id", "docs/s: a, epoch 2"), ("low score", "1.5 is less than 2"),
+    ]  # fmt: skip
+    assert [entry["record"] for entry in found.rejects if "record" in entry] == [record, record]
+    assert [entry["line"] for entry in found.rejects if "line" in entry] == ['{"broken": "and long"']
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -261,12 +285,13 @@ def test_what_is_not_taken_adds_up(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model folder whose tokenizer makes each word, or run of signs, a token."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    """A model folder whose tokenizer makes each word, or run of signs, a token; texts begin with one more."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     folder = tmp_path_factory.mktemp("tokenizer")
-    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words = Tokenizer(models.WordLevel({"?": 0, "<s>": 1}, unk_token="?"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     words.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     (folder / "config.json").write_text('{"model_type": "llama"}')
@@ -277,6 +302,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_tokens_are_counted_and_can_be_a_budget(
     way: str, tokenizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("latxa_cli.mixing.tokens.BATCH", 7)
     inputs = {"docs": documents(*map(str, range(60))), "en": [conversation("1", "one two", "three, four")]}
     whole = made(tmp_path, way, monkeypatch, inputs, tokenizer=tokenizer).mix.shares.as_dict()
     assert (whole["docs"]["tokens"], whole["en"]["tokens"]) == (180, 5)  # `text of 7`; the comma is one
@@ -293,6 +319,44 @@ def test_tokens_are_counted_and_can_be_a_budget(
     assert taken.total("records") == 10 and 30 <= taken.total("tokens") <= 32
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_only_what_is_in_the_mix_is_counted_unless_tokens_are_the_budget(
+    in_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+
+    def tokenizer(texts: list[str], **_: Any) -> dict[str, list[list[int]]]:
+        counted.extend(texts)
+        return {"input_ids": [[0] * len(text.split()) for text in texts]}
+
+    monkeypatch.setattr("latxa_cli.mixing.tokens.load_tokenizer", lambda _: tokenizer)
+    tokens._tokenizer.cache_clear()
+    given = {"docs": documents(*map(str, range(60))), "en": [conversation("1", "one two", "three, four")]}
+    options: dict[str, Any] = {"in_memory": in_memory, "part_bytes": 700, "tokenizer": "fake"}
+    found = mix(tmp_path, given, wishes=Wishes(weight=["docs=0.25"]), take=9, **options)
+    texts = [record.get("text", "one two\nthree, four") for record in found.records]
+    assert sorted(counted) == sorted(texts)
+    counted.clear()
+    mix(tmp_path, given, take_tokens=9, **options)
+    tokens._tokenizer.cache_clear()
+    assert len(counted) == 61 and "one two\nthree, four" in counted
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_less_than_the_budget_of_tokens_is_told(in_memory: bool, tokenizer: str, tmp_path: Path) -> None:
+    from latxa_cli.mixing.checks import check
+
+    docs = write(tmp_path / "docs.jsonl", documents(*map(str, range(4))))
+    for tokens_wanted, expected in (
+        (12, []), (13, ["`--take-tokens 13`: there are 12 tokens, and all are taken"]), (11, [])
+    ):  # fmt: skip
+        options = {"tokenizer": tokenizer, "take_tokens": tokens_wanted}
+        made = mix(tmp_path, {"docs": docs}, in_memory=in_memory, **options).mix
+        said: list[str] = []
+        check(made, Options(1 << 30, **options), [], said.append)
+        assert said == expected
+
+
 # --- memory, and inputs that change ----------------------------------------------------------------------------------
 
 
@@ -304,6 +368,43 @@ def test_what_turns_out_not_to_fit_goes_through_files(tmp_path: Path, monkeypatc
     found = mix(tmp_path, world())
     assert type(found.mix.store).__name__ == "ByFiles" and type(expected.mix.store).__name__ == "InMemory"
     assert found.data == expected.data
+
+
+def test_whether_the_lines_fit_is_guessed_by_their_size() -> None:
+    def part(size: int) -> Part:
+        return Part(0, 0, "f", "f", 0, size, 1, "jsonl")
+
+    sizes = (10_000_000, 20_000_000)
+    needed = memory.BASE + 30_000_000 + 30_000_000 // memory.LINE_BYTES * memory.ROW_BYTES
+    parts = [part(size) for size in sizes]
+    assert memory.fits(parts, needed) and not memory.fits(parts, needed - 1)
+    assert not memory.fits([*parts, part(PART_BYTES + LONGEST_LINE + 1)], 1 << 60)
+
+
+def test_copies_make_more_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket is to be an eighth of the memory, however often its records are copied."""
+    buckets: list[int] = []
+
+    def noted(self: Work, name: str, function: Any, tasks: Any, **options: Any) -> Any:
+        buckets.extend(task.buckets for task in tasks if name == "scatter")
+        return whole(self, name, function, tasks, **options)
+
+    whole = Work.stage
+    monkeypatch.setattr(Work, "stage", noted)
+    data = write(tmp_path / "in.jsonl", documents(*map(str, range(100))))
+    for weight in (1, 7, 0.5):
+        mix(tmp_path, {"docs": data}, in_memory=False, memory=20_000, wishes=Wishes(weight=[f"docs={weight}"]))
+    size = data.stat().st_size
+    assert buckets == [int(8 * size * max(1, weight) / 20_000) + 1 for weight in (1, 7, 0.5)]
+    assert buckets[1] > 6 * (buckets[0] - 1)
+
+
+def test_as_many_processes_as_the_memory_has_room_for() -> None:
+    assert Options(WORKER_BYTES).processes == Options(2 * WORKER_BYTES).processes == 1
+    assert Options(1 << 60).processes == cores() and Options(WORKER_BYTES, workers=7).processes == 7
+    Options(WORKER_BYTES).check()
+    with pytest.raises(UsageError, match="too little"):
+        Options(WORKER_BYTES - 1).check()
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

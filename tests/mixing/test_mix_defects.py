@@ -242,6 +242,14 @@ def test_budgets_beyond_what_there_is_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("in_file", [True, False])
+def test_where_nothing_is_scored_no_criterion_is_missed(in_file: bool, tmp_path: Path) -> None:
+    """That no record has a score at all, the counts of rejects say."""
+    file = str(write(tmp_path / "scores", [{"id": "1", "scores": {}}])) if in_file else None
+    options = {"criterion": "accuracy", "scores": file}
+    assert told(tmp_path, {"docs": documents("1")}, Wishes(minimum=["docs=1"]), **options) == []
+
+
+@pytest.mark.parametrize("in_file", [True, False])
 def test_a_criterion_that_nobody_went_by(in_file: bool, tmp_path: Path) -> None:
     scores = {"accuracy": 3, "fluency": 2}
     records = [document("1", metadata={"scores": scores})]
