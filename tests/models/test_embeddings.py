@@ -119,3 +119,16 @@ def test_no_new_tokens_change_nothing():
     before, model = llama(30), llama(30)
     add_rows(model, 30, [], start="mean", seed=0)
     assert all(torch.equal(old, new) for old, new in zip(tables(before), tables(model), strict=True))
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_rows_of_no_token_do_not_decide_what_random_rows_are_like(make):
+    """Padding is whatever it is; here it is far away."""
+    model = make(64)
+    with torch.no_grad():
+        for table in tables(model):
+            table[50:] = 1000.0
+    add_rows(model, 50, [(1,)] * 8, start="random", seed=0)
+    for table in tables(model):
+        assert table[50:58].abs().max() < 20
+        assert len(table[50:58].reshape(8, -1)[:, 0].unique()) == 8, "each is drawn for itself"

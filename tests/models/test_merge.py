@@ -11,7 +11,8 @@ import torch
 from merge_world import EMBEDDING, HEAD, World, bits, change, read, same_bits, shard
 from safetensors.torch import save_file
 
-from latxa_cli.models import merge
+from latxa_cli.models import merge, merged_files
+from latxa_cli.models.alignment import Alignment, Stretch
 from latxa_cli.stream.errors import LatxaError
 
 
@@ -383,3 +384,70 @@ def test_what_an_interrupted_run_left_goes(world):
         "chat_template.jinja", "config.json", "generation_config.json", "mine.txt", "model.safetensors",
         "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
+
+
+def test_what_chatting_takes_is_written_beside_the_tokenizer_of_the_base(world):
+    """Its own tokenizer stays where the base has tokens of its own; the ends of turns and padding are the other's."""
+    from transformers import AutoTokenizer
+
+    models = world.three()
+    grow(models[0], ["Lanbro"])
+    change(models[1] / "tokenizer_config.json", eos_token="<|end_of_turn|>", pad_token="<|end|>")
+    world.merged(models)
+    out = AutoTokenizer.from_pretrained(world.folder / "out")
+    assert (out.eos_token, out.pad_token) == ("<|end_of_turn|>", "<|end|>")
+    assert "Lanbro" in out.get_vocab()
+
+
+def test_configurations_of_models_of_pictures_and_text(tmp_path):
+    """What is about text stands in a part of its own, in the base and in the taught model."""
+    base, plus, out = (tmp_path / name for name in ("base", "plus", "out"))
+    for folder in (base, plus, out):
+        folder.mkdir()
+    (base / "config.json").write_text(json.dumps({"text_config": {"vocab_size": 7, "eos_token_id": 1}, "depth": 2}))
+    (plus / "config.json").write_text(json.dumps({"text_config": {"eos_token_id": [1, 3]}}))
+    rows = (Stretch(8, 0, 0, 0),)
+    merged_files.write(out, base, plus, Alignment(rows, False, {3: 5}, False), untied=True)
+    assert json.loads((out / "config.json").read_text()) == {
+        "text_config": {"vocab_size": 8, "eos_token_id": [1, 5]}, "depth": 2, "tie_word_embeddings": False,
+    }  # fmt: skip
+
+
+def test_the_norms_are_of_all_rows_those_that_the_base_alone_has_too(world):
+    models = world.three()
+    grow(models[0], ["Lanbro"])
+    _, facts = world.merged(models)
+    base, plus, minus = map(read, models)
+    square = lambda tensors: sum(float(tensor.double().square().sum()) for tensor in tensors)  # noqa: E731
+    deltas = square(plus[name].double() - minus[name].double() for name in plus)
+    assert facts["delta"] == pytest.approx((deltas / square(base.values())) ** 0.5, rel=1e-6)
+    assert {entry["revision"] for entry in facts["models"].values()} == {None}
+
+
+def test_tensors_stand_in_the_order_of_their_numbers():
+    names = ["layers.10.w", "layers.2.w", "embed.w", "layers.2.b", "norm.w"]
+    assert sorted(names, key=merge._natural) == ["embed.w", "layers.2.b", "layers.2.w", "layers.10.w", "norm.w"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "expected"),
+    [
+        ("model.embed_tokens.weight", [(300, 32)] * 3, True),
+        ("lm_head.bias", [(300,)] * 3, True),
+        ("model.norm.weight", [(300,)] * 3, False),  # of a model as wide as its vocabulary is large
+        ("model.layers.0.mlp.up_proj.weight", [(300, 32)] * 3, False),
+        ("model.embed_tokens.weight", [(300, 32), (300, 32), (299, 32)], False),
+    ],
+)
+def test_what_has_a_row_for_each_token(world, name, shapes, expected):
+    models = [merge.load(str(model)) for model in world.three()]
+    assert merge._is_of_the_vocabulary(name, shapes, models) == expected
+
+
+def test_a_parameter_is_found_by_its_last_names_where_one_tensor_alone_has_them(world):
+    operand = merge.load(str(world.three()[0]))
+    stored = operand.stored
+    assert merge._stored(operand, "other.embed_tokens.weight") == EMBEDDING
+    stored["vision.embed_tokens.weight"] = EMBEDDING
+    assert merge._stored(operand, "other.embed_tokens.weight") is None
+    assert merge._stored(operand, EMBEDDING) == EMBEDDING

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from latxa_cli.models.byte_pairs import FEWEST
 from latxa_cli.models.pieces import Pieces, Scripts, read_pieces
-from latxa_cli.models.vocabulary import HOLD_OUT, Fertility, _with_pieces, learn_pieces, read_words
+from latxa_cli.models.vocabulary import HOLD_OUT, Fertility, _portions, _with_pieces, learn_pieces, read_words
 from latxa_cli.stream.errors import LatxaError
 
 # Basque, Georgian (three bytes a letter, none of which the tokenizers know), Japanese, emoji, digits, accents apart.
@@ -271,6 +271,20 @@ def test_a_long_text_is_tokenised_in_parts(monkeypatch):
     made = extend(gpt_2(), [{"id": "1", "text": text}], 20)
     assert made.fertility.bytes == len(text)
     assert made.fertility.tokens_before == pytest.approx(len(ids(made.old, text)), abs=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "portions"),
+    [
+        ("aaa\nbbb\nccc\nd", ["aaa\nbbb\n", "ccc\nd"]),
+        ("abcdefghijklmn", ["abcdefghij", "klmn"]),
+        ("abcdefghij", ["abcdefghij"]),
+        ("", [""]),
+    ],
+)
+def test_a_long_text_is_cut_behind_a_line_if_there_is_one(monkeypatch, text, portions):
+    monkeypatch.setattr("latxa_cli.models.vocabulary.BATCH", 10)
+    assert list(_portions(text)) == portions
 
 
 def test_conversations_are_learnt_from():

@@ -33,3 +33,9 @@ def test_a_window_keeps_full_rows_and_half_of_its_tokens(lengths):
         fullest = max(sum(lengths[index] for index in row) for row in rows)
         assert fullest * len(rows) >= sum(lengths) / 2 or fullest >= FULL * 40
     assert pack_window(lengths, 40, last=True) == (best_fit(lengths, 40), [])
+
+
+def test_a_row_that_is_not_full_waits_and_a_full_one_does_not():
+    assert pack_window([1000, 700], 1000, last=False) == ([[0]], [1])
+    assert pack_window([999, 997], 1000, last=False) == ([[0]], [1])  # 99.9 % is full, 99.7 % is not
+    assert pack_window([700, 700, 700], 1000, last=False) == ([[1], [2]], [0]), "no more than half of all tokens wait"

@@ -289,6 +289,39 @@ def test_a_tokenizer_without_an_end_of_text(prepared, model_directory, tmp_path)
         prepared([{"id": "d", "text": "etxe"}], model=model)
 
 
+@pytest.mark.parametrize(("vocabulary", "size"), [(300, 2), (70_000, 4)])
+def test_tokens_take_as_many_bytes_as_the_vocabulary_of_the_model_asks_for(
+    prepared, model_directory, tmp_path, vocabulary, size
+):
+    import shutil
+
+    model = shutil.copytree(model_directory, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"vocab_size": vocabulary}))
+    rows = prepared([{"id": "d", "text": "etxe"}], model=str(model)).rows
+    assert (folder_of(rows) / "ids-00000.bin").stat().st_size == size * 64
+
+
+def test_each_record_that_is_left_out_stands_once_among_the_rejects(prepared, records):
+    wrong = [{"id": f"l{n}", "messages": turns("etxe " * 99, "a")} for n in range(3)]
+    made = prepared([*wrong, *records, {"messages": 3}, {"id": "w", "messages": turns("<|end|>", "a")}], set_aside=True)
+    entries = [json.loads(line) for lines in made.rejects() for line in bytes(lines.data).splitlines()]
+    assert len(entries) == 5 and sum(lines.count for lines in made.rejects()) == 5
+    assert [entry["record"]["id"] for entry in entries if "record" in entry].count("l0") == 1
+
+
+def test_blank_lines_are_no_records(prepared, records, monkeypatch):
+    lines = room.lines_of
+
+    def with_blanks(part):
+        for row, number, line in lines(part):
+            yield row, number, line
+            yield row, number, b" \n"
+
+    monkeypatch.setattr(room, "lines_of", with_blanks)
+    assert prepared(records).read == len(records)
+
+
 def test_what_is_written_down_of_the_rows(prepared, records, tokenizer):
     facts = prepared(records, chat_loss="all", source_loss={"web": "assistant"}).rows.facts
     assert (facts["chat_loss"], facts["source_loss"]) == ("all", {"web": "assistant"})

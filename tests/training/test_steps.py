@@ -14,7 +14,7 @@ from latxa_cli.model import load_model
 from latxa_cli.training import loop
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.network import isolation, parameters
-from latxa_cli.training.network.forward import PackedLoss
+from latxa_cli.training.network.forward import PackedLoss, to_device
 from latxa_cli.training.plan import TrainingPlan
 from latxa_cli.training.processes import Processes
 from latxa_cli.training.validation import ValidationSets
@@ -148,6 +148,26 @@ def test_proofs_and_validation_leave_dropout_as_it_was(rows, tokenizer):
     isolation.check(network, rows)
     validation(network)
     assert not network.training and not model.training
+
+
+def test_noise_is_added_whichever_way_attention_is_computed(rows, model_directory):
+    losses = {}
+    for attention in ("sdpa", "varlen"):
+        for alpha in (0.0, 10.0):
+            (losses[attention, alpha],) = first_losses(
+                on_cpu(model_directory), rows, [0], neftune_alpha=alpha, attention=attention
+            )  # fmt: skip
+    assert losses["varlen", 10.0] == pytest.approx(losses["sdpa", 10.0], rel=1e-5)
+    assert losses["sdpa", 10.0] != pytest.approx(losses["sdpa", 0.0], rel=1e-3)
+
+
+def test_the_boundaries_of_texts_and_the_longest_of_them(rows):
+    """What FlashAttention is told instead of a mask."""
+    batch = rows.batch([0, 1, 2])
+    found = to_device(batch, torch.device("cpu"))
+    lengths = torch.diff(found.boundaries).tolist()
+    assert found.boundaries[0] == 0 and found.boundaries[-1] == 3 * 64
+    assert len(lengths) == int((batch.position_ids == 0).sum()) and found.longest == max(lengths) > min(lengths)
 
 
 # --- settings reach what they are for --------------------------------------------------------------------------------

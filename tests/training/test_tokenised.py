@@ -152,8 +152,8 @@ def test_a_shortened_conversation_is_learnt_as_its_source_is(without_bos: Any) -
 
 def test_only_an_answer_ends_a_shortened_conversation(without_bos: Any) -> None:
     """Not a turn of another role, which some templates know."""
-    record = chat("one", "two", "three", "four " * 40)
+    record = chat("one", "two", "three", "four " * 90)
     record["messages"].insert(2, {"role": "system", "content": "now be brief"})
     length = length_of(without_bos, chat("one", "two"))
-    pieces = tokenise_records([record], without_bos, TokenisingSettings(length + 8))
+    pieces = tokenise_records([record], without_bos, TokenisingSettings(length + 40))
     assert pieces.ids[0].tolist() == ids_of(without_bos, "<|user|>one<|user|>two</s>")
