@@ -56,7 +56,10 @@ def fork_server() -> Iterator[preloaded.Server]:
 
 @pytest.fixture(scope="session")
 def latxa(tmp_path_factory: pytest.TempPathFactory, fork_server: preloaded.Server) -> Latxa:
-    """`latxa(*args, stdin=b"", cwd=…, timeout=…)` runs the command, loaded already, and returns what came of it."""
+    """`latxa(*args, stdin=b"", cwd=…, timeout=…)` runs the command, loaded already, and returns what came of it.
+
+    `stdin` may be a descriptor.
+    """
     return _calls(tmp_path_factory.mktemp("cwd"), partial(preloaded.run, fork_server))
 
 
@@ -68,9 +71,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Latxa:
 
 def _calls(elsewhere: Path, called: Latxa) -> Latxa:
     def run(
-        *args: str | Path, stdin: bytes = b"", cwd: Path = elsewhere, timeout: float = 120, **options: object
+        *args: str | Path, stdin: bytes | int = b"", cwd: Path = elsewhere, timeout: float = 120, **options: object
     ) -> subprocess.CompletedProcess[bytes]:
-        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "input": stdin} | options
+        source = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | source | options
         return called([str(tiny.BINARY), *map(str, args)], cwd=cwd, timeout=timeout, **given)
 
     return run

@@ -36,6 +36,8 @@ def preload(names: list[str]) -> list[str]:
     before = dict(os.environ)
     for name in names:
         import_module(name)
+    if "numba" in names:  # it would find its own functions at the first call of a kernel: a quarter of a second
+        import_module("numba.core.registry").cpu_target.target_context.refresh()
     changed = [name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name)]
     gc.collect()
     gc.freeze()  # a child's collections need not touch, and so copy, what is shared

@@ -30,19 +30,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import walk_packages
 from threading import Lock
 from typing import Any
 
 import fork_server
 
-from latxa_cli import cli
+import latxa_cli
 
-# What verbs import on their way to work. Left out is what speaks at import (deepspeed) or has a server (ray).
+# What verbs import on their way to work. Left out is what speaks when imported (deepspeed) and what few use (ray).
 MODULES = (
-    *(f"latxa_cli.commands.{verb.replace('-', '_')}" for verb in cli.VERBS), "numpy", "scipy.stats", "scipy.optimize",
-    "scipy.sparse.linalg", "numba", "orjson", "xxhash", "zstandard", "aiohttp", "rich.progress", "pyarrow.parquet",
-    "torch", "torch._dynamo", "safetensors.torch", "transformers", "transformers.models.llama.modeling_llama",
-    "datasets", "lm_eval.tasks",
+    *(name for _, name, _ in walk_packages(latxa_cli.__path__, "latxa_cli.") if name != "latxa_cli.stages.ray"),
+    "typer._click.decorators", "pydantic.type_adapter", "pydantic.plugin._schema_validator", "tomllib", "msgspec.json",
+    "orjson", "xxhash", "zstandard", "aiohttp", "rich.progress", "numpy", "scipy.stats", "scipy.optimize",
+    "scipy.sparse.linalg", "numba", "pyarrow.parquet", "torch", "torch._dynamo", "safetensors.torch", "transformers",
+    "transformers.models.llama.modeling_llama", "datasets", "lm_eval.tasks",
 )  # fmt: skip
 # Variables that no library reads when it is imported.
 FREE = {"PATH", "OPENAI_API_KEY", "NO_COLOR", "COLUMNS", "LINES", "TERM", "PYTEST_CURRENT_TEST"}

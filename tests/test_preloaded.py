@@ -87,11 +87,17 @@ SCRIPTS = {
 
 
 @pytest.fixture(scope="module")
-def light() -> Iterator[Server]:
-    """A server that has nothing preloaded; its streams are buffered."""
-    with pytest.MonkeyPatch.context() as patch, closing(Server([])) as started:
-        patch.delenv("PYTHONUNBUFFERED", raising=False)
-        yield started
+def bare() -> Iterator[Server]:
+    """A server that has nothing preloaded."""
+    with closing(Server([])) as server:
+        yield server
+
+
+@pytest.fixture
+def light(bare: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The same where streams are buffered."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    return bare
 
 
 @pytest.fixture
@@ -255,6 +261,7 @@ def test_libraries_are_loaded_and_have_no_threads(fork_server: Server, script: C
         (numpy.random.random((900, 900)) @ numpy.random.random((900, 900))).sum()
         print(numpy.random.random(), torch.rand(1).item())
     """)
+    assert fork_server.runs(os.environ)
     outputs = [run(fork_server, command, stdout=subprocess.PIPE, timeout=TIMEOUT) for _ in range(2)]
     assert [done.returncode for done in outputs] == [0, 0]
     (one, torch_one), (two, torch_two) = (done.stdout.split() for done in outputs)

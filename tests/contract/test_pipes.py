@@ -137,18 +137,13 @@ def test_a_terminal_as_stdin_is_a_usage_error(name: str, case: Case, space: Work
     master, slave = pty.openpty()
     try:
         words = [*case.words(None if case.stdin_is_default else "-"), "-o", str(tmp_path / "out")]
-        done = space.run(*words, stdin=None, **_from(slave))
+        done = space.run(*words, stdin=slave)
     finally:
         os.close(master)
         os.close(slave)
     assert (done.returncode, done.stdout) == (2, b"")
     assert is_one_error(done.stderr.decode(), hint=True), done.stderr.decode()
     assert b"stdin is a terminal" in done.stderr
-
-
-def _from(descriptor: int) -> dict[str, Any]:
-    # `stdin=` names the bytes to feed; a descriptor goes in by the name that subprocess has for it.
-    return {"input": None, "preexec_fn": lambda: os.dup2(descriptor, 0)}
 
 
 @pytest.mark.parametrize("name", cases("quiet", model=False))

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import zstandard
 from contract_table import CASES, Case, cases
+from tiny import Latxa
 from workspace import TIMEOUT, Workspace, contents, is_one_error, remove, start, together
 
 PIECES, PAUSE = 100, 0.025  # a slow pipe: the input comes in so many pieces, with so many seconds between them
@@ -131,7 +132,7 @@ def test_a_model_killed_and_resumed(name: str, case: Case, space: Workspace, tmp
 
     whole, _ = together(lambda: space.finished(name), interrupted)
     assert output.exists() or position(output) > 0
-    finish(start(space, *words))
+    assert space.run(*words).returncode == 0
     assert output.read_bytes() == whole.data
     assert rejects.read_bytes() == whole.rejects
     counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["counts"]
@@ -155,7 +156,7 @@ def test_training_killed_and_resumed(name: str, case: Case, space: Workspace, tm
 
     whole, _ = together(lambda: space.finished(name), interrupted)
     assert not (output / "manifest.json").exists(), "the kill came too late"
-    finish(start(space, *words))
+    assert space.run(*words).returncode == 0
     assert contents(output) == whole.data
 
 
@@ -251,13 +252,15 @@ def test_without_resume_a_run_starts_again(light: Workspace, tmp_path: Path) -> 
     assert output.read_bytes() == light.finished("judge").data
 
 
-def test_resume_of_a_complete_output_from_a_terminal_does_not_hang(light: Workspace, tmp_path: Path) -> None:
+def test_resume_of_a_complete_output_from_a_terminal_does_not_hang(
+    light: Workspace, installed: Latxa, tmp_path: Path
+) -> None:
     data, case, output = light.input("judge").read_bytes(), CASES["judge"], tmp_path / "out.jsonl"
     words = [*case.words("-"), "-o", str(output)]
     assert light.run(*words, stdin=data).returncode == 0
     master, slave = pty.openpty()
     try:
-        done = light.run(*words, "--resume", input=None, stdin=None, preexec_fn=lambda: os.dup2(slave, 0), timeout=20)
+        done = installed(*words, "--resume", stdin=slave, timeout=20)
     finally:
         os.close(master)
         os.close(slave)
