@@ -211,7 +211,7 @@ def writing(directory: Path) -> Iterator[None]:
 
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # no narrower: tokenizers raises a bare `Exception`. What has no number goes on up
         number = error.errno if isinstance(error, OSError) else None
         if type(error) in (Exception, SafetensorError) and (found := re.search(r"\(os error (\d+)\)", str(error))):
             number = int(found[1])

@@ -36,7 +36,7 @@ from latxa_cli.training.processes import Processes
 from latxa_cli.training.validation import ValidationSets, batch_of
 
 METRICS = "metrics.jsonl"
-TRIAL_STEPS = 4  # of `estimate`
+TRIAL_STEPS = 4  # of `estimate`, the first of which makes moments and buffers and is not timed
 SHOWN = 60  # characters of a text that is named in an error
 SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
 Report = Callable[[dict[str, Any]], None]

@@ -35,7 +35,8 @@ from latxa_cli.training.data.tokenised import SPLIT, TokenisingSettings, tokenis
 
 MODULES = ("latxa_cli.training.data.prepare",)
 WORKER_BYTES = 1_500_000_000  # of a worker: the libraries, the lines of a part and their tokens
-WINDOW, WINDOW_TOKENS = 16_384, 1 << 25  # pieces that are packed together, and tokens in them
+# Pieces that are packed together, and tokens in them: enough to fill rows of 8,192 tokens to 99.98 %, and 250 MB.
+WINDOW, WINDOW_TOKENS = 16_384, 1 << 25
 KINDS = ("document", "conversation")
 
 

@@ -26,7 +26,7 @@ from latxa_cli.stream.files import new_file, save_bytes
 INDEX = "prepared.json"
 FORMAT = 1
 IGNORED = -100  # the label that the loss leaves out
-SHARD_TOKENS = 1 << 26
+SHARD_TOKENS = 1 << 26  # 128 or 256 MiB a file: few enough to open, small enough to copy one by one
 KINDS = ("ids", "trained", "starts")
 
 
