@@ -343,6 +343,21 @@ def test_candidates_are_told_apart_as_if_compared_in_full(
     assert decided[2].tolist() == ([0.0, expected] if expected >= least else [0.0, 0.0])
 
 
+@pytest.mark.parametrize("percent", (5, 10, 30, 50, 60, 65, 70, 75, 80, 85, 90, 95, 100))
+def test_who_is_exactly_as_similar_as_is_asked_is_a_near_duplicate(percent: int) -> None:
+    """Sets of which so many per cent are shared, and one shingle less: at every threshold and size."""
+    for union in range(20, 401, 20):
+        shared = percent * union // 100
+        for common in (shared, shared - 1):
+            alone = np.arange(common, union, dtype=np.uint64)
+            left, right = (np.concatenate([np.arange(common, dtype=np.uint64), alone[half::2]]) for half in (0, 1))
+            texts = Texts(np.concatenate([left, right]), np.cumsum([0, len(left), len(right)]))
+            keys = Keys(np.array([0, 1, 2]), np.array([0, 0]))
+            rules = Rules(False, percent / 100, 0, 0)
+            reasons, *_ = decide_chunk(np.arange(2), texts, keys, State.of(1), Found.of(2), rules)
+            assert (reasons[1] != KEPT) == (common == shared), (union, common)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))
 def test_groups_are_those_who_share_all_of_a_key(keys: list[tuple[int, int]]) -> None:
     numbers = np.arange(100, 100 + len(keys), dtype=np.uint32)

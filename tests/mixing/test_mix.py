@@ -195,7 +195,7 @@ def test_rejects_are_counted_when_nobody_wants_them(tmp_path: Path) -> None:
             given = {"docs": records, "poor": records}
             found = mix(tmp_path, given, in_memory=in_memory, part_bytes=part_bytes, set_aside=False, wishes=wishes)
             assert found.counts == {"": 4 + 2, "duplicate id": 4 + 1, "low score": 5}
-            assert found.rejects == [] and found.mix.read == 16
+            assert found.mix.read == 16
 
 
 @pytest.mark.parametrize("way", WAYS)
