@@ -147,6 +147,28 @@ def test_the_mean_of_a_core_is_that_of_the_point_also_where_it_is_not_zero():
     assert drawn[:3].mean() == pytest.approx(-point[3] / 3)
 
 
+def test_a_core_of_no_more_than_half_of_the_models_is_none():
+    """Of four models two that beat each other are half: nobody is rated in such a round, three are."""
+    pairs = list(itertools.combinations(range(4), 2))
+    counts = PairCounts(list("abcd"), *np.array(pairs).T, np.zeros((6, 4), np.int64))
+    half = np.array([[5, 5, 0, 0], *[[9, 0, 0, 0]] * 5])
+    more = np.array([[5, 5, 0, 0], [5, 5, 0, 0], [9, 0, 0, 0], [5, 5, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0]])
+    first, second = rate(counts, np.stack([half, more]), RatingMethod(), np.zeros(4))
+    assert not np.isfinite(first).any() and first[3] == -INF
+    assert np.isfinite(second[:3]).all() and second[3] == -INF
+    assert np.isfinite(rate(counts, half[None], RatingMethod())[0][:2]).all()  # of a point estimate two are enough
+
+
+def test_the_seed_decides_what_a_prior_and_a_normal_distribution_draw():
+    votes = votes_of(("a", "b", 9), ("b", "a", 4))
+    for how in ({"prior": 1.0}, {"interval": "sandwich"}):
+        one, same, other = (ranked(votes, rounds=30, seed=seed, **how).replicates for seed in (1, 1, 2))
+        assert (one == same).all() and (one != other).any()
+    assert (ranked(votes, rounds=30, seed=1, prior=1.0).replicates[:, 0] != one[:, 0]).any()
+    sure = ranked(votes_of(("a", "b", 40)), rounds=30, seed=1, prior=1.0).replicates  # every round draws the same votes
+    assert (sure != ranked(votes_of(("a", "b", 40)), rounds=30, seed=2, prior=1.0).replicates).all()
+
+
 @pytest.mark.parametrize(("prior", "won", "lost"), [(1.0, 20, 0), (1.0, 4, 9), (4.0, 12, 0)])
 def test_rounds_with_a_prior_are_those_of_a_beta_distribution(prior, won, lost):
     """Two models: the share of wins has about the distribution Beta(w + L/2, l + L/2); for L = 1 it is Jeffreys'."""
