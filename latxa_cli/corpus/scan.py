@@ -10,9 +10,8 @@ from xxhash import xxh3_128_digest
 
 from latxa_cli.native import json_lines
 from latxa_cli.native.documents import scan
-from latxa_cli.native.layout import LINE
+from latxa_cli.native.layout import LINE, PADDING
 from latxa_cli.native.minhash import BANDS
-from latxa_cli.native.vectors import WIDTH
 from latxa_cli.stream.parts import Part, whole_lines
 from latxa_cli.text.words import table
 
@@ -53,7 +52,7 @@ class Block:
 def blocks(part: Part, *, near: bool) -> Iterator[Block]:
     """Yield the lines of a part of kind "jsonl"; `near`: with bands and counted words. Raises LatxaError."""
     row = 0
-    for offset, buffer, size in whole_lines(part, 2 * WIDTH):
+    for offset, buffer, size in whole_lines(part, PADDING):
         data = np.frombuffer(buffer, np.uint8)
         start = int(data.ctypes.data)
         most = json_lines.count_lines(start, start + size)

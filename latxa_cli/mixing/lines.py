@@ -21,12 +21,11 @@ import orjson
 
 from latxa_cli.mixing.draw import Picks
 from latxa_cli.mixing.rows import UNSAID, Aside, Maker, Reading, epoch_of, key_seeds, later_epoch
-from latxa_cli.native.layout import MADE, OTHER_SPLIT, ROW, UNREAD
+from latxa_cli.native.layout import MADE, OTHER_SPLIT, PADDING, ROW, UNREAD
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import LONGEST_LINE, reading
 from latxa_cli.stream.parts import Part, data_of, lines_of, where
 
-PADDING = 64  # zeros that the kernels want behind data
 CHUNK = 1 << 20  # bytes of lines that are written at once
 BLOCK = 8 << 20  # bytes that are read at once
 
@@ -93,9 +92,9 @@ def look_at(part: Part) -> np.ndarray:
         first = part.start - part.start % mmap.ALLOCATIONGRANULARITY
         size = os.fstat(file.fileno()).st_size
         last = min(part.end + PADDING, size)
-        in_page = -part.end % mmap.PAGESIZE  # bytes behind the end that are zeros in the file's last page
+        behind = size - part.end + -size % mmap.PAGESIZE  # that can be read: zeros fill its last page
         ends_line = os.pread(file.fileno(), 1, part.end - 1) == b"\n"
-        if part.end > size or (part.end == size and (in_page < PADDING or not ends_line)):
+        if part.end > size or behind < PADDING or (part.end == size and not ends_line):
             return load(part)
         mapped = mmap.mmap(file.fileno(), last - first, flags=mmap.MAP_PRIVATE, offset=first)
     return np.frombuffer(mapped, np.uint8)[part.start - first :]

@@ -1,16 +1,30 @@
 """Kernels: functions that numba compiles when they are first called, each with a plain twin that it must equal.
 
-Who may call them: any room, and `text`; `stream` and commands do not. A kernel knows no room, and nothing here imports
-one. numba is imported by the modules of kernels and nowhere else, so that a verb which wants its layouts or constants
-at start-up takes them from `layout`, which needs numpy alone.
+Who may call them: any room, and `text`; not commands, nor the stream. A kernel knows no room: what it needs of one it
+is given. numba is imported by the modules of kernels and nowhere else, and they are imported by what calls them; a
+verb that wants layouts at start-up takes them from `layout`, which needs numpy alone.
 
-What goes in and comes out:
+    vectors, hashing                 bytes at an address, many at once; hashes of 64 bits
+    json_lines                       what stands in a line: a scanner that makes no objects
+    documents                        the lines of a corpus, their words and near-duplicate keys
+    mix_rows, mix_lines              the lines of a mix: read into rows, written in their new order
+    words, minhash, ngrams           words of texts, and what is made of their hashes
+    normal_form, naive_bayes         what is unclean in a text; its language
+    tokens, repetition, figures      the figures of quality
+    similarity, components           who is a near duplicate of whom; who hangs together
+    byte_pairs                       pairs of neighbouring symbols
+    kernel, layout                   the decorator; records that kernels fill in
+    plain/                           the twins
 
-- Types are as a kernel's docstring says (u64, i32 …): for others it is compiled anew, in seconds, or wraps around
-  elsewhere. Numbers that are hashes or bits are `np.uint64`, since numba makes floats of a signed and an unsigned one.
-- Arrays are read where they lie, without a look at their bounds: a place out of range is a crash, not an error.
-- A kernel releases the GIL unless it says otherwise, so that threads may run it at once, each with its own output.
+What a caller must keep to, since nothing is checked and the penalty is a crash or nonsense:
 
-Addresses: `json_lines`, `mix_rows`, `mix_lines`, `documents`, `spelled_words` and `hashing.xxh64` read bytes at an
-address (`array.ctypes.data`), and trust the caller to keep the array alive.
+- Types as the docstrings say (u64, i32 …). For others a kernel is compiled again, in seconds. A hash is `np.uint64`
+  also where it is one number, for numba makes a float of an unsigned and a signed one.
+- An array that is read-only is of another type for numba: `np.frombuffer` of a `bytearray`, not of `bytes`, where the
+  kernel is called with both.
+- Places lie within their arrays.
+- Who passes an address (`array.ctypes.data`) keeps the array alive, and has `layout.PADDING` bytes behind what it ends:
+  32 bytes that may be read, behind lines zeros unless the last line ends in a line break; behind an output 32 bytes
+  that may be overwritten. `words.hash_words` and `hashing.xxh64` touch nothing behind the end.
+- A kernel releases the GIL unless it says otherwise: threads may run it at once, each with outputs of its own.
 """

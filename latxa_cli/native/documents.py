@@ -9,7 +9,7 @@ import numpy as np
 from latxa_cli.native import json_lines
 from latxa_cli.native.kernel import kernel
 from latxa_cli.native.minhash import band_keys, hash_runs
-from latxa_cli.native.spelled_words import hash_words
+from latxa_cli.native.words import hash_words
 
 
 @kernel
@@ -20,7 +20,7 @@ def scan(
 
     hashes: u64, room for those of the words of any line; without `bands` words are not looked at.
     """
-    found, names = json_lines.room()
+    found, names = np.empty(json_lines.FOUND_SIZE, np.int64), np.empty(json_lines.NAMES_AT_MOST, np.uint64)
     count = row = 0
     at = start
     while at < end:

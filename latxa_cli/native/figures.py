@@ -12,8 +12,9 @@ from latxa_cli.native.tokens import CAPITAL, LETTER, LETTERS_BELOW, among, is_sp
 SHORT_LINE = 30  # characters
 
 # Marks that end a sentence, in the scripts of today.
-_SENTENCE_ENDS = np.array(sorted(map(ord, ".!?‼‽⁇⁈⁉。．！？｡؟۔܀܁܂।॥։።፧፨།༎၊။។៕᠃᠉꓿᙮᱾᱿꘎꘏꯫")), np.uint32)
-_BULLETS = np.array(sorted(map(ord, "•-*")), np.uint32)
+SENTENCE_ENDS = ".!?‼‽⁇⁈⁉。．！？｡؟۔܀܁܂।॥։።፧፨།༎၊။។៕᠃᠉꓿᙮᱾᱿꘎꘏꯫"
+BULLETS = "•-*"
+_SENTENCE_ENDS, _BULLETS = (np.array(sorted(map(ord, signs)), np.uint32) for signs in (SENTENCE_ENDS, BULLETS))
 _ELLIPSIS, _POINT, _LINE_END = map(ord, "….\n")
 KNOWN = 3  # beside LETTER and CAPITAL in the table of an alphabet
 _MIX = np.uint64(0x9E3779B97F4A7C15)

@@ -14,7 +14,7 @@ import numpy as np
 from latxa_cli.native.kernel import kernel
 from latxa_cli.native.vectors import WIDTH, bits, byte_at, equal, lowest, special, word_at
 
-_DEEPEST = 60  # levels that `_value` follows
+DEEPEST = 60  # levels of objects and lists inside a field
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _NEWLINE = (ord(character) for character in '"\\,:\n')
 _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = (ord(character) for character in "{}[]")
@@ -30,7 +30,8 @@ TEXT, TEXT_SIZE = 10, 11  # between the quotes, as it is spelled there
 METADATA, FIELDS, EPOCH = 12, 13, 14  # where its object is closed, how many fields it has, whether one is `epoch`
 KIND, WORDS, BYTES, BLANKS, SLOTS = range(15, 20)  # BLANKS: whether there are any between tokens
 DOCUMENT, CONVERSATION = 1, 2  # kinds
-_FIELDS_AT_MOST = 128  # names that are compared, those of the objects around a field included
+NAMES_AT_MOST = 128  # names that are compared, those of the objects around a field included
+FOUND_SIZE = SLOTS + DEEPEST + 1  # of the array `found` (i64); `record` fills in the first `SLOTS`
 
 
 def _packed(name: str) -> np.uint64:
@@ -54,13 +55,14 @@ _FOUR_BYTES, _FIVE_BYTES = np.uint64(2**32 - 1), np.uint64(2**40 - 1)
 
 @kernel
 def count_lines(start: int, end: int) -> int:
-    """Return how many lines the bytes from `start` to `end` have at most."""
+    """Return how many line breaks the bytes from `start` to `end` have, and one more: no fewer lines than there are."""
     count = 1
     at = start
-    while at + WIDTH <= end:
-        count += bits(equal(at, _NEWLINE))
+    while at < end:
+        within = (1 << min(WIDTH, end - at)) - 1
+        count += bits(equal(at, _NEWLINE) & within)
         at += WIDTH
-    return count + end - at
+    return count
 
 
 @kernel
@@ -91,18 +93,12 @@ def ends_line(at: int, end: int) -> bool:
     return at >= end or byte_at(at) == _NEWLINE
 
 
-@kernel
-def room() -> tuple[np.ndarray, np.ndarray]:
-    """Return what `record` needs: `found` (i64), whose first `SLOTS` it fills in, and `names` (u64)."""
-    return np.empty(SLOTS + _DEEPEST + 1, np.int64), np.empty(_FIELDS_AT_MOST, np.uint64)
-
-
 # --- a record: every function returns the address behind what it read, or 0 where the reader must look ---------------
 
 
 @kernel
 def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
-    """Read the record that begins at an address; behind the line's end are 2 `WIDTH` bytes that may be read."""
+    """Read the record that begins at an address; see `layout.PADDING`."""
     found[:SLOTS] = 0
     if byte_at(at) != _OPEN:
         return 0
@@ -314,7 +310,7 @@ def _value(at: int, found: np.ndarray, names: np.ndarray) -> int:
     while True:
         byte = byte_at(at)
         if byte in (_OPEN, _OPEN_LIST):
-            if depth == _DEEPEST:
+            if depth == DEEPEST:
                 return 0
             inner = blank(at + 1, found)
             closing = _CLOSE if byte == _OPEN else _CLOSE_LIST

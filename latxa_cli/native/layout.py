@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+# Bytes that kernels may read behind the end of what lies at an address, and write behind the end of an output. Behind
+# lines without a line break at their end they must be zeros.
+PADDING = 32
+
 # --- a record of a mix ------------------------------------------------------------------------------------------
 
 # Flags of a row.

@@ -31,16 +31,6 @@ def hash_runs(hashes: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def compact(values: np.ndarray) -> int:
-    """Move the distinct ones of sorted values to the front, in order, and return how many there are."""
-    count = min(1, len(values))
-    for value in values[1:]:
-        values[count] = value
-        count += value != values[count - 1]
-    return count
-
-
-@kernel
 def band_keys(shingles: np.ndarray) -> np.ndarray:
     """Return the keys of a set, see `text.near.bands`.
 
@@ -70,12 +60,15 @@ def band_keys(shingles: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def shared(a: np.ndarray, b: np.ndarray) -> int:
-    """Return how many values two sorted arrays share. Which one goes on is computed: a branch would often go wrong."""
-    count = i = j = 0
-    while i < len(a) and j < len(b):
-        left, right = a[i], b[j]
-        count += left == right
-        i += left <= right
-        j += right <= left
-    return count
+def jaccard(left: np.ndarray, right: np.ndarray, spare: int) -> float:
+    """Return the similarity of two sets, or 0 where they differ in more than `spare` hashes; of two empty sets 1."""
+    shared = i = j = 0
+    while i < len(left) and j < len(right) and i + j - 2 * shared <= spare:
+        one, other = left[i], right[j]
+        shared += one == other
+        i += one <= other
+        j += other <= one
+    union = len(left) + len(right) - shared
+    if union == 0:
+        return 1.0
+    return shared / union if union - shared <= spare else 0.0

@@ -20,7 +20,7 @@ _BLOCK = 1 << WIDTH  # the bit behind a mask
 
 # Of each input, and then of each input for each epoch from the second on, three texts to insert.
 TEXTS = 3
-_NO_FIELD, _SOME, _EMPTY = range(TEXTS)
+NO_FIELD, SOME, EMPTY = range(TEXTS)
 
 
 @kernel
@@ -35,7 +35,7 @@ def emit(
         picked: i64, which rows, in order.
         epochs: i64, the how manieth copy of its record each one is, from 1.
         texts, starts: see `mixing.insertions`, the texts by their address; `inputs`: how many they are for.
-        out: with room for all the lines and `WIDTH` bytes more.
+        out: with room for all the lines and `layout.PADDING` bytes more.
         ends: i64, gets where each line ends, counted from `out`.
     """
     to = out
@@ -57,12 +57,12 @@ def emit(
 def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.ndarray, inputs: int, to: int) -> int:
     """Copy a line with what is inserted: before its own source or at its end, and in its metadata or at its end."""
     flags = row.flags
-    kind = _NO_FIELD if not row.source_at else _EMPTY if flags & EMPTY_SOURCE else _SOME
+    kind = NO_FIELD if not row.source_at else EMPTY if flags & EMPTY_SOURCE else SOME
     source_at = start + row.source_at if row.source_at else end - 1
     source = TEXTS * row.input + kind
     metadata_at, metadata = end, -1
     if epoch > 1:
-        kind = _NO_FIELD if not row.metadata_at else _EMPTY if flags & EMPTY_METADATA else _SOME
+        kind = NO_FIELD if not row.metadata_at else EMPTY if flags & EMPTY_METADATA else SOME
         metadata_at = start + row.metadata_at if row.metadata_at else end - 1
         metadata = TEXTS * (inputs * (epoch - 1) + row.input) + kind
     spaced = flags & SPACED

@@ -24,14 +24,14 @@ def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int
     """Read lines into `rows`, and return how many rows there are; blank lines have none.
 
     Args:
-        start, end: addresses; behind `end`, which is the end of a line, are 2 `WIDTH` zeros.
+        start, end: addresses; see `layout.PADDING`.
         seeds: u64 [2], what the two hashes of a record's key start from.
         split: u8, the split that is wanted.
         unsaid: 1 where it is another than that of records that do not say theirs, else 0.
         rows: as many as `count_lines` says, zeros of `layout.ROW`; their offsets count from `start`.
             Those of lines left to the reader are `UNREAD` and have no more than an offset and a length.
     """
-    found, names = json_lines.room()
+    found, names = np.empty(json_lines.FOUND_SIZE, np.int64), np.empty(json_lines.NAMES_AT_MOST, np.uint64)
     count = 0
     at = start
     while at < end:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latxa_cli.native.kernel import kernel
+from latxa_cli.native.minhash import jaccard
 
 KEPT, EXACT, URL, NEAR = 0, 1, 2, 3
 LISTED = 1024  # kept documents that are compared for one band key: the first ones that have it
@@ -227,7 +228,7 @@ def _nearest(
                 continue
             if _distance(sketch, others.sketches[others.places[other] : others.places[other + 1]]) > spare:
                 continue
-            similarity = _jaccard(own, others.hashes[others.bounds[other] : others.bounds[other + 1]], spare)
+            similarity = jaccard(own, others.hashes[others.bounds[other] : others.bounds[other + 1]], spare)
             if similarity > best or (similarity == best and other < nearest):
                 best, nearest = similarity, other
     return best, nearest
@@ -241,22 +242,7 @@ def _similarity(sets: _Sets, one: int, others: _Sets, other: int, least: float) 
     """Return the Jaccard similarity of two sets, or 0 where it is less than `least`."""
     left = sets.hashes[sets.bounds[one] : sets.bounds[one + 1]]
     right = others.hashes[others.bounds[other] : others.bounds[other + 1]]
-    return _jaccard(left, right, _spare(len(left) + len(right), least))
-
-
-@kernel
-def _jaccard(left: np.ndarray, right: np.ndarray, spare: int) -> float:
-    """Return the similarity of two sets, or 0 where they differ in more than `spare` hashes; of two empty sets 1."""
-    shared = i = j = 0
-    while i < len(left) and j < len(right) and i + j - 2 * shared <= spare:
-        one, other = left[i], right[j]
-        shared += one == other
-        i += one <= other
-        j += other <= one
-    union = len(left) + len(right) - shared
-    if union == 0:
-        return 1.0
-    return shared / union if union - shared <= spare else 0.0
+    return jaccard(left, right, _spare(len(left) + len(right), least))
 
 
 @kernel

@@ -19,7 +19,7 @@ LETTERS_BELOW = 0x20000  # where the table ends: beyond are Han letters, and sig
 _RULES = np.array(sorted(map(ord, ".-|/\\^~@•")), np.uint32)  # signs whose runs are one token
 _PARTING = np.array(sorted(map(ord, "-~:<>=/")), np.uint32)  # signs that part words before a letter
 _POINT, _COMMA, _HYPHEN, _APOSTROPHE, _QUOTE = map(ord, ".,-'’")
-_LONGEST = 64  # characters: longer words count as so long in the median
+LONGEST = 64  # characters: longer words count as so long in the median
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -47,7 +47,7 @@ def tokenise(
     The first four parameters are a text's `Words`, then the table of `corpus.quality.letter_classes`. Returns how many
     tokens there are and the figures of the words, from `words` to `alphabetic_tokens` (see `corpus.quality.Figures`).
     """
-    by_length = np.zeros(_LONGEST + 1, np.int64)
+    by_length = np.zeros(LONGEST + 1, np.int64)
     count = word = position = words = alphabetic = characters = 0
     word_end = -1
     while position < len(codepoints):
@@ -71,7 +71,7 @@ def tokenise(
                 words += 1
                 alphabetic += has_letter
                 characters += end - first
-                by_length[min(end - first, _LONGEST)] += 1
+                by_length[min(end - first, LONGEST)] += 1
                 lengths[count] = end - first
                 marks[count] = mark
                 count += 1

@@ -14,7 +14,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-WIDTH = 32  # bytes in a vector
+from latxa_cli.native.layout import PADDING
+
+WIDTH = PADDING  # bytes in a vector: one that begins at the last byte ends almost so many behind it
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _VECTOR = ir.VectorType(_BYTE, WIDTH)

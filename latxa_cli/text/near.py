@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latxa_cli.native.minhash import band_keys, compact, hash_runs, shared
+from latxa_cli.native import minhash
+from latxa_cli.native.minhash import band_keys, hash_runs
 from latxa_cli.text.words import Words
 
 
@@ -18,13 +19,11 @@ def shingles(words: Words) -> np.ndarray:
 
     A text of fewer words is one shingle; one without words has none.
     """
-    return distinct(hash_runs(words.hashes))
-
-
-def distinct(hashes: np.ndarray) -> np.ndarray:
-    """Return the distinct ones of these, sorted; the array itself is sorted on the way."""
+    hashes = hash_runs(words.hashes)
     hashes.sort()
-    return hashes[: compact(hashes)]
+    is_first = np.ones(len(hashes), bool)
+    is_first[1:] = hashes[1:] != hashes[:-1]
+    return hashes[is_first]  # as `np.unique`, which takes four times as long or more (numpy 2.3)
 
 
 def bands(shingles: np.ndarray) -> np.ndarray:
@@ -44,6 +43,4 @@ def bands_of(words: Words) -> np.ndarray:
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:
     """Return the Jaccard similarity of two sets, given as sorted distinct values; that of two empty sets is 1."""
-    both = shared(a, b)
-    union = len(a) + len(b) - both
-    return both / union if union else 1.0
+    return minhash.jaccard(a, b, len(a) + len(b))

@@ -4,131 +4,35 @@ from __future__ import annotations
 
 import json
 import random
-import re
-from collections import Counter
 from pathlib import Path
-from statistics import median
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latxa_cli.corpus.profile import Profile
-from latxa_cli.corpus.quality import Figures, foreign_letters, letter_table, measure
+from latxa_cli.corpus.quality import Figures, foreign_letters, letter_classes, letter_table, measure
+from latxa_cli.native.plain import figures as plain_figures
+from latxa_cli.native.plain import tokens as plain_tokens
 from latxa_cli.text.normalise import normalise
 from latxa_cli.text.words import segment
 
-RULES = ".-|/\\^~@•"
-SPACES = re.compile("[\\s\u200b]+")
-Token = tuple[str, int, bool, object]  # as it stands, its length, whether it is a word, what it is known by
 
-
-def tokens(text: str) -> list[Token]:
-    """Return the tokens of a text by the words of `segment` and a search in each piece between spaces."""
+def tokens(text: str) -> list[str]:
+    """Return the tokens of a text as the plain twin finds them."""
     found = segment(text)
-    starts, ends = found.starts.tolist(), found.ends.tolist()
-    made: list[Token] = []
-    spans = [match.span() for match in re.finditer("[^\\s\u200b]+", text)]
-    for start, end in spans:
-        inside = [pair for pair in zip(starts, ends, strict=True) if start <= pair[0] < end]
-        made += _of_chunk(text, start, end, inside)
-    return made
-
-
-def _of_chunk(text: str, start: int, end: int, inside: list[tuple[int, int]]) -> list[Token]:
-    made: list[Token] = []
-    groups: list[list[tuple[int, int]]] = []  # words that signs join
-    for pair in inside:
-        if groups and _joined(text, groups[-1][-1][1], pair[0]):
-            groups[-1].append(pair)
-        else:
-            groups.append([pair])
-    position = start
-    for group in [*groups, None]:
-        first, last = (group[0][0], group[-1][1]) if group else (end, end)
-        signs = re.findall(f"[{re.escape(RULES)}]+|.", text[position:first], re.DOTALL)
-        leads = ""
-        glued = signs and signs[-1][-1] in RULES.replace(".", "")
-        if group and glued and not (made and made[-1][2] and len(signs) == 1 and position > start):
-            leads = signs.pop()
-        made += [(sign, len(sign), False, sign) for sign in signs]
-        if group:
-            whole = leads + text[first:last]
-            known = _folded(whole)
-            pieces = re.findall("[^'’]*['’]|[^'’]+", whole)
-            made += [(piece, len(piece), True, (known, place)) for place, piece in enumerate(pieces)]
-        position = last
-    return made
-
-
-def _folded(word: str) -> str:
-    return word.casefold().replace("’", "'")
-
-
-def _joined(text: str, end: int, start: int) -> bool:
-    signs, before, after = text[end:start], text[end - 1], text[start]
-    if not signs or not signs.isascii() or not signs.isprintable():
-        return False
-    if len(signs) > 1:
-        return signs[0] != signs[-1] or signs[0] not in ".-"
-    if signs == "-":
-        return not after.isalpha() and (before.isalpha() or after.isalpha())
-    if signs == ",":
-        return not (before.isalpha() and after.isalpha())
-    if signs == ".":
-        return not (before.isalpha() and not before.isupper() and after.isupper())
-    return not (after.isalpha() and signs in "~:<>=/")
+    spans = list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+    return [token.text for token in plain_tokens.tokens(text, spans, letter_classes())]
 
 
 def reference(text: str) -> Figures:
     """Return the figures as the definitions say, in plain Python."""
-    made = tokens(text)
-    lengths = [length for _, length, is_word, _ in made if is_word]
-    alphabetic = sum(any(map(str.isalpha, token)) for token, _, is_word, _ in made if is_word)
-    words, count = max(len(lengths), 1), max(len(made), 1)
-    signs = (text.count("#"), text.count("…") + text.count("..."), text.count("\n"))
-    lines = [line for line in text.split("\n") if SPACES.sub("", line)]
-    return Figures(
-        len(lengths), sum(lengths) / words, median(lengths or [0]), alphabetic / words, alphabetic / count,
-        *[sign / count for sign in signs], *_of_lines(text, lines), *_of_ngrams(text, made),
-    )  # fmt: skip
-
-
-def _of_lines(text: str, lines: list[str]) -> list[float]:
-    repeated = [line for place, line in enumerate(lines) if line in lines[:place]]
-    stripped = [re.sub("^[\\s\u200b]+|[\\s\u200b]+$", "", line) for line in lines]
-    of, characters = max(len(lines), 1), max(len(text.replace("\n", "")), 1)
-    return [
-        len(lines),
-        len(repeated) / of,
-        sum(map(len, repeated)) / characters,
-        sum(line[-1] in ".?!。" for line in stripped) / of,
-        sum(len(line) <= 30 for line in lines) / of,
-        sum(line[0] in "•-*" for line in stripped) / of,
-        sum(line.endswith(("…", "...")) for line in stripped) / of,
-    ]
-
-
-def _of_ngrams(text: str, made: list[Token]) -> list[float]:
     found = segment(text)
-    if len(found) and 2 * sum(found.starts[1:] == found.ends[:-1]) >= len(found):
-        return [0.0] * 9
-    figures = []
-    for n in (2, 3, 4):
-        grams = Counter(tuple(known for *_, known in made[i : i + n]) for i in range(len(made) - n + 1))
-        first = {tuple(known for *_, known in made[i : i + n]): i for i in reversed(range(len(made) - n + 1))}
-        top = max(grams, key=lambda gram: (grams[gram], -first[gram]), default=None)
-        length = sum(length for _, length, *_ in made[first[top] : first[top] + n]) + n - 1 if top else 0
-        figures.append(length * grams[top] / len(text) if top else 0.0)
-    for n in (5, 6, 7, 8, 9, 10):
-        seen, place, repeated = set(), 0, 0
-        while place + n <= len(made):
-            gram = tuple(known for *_, known in made[place : place + n])
-            repeated += sum(length for _, length, *_ in made[place : place + n]) if gram in seen else 0
-            place += n if gram in seen else 1
-            seen.add(gram)
-        figures.append(repeated / max(len(text), 1))
-    return figures
+    tokens, of_words, of_lines, of_ngrams = plain_figures.measure(
+        found.codepoints, found.starts, found.ends, found.hashes, letter_classes()
+    )
+    signs = (text.count("#"), text.count("…") + text.count("..."), text.count("\n"))
+    return Figures(*of_words, *[sign / max(tokens, 1) for sign in signs], *of_lines, *of_ngrams)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +50,7 @@ def _of_ngrams(text: str, made: list[Token]) -> list[float]:
     ],
 )  # fmt: skip
 def test_what_the_second_implementation_takes_for_tokens(text: str, expected: list[str]) -> None:
-    assert [token for token, *_ in tokens(text)] == expected
+    assert tokens(text) == expected
 
 
 def agree(text: str) -> None:

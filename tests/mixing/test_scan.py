@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import mmap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spellings import TEXTS, lines
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.lines import Scanned, Table, array_of, from_data, from_lines, placed
+from latxa_cli.mixing.lines import Scanned, Table, array_of, from_data, from_lines, look_at, placed
 from latxa_cli.mixing.rows import Reading
-from latxa_cli.native.hashing import xxh64
-from latxa_cli.native.layout import MADE
+from latxa_cli.native.layout import MADE, PADDING
+from latxa_cli.stream.parts import Part
 
 HOW = Reading("docs", seed=5, set_aside=True)
 COMPARED = ["identity", "check", "bytes", "words", "input"]
@@ -174,7 +175,14 @@ def test_lines_are_counted_where_blank_ones_are_between() -> None:
     assert [orjson.loads(aside.entry)["where"] for aside in found.asides] == ["FILE:5"]
 
 
-@given(st.binary(max_size=100), st.integers(0, 2**64 - 1))
-def test_the_hash_is_xxh64(data: bytes, seed: int) -> None:
-    array = array_of(data)
-    assert int(xxh64(array.ctypes.data, len(data), np.uint64(seed))) == xxhash.xxh64_intdigest(data, seed)
+@pytest.mark.parametrize("behind", [21, 40])
+def test_what_may_be_read_behind_a_part_is_there(tmp_path: Path, behind: int) -> None:
+    """A short part follows, and the file ends with a page: behind that there may be nothing."""
+    file = tmp_path / "in.jsonl"
+    rest = b'{"id":"2","text":"%b"}\n' % (b"x" * (behind - 21))
+    first = b'{"id":"1","text":"%b"}\n' % (b"x" * (2 * mmap.PAGESIZE - 21 - behind))
+    file.write_bytes(first + rest)
+    assert file.stat().st_size == 2 * mmap.PAGESIZE and len(rest) == behind
+    data = look_at(Part(0, 0, "in.jsonl", str(file), 0, len(first), 1, "jsonl"))
+    assert len(data) >= len(first) + PADDING
+    assert data[: len(first)].tobytes() == first
