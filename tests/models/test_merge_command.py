@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from merge_world import read, same_bits
+from preloaded import Call, Server
 from safetensors.torch import save_file
 from tiny import BINARY, Latxa
 
@@ -106,10 +107,12 @@ def wide(folder: Path, origin: Path) -> Path:
     return folder
 
 
-def test_a_kill_leaves_nothing_that_looks_like_a_model(tiny_models: Path, tmp_path: Path, latxa: Latxa) -> None:
+def test_a_kill_leaves_nothing_that_looks_like_a_model(
+    tiny_models: Path, tmp_path: Path, latxa: Latxa, fork_server: Server
+) -> None:
     model = wide(tmp_path / "wide", tiny_models / "base")
     words = ["merge", "wide", "--plus", "wide", "--minus", "wide", "-o", "out"]
-    process = subprocess.Popen([str(BINARY), *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = Call(fork_server, [BINARY, *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
     out = tmp_path / "out"
     while process.poll() is None and not list(out.glob("*.part")):
         time.sleep(0.001)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tiny
+from preloaded import Call, Server
 from tiny import Latxa
 
 LAX = ("--max-tokens", "16", "--skip", "beginning", "--skip", "short", "--skip", "near")
@@ -50,10 +51,10 @@ def test_take_of_shards(latxa: Latxa, tiny_models: Path) -> None:
 
 
 def test_a_killed_run_goes_on_until_enough_are_kept(
-    latxa: Latxa, tiny_models: Path, whole: bytes, tmp_path: Path
+    latxa: Latxa, fork_server: Server, tiny_models: Path, whole: bytes, tmp_path: Path
 ) -> None:
     words = magpie(tiny_models, "--take", "60", "--batch-size", "4", "-o", tmp_path / "out.jsonl", "--resume")
-    process = subprocess.Popen([tiny.BINARY, *words], stderr=subprocess.DEVNULL)
+    process = Call(fork_server, [tiny.BINARY, *words], stderr=subprocess.DEVNULL)
     part = tmp_path / "out.jsonl.part"
     while process.poll() is None and not (part.exists() and part.stat().st_size > 4000):
         time.sleep(0.01)
@@ -65,10 +66,12 @@ def test_a_killed_run_goes_on_until_enough_are_kept(
     assert (tmp_path / "out.jsonl").read_bytes() == b"".join(whole.splitlines(keepends=True)[:60])
 
 
-def test_a_second_run_leaves_the_first_alone(latxa: Latxa, tiny_models: Path, whole: bytes, tmp_path: Path) -> None:
+def test_a_second_run_leaves_the_first_alone(
+    latxa: Latxa, fork_server: Server, tiny_models: Path, whole: bytes, tmp_path: Path
+) -> None:
     words = magpie(tiny_models, "-o", tmp_path / "out.jsonl", "--resume")
     part = tmp_path / "out.jsonl.part"
-    first = subprocess.Popen([tiny.BINARY, *words], stderr=subprocess.PIPE)
+    first = Call(fork_server, [tiny.BINARY, *words], stderr=subprocess.PIPE)
     while first.poll() is None and not (part.exists() and part.stat().st_size > 4000):
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)  # it waits in the middle of its work

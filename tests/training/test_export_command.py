@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from preloaded import Call, Server
 from safetensors.torch import load_file, save_file
 from saved_run import write_checkpoint, write_run
 from tiny import BINARY, Latxa
@@ -45,10 +46,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> Pa
     return folder
 
 
-def test_a_kill_leaves_the_checkpoint_and_resuming_completes(world: Path, latxa: Latxa) -> None:
+def test_a_kill_leaves_the_checkpoint_and_resuming_completes(world: Path, latxa: Latxa, fork_server: Server) -> None:
     words = ["export", "run", "-o", "out"]
     out = world / "out"
-    process = subprocess.Popen([str(BINARY), *words], cwd=world, stderr=subprocess.DEVNULL)
+    process = Call(fork_server, [BINARY, *words], cwd=world, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(out.glob("*.part")):
         time.sleep(0.001)
     process.kill()

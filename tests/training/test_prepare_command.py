@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from preloaded import Call, Server
 from tiny import Latxa
 
 
@@ -54,11 +55,13 @@ def test_files_stdin_and_workers_give_the_same_rows(latxa: Latxa, place: Path, p
         assert not (place / f"from{source}.work").exists()
 
 
-def test_killed_again_and_again_the_rows_are_the_same(latxa: Latxa, place: Path, prepared: dict[str, bytes]) -> None:
+def test_killed_again_and_again_the_rows_are_the_same(
+    latxa: Latxa, fork_server: Server, place: Path, prepared: dict[str, bytes]
+) -> None:
     words = prepare("parts", "killed", "--resume")
     kills = 0
-    for delay in (2.0, 2.6, 3.2, 3.8):
-        process = subprocess.Popen([tiny.BINARY, *words], cwd=place, stderr=subprocess.DEVNULL)
+    for delay in (0.1, 0.2, 0.4, 0.8):
+        process = Call(fork_server, [tiny.BINARY, *words], cwd=place, stderr=subprocess.DEVNULL)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
