@@ -9,5 +9,6 @@ bin=${VENV:-$PWD/.venv}/bin
 "$bin/ruff" check
 "$bin/ruff" format --check
 "$bin/mypy"
+"$bin/python" -m compileall -q latxa_cli # else each process compiles it anew where Python is told to write no bytecode
 # A module's tests share what takes long to make, so that they stay together.
 "$bin/pytest" --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder "$@"
