@@ -65,3 +65,18 @@ def test_where_the_anchor_is_infinite_in_a_round_nothing_is_known_of_that_round(
     assert all(one["lower"] is None and one["upper"] is None for one in found)
     some.replicates[:30, 1] = some.theta[1]
     assert all(one["lower"] is not None for one in differences([whole, some]))
+
+
+def test_who_has_no_finite_rating_in_a_round_does_not_move_the_others():
+    """In such a round the others keep the mean of their own differences."""
+    whole, _, some, _ = boards()
+    some.replicates[:20, 2] = -np.inf
+    found = {one["model"]: one for one in differences([whole, some]) if "group" in one}
+    point, _ = by_hand(some, whole, np.arange(3))
+    rounds = SCALE * (some.replicates[:, :3] - whole.replicates[:, :3])
+    moved = np.array([np.mean([row[m] - point[m] for m in range(3) if np.isfinite(row[m])]) for row in rounds])
+    low, high = bounds(rounds - moved[:, None], 0.9)
+    for place, model in enumerate("ab"):
+        assert (found[model]["lower"], found[model]["upper"]) == pytest.approx((low[place], high[place]), abs=1e-6)
+    assert found["c"]["lower"] is None
+    assert abs(point[2]) > 0.5  # else leaving it out would change nothing

@@ -91,6 +91,10 @@ def test_equal_models_are_separated_by_no_number_of_votes():
     close = counts_of({(0, 1): (10**6 + 1, 10**6, 0, 0)}, "ab")
     (record,) = separating(close, *known_of(close))
     assert record["votes_spread"] is None  # two million million
+    near = counts_of({(0, 1): (1_001_000, 10**6, 0, 0)}, "ab")
+    (record,) = separating(near, *known_of(near))
+    # n (z SE / gap)^2 with SE^2 = 4 / n, for a gap of 0.001: 10.8 million votes in all
+    assert record["votes_spread"] == pytest.approx(4 * 1.645**2 / np.log(1.001) ** 2 - 2_001_000, rel=0.01)
 
 
 def test_models_whose_rating_is_infinite_are_left_out():
