@@ -11,43 +11,35 @@ import numpy as np
 
 PER_CLUSTER = 256  # vectors of the sample, for each cluster,
 SAMPLE = 1 << 16  # but not more of them in all, unless there are more clusters
-ITERATIONS = 25
-SETTLED = 0.001  # share of the sample that may still change its cluster at the end
+SETTLED = 1e-4  # what the mean distance to a centre may still lose at the end; embeddings have a length of 1
 CHUNK = 1 << 14  # vectors compared with all centres at once
 
 
 def clustered(vectors: np.ndarray, clusters: int, keys: np.ndarray) -> np.ndarray:
-    """Return the cluster (i32) of each vector, by k-means.
+    """Return the cluster (i32) of each vector, by k-means; some of the clusters may be empty, and are left out.
 
-    The centres are seeded by k-means++ (Arthur and Vassilvitskii, SODA 2007) and moved by Lloyd's algorithm.
+    The centres are seeded by k-means++ (Arthur and Vassilvitskii, SODA 2007) and moved by Lloyd's algorithm (scipy's).
 
     Args:
         vectors: float [n, dimensions], perhaps mapped from a file.
         clusters: how many, at most n.
         keys: u64 [n], random: the sample is those that are least, and the least of them seeds the seeding.
     """
+    from scipy.cluster.vq import kmeans
+
     most = max(clusters, min(PER_CLUSTER * clusters, SAMPLE))
     chosen = np.sort(np.argsort(keys, kind="stable")[:most])
     sample = vectors[chosen].astype(np.float32)
-    centres = _seeded(sample, clusters, int(keys.min()))
-    before = np.full(len(sample), -1, np.int32)
-    for _ in range(ITERATIONS):
-        now = nearest(sample, centres)
-        if (now != before).mean() <= SETTLED:
-            break
-        centres = _means(sample, now, centres)
-        before = now
-    return nearest(vectors, centres)
+    centres = _seeded(sample, clusters, int(keys.min()))  # scipy's own seeding takes time with their square
+    return nearest(vectors, kmeans(sample, centres, thresh=SETTLED)[0])
 
 
 def nearest(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return the nearest centre (i32) of each vector, the first one of several."""
-    found = np.empty(len(vectors), np.int32)
-    half_squares = (centres * centres).sum(axis=1) / 2
-    for start in range(0, len(vectors), CHUNK):
-        chunk = vectors[start : start + CHUNK].astype(np.float32)
-        found[start : start + CHUNK] = (half_squares - chunk @ centres.T).argmin(axis=1)
-    return found
+    from scipy.cluster.vq import vq
+
+    chunks = (vectors[start : start + CHUNK].astype(np.float32) for start in range(0, len(vectors), CHUNK))
+    return np.concatenate([np.empty(0, np.int32), *(vq(chunk, centres)[0] for chunk in chunks)])
 
 
 def _seeded(sample: np.ndarray, clusters: int, seed: int) -> np.ndarray:
@@ -63,15 +55,6 @@ def _seeded(sample: np.ndarray, clusters: int, seed: int) -> np.ndarray:
         place = int(np.searchsorted(total, draws.random() * total[-1], "right")) if total[-1] else 0
         place = min(place, len(sample) - 1)
     return centres
-
-
-def _means(sample: np.ndarray, nearest_centre: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the mean of each cluster; a cluster that lost all its vectors keeps its centre."""
-    order = np.argsort(nearest_centre, kind="stable")
-    found, starts, counts = np.unique(nearest_centre[order], return_index=True, return_counts=True)
-    moved = centres.copy()
-    moved[found] = np.add.reduceat(sample[order], starts, axis=0, dtype=np.float64) / counts[:, None]
-    return moved
 
 
 def spread_over(clusters: np.ndarray, keys: np.ndarray, count: int) -> np.ndarray:
