@@ -107,7 +107,7 @@ def corpus(
     from latxa_cli.corpus.profile import profile_names
     from latxa_cli.corpus.steps import chosen
     from latxa_cli.model import load_tokenizer
-    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stages import open_work, plan_of
     from latxa_cli.stream.inputs import check_exists
 
     steps = chosen(only or [], skip or [], contamination=bool(against or against_task))
@@ -121,14 +121,12 @@ def corpus(
         run.depends_on(side)
     measure = load_tokenizer(tokenizer) if tokenizer else None
     reviewed, card_file = run.file(review), run.file(card)
-    plan = {"settings": run.settings, "uses": run.uses, "rejects": bool(run.destination.rejects), "memory": memory}
-    with (
-        open_executor(executor, workers, MODULES, most=memory // WORKER_BYTES) as pool,
-        Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
-    ):
-        run.afterwards(place.remove)
+    with open_work(
+        run, run.work_folder(work), plan_of(run, memory=memory), MODULES,
+        executor=executor, workers=workers, most=memory // WORKER_BYTES,
+    ) as place:  # fmt: skip
         items = _items(run, against or [], against_task or [], task_folder)
-        made = build(options, found, items, place, rejects=bool(run.destination.rejects), review=bool(review))
+        made = build(options, found, items, place, rejects=run.sets_aside, review=bool(review))
         run.reads(made.inputs)
         run.counts.read += made.read
         run.write(made.outcomes(reviewed))

@@ -1,46 +1,63 @@
 """`latxa mix`: from a corpus and instruction data to one training mix."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from latxa_cli.options import Device, ExecutorName, Memory, OutputFile, Run, Seed, Take, Workers, WorkFolder, verb
-from latxa_cli.stream.errors import UsageError
-
-
-def _flag(text: str, metavar: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **more)
-
+from latxa_cli.options import (
+    Device,
+    ExecutorName,
+    Memory,
+    OutputFile,
+    Run,
+    Seed,
+    Take,
+    Workers,
+    WorkFolder,
+    argument,
+    flag,
+    needs,
+    verb,
+)
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="NAME=SOURCE",
-        help="Inputs: a file, folder, glob, `hf:` or `-`. A variant knows `corpus=`, `en=` and one more (`eu=`).",
-        show_default=False,
+    argument(
+        "Inputs: a file, folder, glob, `hf:` or `-`. A variant knows `corpus=`, `en=` and one more (`eu=`).",
+        "NAME=SOURCE",
     ),
 ]
-Code = Annotated[str | None, _flag("Take the inputs that this variant names.", "exp_B_CTE")]
-ListVariants = Annotated[bool, typer.Option("--list-variants", help="Show the 24 variants, and which 18 to train.")]
-Weights = Annotated[
-    list[str] | None, _flag("See each record so often: 2.5, 0.25; repeat it.", "NAME=TIMES", "--weight")
+Code = Annotated[str | None, flag("Take the inputs that this variant names.", metavar="exp_B_CTE")]
+ListVariants = Annotated[bool, flag("Show the 24 variants, and which 18 to train.", "--list-variants")]
+Weights = Annotated[list[str] | None, flag("See each record so often: 2.5, 0.25; repeat it.", metavar="NAME=TIMES")]
+TakeTokens = Annotated[int | None, flag("Draw about N tokens (by --tokenizer).", metavar="N", min=1)]
+TakeFrom = Annotated[
+    list[str] | None, flag("Draw N records of an input, before its weight; repeat it.", metavar="NAME=N")
 ]
-TakeTokens = Annotated[int | None, _flag("Draw about N tokens (by --tokenizer).", "N", min=1)]
-TakeFrom = Annotated[list[str] | None, _flag("Draw N records of an input, before its weight; repeat it.", "NAME=N")]
-HoldOut = Annotated[list[str] | None, _flag("Hold out N records for validation; repeat it.", "NAME=N")]
-HoldOutFile = Annotated[OutputFile, _flag("Write them here.", "FILE")]
-Split = Annotated[str, _flag("Only records of this `metadata.split`; without, it is `train`. [default: train]", "NAME")]
-AnswerIn = Annotated[list[str] | None, _flag("End the last user turn with `Answer in …`; repeat it.", "NAME=LANGUAGE")]
-Minimum = Annotated[list[str] | None, _flag("Only records with this mean score or more; repeat it.", "NAME=SCORE")]
-Scores = Annotated[str | None, _flag("Scores by id, as `judge` writes them. [default: `metadata.scores`]", "FILE")]
-Criterion = Annotated[str | None, _flag("Go by this score, not by the mean.", "NAME")]
-Diversify = Annotated[list[str] | None, _flag("Draw N instructions evenly from clusters; repeat it.", "NAME=N")]
-Embedder = Annotated[str | None, _flag("Cluster by mean embeddings of this model, encoder or causal.", "MODEL")]
-Clusters = Annotated[int | None, _flag("How many clusters. [default: root of the records]", "K", min=1)]
-Tokenizer = Annotated[str | None, _flag("Count tokens too, by the tokenizer of this model.", "MODEL")]
+HoldOut = Annotated[list[str] | None, flag("Hold out N records for validation; repeat it.", metavar="NAME=N")]
+HoldOutFile = Annotated[OutputFile, flag("Write them here.", metavar="FILE")]
+Split = Annotated[str, flag("Only records of this `metadata.split`; without, it is `train`.", metavar="NAME")]
+AnswerIn = Annotated[
+    list[str] | None, flag("End the last user turn with `Answer in …`; repeat it.", metavar="NAME=LANGUAGE")
+]
+Minimum = Annotated[
+    list[str] | None, flag("Only records with this mean score or more; repeat it.", metavar="NAME=SCORE")
+]
+Scores = Annotated[
+    str | None, flag("Scores by id, as `judge` writes them. [default: `metadata.scores`]", metavar="FILE")
+]
+Criterion = Annotated[str | None, flag("Go by this score, not by the mean.", metavar="NAME")]
+Diversify = Annotated[list[str] | None, flag("Draw N instructions evenly from clusters; repeat it.", metavar="NAME=N")]
+Embedder = Annotated[str | None, flag("Cluster by mean embeddings of this model, encoder or causal.", metavar="MODEL")]
+Clusters = Annotated[int | None, flag("How many clusters. [default: root of the records]", metavar="K", min=1)]
+Tokenizer = Annotated[str | None, flag("Count tokens too, by the tokenizer of this model.", metavar="MODEL")]
+
+CONDITIONS = (
+    needs("hold_out", "hold_out_file"), needs("hold_out_file", "hold_out"), needs("scores", "minimum"),
+    needs("criterion", "minimum"), needs("diversify", "embedder"), needs("embedder", "diversify"),
+    needs("clusters", "diversify"), needs("take_tokens", "tokenizer"),
+)  # fmt: skip
 
 
-@verb(makes="whole")
+@verb(makes="whole", conditions=CONDITIONS)
 def mix(
     run: Run, inputs: Inputs = None, *, variant: Code = None, list_variants: ListVariants = False,
     weight: Weights = None, take: Take = None, take_tokens: TakeTokens = None, take_from: TakeFrom = None,
@@ -78,23 +95,15 @@ def mix(
     from latxa_cli.mixing.choose import Wishes, chosen, named
     from latxa_cli.mixing.files import MODULES, WORKER_BYTES
     from latxa_cli.mixing.mix import Options, mixed
-    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stages import open_work, plan_of
 
     arguments = named(inputs or [])
     names = chosen(arguments, variant)
     wishes = Wishes(weight, hold_out, take_from, diversify, minimum, answer_in)
     wishes.check(list(arguments))
-    for flag, given, other, needed in (
-        ("--hold-out", hold_out, "--hold-out-file", hold_out_file), ("--scores", scores, "--minimum", minimum),
-        ("--hold-out-file", hold_out_file, "--hold-out", hold_out), ("--diversify", diversify, "--embedder", embedder),
-        ("--take-tokens", take_tokens, "--tokenizer", tokenizer), ("--embedder", embedder, "--diversify", diversify),
-        ("--criterion", criterion, "--minimum", minimum), ("--clusters", clusters, "--diversify", diversify),
-    ):  # fmt: skip
-        if given and not needed:
-            raise UsageError(f"`{flag}` needs `{other}`")
     options = Options(
         memory, workers, seed, split, take, take_tokens, tokenizer, scores, criterion, embedder, clusters, device,
-        set_aside=run.destination.rejects is not None,
+        set_aside=run.sets_aside,
     )  # fmt: skip
     options.check()
     left_out = [name for name in arguments if name not in names]
@@ -103,12 +112,10 @@ def mix(
     for side in (scores, tokenizer, embedder):
         run.depends_on(side)
     held = run.file(hold_out_file)
-    plan = {"settings": run.settings, "uses": run.uses, "rejects": options.set_aside, "memory": memory}
-    with (
-        open_executor(executor, workers, MODULES, most=memory // WORKER_BYTES - 1) as pool,
-        Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
-    ):
-        run.afterwards(place.remove)
+    with open_work(
+        run, run.work_folder(work), plan_of(run, memory=memory), MODULES,
+        executor=executor, workers=workers, most=memory // WORKER_BYTES - 1,
+    ) as place:  # fmt: skip
         made = mixed(options, wishes, sources, place, in_memory=executor == "local", say=run.say)
         run.reads(made.inputs)
         run.counts.read += made.read

@@ -46,7 +46,7 @@ def prepare(
       latxa prepare mix.jsonl.zst --model base --shard 3/16 -o prepared.3 --resume
       latxa prepare mix.jsonl --model tiny --chat-loss all --chat-loss eu=assistant -o prepared
     """
-    from latxa_cli.stages import Work, open_executor
+    from latxa_cli.stages import open_work, plan_of
     from latxa_cli.training.config import chat_losses
     from latxa_cli.training.data import prepare as room
     from latxa_cli.training.data.show import marked
@@ -60,14 +60,11 @@ def prepare(
         model, sequence_length, loss or "assistant", losses, chat_template=template, shard=shard or (0, 1),
         trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    set_aside = run.destination.rejects is not None
-    plan = {"settings": run.settings, "uses": run.uses, "rejects": set_aside}
-    with (
-        open_executor(executor, workers, room.MODULES, most=memory // room.WORKER_BYTES) as pool,
-        Work(run.work_folder(work), plan, pool, resume=run.destination.resume, progress=run.stage) as place,
-    ):
-        run.afterwards(place.remove)
-        made = room.prepare(found, settings, place, run.directory, set_aside=set_aside)
+    with open_work(
+        run, run.work_folder(work), plan_of(run), room.MODULES,
+        executor=executor, workers=workers, most=memory // room.WORKER_BYTES,
+    ) as place:  # fmt: skip
+        made = room.prepare(found, settings, place, run.directory, set_aside=run.sets_aside)
         run.account(made.read, made.inputs, made.rejects())
     run.say_all(made.lines())
     run.note(sources=made.rows.shares, rows=len(made.rows), tokens=made.rows.tokens, fill=round(made.rows.fill, 4))

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from math import inf
 
 from latxa_cli.stages.executor import Executor, Local, cores, one_a_core
+from latxa_cli.stages.wiring import open_work, plan_of
 from latxa_cli.stages.work import Work
 from latxa_cli.stream.files import load_array, new_file, save_array, save_bytes
 
-__all__ = ["Executor", "Work", "cores", "load_array", "new_file", "open_executor", "save_array", "save_bytes"]
+__all__ = [
+    "Executor", "Work", "cores", "load_array", "new_file", "open_executor", "open_work", "plan_of", "save_array",
+    "save_bytes",
+]  # fmt: skip
 
 
 def open_executor(kind: str, workers: int | None = None, preload: Sequence[str] = (), *, most: float = inf) -> Executor:

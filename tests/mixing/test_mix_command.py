@@ -104,7 +104,7 @@ USAGE = {
     "an unknown input": (["en=en.jsonl", "--weight", "eu=2"], "`--weight eu=2`: no input is named `eu`"),
     "two budgets": (["en=en.jsonl", "--take", "1", "--take-tokens", "1", "--tokenizer", "x"], "two budgets"),
     "one file for two things": (
-        ["en=en.jsonl", "-o", "x.jsonl", "--hold-out", "en=1", "--hold-out-file", "x.jsonl"], "is another output too",
+        ["en=en.jsonl", "-o", "x.jsonl", "--hold-out", "en=1", "--hold-out-file", "x.jsonl"], "`-o` would both write",
     ),
     "the same file twice": (["en=en.jsonl", "eu=en.jsonl"], "is in two sources"),
     "stdin twice": (["en=-", "eu=-"], "stdin is in two sources"),

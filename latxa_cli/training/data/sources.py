@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latxa_cli.stages import Work, open_executor
+from latxa_cli.stages import open_work
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.named import named_values
 from latxa_cli.stream.sources import Source
@@ -108,11 +108,7 @@ class RunData:
             "source_loss": config.source_loss, "chat_template": chat_template,
             "uses": [used for used in run.uses if used["path"] == self.model], "rejects": run.sets_aside,
         }  # fmt: skip
-        with (
-            open_executor("local", workers, prepare.MODULES) as pool,
-            Work(folder, plan, pool, resume=run.destination.resume, progress=run.stage) as work,
-        ):
-            run.afterwards(work.remove)
+        with open_work(run, folder, plan, prepare.MODULES, workers=workers) as work:
             made = prepare.prepare(sources, settings, work, work.folder / "rows", set_aside=run.sets_aside)
             run.account(made.read, made.inputs, made.rejects())
         run.say_all(made.lines())
