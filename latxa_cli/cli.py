@@ -23,7 +23,8 @@ VERBS = {
     "extend": "Add tokens of a language to the vocabulary of a model.",
     "corpus": "Make a clean, deduplicated corpus of one language out of many dumps.",
     "profile": "Derive a quality profile of a language from trusted text.",
-    "sample": "Draw instructions and answers from a model, or answer prompts.",
+    "sample": "Draw instructions and answers from a model (Magpie).",
+    "reverse": "Write the instructions that native texts answer.",
     "translate": "Translate conversations with a few examples and a base model.",
     "mix": "Mix documents and conversations into training data.",
     "prepare": "Tokenise, mark and pack data for training, before any GPU is taken.",
@@ -31,6 +32,7 @@ VERBS = {
     "export": "Turn a checkpoint of `latxa train` into a model.",
     "merge": "Add to a model what another has learnt, by arithmetic on weights.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
+    "respond": "Answer prompts with a model.",
     "judge": "Compare the responses of two or more models.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "arena-next": "Propose the battles whose votes would tell most.",
@@ -39,9 +41,9 @@ VERBS = {
 }
 # How `latxa --help` shows them.
 GROUPS = {
-    "Data": ("corpus", "profile", "sample", "translate", "mix"),
+    "Data": ("corpus", "profile", "sample", "reverse", "translate", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
-    "Judgement": ("eval", "judge", "arena-score", "arena-next", "preferences", "report"),
+    "Judgement": ("eval", "respond", "judge", "arena-score", "arena-next", "preferences", "report"),
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 

@@ -95,7 +95,6 @@ ChatLoss = Annotated[
     ),
 ]
 ChatTemplate = Annotated[Path | None, flag("A chat template (Jinja) in place of the model's own.", metavar="FILE")]
-TopP = Annotated[float, flag("Sample among the likeliest tokens of this total probability.", min=0.0, max=1.0)]
 BatchSize = Annotated[int | None, flag("Sequences at once. [default: what the engine does best]", min=1)]
 Device = Annotated[str | None, flag("`cpu`, `cuda`, `cuda:1`. [default: a GPU if there is one]")]
 TrustRemoteCode = Annotated[bool, flag("Run code that comes with the model.", "--trust-remote-code")]
@@ -132,6 +131,30 @@ Exclude = Annotated[
 ]
 MostPerUser = Annotated[int | None, flag("Leave out what a user votes beyond N.", metavar="N", min=1)]
 TableFormat = Annotated[Format | None, flag("[default: table on a terminal, else jsonl]", "--format")]
+
+# --- what several verbs have that draw texts from a model
+
+Temperature = Annotated[float, flag("How freely to draw; 0: always the likeliest token.", min=0.0, max=100.0)]
+TopP = Annotated[float, flag("Draw among the likeliest tokens of this total probability.", min=0.0, max=1.0)]
+MaxTokens = Annotated[int, flag("Longest text that is written.", min=1, max=1 << 31)]
+Thinking = Annotated[Literal["on", "off"] | None, flag("Whether a model that can is to think aloud before its answer.")]
+InstructionLanguage = Annotated[
+    str | None, flag("Keep instructions in this language only (`eu`).", "--language", "-l", metavar="CODE")
+]
+Skip = Annotated[list[str] | None, flag("Leave this filter out; repeat it.", metavar="FILTER")]
+Tag = Annotated[
+    list[str] | None,
+    flag(
+        "What the model is to say of each instruction: `quality`, `difficulty`, `category`, or a `.toml` file or "
+        "folder; repeat it.",
+        metavar="NAME|FILE",
+    ),
+]
+Embedder = Annotated[str | None, flag("Reject what means the same to this model of sentences, too.", metavar="MODEL")]
+Similarity = Annotated[
+    float | None,
+    flag("Cosine from which two instructions mean the same. [default: 0.975]", min=0.0, max=1.0),
+]
 
 # --- what every verb has that generates text: the fields of `generation.engine.EngineOptions`
 

@@ -55,7 +55,7 @@ latxa eval models/instruct_en models/exp_2_111 --chat "${questions[@]}" -o resul
 
 step "Arena: two models answer the same Basque prompts; the answer nearer to the reference wins"
 for model in instruct_en exp_2_111; do
-    latxa sample --method respond --model models/$model data/prompts_eu.jsonl \
+    latxa respond --model models/$model data/prompts_eu.jsonl \
         --max-tokens 60 --batch-size 64 -o responses/$model.jsonl --resume
 done
 latxa judge responses/instruct_en.jsonl responses/exp_2_111.jsonl -o battles.jsonl --resume

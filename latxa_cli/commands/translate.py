@@ -53,10 +53,10 @@ def translate(
       latxa translate -m models/base_eu --shots shots.jsonl --to Euskara -l eu en.jsonl > eu.jsonl
       latxa sample -m models/instruct_en -n 1000 | latxa translate -m models/base_eu --shots shots.jsonl --to Euskara
     """
+    from latxa_cli.generation.delivery import deliver
     from latxa_cli.generation.engine import open_engine
-    from latxa_cli.generation.preflight import first, preview, share
+    from latxa_cli.generation.preflight import first, share
     from latxa_cli.model import short_name
-    from latxa_cli.stream.run import watched
     from latxa_cli.translation.prompt import few_shot
     from latxa_cli.translation.translate import Translation, translate_conversations
 
@@ -67,10 +67,5 @@ def translate(
     run.note(engine=generator.facts())
     prompt = few_shot(pairs, source_name, target_name, shot_count)
     how = Translation(prompt, max_tokens, short_name(model), language)
-    if dry_run:
-        outcomes = translate_conversations(first(conversations), generator, how)
-        preview(run.say, outcomes, total=share(take, shard))
-    else:
-        outcomes = translate_conversations(conversations, generator, how)
-        run.write(watched(run, outcomes, tokens=lambda: generator.completion_tokens), burst=generator.window)
-        run.note(engine=generator.facts())  # with the tokens and the cost of the whole run
+    outcomes = translate_conversations(first(conversations) if dry_run else conversations, generator, how)
+    deliver(run, generator, outcomes, total=share(take, shard), dry_run=dry_run)

@@ -28,6 +28,10 @@ class Decoding:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, float]:
+        """Return what a manifest says of it; where a text ends is not the user's to say."""
+        return {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p}
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -7,7 +7,7 @@ knows a language: what a refusal looks like stands in `refusals.txt`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -22,10 +22,10 @@ FILTERS = {
     "role": "texts in which another turn begins: a line that is the name of a role",
     "loop": "texts that end in a loop",
     "refusal": "answers that refuse, or ask for what is missing",
-    "language": "instructions in another language than `--language`",
     "duplicate": "instructions that an earlier conversation has",
     "near": "instructions that are nearly those of an earlier conversation",
 }
+OF_INSTRUCTIONS = tuple(name for name in FILTERS if name != "refusal")  # where no answer is written
 
 SHORTEST = 3  # words of an instruction
 LOOPS, LOOP_WORDS = 4, 16  # a loop is a run of words that stands so often in a row, and has so many words in all
@@ -38,7 +38,10 @@ _ROLE = re.compile(
 
 @dataclass(frozen=True)
 class Filters:
-    """Which rules hold. `markers`: the special tokens, as they are written; `language`: that of the instructions."""
+    """Which rules hold.
+
+    `markers`: the special tokens, as they are written; `language`: that of the instructions, or None, any.
+    """
 
     markers: frozenset[str]
     skip: frozenset[str] = frozenset()
@@ -60,7 +63,7 @@ class Filters:
             return "instruction begins in the middle"
         if self.does("colon") and text.endswith((":", "：")):
             return "instruction ends in a colon"
-        if self.language and self.does("language") and self._is_foreign(text):
+        if self.language and self._is_foreign(text):
             return "instruction in another language"
         return ""
 
@@ -97,13 +100,12 @@ class Filters:
         return identifier()
 
 
-def check_filters(skip: Iterable[str], tags: Iterable[str], language: str | None) -> None:
-    """Raise UsageError for what is neither a filter nor one of `tags`, or a language that cannot be identified."""
-    known = [*FILTERS, *tags]
+def check_filters(skip: Iterable[str], known: Sequence[str], language: str | None) -> None:
+    """Raise UsageError for what is none of the `known` filters, or a language that cannot be identified."""
     for name in skip:
         if name not in known:
-            raise UsageError(f"there is no filter `{name}`", hint=nearest(name, known))
-    if language and "language" not in skip:
+            raise UsageError(f"there is no filter `{name}`", hint=nearest(name, list(known)))
+    if language:
         from latxa_cli.text.language import check_language
 
         check_language(language)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
-from latxa_cli.chat import PreQuery, TemplateError, split_thought
+from latxa_cli.chat import PreQuery, TemplateError, pre_query, split_thought
 from latxa_cli.generation.engine import Completion, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.tags import Tagger
 from latxa_cli.sampling.tasks import Task, task_of
+from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 TRIES = 4  # at an instruction that does not begin with what its task forbids
@@ -24,15 +26,18 @@ TRIES = 4  # at an instruction that does not begin with what its task forbids
 Message = dict[str, Any]
 
 
+# The text round the next instruction, given the messages so far and a system message.
+Query = Callable[[Sequence[Message], str | None], PreQuery]
+
+
 @dataclass(frozen=True, slots=True)
 class Magpie:
     """What to draw, and what the records say of it.
 
-    `query`: given the messages so far and a system message, the text round the next instruction; `turns`: instructions
-    of each conversation; `can_think`: the model may think aloud before its answers.
+    `turns`: instructions of each conversation; `can_think`: the model may think aloud before its answers.
     """
 
-    query: Callable[[Sequence[Message], str | None], PreQuery]
+    query: Query
     tasks: Sequence[Task]
     filters: Filters
     seed: int
@@ -40,6 +45,28 @@ class Magpie:
     turns: int = 1
     can_think: bool = False
     tagger: Tagger = field(default_factory=Tagger)
+
+
+def query_of(tokenizer: Any, *, template_system: bool, thinking: bool | None) -> Query:
+    """Return the query of a model's chat template, which writes that of a first turn once for each system message.
+
+    `template_system`: keep the system block that the template adds by itself. Raises UsageError where there is no
+    tokenizer.
+    """
+    if tokenizer is None:
+        raise UsageError("magpie needs the model's chat template", hint="`--engine-option tokenizer=MODEL` names it")
+
+    def write(messages: Sequence[Message], system: str | None) -> PreQuery:
+        return pre_query(tokenizer, messages, system=system, default_system=template_system, thinking=thinking)
+
+    first = cache(lambda system: write((), system))
+    return lambda messages, system: write(messages, system) if messages else first(system)
+
+
+def check_further_turns(query: Query, tasks: Iterable[Task]) -> None:
+    """Raise TemplateError, before hours are spent, where a template writes no instruction behind an answer."""
+    for task in tasks:
+        query([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], task.system)
 
 
 def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outcome]:

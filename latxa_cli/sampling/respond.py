@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from latxa_cli.generation.engine import Completion, Decoding, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.sampling.speaker import Speaker
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 
@@ -17,23 +18,20 @@ def respond(
     prompts: Iterable[Record],
     engine: Engine,
     decoding: Decoding,
+    speaker: Speaker,
     *,
     seed: int,
-    model: str,
-    markers: frozenset[str],
-    thinking: bool | None = None,
 ) -> Iterator[Outcome]:
-    """Yield a response by `model` for each prompt record; other fields of the prompt (`reference`, …) stay.
-
-    `markers`: the special tokens of the model, as they are written; `thinking`: whether it is to think aloud before.
-    """
+    """Yield a response by the speaker for each prompt record; other fields of the prompt (`reference`, …) stay."""
 
     def talk(prompt: Record) -> Talk:
-        if marker := _spelt(prompt, markers):  # the model would take it for the end of a turn or the like
+        if marker := _spelt(prompt, speaker.markers):  # the model would take it for the end of a turn or the like
             return Reject(prompt, "special token in the prompt", marker)
         seed_of_prompt = keyed_hash(seed, "respond", prompt["id"])
-        (completion,) = yield [Request(decoding, seed_of_prompt, messages=tuple(_turns(prompt)), thinking=thinking)]
-        return _outcome(prompt, completion, seed, model)
+        (completion,) = yield [
+            Request(decoding, seed_of_prompt, messages=tuple(_turns(prompt)), thinking=speaker.thinking)
+        ]
+        return _outcome(prompt, completion, seed, speaker.name)
 
     return converse(engine, prompts, talk)
 

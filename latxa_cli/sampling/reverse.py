@@ -14,6 +14,7 @@ from latxa_cli.generation.engine import Decoding, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.tags import Tagger
+from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 ASK = (
@@ -52,6 +53,22 @@ class Reverse:
         shots = "".join(f"{head}{text}{tail}{instruction}\n\n\n" for text, instruction in self.shots)
         end = Decoding(self.decoding.max_tokens, self.decoding.temperature, self.decoding.top_p, ("\n\n", f"\n{head}"))
         return Request(end, seed, text=f"{shots}{head}{document}{tail.rstrip()}")
+
+
+def shots_of(conversations: Iterable[Record], path: str) -> list[tuple[str, str]]:
+    """Return pairs of a text and its instruction, the first turns of each conversation in the file `path`.
+
+    Raises UsageError where there is none, or a conversation without a turn of either role.
+    """
+    shots = []
+    for record in conversations:
+        turns = {message["role"]: message["content"].strip() for message in reversed(record["messages"])}
+        if missing := {"assistant", "user"}.difference(turns):
+            raise UsageError(f"`--shots {path}`: `{record['id']}` has no turn of the role `{min(missing)}`")
+        shots.append((turns["assistant"], turns["user"]))
+    if not shots:
+        raise UsageError(f"`--shots {path}` holds none", hint="conversations: the answer is a text of the language")
+    return shots
 
 
 def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterator[Outcome]:

@@ -1,4 +1,4 @@
-"""Records lost or doubled by `latxa sample` when it is killed at random moments and resumed: none, however often.
+"""Records lost or doubled when `latxa respond` and `latxa sample` are killed at random moments and resumed: none.
 
     python tests/bench/kills.py [--kills 180] [--real 20] [--model quickstart/models/instruct_en]
 
@@ -77,7 +77,7 @@ def main() -> None:
         prompts.write_bytes(
             b"".join(orjson.dumps({"id": str(n), "prompt": f"What is {n}?"}) + b"\n" for n in range(PROMPTS))
         )
-        command = [BINARY, "sample", "--method", "respond", "-q", "--model", MODEL, "--base-url", server.url]
+        command = [BINARY, "respond", "-q", "--model", MODEL, "--base-url", server.url]
         if given.kills:
             completed, wrong = killed([*command, str(prompts)], folder, given.kills, draw)
             sys.stdout.write(f"server: {given.kills} kills, {completed} runs came to their end, {wrong} wrong\n")

@@ -34,8 +34,9 @@ init             x      .       .       .       x          x        .       .   
 extend           x      .       .       .       x          x        .       .        x          x       x      .
 corpus           x      x       x       x       x          x        .       x        x          x       x      x
 profile          .      .       .       .       x          x        .       .        x          x       x      .
-sample magpie    .      .       x       .       .          .        x       x        x          x       x      x
-sample respond   x      .       .       x       x          x        x       x        x          x       x      .
+sample           .      .       x       .       .          .        x       x        x          x       x      x
+respond          x      .       .       x       x          x        x       x        x          x       x      .
+reverse          x      .       .       x       x          x        x       x        x          x       x      x
 translate        x      .       x       x       x          x        x       x        x          x       x      x
 mix              x      x       x       x       x          x        .       x        x          x       x      .
 prepare          x      .       .       .       x          x        .       .        x          x       x      .
@@ -180,13 +181,19 @@ CASES = {
         "corpus IN --language en --skip quality", documents, 300, cannot_resume_midway=True, unkept="--language cy"
     ),
     "profile": Case("profile IN --language en", documents, 300, cannot_resume_midway=True),
-    "sample magpie": Case(
+    "sample": Case(
         "sample --model trained -n 16 --max-tokens 16 --batch-size 2 --skip beginning --skip short --skip duplicate",
         model=True,
         unkept="--max-tokens 1 -n 2",
     ),
-    "sample respond": Case(
-        "sample --method respond --model trained IN --max-tokens 16 --batch-size 2", prompts, 16, model=True
+    "respond": Case("respond --model trained IN --max-tokens 16 --batch-size 2", prompts, 16, model=True),
+    "reverse": Case(
+        "reverse --model trained --from Basque IN --max-tokens 16 --batch-size 2 --skip beginning --skip short "
+        "--skip duplicate",
+        documents,
+        16,
+        model=True,
+        unkept="--max-tokens 1",
     ),
     "translate": Case(
         "translate IN --model trained --shots shots.jsonl --to Euskara --max-tokens 16 --batch-size 2",

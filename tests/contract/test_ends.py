@@ -25,7 +25,15 @@ def test_the_manifest_says_what_was_made_from_what(name: str, case: Case, space:
     assert manifest["argv"][1:3] == case.command.split()[:1] + space.words(name)[1:2]
     assert manifest["version"] and manifest["started"] and manifest["seconds"] > 0
     counts = manifest["counts"]
-    if case.verb in ("corpus", "sample", "translate", "mix", "eval"):  # one outcome for each record
+    if case.verb in (
+        "corpus",
+        "sample",
+        "respond",
+        "reverse",
+        "translate",
+        "mix",
+        "eval",
+    ):  # one outcome for each record
         assert counts["in"] == counts["out"] + sum(counts["rejected"].values())
     if not case.directory and case.verb != "profile":  # which writes TOML
         assert counts["out"] == len(space.finished(name).data.splitlines())

@@ -109,7 +109,7 @@ def test_a_closed_reader_is_success(name: str, case: Case, space: Workspace) -> 
 
 
 def test_sample_piped_into_translate_piped_into_head(heavy: Workspace) -> None:
-    sample, translate = CASES["sample magpie"].words(None), CASES["translate"].words(None)
+    sample, translate = CASES["sample"].words(None), CASES["translate"].words(None)
     script = f"latxa {' '.join(sample)} | latxa {' '.join(translate)} | head -n 1; echo ${{PIPESTATUS[@]}}"
     done = subprocess.run(
         ["bash", "-c", script], cwd=heavy.folder, env=_with_latxa(), capture_output=True, timeout=TIMEOUT, check=False

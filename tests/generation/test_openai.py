@@ -480,7 +480,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 RUNS = {
-    "respond": ("sample", "--method", "respond", "prompts.jsonl"),
+    "respond": ("respond", "prompts.jsonl"),
     "translate": ("translate", "--shots", "shots.jsonl", "--to", "Euskara", "chats.jsonl"),
 }
 

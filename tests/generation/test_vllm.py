@@ -36,7 +36,7 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def command(model: Path, *more: str | Path) -> list[str | Path]:
-    return ["sample", "--method", "respond", "-m", model, "--max-tokens", "30", "--engine", "vllm", *LIGHT, *more]
+    return ["respond", "-m", model, "--max-tokens", "30", "--engine", "vllm", *LIGHT, *more]
 
 
 def test_a_run_is_quiet_and_gives_what_transformers_gives(
@@ -45,8 +45,8 @@ def test_a_run_is_quiet_and_gives_what_transformers_gives(
     model = tiny_models / "trained"
     found = installed(*command(model, prompts, "--take", "20"), timeout=SECONDS)
     assert found.returncode == 0, found.stderr.decode()
-    assert found.stderr.count(b"\n") == 1 and found.stderr.startswith(b"latxa sample: 20 in, 20 out")
-    options = ["sample", "--method", "respond", "-m", model, "--max-tokens", "30", "--engine", "transformers"]
+    assert found.stderr.count(b"\n") == 1 and found.stderr.startswith(b"latxa respond: 20 in, 20 out")
+    options = ["respond", "-m", model, "--max-tokens", "30", "--engine", "transformers"]
     expected = latxa(*options, prompts, "--take", "20")
     assert found.stdout == expected.stdout and found.stdout.count(b"\n") == 20
 
@@ -133,7 +133,7 @@ def test_the_models_own_generation_configuration_changes_nothing(
     given = (*command(tmp_path / "trained", prompts, "--take", "20"), "--verbose")
     found = installed(*given, timeout=SECONDS)
     expected = latxa(
-        *("sample", "--method", "respond", "-m", tiny_models / "trained", "--max-tokens", "30"),
+        *("respond", "-m", tiny_models / "trained", "--max-tokens", "30"),
         *("--engine", "transformers", prompts, "--take", "20"),
     )
     assert found.returncode == 0 and b"INFO" in found.stderr

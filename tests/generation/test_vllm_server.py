@@ -26,7 +26,7 @@ SERVE = (
 )  # fmt: skip
 SECONDS = 400  # the server starts two processes, each of which loads everything
 LAX = ("--max-tokens", "30", "--skip", "beginning", "--skip", "short", "--skip", "near")  # a tiny model fails these
-RESPOND = ("sample", "--method", "respond", "--max-tokens", "30")
+RESPOND = ("respond", "--max-tokens", "30")
 
 
 @pytest.fixture(scope="module")

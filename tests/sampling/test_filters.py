@@ -8,7 +8,7 @@ import pytest
 from fake_engine import cut_off, stopped
 
 from latxa_cli.generation.engine import Completion
-from latxa_cli.sampling.filters import FILTERS, SURELY, Filters, check_filters, ends_in_loop
+from latxa_cli.sampling.filters import FILTERS, OF_INSTRUCTIONS, SURELY, Filters, check_filters, ends_in_loop
 from latxa_cli.stream.errors import UsageError
 
 RULES = Filters(frozenset(("<|eot|>",)), language="en")
@@ -67,13 +67,15 @@ def test_answers(completion: Completion, reason: str) -> None:
 
 
 def test_each_filter_can_be_left_out() -> None:
-    check_filters([*FILTERS, "quality"], ["quality"], "en")
+    check_filters([*FILTERS, "quality"], [*FILTERS, "quality"], "en")
     lax = Filters(frozenset(), frozenset(FILTERS))
     for reason, texts in INSTRUCTIONS.items():
         for text in texts:
             assert lax.fault_of_instruction(stopped(text)) == (reason if reason == "empty instruction" else "")
     with pytest.raises(UsageError, match="there is no filter `loops`"):
-        check_filters(["loops"], [], None)
+        check_filters(["loops"], list(FILTERS), None)
+    with pytest.raises(UsageError, match="there is no filter `refusal`"):
+        check_filters(["refusal"], OF_INSTRUCTIONS, None)
 
 
 def test_tables_and_lists_are_no_loops() -> None:
@@ -127,10 +129,10 @@ def test_turns_that_leave_no_room_for_an_instruction() -> None:
     assert RULES.fault_of_instruction(too_long) == "turns before the instruction longer than the context"
 
 
-def test_refusals_can_be_let_be_and_a_language_without_its_filter_may_be_any() -> None:
+def test_refusals_can_be_let_be_and_a_language_is_one_that_can_be_identified() -> None:
     refusal = stopped("I'm sorry, but I can't help with that.")
     assert Filters(frozenset(), frozenset(("refusal",))).fault_of_answer(refusal) == ""
-    check_filters(["language"], [], "tlh")
+    check_filters([], [], "en")
     with pytest.raises(UsageError):
         check_filters([], [], "tlh")
 

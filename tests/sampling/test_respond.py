@@ -8,9 +8,11 @@ from fake_engine import TOO_LONG, FakeEngine, cut_off
 
 from latxa_cli.generation.engine import Completion, Decoding, Request
 from latxa_cli.sampling.respond import respond
+from latxa_cli.sampling.speaker import Speaker
 from latxa_cli.stream.records import Record, Reject, checker
 
 DECODING = Decoding(20)
+SPEAKER = Speaker("tiny", frozenset({"<user>", "<end>"}))
 
 
 def echo(request: Request) -> str:
@@ -19,7 +21,7 @@ def echo(request: Request) -> str:
 
 
 def answer(prompts: list[Record], engine: FakeEngine, seed: int = 0) -> list[Any]:
-    return list(respond(prompts, engine, DECODING, seed=seed, model="tiny", markers=frozenset({"<user>", "<end>"})))
+    return list(respond(prompts, engine, DECODING, SPEAKER, seed=seed))
 
 
 def test_every_prompt_has_its_response_in_order() -> None:
@@ -79,7 +81,7 @@ def test_a_prompt_that_the_template_refuses_or_that_spells_a_special_token_ends_
 def test_a_thought_is_kept_apart() -> None:
     prompt: Record = {"id": "a", "prompt": "Why?"}
     engine = FakeEngine(lambda request: Completion("So.", "stop", 1, 9, "hm"))
-    (record,) = respond([prompt], engine, DECODING, seed=0, model="m", markers=frozenset(), thinking=True)
+    (record,) = respond([prompt], engine, DECODING, Speaker("m", thinking=True), seed=0)
     assert isinstance(record, dict) and engine.requests[0].thinking is True
     assert record["messages"][-1]["content"] == "So." and record["metadata"]["thinking"] == "hm"
 

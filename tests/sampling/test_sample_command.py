@@ -100,7 +100,7 @@ def test_tags_and_what_means_the_same(latxa: Latxa, tiny_models: Path, whole: by
 
 def test_lines_of_a_text_are_prompts(latxa: Latxa, tiny_models: Path, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text('old storm\r\n\n  {"prompt": warm} \nquiet sailors', encoding="utf-8")
-    words = ("sample", "--method", "respond", "-m", tiny_models / "trained", "--max-tokens", "8")
+    words = ("respond", "-m", tiny_models / "trained", "--max-tokens", "8")
     done = latxa(*words, tmp_path / "prompts.txt")
     assert done.returncode == 0, done.stderr.decode()
     asked = [record["messages"][0]["content"] for record in records(done.stdout)]
@@ -118,7 +118,7 @@ def test_lines_of_a_text_are_prompts(latxa: Latxa, tiny_models: Path, tmp_path: 
         (("--tag", "qualty"), "there is no tag `qualty`"),
         (("--skip", "quality"), "there is no filter `quality`"),
         (("--embedder", "trained", "--skip", "duplicate"), "`--embedder` finds repeats"),
-        (("--similarity", "0.5"), "`--similarity` goes with `--embedder`"),
+        (("--similarity", "0.5"), "`--similarity` needs `--embedder`"),
         (("--temperature", "inf"), "invalid value for '--temperature'"),
         (("--seed", "99999999999999999999999"), "invalid value for '--seed'"),
         (("--max-tokens", "99999999999999999999"), "invalid value for '--max-tokens'"),
