@@ -74,9 +74,7 @@ def arena_score(
         list[str] | None, flag("Correlate ratings with results of `eval`; repeat it.", metavar="FILE")
     ] = None,
     paper: Annotated[bool, flag("The procedure of the paper on Basque.", "--paper")] = False,
-    strict: Annotated[
-        bool, flag("Fail where models cannot be compared or ratings are infinite.", "--strict")
-    ] = False,
+    strict: Annotated[bool, flag("Fail where models cannot be compared or ratings are infinite.", "--strict")] = False,
     seed: Seed = 0,
     format: TableFormat = None,
 ) -> None:  # fmt: skip
