@@ -3,7 +3,7 @@
 A case is a folder `cases/VERB/NAME` with a file `command` and its inputs. It is run in a copy of that folder, in which
 `inputs` is a copy of `cases/inputs`, the inputs that many cases share.
 
-    command     lines as at a shell: calls of `latxa` joined by `|`, with `< FILE` and `> FILE`. `#` begins a comment;
+    command     lines as at a shell (`shell.py`): calls of `latxa`, `|`, `< FILE` and `> FILE`. `#` begins a comment;
                 `# needs: model` puts the models of the fixture `tiny_models` there, as `base` and `trained`;
                 `# not recorded: FILE` leaves out a file whose bytes depend on the machine
     expected/   exit: the exit codes, a line for each line of `command`; stdout, stderr: of all its lines together
@@ -18,7 +18,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import shell
 import tiny
 import zstandard
 from tiny import Latxa
@@ -88,37 +88,16 @@ def run(name: str, latxa: Latxa, folder: Path, models: Path | None) -> dict[str,
         (folder / model).symlink_to(models / model)  # type: ignore[operator]
     before = contents(folder)
     text = {"exit": "", "stdout": "", "stderr": ""}
-    script = (CASES / name / "command").read_text().splitlines()
-    for line in script:
-        if not line or line.startswith("#"):
-            continue
-        codes, piped = [], b""
-        for call in line.split(" | "):
-            done, target = run_call(call, piped, latxa, folder)
-            codes.append(str(done.returncode))
-            text["stderr"] += done.stderr.decode()
-            piped = b"" if target else done.stdout
-            if target:
-                (folder / target).write_bytes(done.stdout)
-        text["exit"] += " ".join(codes) + "\n"
-        text["stdout"] += piped.decode()
-    after = {file: data for file, data in contents(folder).items() if f"# not recorded: {file}" not in script}
+    script = (CASES / name / "command").read_text(encoding="utf-8")
+    for line in shell.lines(script):
+        ended = shell.run_line(line, latxa, folder)
+        text["exit"] += " ".join(map(str, ended.codes)) + "\n"
+        text["stdout"] += ended.stdout.decode()
+        text["stderr"] += ended.stderr.decode()
+    after = {file: data for file, data in contents(folder).items() if f"# not recorded: {file}\n" not in script}
     text |= dict(as_text(file, data) for file, data in after.items() if before.get(file) != data)
     text |= {file + ".removed": "\n" for file in before if file not in after}
     return {file: stable(shown, folder) for file, shown in text.items() if shown or file not in ("stdout", "stderr")}
-
-
-def run_call(call: str, stdin: bytes, latxa: Latxa, folder: Path) -> tuple[subprocess.CompletedProcess[bytes], str]:
-    """Run one `latxa …`; return what came of it and the file that `>` names."""
-    command, *words = shlex.split(call)
-    assert command == "latxa", call
-    target = ""
-    if ">" in words:
-        *words, _, target = words
-    if "<" in words:
-        *words, _, source = words
-        stdin = (folder / source).read_bytes()
-    return latxa(*words, stdin=stdin, cwd=folder), target
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -165,8 +144,9 @@ def read_expected(name: str) -> dict[str, str]:
 
 
 def remake(chosen: list[str]) -> None:
-    def latxa(*words: str | Path, stdin: bytes = b"", cwd: Path) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([tiny.BINARY, *words], input=stdin, cwd=cwd, capture_output=True, check=False)
+    def latxa(*words: str, stdin: bytes = b"", cwd: Path, timeout: float = 600) -> subprocess.CompletedProcess[bytes]:
+        command = [tiny.BINARY, *words]
+        return subprocess.run(command, input=stdin, cwd=cwd, timeout=timeout, capture_output=True, check=False)
 
     with tempfile.TemporaryDirectory() as temporary:
         models = Path(temporary) / "models"
