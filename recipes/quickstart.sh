@@ -71,5 +71,5 @@ Everything is in $PWD:
   models/       new, base_en, base_eu, instruct_en, exp_2_111: load them with transformers
   responses/    what two of them answered; battles.jsonl: who won; ratings.jsonl
   results/      the evaluation
-Beside each file, FILE.manifest.json says how it was made. What the numbers mean: README.md.
+Beside each file, FILE.manifest.json says how it was made. What the numbers mean: recipes/quickstart.md.
 END

@@ -1,20 +1,21 @@
 """The quickstart, run as a user runs it, on real engines: it ends with the table, and its second run changes nothing.
 
-It takes minutes where `quickstart/` is not there yet; what stands there is used. Then the README's own pipeline, and
-`latxa sample | latxa translate | head`, run on the models that it left.
+It takes minutes where `quickstart/` is not there yet; what stands there is used. Then the commands of the README and of
+the guides, and `latxa sample | latxa translate | head`, run on the models that it left.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import papers
 import pytest
+from tiny import Latxa
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "quickstart"
@@ -91,12 +92,16 @@ def test_sample_translate_head() -> None:
 
 
 @pytest.mark.usefixtures("first")
-def test_the_pipeline_of_the_readme(tmp_path: Path) -> None:
-    section = (REPOSITORY / "README.md").read_text().split("## A pipeline, step by step")[1]
-    (block,) = re.findall(r"```sh\ncd quickstart\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
-    for name in ("data", "models"):
-        (tmp_path / name).symlink_to(FOLDER / name)
-    done = bash(block, tmp_path, timeout=600)
-    assert done.returncode == 0, done.stderr
-    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
-    assert row["model"] == "my_model"
+@pytest.mark.parametrize("paper", [papers.README, *papers.ON_THE_QUICKSTART], ids=lambda paper: paper.name)
+def test_the_commands_of_a_guide(paper: Path, latxa: Latxa, tmp_path: Path) -> None:
+    """They go on in a folder that holds what the quickstart left, and write beside it."""
+    (tmp_path / "recipes").symlink_to(REPOSITORY / "recipes")
+    folder = tmp_path / "quickstart"
+    (folder / "models").mkdir(parents=True)
+    for path in [*FOLDER.iterdir(), *(FOLDER / "models").iterdir()]:
+        if path.name != "models":
+            (folder / path.relative_to(FOLDER)).symlink_to(path)
+    written = papers.run(paper, latxa, tmp_path, but=("recipes/quickstart.sh", "recipes/test.sh"))
+    if paper == papers.README:
+        (row,) = [json.loads(line) for line in written.splitlines()]
+        assert row["model"] == "my_model"

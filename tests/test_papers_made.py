@@ -1,0 +1,120 @@
+"""What of the papers is made from code: README's table of verbs and `recipes/verbs.md`.
+
+`python tests/test_papers_made.py` makes them anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import papers
+import pytest
+
+from latxa_cli import cli, options
+
+PLACE = re.compile(r"(<!-- verbs: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
+WIDTH = 100  # of the help in `verbs.md`
+OF_EVERY_VERB = {*options._DESTINATION, "help"} - {"output"}  # the output is a file or a directory
+OF_ENGINES = set(options._ENGINE)
+
+
+def readme() -> str:
+    rows = ["| verb | what it does |", "|---|---|"]
+    for group, verbs in cli.GROUPS.items():
+        rows += [f"| **{group}** | |", *(f"| `{verb}` | {cli.VERBS[verb]} |" for verb in verbs)]
+    table = "\n".join(rows) + "\n"
+    return PLACE.sub(lambda place: place[1] + table + place[2], papers.README.read_text(encoding="utf-8"))
+
+
+# --- verbs.md --------------------------------------------------------------------------------------------------------
+
+
+def verbs() -> str:
+    parts = [
+        "# Verbs and flags\n\nMade from the help of the commands (`python tests/test_papers_made.py`).",
+        "## Flags of every verb\n\nEvery verb has `-o`, which names a file, or the directory to make.\n",
+        _flags("corpus", OF_EVERY_VERB | {"output"}),
+        "## Flags of verbs that generate text\n\n"
+        f"{_listed(_generating())} take these flags for what runs the model: see [instructions.md](instructions.md).\n",
+        _flags("translate", OF_ENGINES),
+    ]
+    for group, names in cli.GROUPS.items():
+        parts.append(f"## {group}")
+        parts += [part for verb in names for part in (f"### `latxa {verb}`\n", _help(verb))]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = [f"`{name}`" for name in names]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _generating() -> list[str]:
+    return [verb for verb in cli.VERBS if _parameters(verb) >= OF_ENGINES]
+
+
+def _parameters(verb: str) -> set[str]:
+    return {parameter.name for parameter in cli.load(verb).params}
+
+
+def _context(verb: str) -> Any:
+    return cli.load(verb).make_context(f"latxa {verb}", [], resilient_parsing=True, terminal_width=WIDTH)
+
+
+def _flags(verb: str, names: set[str]) -> str:
+    with _context(verb) as context:
+        return _block(_listing(context, [one for one in context.command.get_params(context) if one.name in names]))
+
+
+def _help(verb: str) -> str:
+    """Return the help of a verb without the flags that are told of once for many verbs."""
+    with _context(verb) as context:
+        generates = {one.name for one in context.command.params} >= OF_ENGINES
+        common = OF_EVERY_VERB | {"output"} | (OF_ENGINES if generates else set())
+        formatter = context.make_formatter()
+        context.command.format_usage(context, formatter)
+        context.command.format_help_text(context, formatter)
+        own = [one for one in context.command.get_params(context) if one.name not in common]
+        arguments = [one for one in own if one.param_type_name == "argument"]
+        flags = [one for one in own if one.param_type_name != "argument"]
+        text = formatter.getvalue()
+        for title, parameters in (("Arguments", arguments), ("Options", flags)):
+            if parameters:
+                text += f"\n{title}:\n{_listing(context, parameters)}"
+    return _block(text)
+
+
+def _listing(context: Any, parameters: list[Any]) -> str:
+    formatter = context.make_formatter()
+    records = [record for one in parameters if (record := one.get_help_record(context))]
+    with formatter.indentation():
+        formatter.write_dl(records)
+    return formatter.getvalue()
+
+
+def _block(text: str) -> str:
+    return f"```\n{text.rstrip()}\n```"
+
+
+# --- the tests, and making the files anew ----------------------------------------------------------------------------
+
+MADE = {papers.README: readme, papers.VERBS: verbs}
+
+
+@pytest.mark.parametrize("paper", MADE, ids=lambda paper: paper.name)
+def test_what_is_made_from_code_is_current(paper: Any) -> None:
+    assert paper.read_text(encoding="utf-8") == MADE[paper](), "run `python tests/test_papers_made.py`"
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_flag_stands_in_the_list(verb: str) -> None:
+    text = papers.VERBS.read_text(encoding="utf-8")
+    flags = [name for one in cli.load(verb).params for name in one.opts if name.startswith("--")]
+    assert flags and [flag for flag in flags if flag not in text] == []
+
+
+if __name__ == "__main__":
+    for paper, make in MADE.items():
+        paper.write_text(make(), encoding="utf-8")
