@@ -94,7 +94,7 @@ def reverse(
     run.note(engine=generator.facts(), decoding=decoding.as_dict())
     speaker = speaker_of(model, generator.tokenizer, thinking)
     filters, tagger = selection.filters(speaker), selection.tagger(speaker)
-    back = room.Backtranslation(
+    back = room.Reverse(
         decoding, filters, source_name, target_name, pairs, longest, seed, speaker.name, speaker.thinking, tagger
     )
     outcomes = room.reverse(first(documents) if dry_run else documents, generator, back)

@@ -66,6 +66,6 @@ def translate(
     generator = open_engine(model, engine)
     run.note(engine=generator.facts())
     prompt = few_shot(pairs, source_name, target_name, shot_count)
-    translation = Translation(prompt, max_tokens, short_name(model), language)
-    outcomes = translate_conversations(first(conversations) if dry_run else conversations, generator, translation)
+    how = Translation(prompt, max_tokens, short_name(model), language)
+    outcomes = translate_conversations(first(conversations) if dry_run else conversations, generator, how)
     deliver(run, generator, outcomes, total=share(take, shard), dry_run=dry_run)

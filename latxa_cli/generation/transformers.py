@@ -41,7 +41,7 @@ def load(model: str, options: EngineOptions) -> TransformersEngine:
     return TransformersEngine(model, tokenizer, network.eval(), options.batch_size or BATCH_SIZE)
 
 
-class _EncodedRequest(NamedTuple):
+class _Task(NamedTuple):
     """A request, its position, and its tokens."""
 
     place: int
@@ -91,23 +91,23 @@ class TransformersEngine:
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
         for window in gathered(requests, self.window):
-            tasks: list[_EncodedRequest] = []
+            tasks: list[_Task] = []
             for place, request in window:
                 prompt = self.codec.encode(request)
                 if isinstance(prompt, Completion):
                     yield place, prompt
                 else:
-                    tasks.append(_EncodedRequest(place, request, prompt))
+                    tasks.append(_Task(place, request, prompt))
             tasks.sort(key=lambda task: (repr(task.request.decoding), len(task.prompt)))
             for batch in self._batches(tasks):
                 for task, ids in zip(batch, self._continue_as_memory_allows(batch), strict=True):
                     yield task.place, self.codec.completion(task.request, len(task.prompt), ids)
 
-    def _batches(self, tasks: list[_EncodedRequest]) -> Iterator[list[_EncodedRequest]]:
+    def _batches(self, tasks: list[_Task]) -> Iterator[list[_Task]]:
         """Yield neighbours that are decoded in the same way, as many at a time as `batch_size` and memory allow."""
         free = self.memory.free()
         for _, alike in groupby(tasks, key=lambda task: task.request.decoding):
-            batch: list[_EncodedRequest] = []
+            batch: list[_Task] = []
             for task in alike:  # the longer ones come later: this one makes the batch as wide as it is itself
                 width = len(task.prompt) + self.codec.room(task.request, task.prompt)
                 if batch and (len(batch) >= self.batch_size or self.memory.of_rows(len(batch) + 1, width) > free):
@@ -116,7 +116,7 @@ class TransformersEngine:
                 batch.append(task)
             yield batch
 
-    def _continue_as_memory_allows(self, batch: list[_EncodedRequest]) -> list[list[int]]:
+    def _continue_as_memory_allows(self, batch: list[_Task]) -> list[list[int]]:
         """Do the work of `_continue`, in halves where the memory of the GPU does not suffice for all."""
         try:
             return self._continue(batch)
@@ -132,7 +132,7 @@ class TransformersEngine:
         return self._continue_as_memory_allows(batch[:half]) + self._continue_as_memory_allows(batch[half:])
 
     @torch.inference_mode()
-    def _continue(self, batch: list[_EncodedRequest]) -> list[list[int]]:
+    def _continue(self, batch: list[_Task]) -> list[list[int]]:
         """Return the new tokens of each task, which are decoded in the same way: the one that ended it included."""
         prompts, decoding = [task.prompt for task in batch], batch[0].request.decoding
         width = max(map(len, prompts))
@@ -143,7 +143,7 @@ class TransformersEngine:
             inputs[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
         limits = [self.codec.room(task.request, task.prompt) for task in batch]
-        stopping = _RowEnds(width, limits, self.codec.ends, self._stop_finder(decoding.stop))
+        stopping = _Stopping(width, limits, self.codec.ends, self._stop_finder(decoding.stop))
         seeds = [task.request.seed for task in batch]
         grown = self.network.generate(
             inputs.to(self.network.device),
@@ -154,9 +154,7 @@ class TransformersEngine:
                 pad_token_id=self.codec.pad,
                 eos_token_id=self.codec.ends or None,
             ),
-            logits_processor=[_TokenDraw(width, seeds, decoding, max(limits))]
-            if decoding.temperature > COLDEST
-            else [],
+            logits_processor=[_Draw(width, seeds, decoding, max(limits))] if decoding.temperature > COLDEST else [],
             stopping_criteria=[stopping],
         )
         return [ids[:length] for ids, length in zip(grown[:, width:].tolist(), stopping.lengths, strict=True)]
@@ -182,7 +180,7 @@ class TransformersEngine:
         return frozenset(token for token, text in enumerate(texts) if any(character in text for character in wanted))
 
 
-class _TokenDraw(LogitsProcessor):
+class _Draw(LogitsProcessor):
     """Leaves one token of each row: drawn after temperature and top-p by the row's own uniform number for this step."""
 
     def __init__(self, width: int, seeds: list[int], decoding: Decoding, steps: int) -> None:
@@ -204,7 +202,7 @@ class _TokenDraw(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
 
 
-class _RowEnds(StoppingCriteria):
+class _Stopping(StoppingCriteria):
     """Ends each row at its own limit, at an end token or at a stop string, and remembers its length (in new tokens)."""
 
     def __init__(self, width: int, limits: list[int], ends: list[int], found_stop: Any) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from latxa_cli.native.minhash import BANDS
-from latxa_cli.sampling.meanings import AT_ONCE, MeaningIndex
+from latxa_cli.sampling.meanings import AT_ONCE, Meanings
 from latxa_cli.stream.records import Outcome, Record, Reject, instruction_of
 from latxa_cli.text.near import bands, jaccard, shingles
 from latxa_cli.text.words import segment
@@ -23,14 +23,14 @@ EXACT, NEAR = 1 << 21, 1 << 18  # instructions
 SIMILARITY = 0.7
 
 
-class RepeatFilter:
+class Distinct:
     """The instructions of the conversations that were kept.
 
     `near`: look for those of nearly the same words too; `meanings`: and for those that mean nearly the same.
     """
 
     def __init__(
-        self, *, near: bool = True, meanings: MeaningIndex | None = None, exact: int = EXACT, most: int = NEAR
+        self, *, near: bool = True, meanings: Meanings | None = None, exact: int = EXACT, most: int = NEAR
     ) -> None:
         self.near, self.meanings, self.exact, self.most = near, meanings, exact, most
         self.ids: dict[int, str] = {}  # by the words of the instruction, the oldest first

@@ -17,7 +17,7 @@ from latxa_cli.generation.engine import Completion, Engine, Request
 from latxa_cli.generation.flow import Talk, converse
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.tags import Tagger
-from latxa_cli.sampling.tasks import SamplingTask, task_of
+from latxa_cli.sampling.tasks import Task, task_of
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
@@ -38,7 +38,7 @@ class Magpie:
     """
 
     query: Query
-    tasks: Sequence[SamplingTask]
+    tasks: Sequence[Task]
     filters: Filters
     seed: int
     model: str
@@ -63,7 +63,7 @@ def query_of(tokenizer: Any, *, template_system: bool, thinking: bool | None) ->
     return lambda messages, system: write(messages, system) if messages else first(system)
 
 
-def check_further_turns(query: Query, tasks: Iterable[SamplingTask]) -> None:
+def check_further_turns(query: Query, tasks: Iterable[Task]) -> None:
     """Raise TemplateError, before hours are spent, where a template writes no instruction behind an answer."""
     for task in tasks:
         query([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], task.system)
@@ -71,10 +71,10 @@ def check_further_turns(query: Query, tasks: Iterable[SamplingTask]) -> None:
 
 def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outcome]:
     """Yield one conversation, or reject, for each number of `draws`; it depends on the seed and that number alone."""
-    return converse(engine, draws, lambda number: _DrawnConversation(magpie, number).talk())
+    return converse(engine, draws, lambda number: _Draw(magpie, number).talk())
 
 
-class _DrawnConversation:
+class _Draw:
     """One conversation that is being drawn."""
 
     def __init__(self, magpie: Magpie, number: int) -> None:

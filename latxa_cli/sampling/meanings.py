@@ -12,7 +12,7 @@ SIMILARITY = 0.975  # a squared distance of 0.05 between unit vectors: what Magp
 AT_ONCE = 64  # instructions embedded and looked up together
 
 
-class MeaningIndex:
+class Meanings:
     """`embed` gives float32 [texts, dimensions], of length 1 each. A batch is looked up (`look`), then one of it after
     the other is compared (`nearest`) and, where it is kept, remembered (`keep`)."""
 

@@ -25,7 +25,7 @@ ASK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Backtranslation:
+class Reverse:
     """How to ask, and what the records say of it.
 
     `language`, `instruction_language`: the names of the languages of texts and instructions, as the prompt writes them;
@@ -71,18 +71,18 @@ def shots_of(conversations: Iterable[Record], path: str) -> list[tuple[str, str]
     return shots
 
 
-def reverse(documents: Iterable[Record], engine: Engine, backtranslation: Backtranslation) -> Iterator[Outcome]:
+def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterator[Outcome]:
     """Yield a conversation for each document: an instruction by the model, and the document as its answer."""
 
     def talk(document: Record) -> Talk:
-        text = first_part(document["text"], backtranslation.longest)
+        text = first_part(document["text"], how.longest)
         if not document["text"].strip():
             return Reject(document, "empty text")
         if not text:
-            return Reject(document, "no paragraph ends soon enough", f"within {backtranslation.longest} words")
-        if marker := next((marker for marker in sorted(backtranslation.filters.markers) if marker in text), ""):
+            return Reject(document, "no paragraph ends soon enough", f"within {how.longest} words")
+        if marker := next((marker for marker in sorted(how.filters.markers) if marker in text), ""):
             return Reject(document, "special token in the text", marker)
-        (completion,) = yield [backtranslation.request(text, document["id"])]
+        (completion,) = yield [how.request(text, document["id"])]
         if completion.finish_reason == "too long":
             return Reject(
                 document,
@@ -91,15 +91,10 @@ def reverse(documents: Iterable[Record], engine: Engine, backtranslation: Backtr
             )
         if completion.finish_reason == "refused":
             return Reject(document, "refused by the chat template", completion.text)
-        if fault := backtranslation.filters.fault_of_instruction(completion):
+        if fault := how.filters.fault_of_instruction(completion):
             return Reject(document, fault, completion.text.strip())
         rest = {name: value for name, value in document.items() if name not in ("id", "text", "messages", "metadata")}
-        told = {
-            "method": "reverse",
-            "model": backtranslation.model,
-            "seed": backtranslation.seed,
-            "document": document["id"],
-        }
+        told = {"method": "reverse", "model": how.model, "seed": how.seed, "document": document["id"]}
         record = {
             "id": f"reverse-{document['id']}",
             "messages": [
@@ -109,7 +104,7 @@ def reverse(documents: Iterable[Record], engine: Engine, backtranslation: Backtr
             **rest,
             "metadata": (document.get("metadata") or {}) | told | {"instruction_tokens": completion.completion_tokens},
         }
-        return (yield from backtranslation.tagger.tag(record))
+        return (yield from how.tagger.tag(record))
 
     return converse(engine, documents, talk)
 

@@ -13,7 +13,7 @@ from latxa_cli.sampling.tags import FOLDER, Tag, Tagger, load_tags
 from latxa_cli.stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from latxa_cli.sampling.meanings import MeaningIndex
+    from latxa_cli.sampling.meanings import Meanings
     from latxa_cli.sampling.speaker import Speaker
     from latxa_cli.stream.records import Outcome, Record
     from latxa_cli.stream.run import Run
@@ -47,20 +47,20 @@ class Selection:
         """
         if "duplicate" in self.skip:
             return iter(outcomes)
-        from latxa_cli.sampling.distinct import RepeatFilter  # its kernels take half a second to load
+        from latxa_cli.sampling.distinct import Distinct  # its kernels take half a second to load
 
-        seen = RepeatFilter(near="near" not in self.skip, meanings=self._meanings(device))
+        seen = Distinct(near="near" not in self.skip, meanings=self._meanings(device))
         seen.remember(before)
         return seen.filter(outcomes)
 
-    def _meanings(self, device: str | None) -> MeaningIndex | None:
+    def _meanings(self, device: str | None) -> Meanings | None:
         if self.embedder is None:
             return None
-        from latxa_cli.sampling.meanings import SIMILARITY, MeaningIndex
+        from latxa_cli.sampling.meanings import SIMILARITY, Meanings
         from latxa_cli.text.embedding import Embedder
 
         similarity = SIMILARITY if self.similarity is None else self.similarity
-        return MeaningIndex(Embedder(self.embedder, device).embed, similarity)
+        return Meanings(Embedder(self.embedder, device).embed, similarity)
 
 
 def select(

@@ -22,7 +22,7 @@ _MOST = {"temperature": 100, "top_p": 1, "max_tokens": 1 << 31}
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingTask:
+class Task:
     """`system`: the system message to draw under; `weight`: how often, against the other tasks of a run; `not_first`:
     with what no instruction may begin; `instruction`, `answer`: how to decode each."""
 
@@ -33,7 +33,7 @@ class SamplingTask:
     instruction: Decoding = field(default_factory=lambda: Decoding(1024, 1.0))
     answer: Decoding = field(default_factory=lambda: Decoding(4096))
 
-    def changed(self, system: str | None, instruction: dict[str, Any], answer: dict[str, Any]) -> SamplingTask:
+    def changed(self, system: str | None, instruction: dict[str, Any], answer: dict[str, Any]) -> Task:
         """Return the task with what is not None in place of its own."""
         return replace(
             self,
@@ -51,20 +51,20 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def load_tasks(names: Iterable[str]) -> list[SamplingTask]:
+def load_tasks(names: Iterable[str]) -> list[Task]:
     """Return tasks by name or file, and all those of folders; raises UsageError, and LatxaError for a bad file."""
-    known = [one.name for one in fields(SamplingTask) if one.name != "name"]
+    known = [one.name for one in fields(Task) if one.name != "name"]
     return [read_table(path, known, _task) for path in find_files("--task", names, FOLDER)]
 
 
-def task_of(tasks: Sequence[SamplingTask], seed: int, draw: int) -> SamplingTask:
+def task_of(tasks: Sequence[Task], seed: int, draw: int) -> Task:
     """Return the task that a draw is for: by chance, in proportion to the weights."""
     ends = list(accumulate(task.weight for task in tasks))
     place = keyed_hash(seed, "task", draw) / 2**64 * ends[-1]
     return tasks[min(bisect_right(ends, place), len(tasks) - 1)]
 
 
-def some_of_each(draws: Iterable[int], tasks: Sequence[SamplingTask], seed: int, most: int) -> list[int]:
+def some_of_each(draws: Iterable[int], tasks: Sequence[Task], seed: int, most: int) -> list[int]:
     """Return the first draws for each task, `most` in all, but one of each at least (for a dry run)."""
     wanted = dict.fromkeys((task.name for task in tasks), max(1, most // len(tasks)))
     found = []
@@ -78,7 +78,7 @@ def some_of_each(draws: Iterable[int], tasks: Sequence[SamplingTask], seed: int,
     return found
 
 
-def _task(name: str, table: dict[str, Any]) -> SamplingTask:
+def _task(name: str, table: dict[str, Any]) -> Task:
     """Return the task that a table describes; raises ValueError that says what is wrong."""
     system, weight, not_first = table.get("system"), table.get("weight", 1.0), table.get("not_first", [])
     if system is not None and not isinstance(system, str):
@@ -89,7 +89,7 @@ def _task(name: str, table: dict[str, Any]) -> SamplingTask:
         raise ValueError("`not_first` is not a list of texts")
     instruction = _decoding("instruction", table.get("instruction", {}), Decoding(1024, 1.0))
     answer = _decoding("answer", table.get("answer", {}), Decoding(4096))
-    return SamplingTask(name, system, float(weight), tuple(not_first), instruction, answer)
+    return Task(name, system, float(weight), tuple(not_first), instruction, answer)
 
 
 def _decoding(name: str, table: Any, default: Decoding) -> Decoding:

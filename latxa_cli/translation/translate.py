@@ -22,21 +22,16 @@ class Translation:
     language: str | None = None
 
 
-def translate_conversations(
-    conversations: Iterable[Record], engine: Engine, translation: Translation
-) -> Iterator[Outcome]:
+def translate_conversations(conversations: Iterable[Record], engine: Engine, how: Translation) -> Iterator[Outcome]:
     """Yield each conversation translated, or a reject that names the first message that failed."""
 
     def talk(conversation: Record) -> Talk:
         texts = [message["content"] for message in conversation["messages"] if _prose(message)]
         completions = yield [
-            Request(translation.few_shot.decoding(text, translation.max_tokens), text=translation.few_shot.prompt(text))
-            for text in texts
+            Request(how.few_shot.decoding(text, how.max_tokens), text=how.few_shot.prompt(text)) for text in texts
         ]
         waiting = iter(completions)
-        return _outcome(
-            conversation, [next(waiting) if _prose(m) else None for m in conversation["messages"]], translation
-        )
+        return _outcome(conversation, [next(waiting) if _prose(m) else None for m in conversation["messages"]], how)
 
     return converse(engine, conversations, talk)
 
@@ -45,7 +40,7 @@ def _prose(message: Record) -> bool:
     return bool(message["content"].strip())  # an empty message is its own translation
 
 
-def _outcome(conversation: Record, completions: list[Completion | None], translation: Translation) -> Outcome:
+def _outcome(conversation: Record, completions: list[Completion | None], how: Translation) -> Outcome:
     messages = []
     for number, (message, completion) in enumerate(zip(conversation["messages"], completions, strict=True), 1):
         if completion is None:
@@ -54,10 +49,6 @@ def _outcome(conversation: Record, completions: list[Completion | None], transla
         if reason := failure(message["content"], completion):
             return Reject(conversation, reason, f"message {number}: {completion.text.strip()}")
         messages.append({**message, "content": completion.text.strip()})
-    told = {
-        **(conversation.get("metadata") or {}),
-        "translated_by": translation.model,
-        "shots": len(translation.few_shot.shots),
-    }
-    language = {"language": translation.language} if translation.language else {}
+    told = {**(conversation.get("metadata") or {}), "translated_by": how.model, "shots": len(how.few_shot.shots)}
+    language = {"language": how.language} if how.language else {}
     return {**conversation, "messages": messages, **language, "metadata": told}

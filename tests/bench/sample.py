@@ -24,7 +24,7 @@ from timing import table
 
 from latxa_cli.chat import PreQuery
 from latxa_cli.generation.engine import Completion, Request
-from latxa_cli.sampling.distinct import RepeatFilter
+from latxa_cli.sampling.distinct import Distinct
 from latxa_cli.sampling.filters import FILTERS, Filters
 from latxa_cli.sampling.magpie import Magpie, draw
 from latxa_cli.sampling.tasks import load_tasks
@@ -91,7 +91,7 @@ def microseconds(texts: list[tuple[str, str]], skip: frozenset[str]) -> float:
     )
     outcomes = draw(range(len(texts)), engine, how)
     if filters.does("duplicate"):
-        outcomes = RepeatFilter(near=filters.does("near")).filter(outcomes)
+        outcomes = Distinct(near=filters.does("near")).filter(outcomes)
     with tempfile.TemporaryDirectory() as folder:
         writer = Writer(Path(folder) / "out.jsonl")
         started = time.process_time()

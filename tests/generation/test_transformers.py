@@ -30,9 +30,9 @@ def draw(logits: list[float], uniform: float, top_p: float, temperature: float =
     """Return the token that is drawn from `logits` by one uniform number."""
     import torch
 
-    from latxa_cli.generation.transformers import _TokenDraw
+    from latxa_cli.generation.transformers import _Draw
 
-    drawing = _TokenDraw(0, [0], Decoding(1, temperature, top_p), 1)
+    drawing = _Draw(0, [0], Decoding(1, temperature, top_p), 1)
     drawing.uniform = torch.tensor([[uniform]])
     return int(drawing(torch.zeros((1, 0)), torch.tensor([logits])).argmax())
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from latxa_cli.sampling import distinct, meanings
-from latxa_cli.sampling.distinct import RepeatFilter
-from latxa_cli.sampling.meanings import AT_ONCE, MeaningIndex
+from latxa_cli.sampling.distinct import Distinct
+from latxa_cli.sampling.meanings import AT_ONCE, Meanings
 from latxa_cli.stream.records import Reject
 
 WORDS = [
@@ -29,7 +29,7 @@ def texts(count: int, seed: int = 0) -> list[str]:
 
 
 def outcomes(given: list[str], **how: Any) -> list[Any]:
-    return list(RepeatFilter(**how).filter(record(number, text) for number, text in enumerate(given)))
+    return list(Distinct(**how).filter(record(number, text) for number, text in enumerate(given)))
 
 
 def test_repeats_name_the_one_that_is_kept() -> None:
@@ -53,12 +53,12 @@ def test_others_are_kept_and_rejects_pass_through() -> None:
     given = texts(500)
     assert all(isinstance(one, dict) for one in outcomes(given))
     reject = Reject({"id": "x"}, "unfinished answer")
-    assert list(RepeatFilter().filter([reject])) == [reject]
+    assert list(Distinct().filter([reject])) == [reject]
 
 
 def test_what_is_remembered_is_bounded() -> None:
     given = texts(300)
-    seen = RepeatFilter(exact=100, most=64)
+    seen = Distinct(exact=100, most=64)
     assert all(isinstance(one, dict) for one in seen.filter(record(n, text) for n, text in enumerate(given)))
     assert len(seen.ids) == 100 and len(seen.sets) == 64
     last = [record(n + 1000, text + " so") for n, text in enumerate(given[-8:])]
@@ -67,7 +67,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_a_resumed_run_remembers() -> None:
-    seen = RepeatFilter()
+    seen = Distinct()
     seen.remember([record(0, "Who sings in the harbour?")])
     (found,) = seen.filter([record(1, "who sings in the harbour")])
     assert isinstance(found, Reject) and found.detail == "of r0"
@@ -84,9 +84,9 @@ def angles(texts: Sequence[str]) -> np.ndarray:
 
 def by_meaning(degrees: Sequence[float], *, within: float = 0.6, **given: Any) -> list[Any]:
     """Return what becomes of instructions of other words at these angles, `within` so many degrees of which is same."""
-    meanings = MeaningIndex(angles, float(np.cos(np.radians(within))), **given)
+    meanings = Meanings(angles, float(np.cos(np.radians(within))), **given)
     words = (f"{chr(97 + n % 26) * (n + 1)} {angle}" for n, angle in enumerate(degrees))
-    return list(RepeatFilter(near=False, meanings=meanings).filter(record(n, text) for n, text in enumerate(words)))
+    return list(Distinct(near=False, meanings=meanings).filter(record(n, text) for n, text in enumerate(words)))
 
 
 def test_what_means_the_same_names_the_nearest_that_is_kept() -> None:
@@ -118,9 +118,9 @@ def test_the_meanings_that_are_remembered_are_bounded() -> None:
 
 def test_a_repeat_of_what_was_rejected_for_its_meaning_is_no_repeat() -> None:
     """Only what is kept is remembered, in every way: so a resumed run, which reads that alone, goes on the same."""
-    meanings = MeaningIndex(angles, 0.9999)
+    meanings = Meanings(angles, 0.9999)
     given = [record(0, "one 10"), record(1, "other 10"), record(2, "other 10")]
-    _, second, third = RepeatFilter(meanings=meanings).filter(given)
+    _, second, third = Distinct(meanings=meanings).filter(given)
     assert isinstance(second, Reject) and isinstance(third, Reject)
     assert second.reason == third.reason == "instruction that means the same"
 
@@ -145,7 +145,7 @@ def test_how_near_is_near(monkeypatch: pytest.MonkeyPatch, similarity: float, *,
 
 def test_a_cosine_of_just_the_similarity_is_the_same() -> None:
     found = list(
-        RepeatFilter(near=False, meanings=MeaningIndex(angles, 1.0)).filter([record(0, "one 0"), record(1, "other 0")])
+        Distinct(near=False, meanings=Meanings(angles, 1.0)).filter([record(0, "one 0"), record(1, "other 0")])
     )
     assert isinstance(found[1], Reject) and found[1].detail == "as r0, similarity 1.000"
 

@@ -15,10 +15,10 @@ from latxa_cli.chat import PreQuery, TemplateError
 from latxa_cli.generation.engine import Completion, Decoding, Request
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.magpie import TRIES, Magpie, draw
-from latxa_cli.sampling.tasks import SamplingTask
+from latxa_cli.sampling.tasks import Task
 from latxa_cli.stream.records import Reject, keyed_hash
 
-TASK = SamplingTask("general", instruction=Decoding(50, 1.0), answer=Decoding(90, 0.0))
+TASK = Task("general", instruction=Decoding(50, 1.0), answer=Decoding(90, 0.0))
 FILTERS = Filters(frozenset({"<user>", "<end>"}), frozenset(("short",)))
 
 

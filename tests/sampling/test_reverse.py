@@ -9,7 +9,7 @@ from fake_engine import TOO_LONG, FakeEngine
 
 from latxa_cli.generation.engine import Decoding
 from latxa_cli.sampling.filters import Filters
-from latxa_cli.sampling.reverse import Backtranslation, first_part, reverse
+from latxa_cli.sampling.reverse import Reverse, first_part, reverse
 from latxa_cli.sampling.tags import Tagger, load_tags
 from latxa_cli.stream.records import Reject, keyed_hash
 
@@ -19,11 +19,9 @@ DOCUMENT = {
 }  # fmt: skip
 
 
-def how(**given: Any) -> Backtranslation:
+def how(**given: Any) -> Reverse:
     given = {"shots": [], "longest": 100} | given
-    return Backtranslation(
-        Decoding(50), Filters(frozenset(("<end>",))), "Basque", "English", seed=3, model="tiny", **given
-    )
+    return Reverse(Decoding(50), Filters(frozenset(("<end>",))), "Basque", "English", seed=3, model="tiny", **given)
 
 
 def test_the_text_becomes_the_answer() -> None:
