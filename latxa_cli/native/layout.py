@@ -18,7 +18,7 @@ EMPTY_METADATA = 8  # its `metadata` has no fields
 OTHER_SPLIT = 16  # its `metadata.split` is not the one that is wanted
 UNNAMED = 32  # it had no id: its key is that of the hash of its content
 UNREAD = 64  # the kernel leaves the line to `Maker`
-AGAIN = 128  # its key says the how manieth it is of its content, or which copy of a record
+AGAIN = 128  # its key tells it from the first one of its content, or from the first copy of a record
 
 ROW = np.dtype(
     [

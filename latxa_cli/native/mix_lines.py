@@ -33,7 +33,7 @@ def emit(
     Args:
         rows: of `layout.ROW`, their offsets being addresses.
         picked: i64, which rows, in order.
-        epochs: i64, the how manieth copy of its record each one is, from 1.
+        epochs: i64, which copy of its record each one is, from 1.
         texts, starts: see `mixing.insertions`, the texts by their address; `inputs`: how many they are for.
         out: with room for all the lines and `layout.PADDING` bytes more.
         ends: i64, gets where each line ends, counted from `out`.
