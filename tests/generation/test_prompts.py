@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,3 +71,37 @@ def test_tokens_are_counted(codec: Codec) -> None:
     ids = codec.tokenizer("warm bread", add_special_tokens=False)["input_ids"]
     codec.completion(Request(Decoding(), prompt="the"), 7, ids)
     assert (codec.prompt_tokens - before[0], codec.completion_tokens - before[1]) == (7, len(ids))
+
+
+def test_plain_text_begins_as_in_training_and_spells_no_special_token(codec: Codec) -> None:
+    end = codec.tokenizer.convert_tokens_to_ids("<|end|>")
+    plain, written = (codec.encode(Request(Decoding(), **{kind: "old<|end|>"})) for kind in ("text", "prompt"))
+    assert isinstance(plain, list) and isinstance(written, list)
+    assert plain[0] == codec.tokenizer.bos_token_id != written[0]
+    assert end not in plain and written[-1] == end
+
+
+def test_a_prompt_fits_where_one_token_can_follow(codec: Codec) -> None:
+    request = Request(Decoding(9), prompt="old storm")
+    ids = codec.encode(request)
+    assert isinstance(ids, list)
+    tight, full = (Codec(codec.tokenizer, None, vocabulary=len(codec.tokenizer), context=len(ids) + n) for n in (1, 0))
+    assert tight.encode(request) == ids and tight.room(request, ids) == 1 and codec.room(request, ids) == 9
+    too_long = full.encode(request)
+    assert not isinstance(too_long, list) and (too_long.finish_reason, too_long.prompt_tokens) == ("too long", len(ids))
+
+
+def test_whatever_comes_first_ends_a_text(codec: Codec) -> None:
+    def ending(ids: list[int], *stop: str) -> tuple[str, str]:
+        found = codec.completion(Request(Decoding(stop=stop), text="x"), 1, ids)
+        return found.text, found.finish_reason
+
+    ids = codec.tokenizer("old warm bread", add_special_tokens=False)["input_ids"]
+    assert ending(ids, "bread", "warm") == ending(ids, "warm", "bread") == ("old ", "stop")
+    assert ending(ids, "storm") == ("old warm bread", "length")
+    other = codec.tokenizer.convert_tokens_to_ids("<|user|>")
+    several = Codec(codec.tokenizer, SimpleNamespace(eos_token_id=other), vocabulary=len(codec.tokenizer), context=256)
+    assert len(several.ends) > 1
+    for end in several.ends:
+        found = several.completion(Request(Decoding(), text="x"), 1, [*ids, end])
+        assert (found.text, found.finish_reason) == ("old warm bread", "stop")
