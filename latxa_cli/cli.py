@@ -26,6 +26,7 @@ VERBS = {
     "sample": "Draw instructions and answers from a model (Magpie).",
     "reverse": "Write the instructions that native texts answer.",
     "translate": "Translate conversations with a few examples and a base model.",
+    "variants": "Show the 24 variants of a study, and which 18 to train.",
     "mix": "Mix documents and conversations into training data.",
     "prepare": "Tokenise, mark and pack data for training, before any GPU is taken.",
     "train": "Train a model on raw text and chat in one run.",
@@ -41,7 +42,7 @@ VERBS = {
 }
 # How `latxa --help` shows them.
 GROUPS = {
-    "Data": ("corpus", "profile", "sample", "reverse", "translate", "mix"),
+    "Data": ("corpus", "profile", "sample", "reverse", "translate", "variants", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
     "Judgement": ("eval", "respond", "judge", "arena-score", "arena-next", "preferences", "report"),
 }

@@ -26,7 +26,6 @@ Inputs = Annotated[
     ),
 ]
 Code = Annotated[str | None, flag("Take the inputs that this variant names.", metavar="exp_B_CTE")]
-ListVariants = Annotated[bool, flag("Show the 24 variants, and which 18 to train.", "--list-variants")]
 Weights = Annotated[list[str] | None, flag("See each record so often: 2.5, 0.25; repeat it.", metavar="NAME=TIMES")]
 TakeTokens = Annotated[int | None, flag("Draw about N tokens (by --tokenizer).", metavar="N", min=1)]
 TakeFrom = Annotated[
@@ -59,7 +58,7 @@ CONDITIONS = (
 
 @verb(makes="whole", conditions=CONDITIONS)
 def mix(
-    run: Run, inputs: Inputs = None, *, variant: Code = None, list_variants: ListVariants = False,
+    run: Run, inputs: Inputs = None, *, variant: Code = None,
     weight: Weights = None, take: Take = None, take_tokens: TakeTokens = None, take_from: TakeFrom = None,
     hold_out: HoldOut = None, hold_out_file: HoldOutFile = None, split: Split = "train", answer_in: AnswerIn = None,
     minimum: Minimum = None, scores: Scores = None, criterion: Criterion = None, diversify: Diversify = None,
@@ -73,8 +72,7 @@ def mix(
     out: all of them in one random order, the name before each record's `source`;
          copies after the first say so in `metadata.epoch`, which goes on where an input has it
 
-    variant: B is the backbone (0 base, 1 adapted base, 2 instructed); C, T and E are 1
-             for data to train on: corpus, target-language and English instructions
+    variant: one of those that `latxa variants` shows
 
     rejected: duplicate id (a second record with the same source and id), low score,
               no score, no user turn (to answer in a language)
@@ -87,11 +85,7 @@ def mix(
       latxa corpus dump.jsonl --language cy | latxa mix corpus=- cy=cy_inst.jsonl --take 1000 > mix.jsonl
       latxa mix corpus=eu.jsonl en=en.jsonl --weight en=0.5 --hold-out en=9 --hold-out-file val.jsonl > mix.jsonl
       latxa mix cy=en.jsonl --answer-in cy=Welsh --minimum cy=3 --scores scores.jsonl > mix.jsonl
-      latxa mix --list-variants
     """
-    if list_variants:
-        _list_variants(run)
-        return
     from latxa_cli.mixing.choose import Wishes, chosen, named
     from latxa_cli.mixing.files import MODULES, WORKER_BYTES
     from latxa_cli.mixing.mix import Options, mixed
@@ -122,12 +116,3 @@ def mix(
         run.write(made.outcomes(held))
     run.say_all(made.shares.lines())
     run.note(sources=made.shares.as_dict(), left_out=left_out, **made.shares.totals())
-
-
-def _list_variants(run: Run) -> None:
-    """Write the 24 variants, as a table on a terminal and else as records."""
-    from latxa_cli.stream.table import render
-    from latxa_cli.variants import rows
-
-    table = rows()
-    run.print(render(table, list(table[0]), "table" if run.is_terminal else "jsonl"), records=len(table))

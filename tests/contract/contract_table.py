@@ -38,6 +38,7 @@ sample           .      .       x       .       .          .        x       x   
 respond          x      .       .       x       x          x        x       x        x          x       x      .
 reverse          x      .       .       x       x          x        x       x        x          x       x      x
 translate        x      .       x       x       x          x        x       x        x          x       x      x
+variants         .      .       .       .       .          .        .       .        .          .       x      .
 mix              x      x       x       x       x          x        .       x        x          x       x      .
 prepare          x      .       .       .       x          x        .       .        x          x       x      .
 train            x      .       .       .       x          x        .       x        x          x       .      .
@@ -202,6 +203,7 @@ CASES = {
         model=True,
         unkept="--max-tokens 1",
     ),
+    "variants": Case("variants"),
     "mix": Case("mix docs=IN", documents, 300, stdin_is_default=False, cannot_resume_midway=True),
     "prepare": Case(
         "prepare IN --model base --sequence-length 64",

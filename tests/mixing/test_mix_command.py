@@ -37,7 +37,7 @@ def manifest(output: Path) -> dict[str, Any]:
 
 
 def test_the_grid_of_variants_with_every_reason(latxa: Latxa) -> None:
-    done = latxa("mix", "--list-variants")
+    done = latxa("variants")
     assert done.returncode == 0, done.stderr.decode()
     rows = parsed(done.stdout)
     kept = [row for row in rows if row["kept"] == "yes"]
