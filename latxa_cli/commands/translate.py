@@ -3,19 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from latxa_cli.options import (
-    DryRun,
-    EngineOptions,
-    Files,
-    Model,
-    Run,
-    Seed,
-    Shard,
-    Take,
-    verb,
-)  # fmt: skip
+from latxa_cli.options import DryRun, EngineOptions, Files, Model, Run, Seed, Shard, Take, flag, verb
 
 
 @verb(generates=True)
@@ -24,17 +12,16 @@ def translate(
     files: Files = None,
     *,
     model: Model,
-    shots: Annotated[Path, typer.Option(metavar="FILE", help="Examples: pairs with `source` and `target`.")],
-    shot_count: Annotated[int, typer.Option(min=0, help="How many of them, from the first, stand in each prompt.")] = 5,
+    shots: Annotated[Path, flag("Examples: pairs with `source` and `target`.", metavar="FILE")],
+    shot_count: Annotated[int, flag("How many of them, from the first, stand in each prompt.", min=0)] = 5,
     source_name: Annotated[
-        str, typer.Option("--from", metavar="NAME", help="The source language's name in the prompt.")
+        str, flag("The source language's name in the prompt.", "--from", metavar="NAME")
     ] = "English",
-    target_name: Annotated[str, typer.Option("--to", metavar="NAME", help="The target language's name in the prompt.")],
+    target_name: Annotated[str, flag("The target language's name in the prompt.", "--to", metavar="NAME")],
     language: Annotated[
-        str | None,
-        typer.Option("--language", "-l", metavar="CODE", help="Write this code into the records (`eu`, `cy`)."),
+        str | None, flag("Write this code into the records (`eu`, `cy`).", "--language", "-l", metavar="CODE")
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest translation of a message, in tokens.")] = 1024,
+    max_tokens: Annotated[int, flag("Longest translation of a message, in tokens.", min=1)] = 1024,
     seed: Seed = 0,
     take: Take = None,
     shard: Shard = None,
@@ -66,6 +53,6 @@ def translate(
     generator = open_engine(model, engine)
     run.note(engine=generator.facts())
     prompt = few_shot(pairs, source_name, target_name, shot_count)
-    how = Translation(prompt, max_tokens, short_name(model), language)
-    outcomes = translate_conversations(first(conversations) if dry_run else conversations, generator, how)
+    translation = Translation(prompt, max_tokens, short_name(model), language)
+    outcomes = translate_conversations(first(conversations) if dry_run else conversations, generator, translation)
     deliver(run, generator, outcomes, total=share(take, shard), dry_run=dry_run)
