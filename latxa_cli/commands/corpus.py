@@ -2,78 +2,54 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import typer
-
-from latxa_cli.options import ExecutorName, Language, Memory, OutputFile, Run, Seed, Workers, WorkFolder, verb
+from latxa_cli.options import (
+    ExecutorName,
+    Language,
+    Memory,
+    OutputFile,
+    Run,
+    Seed,
+    Workers,
+    WorkFolder,
+    argument,
+    flag,
+    needs,
+    verb,
+)  # fmt: skip
+from latxa_cli.stream.records import Record
 
 Sources = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[NAME=]SOURCE",
-        help="A file, folder, glob, `hf:DATASET` or `-`: JSONL (`.gz`, `.zst`), Parquet or text; the best first.",
-        show_default=False,
+    argument(
+        "A file, folder, glob, `hf:DATASET` or `-`: JSONL (`.gz`, `.zst`), Parquet or text; the best first.",
+        "[NAME=]SOURCE",
     ),
 ]
-Steps = Annotated[list[str] | None, typer.Option(metavar="STEP", show_default=False)]
+Profile = Annotated[str | None, flag("The quality profile. [default: that of the language]", metavar="NAME|FILE")]
+LanguageModel = Annotated[Path | None, flag("A fastText model for language identification.", metavar="FILE")]
+Similarity = Annotated[float, flag("Near duplicates: Jaccard, word 5-grams.", metavar="J", min=0.6, max=1.0)]
+Against = Annotated[list[str] | None, flag("Evaluation items that must not be in it; repeat it.", metavar="FILE")]
+AgainstTask = Annotated[list[str] | None, flag("The same, an lm-evaluation-harness task; repeat it.", metavar="TASK")]
+TaskFolder = Annotated[Path | None, flag("A folder of task files.", metavar="DIR")]
+Only = Annotated[list[str] | None, flag("Take only this step; repeat it.", metavar="STEP")]
+Skip = Annotated[list[str] | None, flag("Leave this step out; repeat it.", metavar="STEP")]
+TextDocuments = Annotated[Literal["file", "blank-line", "line"], flag("What a document of a text file is.")]
+Review = Annotated[OutputFile, flag("Write here what is of uncertain or mixed language.", metavar="FILE")]
+Card = Annotated[OutputFile, flag("Write a data card here (Markdown).", metavar="FILE")]
+Tokenizer = Annotated[str | None, flag("Estimate tokens by its tokenizer.", metavar="MODEL")]
 
 
-@verb(makes="whole")
+@verb(makes="whole", conditions=(needs("task_folder", "against_task"),))
 def corpus(
-    run: Run,
-    sources: Sources = None,
-    *,
-    language: Language,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE", help="The quality profile. [default: that of the language]", show_default=False
-        ),
-    ] = None,
-    language_model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A fastText model for language identification.", show_default=False),
-    ] = None,
-    similarity: Annotated[
-        float, typer.Option(min=0.6, max=1.0, metavar="J", help="Near duplicates: Jaccard, word 5-grams.")
-    ] = 0.7,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Evaluation items that must not be in it; repeat it.", show_default=False),
-    ] = None,
-    against_task: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TASK", help="The same, an lm-evaluation-harness task; repeat it.", show_default=False),
-    ] = None,
-    task_folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of task files.", show_default=False)
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="STEP", help="Take only this step; repeat it.", show_default=False)
-    ] = None,
-    skip: Annotated[
-        list[str] | None, typer.Option(metavar="STEP", help="Leave this step out; repeat it.", show_default=False)
-    ] = None,
-    text_documents: Annotated[
-        Literal["file", "blank-line", "line"], typer.Option(help="What a document of a text file is.")
-    ] = "file",
-    review: Annotated[
-        OutputFile,
-        typer.Option(metavar="FILE", help="Write here what is of uncertain or mixed language.", show_default=False),
-    ] = None,
-    card: Annotated[
-        OutputFile, typer.Option(metavar="FILE", help="Write a data card here (Markdown).", show_default=False)
-    ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Estimate tokens by its tokenizer.", show_default=False)
-    ] = None,
-    seed: Seed = 0,
-    memory: Memory = "2GB",
-    workers: Workers = None,
-    executor: ExecutorName = "local",
+    run: Run, sources: Sources = None, *, language: Language, profile: Profile = None,
+    language_model: LanguageModel = None, similarity: Similarity = 0.7, against: Against = None,
+    against_task: AgainstTask = None, task_folder: TaskFolder = None, only: Only = None, skip: Skip = None,
+    text_documents: TextDocuments = "file", review: Review = None, card: Card = None, tokenizer: Tokenizer = None,
+    seed: Seed = 0, memory: Memory = "2GB", workers: Workers = None, executor: ExecutorName = "local",
     work: WorkFolder = None,
-) -> None:
+) -> None:  # fmt: skip
     """Make a clean, deduplicated corpus of one language out of many dumps.
 
     in:  documents {text, ...}; the first source that has a document keeps it;
@@ -139,7 +115,7 @@ def corpus(
         card_file.write_text(made.card())
 
 
-def _items(run: Run, files: list[str], tasks: list[str], folder: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _items(run: Run, files: list[str], tasks: list[str], folder: Path | None) -> Iterator[tuple[str, Record]]:
     """Yield (key, item) of the evaluation items that must not be in the corpus."""
     from latxa_cli.corpus.contamination import read_items
 

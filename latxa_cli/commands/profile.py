@@ -2,27 +2,16 @@
 
 from typing import Annotated
 
-import typer
+from latxa_cli.options import Files, Run, flag, verb
 
-from latxa_cli.options import Files, Run, verb
+Language = Annotated[
+    str | None,
+    flag("The language, as a BCP-47 code. [default: that of most documents]", "--language", "-l", metavar="CODE"),
+]
 
 
 @verb(makes="whole")
-def profile(
-    run: Run,
-    files: Files = None,
-    *,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            "--language",
-            "-l",
-            metavar="CODE",
-            help="The language, as a BCP-47 code. [default: that of most documents]",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
+def profile(run: Run, files: Files = None, *, language: Language = None) -> None:
     """Derive a quality profile of a language from trusted text.
 
     in:  documents that are known to be good, 100 at least and better some thousands, such as a
