@@ -8,17 +8,19 @@ What a vote says (who stood first, who second, the verdicts) comes in few combin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import msgspec
 import numpy as np
 
 from latxa_cli.arena.filters import Filter, rejection
-from latxa_cli.arena.votes import NONE, VERDICTS, Column, Votes, collapsed
+from latxa_cli.arena.votes import CRITERIA, NONE, VERDICTS, Column, Votes, collapsed
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.kinds import KINDS, Type
 from latxa_cli.stream.reader import Block
-from latxa_cli.stream.records import CRITERIA, Record, Reject
+from latxa_cli.stream.records import Record, Reject
 
 if TYPE_CHECKING:
     from latxa_cli.stream.run import Run
@@ -234,16 +236,16 @@ def _decoder(asked: Sequence[str], fields: Sequence[str]) -> Callable[[bytes], l
 
 def _struct(asked: Sequence[str], fields: Sequence[str]) -> type[msgspec.Struct]:
     """Return the type of what is taken of a line; a line that does not fit is read as a record."""
-    text = str | None
-    return msgspec.defstruct(
-        "Battle",
-        [
-            ("model_a", str), ("model_b", str), *((name, VERDICT, None) for name in dict.fromkeys(("winner", *asked))),
-            *((name, text, None) for name in fields), ("id", text, None),
-            ("metadata", dict | None, None), ("source", text, None),  # what the reader of records checks too
-        ],
-        gc=False,
-    )  # type: ignore[arg-type]  # fmt: skip
+    declared = {field.name: _decoded(field.type) for field in KINDS["battle"].optional}  # which the reader checks too
+    asked_for = dict.fromkeys(("winner", *asked), VERDICT) | dict.fromkeys((*fields, "id"), str | None)
+    optional = [(name, type_, None) for name, type_ in (declared | asked_for).items()]
+    return msgspec.defstruct("Battle", [("model_a", str), ("model_b", str), *optional], gc=False)
+
+
+def _decoded(wanted: Type) -> Any:
+    """Return what msgspec takes a field for that may hold `wanted` or null; what is inside of it is passed over."""
+    raw: dict[type, Any] = {dict: dict[str, msgspec.Raw], list: list[msgspec.Raw]}
+    return Union[*(raw.get(type_, type_) for type_ in wanted.types if not issubclass(type_, date)), None]
 
 
 def _column(field: str, battles: list[Any], code: Callable[[Any], int], kind: Any) -> np.ndarray:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from latxa_cli.arena.votes import Floats
-from latxa_cli.stream.records import SHARES, Record
+from latxa_cli.stream.kinds import SHARES
+from latxa_cli.stream.records import Record
 
 FEWEST = 3  # models: two are always in perfect order, or in perfect disorder
 VARIANTS = ("task", "metric", "filter", "num_fewshot", "language")  # what makes two results comparable

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from latxa_cli.arena.filters import Filter, rejection
+from latxa_cli.stream.kinds import checker
 from latxa_cli.stream.reader import Identifier, name_of
-from latxa_cli.stream.records import Record, Reject, checker
+from latxa_cli.stream.records import Record, Reject
 
 NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
 LOSER = {"model_a": "model_b", "model_b": "model_a"}

@@ -19,6 +19,7 @@ Integers = NDArray[np.integer[Any]]
 Booleans = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+CRITERIA = ("winner", "winner_content", "winner_language")  # what a vote may say: of all, of what is said, and how
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
 A_WON, B_WON, TIE, BOTH_BAD = range(4)
 SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of a pair's first model, by verdict

@@ -44,6 +44,7 @@ _NAME_ID, _NAME_TEXT, _NAME_SOURCE, _NAME_MESSAGES, _NAME_METADATA = map(
 )
 _NAME_CONVERSATIONS, _NAME_INSTRUCTION = map(_packed, ("conversations", "instruction"))
 _NAME_URL, _NAME_LICENCE, _NAME_LICENSE = map(_packed, ("url", "licence", "license"))
+_NAME_LANGUAGE, _NAME_CREATED, _NAME_TASK = map(_packed, ("language", "created", "task"))
 _NAME_SPLIT, _NAME_EPOCH, _NAME_ROLE, _NAME_CONTENT = map(_packed, ("split", "epoch", "role", "content"))
 _NAME_USER, _NAME_ASSISTANT, _NAME_SYSTEM = map(_packed, ("user", "assistant", "system"))
 _TRUE, _FALSE, _NULL, _FOUR_ZEROS = map(_packed, ("true", "false", "null", "0000"))
@@ -115,6 +116,8 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
         count += 1
         if name in (_NAME_MESSAGES, _NAME_METADATA) and byte_at(key + 8) != _QUOTE:
             return 0  # a longer name
+        if not _may_hold(name, key, byte_at(at)):
+            return 0
         if name == _NAME_ID:
             at = _plain(at, found, ID)
         elif name == _NAME_SOURCE:
@@ -146,6 +149,14 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
         if byte_at(at) != _COMMA:
             return 0
         at = blank(at + 1, found)
+
+
+@kernel
+def _may_hold(name: np.uint64, key: int, first: int) -> bool:
+    """Whether an optional field may hold what begins with the byte `first`; of strings and null that is sure."""
+    if name in (_NAME_URL, _NAME_LICENCE, _NAME_LICENSE, _NAME_CREATED, _NAME_TASK):
+        return first in (_QUOTE, _N)
+    return name != _NAME_LANGUAGE or byte_at(key + 8) != _QUOTE or first in (_QUOTE, _N)
 
 
 @kernel

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latxa_cli.report.ratings import place_of, rating_of
-from latxa_cli.stream.records import SHARES, Record, Reject
+from latxa_cli.stream.kinds import SHARES
+from latxa_cli.stream.records import Record, Reject
 
 # What may tell two measurements of one task apart, and how a column's name says it.
 VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}"}

@@ -12,7 +12,8 @@ import orjson
 
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, Input, numbered_lines, whole_lines, without_mark
-from latxa_cli.stream.records import HAVE_MESSAGES, NAMELESS, Record, check_provenance, checker, content_id, respell
+from latxa_cli.stream.kinds import HAVE_MESSAGES, NAMELESS, checker
+from latxa_cli.stream.records import Record, content_id, respell
 
 DEEPEST = 254  # levels of nesting that orjson writes; it reads more
 HOLDS_NONE = frozenset((dict, list)).isdisjoint  # of types: is none of them one that holds values?
@@ -65,18 +66,22 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
     """
     check = checker(kind)
     talks = not _kinds(kind).isdisjoint(HAVE_MESSAGES)
+    checked = "messages" if _kinds(kind) <= HAVE_MESSAGES else ""
     loads = orjson.loads
 
     def parse(entry: bytes | Record) -> Record:
         record: Any = loads(entry) if type(entry) is bytes else entry
         if type(record) is not dict:
             raise ValueError("the line is JSON, but not an object")
-        if type(entry) is bytes and not _is_shallow(record) and entry.count(b"[") + entry.count(b"{") > DEEPEST:
-            _check_depth(record)
         if talks and "messages" not in record:
             record = respell(record)
         check(record)
-        check_provenance(record)
+        if (
+            type(entry) is bytes
+            and not _is_shallow(record, checked)
+            and entry.count(b"[") + entry.count(b"{") > DEEPEST
+        ):
+            _check_depth(record)
         return record
 
     return parse
@@ -233,15 +238,21 @@ def _kinds(kind: str | tuple[str, ...]) -> set[str]:
     return {kind} if isinstance(kind, str) else set(kind)
 
 
-def _is_shallow(record: Record) -> bool:
-    """Whether no value lies deeper than the fields of messages: the usual case, told without a look at each byte."""
-    for value in record.values():
+def _is_shallow(record: Record, checked: str) -> bool:
+    """Whether no value lies deeper than the fields of messages: the usual case, told without a look at each byte.
+
+    checked: the field of messages whose `role` and `content` are known to be strings; most have nothing else.
+    """
+    for name, value in record.items():
         if type(value) is dict:
             if not HOLDS_NONE(map(type, value.values())):
                 return False
         elif type(value) is list:
             for item in value:
-                if type(item) is list or (type(item) is dict and not HOLDS_NONE(map(type, item.values()))):
+                if type(item) is dict:
+                    if (len(item) != 2 or name != checked) and not HOLDS_NONE(map(type, item.values())):
+                        return False
+                elif type(item) is list:
                     return False
     return True
 

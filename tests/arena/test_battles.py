@@ -57,6 +57,7 @@ SOUND = st.fixed_dictionaries(
     optional={
         "winner_content": ANSWERS, "winner_language": ANSWERS, "user": st.one_of(TEXTS, st.none()),
         "prompt_id": TEXTS, "id": st.one_of(TEXTS, st.none()), "more": VALUES, "metadata": st.just({"n": 1}),
+        "timestamp": st.sampled_from([1.5, 7, "2024"]), "conversation_a": st.lists(VALUES, max_size=2), "judge": TEXTS,
     },
 )  # fmt: skip
 ODD = st.fixed_dictionaries(
@@ -64,6 +65,7 @@ ODD = st.fixed_dictionaries(
     optional={
         "model_b": st.one_of(MODELS, SCALARS), "winner": st.one_of(ANSWERS, VALUES), "user": VALUES, "id": VALUES,
         "winner_content": st.one_of(ANSWERS, VALUES), "winner_language": ANSWERS, "metadata": VALUES, "source": VALUES,
+        "timestamp": VALUES, "judge": VALUES, "preference": VALUES, "conversation_a": VALUES, "language": VALUES,
     },
 )  # fmt: skip
 
@@ -184,9 +186,7 @@ def test_a_table_is_read_like_lines(tmp_path):
         ({"winner_language": None}, "no verdict", ""),
         ({"winner_language": "left"}, "unknown verdict", "`winner_language` is 'left'"),
         ({"winner_language": "left", "winner_content": "right"}, "unknown verdict", "`winner_language` is 'left'"),
-        ({"winner_language": ["model_a"]}, "unknown verdict", "`winner_language` is \"['model_a']\""),
-        ({"winner_language": 1}, "unknown verdict", "`winner_language` is '1'"),
-        ({"user": {"name": "u"}}, "odd field", "`user` is neither a name nor a number"),
+        ({"team": {"name": "t"}}, "odd field", "`team` is neither a name nor a number"),
     ],
 )
 def test_odd_votes_are_rejected_as_they_came_with_their_reason(tmp_path, change, reason, detail, whole):
@@ -194,10 +194,34 @@ def test_odd_votes_are_rejected_as_they_came_with_their_reason(tmp_path, change,
     path = tmp_path / "battles.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in (sound | change, sound, sound | change)))
     filters = [lambda _record: None] if whole else []
-    (_, rows), told, malformed, _ = taken(path, ("winner_language",), ("user",), filters=filters)
+    (_, rows), told, malformed, _ = taken(path, ("winner_language",), ("user", "team"), filters=filters)
     assert told == [(reason, detail, sound | change)] * 2
     assert rows == [("a", "b", (B_WON,), {})]
     assert malformed == []
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"winner_language": ["model_a"]}, "`winner_language` is an array, not a verdict"),
+        ({"winner_language": 1}, "`winner_language` is a number, not a verdict"),
+        ({"user": {"name": "u"}}, "`user` is an object, not a name or a number"),
+        ({"judge": 7}, "`judge` is a number, not a string"),
+        ({"timestamp": [2024]}, "`timestamp` is an array, not a string or a number"),
+        ({"conversation_a": "hello"}, "`conversation_a` is a string, not an array"),
+        ({"preference": "0.7"}, "`preference` is a string, not a number"),
+        ({"preference": True}, "`preference` is a boolean, not a number"),
+    ],
+)
+def test_a_declared_field_that_holds_something_else_is_malformed_in_both_ways(tmp_path, change, what, whole):
+    """Whether it is asked for or not, and whatever stands in the lines beside it."""
+    path = tmp_path / "battles.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (battle(), battle(**change), battle())))
+    filters = [lambda _record: None] if whole else []
+    (_, rows), told, malformed, _ = taken(path, ("winner",), (), filters=filters)
+    assert (len(rows), told) == (2, [])
+    assert [(where, said) for where, said, _ in malformed] == [(f"{path}:2", what)]
 
 
 def test_a_number_names_a_user_as_its_digits_do(tmp_path):

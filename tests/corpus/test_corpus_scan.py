@@ -21,11 +21,15 @@ from latxa_cli.stream.parts import Part
 NEAR, EXACT = frozenset(("exact", "url", "near")), frozenset(("exact",))
 LICENCES = st.one_of(st.none(), TEXTS, st.sampled_from(["CC0-1.0", ""]))
 
+OTHERS = st.sampled_from([0, -1.5, True, [], ["eu"], {}, {"eu": 1}])  # what none of these may hold, but for a date
+
 
 @st.composite
 def documents(draw: st.DrawFn) -> bytes:
     fields = {"id": draw(st.text("ab1", min_size=1)), "text": draw(st.one_of(TEXTS, st.text("abc ", min_size=60)))}
-    fields |= draw(st.fixed_dictionaries({}, optional={"url": LICENCES, "licence": LICENCES, "license": LICENCES}))
+    usual = dict.fromkeys(("url", "licence", "license", "language", "created", "task"), LICENCES)
+    odd = {name: st.one_of(LICENCES, OTHERS) for name in (*usual, "language_score", "languages")}
+    fields |= draw(st.fixed_dictionaries({}, optional=draw(st.sampled_from([usual, odd]))))
     return orjson.dumps(fields)
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from latxa_cli.stream.errors import LatxaError, RecordError
 from latxa_cli.stream.inputs import Input
+from latxa_cli.stream.kinds import checker
 from latxa_cli.stream.reader import Identifier, read, stop_at_malformed
-from latxa_cli.stream.records import CHECKS, checker, content_id, keyed_hash, respell
+from latxa_cli.stream.records import content_id, keyed_hash, respell
 from latxa_cli.stream.writer import Writer
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)  # a lone surrogate is no text
@@ -120,68 +121,6 @@ def test_our_own_spelling_is_left_as_it_is(record: dict[str, Any]) -> None:
 def test_a_strange_role_in_another_spelling_is_an_error() -> None:
     with pytest.raises(ValueError, match="`robot`"):
         respell({"conversations": [{"from": "robot", "value": "beep"}]})
-
-
-USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
-SOUND = {
-    "document": {"text": "a"},
-    "conversation": {"messages": [USER, ASSISTANT]},
-    "prompt": {"prompt": "a"},
-    "response": {"messages": [USER, ASSISTANT], "model": "m"},
-    "pair": {"source": "a", "target": "b"},
-    "battle": {"model_a": "m", "model_b": "n", "winner": "tie (bothbad)"},
-    "rating": {"model": "m", "rating": 1000},
-    "difference": {"model": "m"},
-    "finding": {"finding": "position bias"},
-    "correlation": {"benchmark": "t"},
-    "result": {"model": "m", "task": "t", "metric": "acc", "value": 0.5},
-    "metrics": {"step": 1, "loss": 2.5},
-}
-
-
-@pytest.mark.parametrize("kind", CHECKS)
-def test_a_record_of_each_kind_passes_and_lacks_nothing(kind: str) -> None:
-    checker(kind)(dict(SOUND[kind]))
-    for name in SOUND[kind]:
-        lacking = {field: value for field, value in SOUND[kind].items() if field != name}
-        with pytest.raises(ValueError, match=name):
-            checker(kind)(lacking)
-        with pytest.raises(ValueError):
-            checker(kind)(SOUND[kind] | {name: None})
-
-
-@pytest.mark.parametrize(
-    ("kind", "record"),
-    [
-        ("prompt", {"messages": [USER, ASSISTANT]}),
-        ("response", {"messages": [ASSISTANT, USER], "model": "m"}),
-        ("battle", {"model_a": "m", "model_b": "n", "winner": "both"}),
-        ("rating", {"model": "m", "rating": True}),
-        ("rating", {"model": "m", "rating": None, "infinite": "far"}),
-        ("rating", {"model": "m", "rating": 1000, "lower": "990"}),
-        ("result", {"model": "m", "task": "t", "metric": "acc", "value": "0.5"}),
-        ("metrics", {"step": 1, "loss": 2.5, "validation": 1}),
-        ("conversation", {"messages": [{"role": ["user"], "content": "a"}]}),
-        ("conversation", {"messages": ["hi"]}),
-    ],
-)
-def test_what_is_nearly_right_is_refused(kind: str, record: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        checker(kind)(record)
-
-
-def test_what_is_infinite_in_a_rating_is_null() -> None:
-    checker("rating")({"model": "m", "rating": None, "infinite": "above", "lower": 1100.5, "upper": None})
-    checker("rating")({"model": "m", "rating": 1000, "lower": None, "upper": 1010})
-
-
-def test_several_kinds_are_told_apart_by_their_fields() -> None:
-    check = checker(("document", "conversation"))
-    check({"text": "a"})
-    check({"messages": [USER]})
-    for wrong in ({"text": 1}, {"messages": []}, {}):
-        with pytest.raises(ValueError):
-            check(wrong)
 
 
 @given(st.integers(), st.lists(TEXT, min_size=1, max_size=3))
