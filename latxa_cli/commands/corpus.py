@@ -79,7 +79,7 @@ def corpus(
       latxa corpus dump.jsonl --language eu --against exam.jsonl --card card.md -o eu.jsonl --resume
       latxa corpus a.jsonl b.jsonl --language eu --only exact > distinct.jsonl
     """
-    from latxa_cli.corpus.pipeline import MODULES, WORKER_BYTES, Options, build
+    from latxa_cli.corpus.pipeline import MODULES, WORKER_BYTES, CorpusOptions, build
     from latxa_cli.corpus.profile import profile_names
     from latxa_cli.corpus.steps import chosen
     from latxa_cli.model import load_tokenizer
@@ -87,7 +87,7 @@ def corpus(
     from latxa_cli.stream.inputs import check_exists
 
     steps = chosen(only or [], skip or [], contamination=bool(against or against_task))
-    options = Options(language, steps, profile, language_model, similarity, text_documents, seed, memory)
+    options = CorpusOptions(language, steps, profile, language_model, similarity, text_documents, seed, memory)
     run.say_all(options.check(workers, review=review is not None))
     found = run.sources(sources)
     for file in against or []:

@@ -88,14 +88,14 @@ def mix(
     """
     from latxa_cli.mixing.choose import Wishes, chosen, named
     from latxa_cli.mixing.files import MODULES, WORKER_BYTES
-    from latxa_cli.mixing.mix import Options, mixed
+    from latxa_cli.mixing.mix import MixOptions, mixed
     from latxa_cli.stages import open_work, plan_of
 
     arguments = named(inputs or [])
     names = chosen(arguments, variant)
     wishes = Wishes(weight, hold_out, take_from, diversify, minimum, answer_in)
     wishes.check(list(arguments))
-    options = Options(
+    options = MixOptions(
         memory, workers, seed, split, take, take_tokens, tokenizer, scores, criterion, embedder, clusters, device,
         set_aside=run.sets_aside,
     )  # fmt: skip

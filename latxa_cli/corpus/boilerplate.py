@@ -27,23 +27,23 @@ FEWEST_WORDS = 3  # with a letter
 
 
 @dataclass(frozen=True)
-class Sample:
+class LineSample:
     """Every `stride`-th line of a part."""
 
     part: Part
     stride: int
 
 
-def strides(parts: Iterable[Part]) -> list[Sample]:
+def strides(parts: Iterable[Part]) -> list[LineSample]:
     """Return what to sample of each part, so that each source gives about `SAMPLE_BYTES`, or all that it has."""
     parts = list(parts)
     sizes: Counter[int] = Counter()
     for part in parts:
         sizes[part.source] += part.size
-    return [Sample(part, max(1, round(sizes[part.source] / SAMPLE_BYTES))) for part in parts]
+    return [LineSample(part, max(1, round(sizes[part.source] / SAMPLE_BYTES))) for part in parts]
 
 
-def count_lines(sample: Sample) -> dict[str, Any]:
+def count_lines(sample: LineSample) -> dict[str, Any]:
     """Return {`texts`: hashes of the distinct texts sampled, `lines`: {line: places of those that it stands in}}.
 
     Malformed lines are left for `examine` to tell of.

@@ -38,7 +38,7 @@ import numpy as np
 
 from latxa_cli.corpus import groups
 from latxa_cli.corpus.documents import Documents
-from latxa_cli.corpus.greedy import DROP, MEMORY_PER_BYTE, Batch, resolve
+from latxa_cli.corpus.greedy import DROP, MEMORY_PER_BYTE, DecisionTask, resolve
 from latxa_cli.corpus.groups import TEXT, URL
 from latxa_cli.native.similarity import EXACT, NEAR
 from latxa_cli.native.similarity import URL as SAME_URL
@@ -73,7 +73,7 @@ def duplicates(work: Work, infos: list[dict[str, Any]], *, kinds: list[str], sim
     files = groups.files_of(texts + urls, folder / "same")
     if exact and (urls or near):
         same = [tuple(map(str, groups.files_of(tasks, folder / "same"))) for tasks in (texts, urls)]
-        work.stage("copies", groups.find_copies, [groups.Copying(str(folder), *same)])
+        work.stage("copies", groups.find_copies, [groups.CopyTask(str(folder), *same)])
         files = groups.files_of(texts + urls, folder / "copies")
     if near:
         tasks = groups.similar_tasks(documents, exact, memory)
@@ -82,19 +82,19 @@ def duplicates(work: Work, infos: list[dict[str, Any]], *, kinds: list[str], sim
     batches = 0
     if urls or near:
         chunk = max(1, memory // MEMORY_PER_BYTE)
-        batches = _resolve(work, files, Batch(str(folder), 0, (), exact, similarity, chunk))
+        batches = _resolve(work, files, DecisionTask(str(folder), 0, (), exact, similarity, chunk))
     copies = tuple(map(str, groups.files_of(texts, folder / "same"))) if exact else ()
     work.stage("decisions", decide, [Deciding(str(folder), copies, bool(urls or near), batches)])
     _remove(folder, ("same", "copies", "similar", "components", "shares", "spill", "resolve"))
 
 
-def _resolve(work: Work, files: list[Path], batch: Batch) -> int:
+def _resolve(work: Work, files: list[Path], batch: DecisionTask) -> int:
     """Decide all documents that are connected by the pairs in `files`; return how many batches they are."""
     names, limit = tuple(map(str, files)), min(BATCH_BYTES, batch.chunk)
-    [connected] = work.stage("components", groups.connect, [groups.Connecting(batch.work, names, limit)])
+    [connected] = work.stage("components", groups.connect, [groups.ConnectTask(batch.work, names, limit)])
     count = connected["batches"]
     if count > 1:
-        work.stage("shares", groups.share_out, [groups.Share(batch.work, name) for name in names])
+        work.stage("shares", groups.share_out, [groups.OrderTask(batch.work, name) for name in names])
         _remove(work.folder, ("similar",))
         names = tuple(str(work.folder / "shares" / path.name) for path in files)
     work.stage("resolve", resolve, [replace(batch, number=number, files=names) for number in range(1, count + 1)])

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from latxa_cli.corpus.assessment import AssessmentSettings
 from latxa_cli.corpus.duplicates import load_decisions, reason_of
 from latxa_cli.corpus.examine import SPLITS
 from latxa_cli.corpus.funnel import Losses
-from latxa_cli.corpus.judgement import Settings
 from latxa_cli.corpus.paragraphs import load_trims, trim
 from latxa_cli.stages import load_array
 from latxa_cli.stream.reader import Identifier
@@ -40,7 +40,7 @@ class Emitter:
     folder: Path
     infos: list[dict[str, Any]]
     losses: list[Losses]
-    settings: Settings
+    settings: AssessmentSettings
     review: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:

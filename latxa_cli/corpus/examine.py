@@ -24,8 +24,8 @@ import orjson
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from latxa_cli.corpus import scan
+from latxa_cli.corpus.assessment import REVIEWED, Assessment, AssessmentSettings, assessor_of
 from latxa_cli.corpus.boilerplate import line_hashes, without
-from latxa_cli.corpus.judgement import REVIEWED, Finding, Settings, judge_of
 from latxa_cli.native.minhash import BANDS
 from latxa_cli.stages import load_array, save_array, save_bytes
 from latxa_cli.stream.parts import Part, is_usual, lines_of, where
@@ -45,12 +45,12 @@ SPLIT_ENDS = (98, 99)  # 98, 1 and 1 per cent, as in the Basque corpus of arXiv 
 
 
 @dataclass(frozen=True)
-class Task:
+class ExamineTask:
     """One part to examine, of `source`, whose name the documents take where the user gave it (`named`)."""
 
     part: Part
     folder: str
-    settings: Settings
+    settings: AssessmentSettings
     source: str
     named: bool
     boilerplate: str | None = None  # the hashes of the source's boilerplate lines, a `.npy` file
@@ -63,7 +63,7 @@ class _NoId(Exception):  # noqa: N818
     """A record without an id, or with a number for one, cannot stand as it is."""
 
 
-def examine(task: Task) -> dict[str, Any]:
+def examine(task: ExamineTask) -> dict[str, Any]:
     """Examine a part, write its files, and return what was counted.
 
     Raises RecordError at the first malformed line, unless rejects are set aside.
@@ -78,9 +78,9 @@ def examine(task: Task) -> dict[str, Any]:
 class _Examination:
     """The examination of one part."""
 
-    def __init__(self, task: Task, as_it_is: bool) -> None:
+    def __init__(self, task: ExamineTask, as_it_is: bool) -> None:
         self.task, self.settings, self.as_it_is = task, task.settings, as_it_is
-        self.judge = judge_of(task.settings)
+        self.assessor = assessor_of(task.settings)
         self.parse = parser("document")
         self.boilerplate = frozenset(load_array(Path(task.boilerplate)).tolist()) if task.boilerplate else frozenset()
         self.normalises = self.settings.does("normalise")
@@ -123,7 +123,7 @@ class _Examination:
             "licences": list(self.licences),
         }
 
-    def _take(self, block: scan.Block) -> None:
+    def _take(self, block: scan.LineBlock) -> None:
         """Take the documents that the kernel has read, and look at each of its other lines."""
         taken = block.taken()
         for line in block.lines[~taken]:
@@ -156,7 +156,7 @@ class _Examination:
             raise _NoId
         text, lines = self._cleaned(record["text"])
         digest = xxh3_128_digest(orjson.dumps(text)[1:-1])  # of the text as it is spelled, which can be had without it
-        finding, size = self.judge.find(text, digest), len(text.encode())
+        finding, size = self.assessor.find(text, digest), len(text.encode())
         self._count(self.read, finding.words, size)
         if finding.reason:
             self._set_aside(record, name, text, finding, row, size)
@@ -211,12 +211,12 @@ class _Examination:
         """Return the number of a licence: its place in `licences`, as far as that goes."""
         return self.licences.setdefault(licence, min(len(self.licences), 0xFFFF))
 
-    def _written(self, record: Record, name: str, text: str, finding: Finding) -> bytes:
+    def _written(self, record: Record, name: str, text: str, finding: Assessment) -> bytes:
         data = orjson.dumps(self._made(record, name, text, finding))
         self.kept.append(data)
         return data
 
-    def _made(self, record: Record, name: str, text: str, finding: Finding) -> Record:
+    def _made(self, record: Record, name: str, text: str, finding: Assessment) -> Record:
         made: Record = {"id": name} | record | {"id": name, "text": text}
         own = record.get("source")
         if self.task.named:
@@ -234,7 +234,7 @@ class _Examination:
 
     # --- what is set aside
 
-    def _set_aside(self, record: Record, name: str, text: str, finding: Finding, row: int, size: int) -> None:
+    def _set_aside(self, record: Record, name: str, text: str, finding: Assessment, row: int, size: int) -> None:
         self._count(self.lost.setdefault(finding.step, [0, 0, 0]), finding.words, size)
         self.leaked.update(finding.leaked)
         self.reasons[finding.reason] += 1

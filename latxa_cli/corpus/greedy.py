@@ -17,7 +17,16 @@ import numpy as np
 
 from latxa_cli.corpus.documents import HIGH_BITS, LOW, Documents
 from latxa_cli.corpus.groups import FIRST_BAND, OVERHEAD, URL, between, load_pairs
-from latxa_cli.native.similarity import KEPT, Found, Keys, Rules, State, Texts, decide, gather
+from latxa_cli.native.similarity import (
+    KEPT,
+    EarlierMatches,
+    GroupState,
+    GroupTable,
+    NearRules,
+    ShingleSets,
+    decide,
+    gather,
+)
 from latxa_cli.stages import load_array, save_array
 from latxa_cli.text.near import shingles
 from latxa_cli.text.words import segment
@@ -30,7 +39,7 @@ _WINDOW = 1 << 20  # documents whose rows are looked at together
 
 
 @dataclass(frozen=True)
-class Batch:
+class DecisionTask:
     """A task: to decide batch `number` of the pairs in `files`. `exact`: having the text of a kept document is a
     reason; `similarity`: the least of near duplicates; `chunk`: bytes of lines."""
 
@@ -43,24 +52,25 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Chunk:
+class DocumentChunk:
     """Documents (u32, rising), their texts and keys; `groups` (u64, rising): kind << 32 | first of each group that
     `keys` names by its place."""
 
     numbers: np.ndarray
-    texts: Texts
-    keys: Keys
+    texts: ShingleSets
+    keys: GroupTable
     groups: np.ndarray
 
-    def rules(self, batch: Batch) -> Rules:
+    def rules(self, batch: DecisionTask) -> NearRules:
         urls, bands = np.searchsorted(self.groups, np.array([URL, FIRST_BAND], np.uint64) << HIGH_BITS).tolist()
-        return Rules(batch.exact, batch.similarity, urls, bands)
+        return NearRules(batch.exact, batch.similarity, urls, bands)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What later chunks need to know of one: the kept documents, their sets, the groups (as in `Chunk.groups`) that
-    each is listed in, and what the texts are near duplicates of that were dropped as such."""
+class KeptDocuments:
+    """What later chunks need to know of one: the kept documents, their sets, the groups (as in
+    `DocumentChunk.groups`) that each is listed in, and what the texts are near duplicates of that were dropped as such.
+    """
 
     numbers: np.ndarray
     hashes: np.ndarray
@@ -72,7 +82,7 @@ class Kept:
     similarities: np.ndarray
 
 
-def resolve(batch: Batch) -> dict[str, int]:
+def resolve(batch: DecisionTask) -> dict[str, int]:
     """Write what is dropped of a batch: DROP, by rising document."""
     work = Path(batch.work)
     documents = Documents.load(work)
@@ -82,7 +92,11 @@ def resolve(batch: Batch) -> dict[str, int]:
     spilled: list[Path] = []
     drops = []
     for chunk, more in _chunks(documents, batch, numbers):
-        state, found, rules = State.of(len(chunk.groups)), Found.of(len(chunk.numbers)), chunk.rules(batch)
+        state, found, rules = (
+            GroupState.of(len(chunk.groups)),
+            EarlierMatches.of(len(chunk.numbers)),
+            chunk.rules(batch),
+        )
         for prefix in spilled:
             _compare(_unspill(prefix), chunk, state, found, rules)
         outcome = decide(chunk.numbers.astype(np.int64), chunk.texts, chunk.keys, state, found, rules)
@@ -95,7 +109,7 @@ def resolve(batch: Batch) -> dict[str, int]:
             _spill(_kept(chunk, ~dropped, listed, state, rules), spilled[-1])
     save_array(work / "resolve" / f"{batch.number:05}.npy", np.concatenate(drops))
     for prefix in spilled:
-        for field in fields(Kept):
+        for field in fields(KeptDocuments):
             _file(prefix, field.name).unlink(missing_ok=True)
     return {"dropped": sum(map(len, drops))}
 
@@ -110,7 +124,7 @@ def _table(columns: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
 # --- chunks
 
 
-def _chunks(documents: Documents, batch: Batch, numbers: np.ndarray) -> Iterator[tuple[Chunk, bool]]:
+def _chunks(documents: Documents, batch: DecisionTask, numbers: np.ndarray) -> Iterator[tuple[DocumentChunk, bool]]:
     """Yield the chunks of a batch, and whether another follows."""
     start = 0
     while start < len(numbers):
@@ -122,9 +136,9 @@ def _chunks(documents: Documents, batch: Batch, numbers: np.ndarray) -> Iterator
         yield _load(documents, batch, window[:count], rows[:count]), start < len(numbers)
 
 
-def _load(documents: Documents, batch: Batch, numbers: np.ndarray, rows: np.ndarray) -> Chunk:
+def _load(documents: Documents, batch: DecisionTask, numbers: np.ndarray, rows: np.ndarray) -> DocumentChunk:
     sets = [shingles(segment(text)) for text in documents.texts(numbers, rows)]
-    texts = Texts(np.concatenate(sets), _bounds([len(one) for one in sets]))
+    texts = ShingleSets(np.concatenate(sets), _bounds([len(one) for one in sets]))
     members, groups = [], []
     for path in map(Path, batch.files):
         for kind, all_pairs in load_pairs(path, batch.number):
@@ -134,7 +148,9 @@ def _load(documents: Documents, batch: Batch, numbers: np.ndarray, rows: np.ndar
     member = np.concatenate(members)
     order = np.argsort(member, kind="stable")  # a document's groups by text and URL stay before those by bands
     known, places = np.unique(np.concatenate(groups), return_inverse=True)
-    return Chunk(numbers, texts, Keys(_bounds(np.bincount(member, minlength=len(numbers))), places[order]), known)
+    return DocumentChunk(
+        numbers, texts, GroupTable(_bounds(np.bincount(member, minlength=len(numbers))), places[order]), known
+    )
 
 
 def _bounds(counts: list[int] | np.ndarray) -> np.ndarray:
@@ -146,11 +162,13 @@ def _bounds(counts: list[int] | np.ndarray) -> np.ndarray:
 # --- chunks that went before
 
 
-def _kept(chunk: Chunk, kept: np.ndarray, listed: np.ndarray, state: State, rules: Rules) -> Kept:
+def _kept(
+    chunk: DocumentChunk, kept: np.ndarray, listed: np.ndarray, state: GroupState, rules: NearRules
+) -> KeptDocuments:
     lengths, slots = np.diff(chunk.texts.bounds), np.diff(chunk.keys.bounds)
     owners = np.repeat(np.arange(len(kept)), slots)[listed]
     near = np.flatnonzero(state.followed[: rules.urls] >= 0)
-    return Kept(
+    return KeptDocuments(
         chunk.numbers[kept],
         chunk.texts.hashes[np.repeat(kept, lengths)],
         _bounds(lengths[kept]),
@@ -162,12 +180,14 @@ def _kept(chunk: Chunk, kept: np.ndarray, listed: np.ndarray, state: State, rule
     )
 
 
-def _compare(kept: Kept, chunk: Chunk, state: State, found: Found, rules: Rules) -> None:
+def _compare(
+    kept: KeptDocuments, chunk: DocumentChunk, state: GroupState, found: EarlierMatches, rules: NearRules
+) -> None:
     """Add to `state` and `found` what an earlier chunk tells of this one."""
     places, known = _places(chunk.groups, kept.listed)
     owners = np.repeat(np.arange(len(kept.numbers)), np.diff(kept.listed_bounds))[known]
-    listed = Keys(_bounds(np.bincount(owners, minlength=len(kept.numbers))), places)
-    earlier = Texts(kept.hashes, kept.bounds)
+    listed = GroupTable(_bounds(np.bincount(owners, minlength=len(kept.numbers))), places)
+    earlier = ShingleSets(kept.hashes, kept.bounds)
     gather(kept.numbers.astype(np.int64), earlier, listed, chunk.texts, chunk.keys, state, found, rules)
     places, known = _places(chunk.groups, kept.texts)
     state.followed[places] = kept.followed[known]
@@ -182,13 +202,13 @@ def _places(groups: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndar
     return places[known], known
 
 
-def _spill(kept: Kept, prefix: Path) -> None:
-    for field in fields(Kept):
+def _spill(kept: KeptDocuments, prefix: Path) -> None:
+    for field in fields(KeptDocuments):
         save_array(_file(prefix, field.name), getattr(kept, field.name))
 
 
-def _unspill(prefix: Path) -> Kept:
-    return Kept(*(load_array(_file(prefix, field.name)) for field in fields(Kept)))
+def _unspill(prefix: Path) -> KeptDocuments:
+    return KeptDocuments(*(load_array(_file(prefix, field.name)) for field in fields(KeptDocuments)))
 
 
 def _file(prefix: Path, name: str) -> Path:

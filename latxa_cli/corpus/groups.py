@@ -42,7 +42,7 @@ _BAND_TASK = 500_000  # keys that are worth a task of their own
 
 
 @dataclass(frozen=True)
-class Keys:
+class KeyTask:
     """A task: the keys of these kinds, in range `number` of `ranges`; those of copies are left out, if told to be."""
 
     work: str
@@ -52,17 +52,17 @@ class Keys:
     without_copies: bool = False
 
 
-def same_tasks(documents: Documents, kinds: list[int], memory: int) -> list[Keys]:
+def same_tasks(documents: Documents, kinds: list[int], memory: int) -> list[KeyTask]:
     ranges = _ranges(documents, memory)
-    return [Keys(str(documents.work), (kind,), number, ranges) for kind in kinds for number in range(ranges)]
+    return [KeyTask(str(documents.work), (kind,), number, ranges) for kind in kinds for number in range(ranges)]
 
 
-def similar_tasks(documents: Documents, without_copies: bool, memory: int) -> list[Keys]:
+def similar_tasks(documents: Documents, without_copies: bool, memory: int) -> list[KeyTask]:
     ranges = _ranges(documents, memory)
     some = max(1, min(BANDS, _BAND_TASK // max(1, documents.total)))
     kinds = [tuple(range(kind, min(kind + some, KINDS))) for kind in range(FIRST_BAND, KINDS, some)]
     return [
-        Keys(str(documents.work), part, number, ranges, without_copies) for part in kinds for number in range(ranges)
+        KeyTask(str(documents.work), part, number, ranges, without_copies) for part in kinds for number in range(ranges)
     ]
 
 
@@ -75,7 +75,7 @@ def pair_file(folder: Path, kind: int, number: int) -> Path:
     return folder / f"{kind:02}-{number:05}.npy"
 
 
-def files_of(tasks: list[Keys], folder: Path) -> list[Path]:
+def files_of(tasks: list[KeyTask], folder: Path) -> list[Path]:
     """Return the files of pairs that there are in a folder when these tasks are done, in the order of their kinds."""
     return sorted(pair_file(folder, task.kinds[0], task.number) for task in tasks)
 
@@ -98,7 +98,7 @@ def load_pairs(path: Path, batch: int = 1) -> Iterator[tuple[int, np.ndarray]]:
 # --- same, similar
 
 
-def share_keys(task: Keys) -> dict[str, int]:
+def share_keys(task: KeyTask) -> dict[str, int]:
     """Write the pairs of the task's keys."""
     documents = Documents.load(task.work)
     folder = documents.work / ("same" if task.kinds[0] < FIRST_BAND else "similar")
@@ -108,7 +108,7 @@ def share_keys(task: Keys) -> dict[str, int]:
     return {"pairs": sum(map(len, pairs))}
 
 
-def _read(documents: Documents, kind: int, task: Keys, copies: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _read(documents: Documents, kind: int, task: KeyTask, copies: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return keys (u64 [1 or 2, n]; a text has two) and the numbers (u32 [n]) of their documents."""
     columns = slice(0, 2) if kind == TEXT else slice(kind + 1, kind + 2)
     keys, numbers = [np.empty((columns.stop - columns.start, 0), np.uint64)], [np.empty(0, np.uint32)]
@@ -122,7 +122,7 @@ def _read(documents: Documents, kind: int, task: Keys, copies: np.ndarray | None
     return np.concatenate(keys, axis=1), np.concatenate(numbers)
 
 
-def _chosen(keys: np.ndarray, kind: int, task: Keys) -> np.ndarray:
+def _chosen(keys: np.ndarray, kind: int, task: KeyTask) -> np.ndarray:
     chosen = np.ones(len(keys), bool) if kind == TEXT else keys != 0
     if task.ranges > 1:
         first = task.number * (1 << 64) // task.ranges
@@ -149,7 +149,7 @@ def group(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Copying:
+class CopyTask:
     """A task: to find copies by the pairs in `texts`; `urls`: the files of pairs by URL."""
 
     work: str
@@ -157,7 +157,7 @@ class Copying:
     urls: tuple[str, ...]
 
 
-def find_copies(task: Copying) -> dict[str, int]:
+def find_copies(task: CopyTask) -> dict[str, int]:
     """Write which documents are copies (bool [documents]) and the pairs by text and URL of all others.
 
     A copy has the text of an earlier document whose fate cannot depend on its URL, being the first that has it: that
@@ -200,7 +200,7 @@ def split(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Connecting:
+class ConnectTask:
     """A task: to connect documents by the pairs in `files`, and pack them into batches of `limit` bytes."""
 
     work: str
@@ -208,7 +208,7 @@ class Connecting:
     limit: int
 
 
-def connect(task: Connecting) -> dict[str, int]:
+def connect(task: ConnectTask) -> dict[str, int]:
     """Write the batch of each document (u32, 0: alone), and the documents of all batches with their bounds."""
     documents = Documents.load(task.work)
     folder = documents.work / "components"
@@ -238,14 +238,14 @@ def _sizes(documents: Documents) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Share:
+class OrderTask:
     """A task: to order one file of pairs by batch."""
 
     work: str
     path: str
 
 
-def share_out(task: Share) -> dict[str, int]:
+def share_out(task: OrderTask) -> dict[str, int]:
     """Write the pairs of a file in the order of their batches."""
     work, path = Path(task.work), Path(task.path)
     batches = load_array(work / "components" / "batches.npy", mapped=True)

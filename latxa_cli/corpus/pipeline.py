@@ -18,13 +18,13 @@ import orjson
 
 from latxa_cli import __version__
 from latxa_cli.corpus import boilerplate
+from latxa_cli.corpus.assessment import AssessmentSettings
 from latxa_cli.corpus.contamination import leaks, save_items
 from latxa_cli.corpus.duplicates import disk_need as duplicates_need
 from latxa_cli.corpus.duplicates import duplicates
 from latxa_cli.corpus.emit import Emitter
-from latxa_cli.corpus.examine import Task, examine
+from latxa_cli.corpus.examine import ExamineTask, examine
 from latxa_cli.corpus.funnel import Funnel, Losses
-from latxa_cli.corpus.judgement import Settings
 from latxa_cli.corpus.paragraphs import disk_need as paragraphs_need
 from latxa_cli.corpus.paragraphs import paragraphs
 from latxa_cli.corpus.profile import load_profile, profile_names
@@ -55,7 +55,7 @@ WORKER_BYTES = BASE_BYTES + SMALLEST_SHARE
 
 
 @dataclass(frozen=True)
-class Options:
+class CorpusOptions:
     """What the user asked for. `profile`: a name or file, None for that of the language; `memory`: bytes."""
 
     language: str
@@ -101,7 +101,7 @@ class Options:
 
 
 def build(
-    options: Options,
+    options: CorpusOptions,
     sources: list[Source],
     items: Iterable[tuple[str, Record]],
     work: Work,
@@ -117,7 +117,7 @@ def build(
     parts, inputs = cut(sources, work, unit=options.text_documents)
     items_file = work.folder / "items.jsonl" if "contamination" in options.steps else None
     items_hash = save_items(items_file, items) if items_file is not None else ""
-    settings = Settings(
+    settings = AssessmentSettings(
         options.language,
         options.steps,
         options.profile_name,
@@ -141,14 +141,18 @@ def build(
 
 
 def _tasks(
-    parts: list[Part], sources: list[Source], settings: Settings, work: Work, lines: dict[int, dict[str, float]]
-) -> list[Task]:
+    parts: list[Part],
+    sources: list[Source],
+    settings: AssessmentSettings,
+    work: Work,
+    lines: dict[int, dict[str, float]],
+) -> list[ExamineTask]:
     folder = work.folder / "examine"
     for number, found in lines.items():
         hashes = sorted(map(boilerplate.line_hash, found))
         save_array(_boilerplate_file(work.folder, number), np.array(hashes, np.uint64))
     return [
-        Task(part, str(folder), settings, sources[part.source].name, sources[part.source].named,
+        ExamineTask(part, str(folder), settings, sources[part.source].name, sources[part.source].named,
              str(_boilerplate_file(work.folder, part.source)) if part.source in lines else None)
         for part in parts
     ]  # fmt: skip
@@ -165,7 +169,7 @@ def _boilerplate(parts: list[Part], work: Work) -> dict[int, dict[str, float]]:
     return {source: lines for source, lines in found.items() if lines}
 
 
-def _need_of_examining(parts: list[Part], settings: Settings) -> float:
+def _need_of_examining(parts: list[Part], settings: AssessmentSettings) -> float:
     per_byte = DISK_PER_BYTE if settings.changes_documents else DISK_PER_BYTE_IN_PLACE
     return per_byte * sum(part.size for part in parts)
 
@@ -190,11 +194,11 @@ class Corpus:
 
     def __init__(
         self,
-        options: Options,
+        options: CorpusOptions,
         sources: list[Source],
         parts: list[Part],
         inputs: list[dict[str, Any]],
-        settings: Settings,
+        settings: AssessmentSettings,
         infos: list[dict[str, Any]],
         lines: dict[int, dict[str, float]],
         folder: Path,

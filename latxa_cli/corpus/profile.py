@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from latxa_cli.stream.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from latxa_cli.corpus.rules import Rules
+    from latxa_cli.corpus.rules import QualityRules
     from latxa_cli.text.words import Words
 
 _PROFILES = Path(__file__).with_name("profiles")
@@ -71,10 +71,10 @@ class Profile:
     maximum_foreign_letters: float | None = _limit(1)
 
     @cached_property
-    def _rules(self) -> Rules:
-        from latxa_cli.corpus.rules import Rules
+    def _rules(self) -> QualityRules:
+        from latxa_cli.corpus.rules import QualityRules
 
-        return Rules(self)
+        return QualityRules(self)
 
     def judge(self, text: str, words: Words) -> tuple[str, str] | None:
         """Return the first rule that a text in clean form fails, as (reason, detail), or None if it passes them all.

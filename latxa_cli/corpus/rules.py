@@ -37,7 +37,7 @@ REASONS = {
 NGRAMS = {"maximum_top_ngrams": repetition.TOP, "maximum_repeated_ngrams": repetition.REPEATED}
 
 
-class Rule(NamedTuple):
+class QualityRule(NamedTuple):
     """A figure may not lie below the limit (`sign` 1) or above it (`sign` -1)."""
 
     place: int  # of the figure among `quality.Figures`
@@ -47,7 +47,7 @@ class Rule(NamedTuple):
     subject: str = ""  # in the detail, before the value
 
 
-class Rules:
+class QualityRules:
     """The rules of one profile, made ready for many texts."""
 
     def __init__(self, profile: Profile) -> None:
@@ -82,7 +82,7 @@ class Rules:
         return None
 
 
-def _rules(profile: Profile) -> Iterator[Rule]:
+def _rules(profile: Profile) -> Iterator[QualityRule]:
     """Yield a rule for each limit that the profile has."""
     places = {name: place for place, name in enumerate(quality.Figures._fields)}
     for key, (figure, reason) in REASONS.items():
@@ -91,10 +91,10 @@ def _rules(profile: Profile) -> Iterator[Rule]:
         if limit is None:
             continue
         if key not in NGRAMS:
-            yield Rule(places[figure], limit, sign, reason)
+            yield QualityRule(places[figure], limit, sign, reason)
             continue
         for n, each in zip(NGRAMS[key], limit, strict=True):
-            yield Rule(places[figure.format(n=n)], each, sign, reason, f"{n} words, ")
+            yield QualityRule(places[figure.format(n=n)], each, sign, reason, f"{n} words, ")
 
 
 def _compared(value: float, limit: float) -> str:

@@ -17,7 +17,7 @@ from latxa_cli.text.words import table
 
 
 @dataclass(frozen=True)
-class Block:
+class LineBlock:
     """Lines that follow on one another, blank ones left out.
 
     `lines`: LINE, `offset` in the file and `row` in the part; `bands`: u64 [lines, BANDS], or [0, BANDS]; `data`: the
@@ -49,7 +49,7 @@ class Block:
         return [xxh3_128_digest(self.data[a:b]) for a, b in zip(lines["text"].tolist(), ends.tolist(), strict=True)]
 
 
-def blocks(part: Part, *, near: bool) -> Iterator[Block]:
+def blocks(part: Part, *, near: bool) -> Iterator[LineBlock]:
     """Yield the lines of a part of kind "jsonl"; `near`: with bands and counted words. Raises LatxaError."""
     row = 0
     for offset, buffer, size in whole_lines(part, PADDING):
@@ -61,4 +61,4 @@ def blocks(part: Part, *, near: bool) -> Iterator[Block]:
         lines["row"] += row
         lines["offset"] += offset
         row += read
-        yield Block(offset, lines[:count], bands[:count], memoryview(buffer))
+        yield LineBlock(offset, lines[:count], bands[:count], memoryview(buffer))

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import orjson
 
-from latxa_cli.mixing.draw import ALL, Decision, Look
-from latxa_cli.mixing.fit import no_score
-from latxa_cli.mixing.plan import Store
+from latxa_cli.mixing.admission import no_score
+from latxa_cli.mixing.draw import ALL, Decision, PartDecision
+from latxa_cli.mixing.plan import RowStore
 from latxa_cli.mixing.rows import UNSAID
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.parts import Part, lines_of
@@ -22,7 +22,7 @@ LOOKED_AT = 1000  # lines of a part, to say what is in it
 Say = Callable[[str], None]
 
 
-class Wanting(Protocol):
+class MixWishes(Protocol):
     """Of the mix as a whole, what was asked for by the flags of these names."""
 
     @property
@@ -37,14 +37,14 @@ class Wanting(Protocol):
     def criterion(self) -> str | None: ...
 
 
-class Decided(Protocol):
+class DecidedMix(Protocol):
     """A mix that is decided on."""
 
-    store: Store
+    store: RowStore
     decision: Decision
 
 
-def check(made: Decided, options: Wanting, parts: Sequence[Part], say: Say) -> None:
+def check(made: DecidedMix, options: MixWishes, parts: Sequence[Part], say: Say) -> None:
     """Say which inputs are empty and which have less than is to be taken.
 
     Raises LatxaError where records were read and none is in the mix for what was asked of it, and where the score that
@@ -61,14 +61,14 @@ def check(made: Decided, options: Wanting, parts: Sequence[Part], say: Say) -> N
     _say_what_is_short(store, decision, options, say)
 
 
-def _looks(store: Store, decision: Decision, number: int | None = None) -> Iterator[tuple[int, Look]]:
+def _looks(store: RowStore, decision: Decision, number: int | None = None) -> Iterator[tuple[int, PartDecision]]:
     for part, its_input in enumerate(store.inputs):
         if number is None or its_input == number:
             yield part, decision.look(part, store.rows(part), its_input)
 
 
-def _check_criterion(store: Store, criterion: str, parts: Sequence[Part]) -> None:
-    scored = {how.number for how in store.plan.readings if how.fit and how.fit.minimum is not None}
+def _check_criterion(store: RowStore, criterion: str, parts: Sequence[Part]) -> None:
+    scored = {reading.number for reading in store.plan.readings if reading.fit and reading.fit.minimum is not None}
     mine = [part for part in parts if part.source in scored]
     if any(len(store.rows(part.number)) for part in mine):
         return
@@ -78,7 +78,7 @@ def _check_criterion(store: Store, criterion: str, parts: Sequence[Part]) -> Non
         raise no_score(criterion, names)
 
 
-def _check_why(store: Store, decision: Decision, split: str, parts: Sequence[Part]) -> None:
+def _check_why(store: RowStore, decision: Decision, split: str, parts: Sequence[Part]) -> None:
     """Raise LatxaError that names the reason for which most records are not in a mix of nothing, if there are any."""
     counts = Counter(split=sum(store.other_split))
     for _, look in _looks(store, decision):
@@ -96,7 +96,7 @@ def _check_why(store: Store, decision: Decision, split: str, parts: Sequence[Par
     raise LatxaError("nothing is in the mix", hint=hint)
 
 
-def _say_what_is_short(store: Store, decision: Decision, options: Wanting, say: Say) -> None:
+def _say_what_is_short(store: RowStore, decision: Decision, options: MixWishes, say: Say) -> None:
     """Say of what there is less than `--take`, `--take-tokens` and `--take-from` ask for."""
     for number, want in enumerate(store.plan.wanted):
         if want.take_from is not None and decision.bounds[number].subset == ALL:

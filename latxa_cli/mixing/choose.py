@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latxa_cli.mixing.draw import Wanted
-from latxa_cli.mixing.fit import Fit
+from latxa_cli.mixing.admission import Admission
+from latxa_cli.mixing.draw import InputWishes
 from latxa_cli.stream.errors import UsageError, nearest
+from latxa_cli.stream.named import named_value
 from latxa_cli.variants import Variant, parse
 
 MOST_COPIES = 1000  # of one record
@@ -91,19 +92,19 @@ class Wishes:
         """Raise UsageError for a value that cannot be; `names`: of all inputs, those that a variant leaves out too."""
         self._values(names)
 
-    def wanted(self, names: Sequence[str]) -> tuple[Wanted, ...]:
+    def wanted(self, names: Sequence[str]) -> tuple[InputWishes, ...]:
         """Return what is wanted of each input."""
         weights, held, taken, diverse, _, _ = self._values()
         return tuple(
-            Wanted(name, held.get(name, 0), weights.get(name, 1.0), taken.get(name), diverse.get(name))
+            InputWishes(name, held.get(name, 0), weights.get(name, 1.0), taken.get(name), diverse.get(name))
             for name in names
         )
 
-    def fits(self, names: Sequence[str], criterion: str | None, scores: str | None) -> dict[str, Fit]:
-        """Return {name: what its records must be like}, of the inputs of which something is asked; see `Fit`."""
+    def fits(self, names: Sequence[str], criterion: str | None, scores: str | None) -> dict[str, Admission]:
+        """Return {name: what its records must be like}, of the inputs of which something is asked; see `Admission`."""
         *_, least, languages = self._values()
         return {
-            name: Fit(least.get(name), criterion, scores if name in least else None, languages.get(name))
+            name: Admission(least.get(name), criterion, scores if name in least else None, languages.get(name))
             for name in names
             if name in least or name in languages
         }
@@ -122,9 +123,7 @@ def values(
     """Return {name: value} for the values `NAME=VALUE` of a flag, of inputs with these names; raises UsageError."""
     found: dict[str, Any] = {}
     for argument in given or []:
-        name, equals, value = argument.partition("=")
-        if not equals:
-            raise UsageError(f"`{flag} {argument}` is not `NAME=VALUE`", hint="NAME is that of an input")
+        name, value = named_value(flag, argument, "NAME=VALUE", str, hint="NAME is that of an input")
         if names is not None and name not in names:
             raise UsageError(f"`{flag} {argument}`: no input is named `{name}`", hint=nearest(name, list(names)))
         if name in found:

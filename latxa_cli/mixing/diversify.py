@@ -18,7 +18,7 @@ from numpy.lib.format import open_memmap
 from latxa_cli.mixing.clusters import clustered, spread_over
 from latxa_cli.mixing.draw import DIVERSIFY, Decision, draw
 from latxa_cli.mixing.lines import line_of
-from latxa_cli.mixing.plan import Store
+from latxa_cli.mixing.plan import RowStore
 from latxa_cli.stages import load_array, save_array
 from latxa_cli.stream.files import cannot_write
 from latxa_cli.stream.records import Record, instruction_of
@@ -48,7 +48,7 @@ class Diversifier:
     device: str | None = None
     say: Callable[[str], None] = lambda _text: None
 
-    def __call__(self, store: Store, decision: Decision, number: int, count: int) -> np.ndarray:
+    def __call__(self, store: RowStore, decision: Decision, number: int, count: int) -> np.ndarray:
         """Return the ordinals (u64, ascending) of the usable records of an input that are left out of `count`."""
         done = self.folder / f"left-out-{number}.npy"
         if not done.exists():  # an interrupted run may have embedded them
@@ -56,7 +56,7 @@ class Diversifier:
         left_out: np.ndarray = load_array(done)
         return left_out
 
-    def _left_out(self, store: Store, decision: Decision, number: int, count: int) -> np.ndarray:
+    def _left_out(self, store: RowStore, decision: Decision, number: int, count: int) -> np.ndarray:
         places: list[tuple[int, np.ndarray]] = []  # part, rows
         keys, ordinals = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for part in (part for part, its_input in enumerate(store.inputs) if its_input == number):
@@ -73,7 +73,7 @@ class Diversifier:
         vectors = self._vectors(store, places, number, len(every))
         return every[~spread_over(clustered(vectors, clusters, key), key, count)]
 
-    def _vectors(self, store: Store, places: list[tuple[int, np.ndarray]], number: int, total: int) -> np.ndarray:
+    def _vectors(self, store: RowStore, places: list[tuple[int, np.ndarray]], number: int, total: int) -> np.ndarray:
         """Embed the instructions of these rows into a file, and return it mapped: float16 [total, dimensions]."""
         embedder = Embedder(self.model, self.device)
         self.folder.mkdir(exist_ok=True)

@@ -65,7 +65,7 @@ def bound_of(weighed: Callable[[], Iterable[Weighed]], budget: int) -> int:
 # --- the rows of all parts, and what is decided of them --------------------------------------------------------------
 
 
-class Rows:
+class RowTable:
     """The rows of all parts: `inputs[p]` is the number of the input that part p belongs to.
 
     `load(p)` gives its rows, `tokens(p)` the tokens of each. The ordinal of row r in part p is p << 32 | r.
@@ -89,7 +89,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InputWishes:
     """What is wanted of one input: see the flags of the same names. `weight`: how often each record is seen."""
 
     name: str
@@ -111,8 +111,8 @@ class Bounds:
 
 
 class Picks(NamedTuple):
-    """Copies to write: i64 rows of a part, i64 epochs from 1, u64 hashes that put them in order; i64 how manieth record
-    of its content each one is (for those that had no id)."""
+    """Copies to write: i64 rows of a part, i64 epochs from 1, u64 hashes that put them in order; i64 which of the
+    records with its content each one is, from 1 (for those that had no id)."""
 
     rows: np.ndarray
     epochs: np.ndarray
@@ -122,7 +122,7 @@ class Picks(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
-    """All that is decided: which ordinals are duplicates, which ones of repeated content are the how manieth, which
+    """All that is decided: which ordinals are duplicates, which ones repeat a content and for which time, which
     ones have the content of one before, which ones clustering leaves out (all u64, ascending), the bounds of each
     input, and that of the whole mix."""
 
@@ -134,7 +134,7 @@ class Decision:
     bounds: tuple[Bounds, ...] = ()
     take: int = ALL
 
-    def look(self, part: int, rows: np.ndarray, number: int) -> Look:
+    def look(self, part: int, rows: np.ndarray, number: int) -> PartDecision:
         """Return what is decided of the rows of a part of the input `number`."""
         bounds = self.bounds[number] if self.bounds else Bounds()
         counts = np.ones(len(rows), np.int64)
@@ -148,11 +148,11 @@ class Decision:
         withheld = distinct & drawn(content, HOLD_OUT, bounds.hold_out)
         usable = distinct & ~withheld & ~_marked(self.similar, part, len(rows))
         usable &= drawn(identity, SUBSET, bounds.subset)
-        return Look(content, identity, counts, distinct, first, withheld, usable, bounds, self.take)
+        return PartDecision(content, identity, counts, distinct, first, withheld, usable, bounds, self.take)
 
 
 @dataclass(frozen=True)
-class Look:
+class PartDecision:
     """What is decided of the rows of one part: which ones are no duplicates, the first of their content, of a content
     that is held out, to be used. Contents are held out by one hash, `content`, records drawn by another, `identity`: so
     that those that repeat a content are not in the mix when it is held out, and otherwise go each its own way."""
@@ -208,7 +208,7 @@ def _marked(ordinals: np.ndarray, part: int, count: int) -> np.ndarray:
 # --- records that come twice -----------------------------------------------------------------------------------------
 
 
-def without_duplicates(rows: Rows, memory: int) -> Decision:
+def without_duplicates(rows: RowTable, memory: int) -> Decision:
     """Return a decision that says which rows are duplicates, and numbers those without id whose content is repeated.
 
     The keys are compared in as many rounds as `memory` (bytes) needs.
@@ -221,9 +221,10 @@ def without_duplicates(rows: Rows, memory: int) -> Decision:
     return Decision(np.sort(duplicates), repeats[order], counts[order], np.sort(copies))
 
 
-def _compared(rows: Rows, number: int, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _compared(rows: RowTable, number: int, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Compare the keys whose highest bits fall into one of several ranges; return ordinals of duplicates, ordinals of
-    repeated content, the how manieth each of these is, and ordinals of what has a content that was there before."""
+    repeated content, for which time it comes with each of these, and ordinals of what has a content that was there
+    before."""
     low, high = (-(-(place << 16) // rounds) for place in (number, number + 1))
     pieces: list[tuple[np.ndarray, ...]] = []
     for part, found in rows.of():
@@ -247,7 +248,7 @@ def _compared(rows: Rows, number: int, rounds: int) -> tuple[np.ndarray, np.ndar
 
 
 def _repeats(identity: np.ndarray, check: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of keys that were there before, in order of the keys, and the how manieth each one is."""
+    """Return the places of keys that were there before, in order of the keys, and for which time each one comes."""
     if not len(identity):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     places = np.lexsort((check, identity))  # stable: equal keys stay in order
@@ -272,7 +273,7 @@ class Budget:
 
 
 def decide(
-    rows: Rows, wanted: Sequence[Wanted], budget: Budget, memory: int, diversify: Diversify | None = None
+    rows: RowTable, wanted: Sequence[InputWishes], budget: Budget, memory: int, diversify: Diversify | None = None
 ) -> Decision:
     """Return what becomes of every record.
 
@@ -307,11 +308,11 @@ def decide(
     return decision
 
 
-def _count(rows: Rows, decision: Decision, number: int, which: str = "usable") -> int:
+def _count(rows: RowTable, decision: Decision, number: int, which: str = "usable") -> int:
     return sum(int(getattr(decision.look(part, found, number), which).sum()) for part, found in rows.of(number))
 
 
-def _bound(rows: Rows, decision: Decision, number: int, purpose: int, count: int) -> int:
+def _bound(rows: RowTable, decision: Decision, number: int, purpose: int, count: int) -> int:
     """Return the bound below which `count` of the usable records of an input are drawn, or of contents to hold out."""
 
     def weighed() -> Iterator[Weighed]:
@@ -324,7 +325,7 @@ def _bound(rows: Rows, decision: Decision, number: int, purpose: int, count: int
     return bound_of(weighed, count)
 
 
-def _budget_bound(rows: Rows, decision: Decision, budget: Budget) -> int:
+def _budget_bound(rows: RowTable, decision: Decision, budget: Budget) -> int:
     def weighed() -> Iterator[Weighed]:
         for part, found in rows.of():
             look = decision.look(part, found, rows.inputs[part])

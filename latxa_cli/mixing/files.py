@@ -18,11 +18,11 @@ import numpy as np
 import orjson
 
 from latxa_cli.mixing.draw import Decision, Picks
-from latxa_cli.mixing.lines import Chunk, Table, ahead, padded, point
-from latxa_cli.mixing.plan import Plan, rejects
-from latxa_cli.mixing.rows import Aside
+from latxa_cli.mixing.lines import LineChunk, LineTable, ahead, padded, point
+from latxa_cli.mixing.plan import MixPlan, rejects
+from latxa_cli.mixing.rows import SetAside
 from latxa_cli.mixing.shares import Shares
-from latxa_cli.mixing.tasks import KEY, PartTask, ScanTask, Settled, count_tokens, scan, scatter, settle
+from latxa_cli.mixing.tasks import KEY, DecisionFiles, PartTask, ScanTask, count_tokens, scan, scatter, settle
 from latxa_cli.native.layout import MADE, ROW
 from latxa_cli.stages import Work, load_array
 from latxa_cli.stream.errors import LatxaError
@@ -39,7 +39,7 @@ BUCKETS_IN_MEMORY = 8  # the memory that is given has room for so many
 class ByFiles:
     """The rows of all parts and their lines, in the folder of `work`. See `latxa_cli.mixing.plan.Store`."""
 
-    def __init__(self, plan: Plan, parts: Sequence[Part], work: Work) -> None:
+    def __init__(self, plan: MixPlan, parts: Sequence[Part], work: Work) -> None:
         self.plan, self.work = plan, work
         self.inputs = [part.source for part in parts]
         folder = str(work.folder)
@@ -56,11 +56,11 @@ class ByFiles:
     def rows(self, part: int) -> np.ndarray:
         return self._tasks[part].rows()
 
-    def table(self, part: int) -> Table:
+    def table(self, part: int) -> LineTable:
         return self._tasks[part].table()
 
     def count_tokens(self, decision: Decision | None) -> None:
-        settled = settle(decision, self.work.folder / "decision") if decision else Settled()
+        settled = settle(decision, self.work.folder / "decision") if decision else DecisionFiles()
         tasks = [replace(task, settled=settled, tokenizer=self.plan.tokenizer) for task in self._tasks]
         self.work.stage("tokens", count_tokens, tasks)
         self._tasks = tasks
@@ -87,16 +87,16 @@ class ByFiles:
             yield Lines(memoryview(chunk.data), len(chunk.ends))  # type: ignore[arg-type]
 
 
-def _asides(task: PartTask, stage: str, rejected: dict[str, int]) -> Iterator[Aside]:
+def _asides(task: PartTask, stage: str, rejected: dict[str, int]) -> Iterator[SetAside]:
     """Yield what a stage left out of a part; without entries where none were asked for."""
     if not task.set_aside:
         for reason, count in rejected.items():
-            yield from (Aside(reason, b"") for _ in range(count))
+            yield from (SetAside(reason, b"") for _ in range(count))
         return
     path = task.file(stage, "aside")
     with reading(str(path)), path.open("rb") as file:
         for line in file:
-            yield Aside(orjson.loads(line)["reason"], line.removesuffix(b"\n"))
+            yield SetAside(orjson.loads(line)["reason"], line.removesuffix(b"\n"))
 
 
 class _Gather:
@@ -108,7 +108,7 @@ class _Gather:
         self.rows_before = np.array([np.cumsum([0, *result["copies"]]) for result in results])  # [parts, buckets + 2]
         self.bytes_before = np.array([np.cumsum([0, *result["bytes"]]) for result in results])
 
-    def bucket(self, number: int) -> Iterator[Chunk]:
+    def bucket(self, number: int) -> Iterator[LineChunk]:
         """Yield the lines of a bucket in their order."""
         if not self.paths:
             return
@@ -127,7 +127,7 @@ class _Gather:
         rows["length"] -= 1  # without its line break
         rows["flags"] = MADE
         order, ones = np.argsort(found["order"], kind="stable"), np.ones(len(found), np.int64)
-        yield from Table(rows, [data], ["-"], [1]).written(Picks(order, ones, found["order"], ones))
+        yield from LineTable(rows, [data], ["-"], [1]).written(Picks(order, ones, found["order"], ones))
 
 
 def _read(path: Path, start: int, data: np.ndarray) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.rows import UNSAID, Aside, Maker, Reading, epoch_of, key_seeds, later_epoch
+from latxa_cli.mixing.rows import UNSAID, InputReading, RowBuilder, SetAside, epoch_of, key_seeds, later_epoch
 from latxa_cli.native.layout import MADE, OTHER_SPLIT, PADDING, ROW, UNREAD
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import LONGEST_LINE, reading
@@ -30,7 +30,7 @@ CHUNK = 1 << 20  # bytes of lines that are written at once
 BLOCK = 8 << 20  # bytes that are read at once
 
 _NEWLINE = ord("\n")
-_HASH_ENDS = len('{"id":"') + 16  # where a line that had no id says the how manieth of its content it is
+_HASH_ENDS = len('{"id":"') + 16  # where a line that had no id has the number of the copy
 _GROWTH = 80  # bytes that a line may grow by when it is made again
 
 Item = TypeVar("Item")
@@ -41,27 +41,27 @@ Where = Callable[[int], str]  # row number -> `FILE:LINE`
 
 
 @dataclass
-class Scanned:
+class ScannedLines:
     """What was read: the rows, the lines of those that are `MADE`, what is left out, how many lines there were, and the
     highest epoch that a record has."""
 
     rows: np.ndarray
     made: bytes
-    asides: list[Aside]
+    asides: list[SetAside]
     read: int
     other_split: int
     last_epoch: int
 
 
-def scan_part(part: Part, how: Reading, data: np.ndarray | None) -> Scanned:
+def scan_part(part: Part, reading: InputReading, data: np.ndarray | None) -> ScannedLines:
     """Read a part, whose bytes are `data` (None: in plain Python, line by line).
 
-    Raises RecordError as `Maker` does, LatxaError when the part cannot be read.
+    Raises RecordError as `RowBuilder` does, LatxaError when the part cannot be read.
     """
     here = partial(where, part)
     if data is None:
-        return from_lines(((row, line) for row, _, line in lines_of(part)), how, here)
-    return from_data(data, part.size, how, here)
+        return from_lines(((row, line) for row, _, line in lines_of(part)), reading, here)
+    return from_data(data, part.size, reading, here)
 
 
 def load(part: Part) -> np.ndarray:
@@ -119,39 +119,41 @@ def address(data: np.ndarray) -> int:
     return int(data.ctypes.data)
 
 
-def from_lines(entries: Iterable[tuple[int, bytes]], how: Reading, where: Where = str) -> Scanned:
-    """Read lines, each with its row number in the part, in plain Python; raises RecordError as `Maker` does."""
-    maker = Maker(how, where)
-    maker.make(entries)
-    return Scanned(maker.array(), bytes(maker.lines), maker.asides, maker.read, maker.other_split, maker.last_epoch)
+def from_lines(entries: Iterable[tuple[int, bytes]], reading: InputReading, where: Where = str) -> ScannedLines:
+    """Read lines, each with its row number in the part, in plain Python; raises RecordError as `RowBuilder` does."""
+    builder = RowBuilder(reading, where)
+    builder.make(entries)
+    return ScannedLines(
+        builder.array(), bytes(builder.lines), builder.asides, builder.read, builder.other_split, builder.last_epoch
+    )
 
 
-def from_data(data: np.ndarray, size: int, how: Reading, where: Where = str) -> Scanned:
-    """Read the lines in `data[:size]`, behind which are `PADDING` bytes; raises RecordError as `Maker` does."""
-    if how.fit:
-        return from_lines(enumerate(data[:size].tobytes().split(b"\n")), how, where)
+def from_data(data: np.ndarray, size: int, reading: InputReading, where: Where = str) -> ScannedLines:
+    """Read the lines in `data[:size]`, behind which are `PADDING` bytes; raises RecordError as `RowBuilder` does."""
+    if reading.fit:
+        return from_lines(enumerate(data[:size].tobytes().split(b"\n")), reading, where)
     from latxa_cli.native.json_lines import count_lines
     from latxa_cli.native.mix_rows import scan
 
     start, end = address(data), address(data) + size
     rows = np.zeros(count_lines(start, end), ROW)
-    seeds = np.array(key_seeds(how.seed, how.name), np.uint64)
-    split = np.frombuffer(bytearray(how.split.encode()), np.uint8)
-    rows = rows[: scan(start, end, seeds, split, int(how.split != UNSAID), rows)]
-    rows["input"] = how.number
+    seeds = np.array(key_seeds(reading.seed, reading.name), np.uint64)
+    split = np.frombuffer(bytearray(reading.split.encode()), np.uint8)
+    rows = rows[: scan(start, end, seeds, split, int(reading.split != UNSAID), rows)]
+    rows["input"] = reading.number
     rows["flags"][rows["length"] > LONGEST_LINE] = UNREAD
     unread = np.flatnonzero(rows["flags"] & UNREAD)
     numbers = _RowNumbers(data)
-    maker = Maker(how, lambda offset: where(numbers.at(offset)))
+    builder = RowBuilder(reading, lambda offset: where(numbers.at(offset)))
     spans = zip(rows["offset"][unread].tolist(), rows["length"][unread].tolist(), strict=True)
-    maker.make((offset, data[offset : offset + length].tobytes()) for offset, length in spans)
+    builder.make((offset, data[offset : offset + length].tobytes()) for offset, length in spans)
     kept = rows["flags"] & (UNREAD | OTHER_SPLIT) == 0
     other_split = len(rows) - len(unread) - int(kept.sum())
-    made = unread[maker.places]
-    rows[made], kept[made] = maker.array(), True
-    read = len(rows) - len(unread) + maker.read
-    other_split += maker.other_split
-    return Scanned(rows[kept], bytes(maker.lines), maker.asides, read, other_split, maker.last_epoch)
+    made = unread[builder.places]
+    rows[made], kept[made] = builder.array(), True
+    read = len(rows) - len(unread) + builder.read
+    other_split += builder.other_split
+    return ScannedLines(rows[kept], bytes(builder.lines), builder.asides, read, other_split, builder.last_epoch)
 
 
 class _RowNumbers:
@@ -170,7 +172,7 @@ class _RowNumbers:
 # --- rows to lines ---------------------------------------------------------------------------------------------------
 
 
-class Chunk(NamedTuple):
+class LineChunk(NamedTuple):
     """Some lines, each with its line break (u8), and where each ends (i64)."""
 
     data: np.ndarray
@@ -178,7 +180,7 @@ class Chunk(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class LineTable:
     """Rows whose offsets are addresses, and the arrays that they point into, which must live as long.
 
     `names`: of the inputs; `last_epochs`: of each, the highest that its records have already; `epochs`: the most copies
@@ -192,7 +194,7 @@ class Table:
     epochs: int = 1
     by_kernel: bool = True
 
-    def written(self, picks: Picks) -> Iterator[Chunk]:
+    def written(self, picks: Picks) -> Iterator[LineChunk]:
         """Yield the lines of the picks in their order, about `CHUNK` bytes at once.
 
         A chunk is good until two more have been asked for: then its memory is used again.
@@ -237,7 +239,7 @@ class _Emitter:
         self.inputs = len(names)
         self.outs = [padded(CHUNK) for _ in range(3)]
 
-    def __call__(self, rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray) -> Chunk:
+    def __call__(self, rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray) -> LineChunk:
         out = self.outs.pop(0)
         needed = int(rows["length"][picked].sum()) + len(picked) * self.growth + PADDING
         if len(out) < needed:
@@ -245,15 +247,15 @@ class _Emitter:
         self.outs.append(out)
         ends = np.empty(len(picked), np.int64)
         size = self.emit(rows, picked, epochs, address(self.texts), self.starts, self.inputs, address(out), ends)
-        return Chunk(out[:size], ends)
+        return LineChunk(out[:size], ends)
 
 
-def _joined(rows: np.ndarray, picked: np.ndarray, _epochs: np.ndarray) -> Chunk:
+def _joined(rows: np.ndarray, picked: np.ndarray, _epochs: np.ndarray) -> LineChunk:
     """Return the lines of picked rows that are all `MADE`."""
     rows = rows[picked]
     spans = zip(rows["offset"].tolist(), rows["length"].tolist(), strict=True)
     joined = b"".join(piece for start, length in spans for piece in (ctypes.string_at(start, length), b"\n"))
-    return Chunk(np.frombuffer(joined, np.uint8), np.cumsum(rows["length"] + 1, dtype=np.int64))
+    return LineChunk(np.frombuffer(joined, np.uint8), np.cumsum(rows["length"] + 1, dtype=np.int64))
 
 
 def point(rows: np.ndarray, lengths: Sequence[int] | np.ndarray, data: np.ndarray) -> np.ndarray:
@@ -278,7 +280,7 @@ def line_of(row: np.void) -> bytes:
 
 
 def as_it_came(row: np.void) -> bytes:
-    """Return the line of a row as it was before it was made, where that is kept (`Reading.set_aside`)."""
+    """Return the line of a row as it was before it was made, where that is kept (`InputReading.set_aside`)."""
     if not row["flags"] & MADE:
         return line_of(row)
     return ctypes.string_at(int(row["offset"]) + int(row["length"]), int(row["metadata_at"]))

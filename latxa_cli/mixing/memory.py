@@ -12,9 +12,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from latxa_cli.mixing.draw import Decision, Look, Picks
-from latxa_cli.mixing.lines import Scanned, Table, ahead, array_of, look_at, placed, scan_part
-from latxa_cli.mixing.plan import Plan, duplicates, rejects
+from latxa_cli.mixing.draw import Decision, PartDecision, Picks
+from latxa_cli.mixing.lines import LineTable, ScannedLines, ahead, array_of, look_at, placed, scan_part
+from latxa_cli.mixing.plan import MixPlan, duplicates, rejects
 from latxa_cli.mixing.shares import Shares, tally
 from latxa_cli.native.layout import ROW
 from latxa_cli.stream.parts import Part, is_usual
@@ -37,7 +37,7 @@ class InMemory:
     """The rows of all parts, one after the other, and their lines. See `latxa_cli.mixing.plan.Store`."""
 
     def __init__(
-        self, plan: Plan, parts: Sequence[Part], found: Sequence[Scanned], arrays: Sequence[np.ndarray | None]
+        self, plan: MixPlan, parts: Sequence[Part], found: Sequence[ScannedLines], arrays: Sequence[np.ndarray | None]
     ) -> None:
         self.plan = plan
         self.inputs = [part.source for part in parts]
@@ -48,7 +48,7 @@ class InMemory:
         made = [array_of(scanned.made) for scanned in found]
         lines = zip(found, arrays, made, strict=True)
         rows = [placed(scanned.rows, array, made_lines) for scanned, array, made_lines in lines]
-        self._all = Table(
+        self._all = LineTable(
             np.concatenate([np.empty(0, ROW), *rows]),
             [*made, *(array for array in arrays if array is not None)],
             plan.names,
@@ -61,7 +61,7 @@ class InMemory:
     def rows(self, part: int) -> np.ndarray:
         return self._all.rows[self._starts[part] : self._starts[part + 1]]
 
-    def table(self, part: int) -> Table:
+    def table(self, part: int) -> LineTable:
         return replace(self._all, rows=self.rows(part))
 
     def count_tokens(self, decision: Decision | None) -> None:
@@ -98,7 +98,7 @@ class InMemory:
         for chunk in ahead(chunks) if self.plan.workers > 1 else chunks:
             yield Lines(memoryview(chunk.data), len(chunk.ends))  # type: ignore[arg-type]
 
-    def _look(self, decision: Decision, part: int) -> Look:
+    def _look(self, decision: Decision, part: int) -> PartDecision:
         return decision.look(part, self.rows(part), self.inputs[part])
 
 
@@ -112,12 +112,12 @@ def in_order(picks: Sequence[Picks]) -> Picks:
     return Picks(*(array[order] for array in together))
 
 
-def read(plan: Plan, parts: Sequence[Part]) -> InMemory | None:
+def read(plan: MixPlan, parts: Sequence[Part]) -> InMemory | None:
     """Read all parts; None where they turn out not to fit. Raises RecordError as `scan_part` does."""
     size = sum(part.size for part in parts)
     arrays: list[np.ndarray | None] = [None] * len(parts)
 
-    def scan(number: int) -> Scanned:
+    def scan(number: int) -> ScannedLines:
         part = parts[number]
         if size >= SMALL:
             arrays[number] = look_at(part)

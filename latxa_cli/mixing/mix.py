@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from latxa_cli.mixing import memory
+from latxa_cli.mixing.admission import save_scores
 from latxa_cli.mixing.checks import check
 from latxa_cli.mixing.choose import Wishes
-from latxa_cli.mixing.draw import Budget, Decision, Rows, decide
+from latxa_cli.mixing.draw import Budget, Decision, RowTable, decide
 from latxa_cli.mixing.files import WORKER_BYTES, ByFiles
-from latxa_cli.mixing.fit import save_scores
-from latxa_cli.mixing.plan import Plan, Store
-from latxa_cli.mixing.rows import Reading
+from latxa_cli.mixing.plan import MixPlan, RowStore
+from latxa_cli.mixing.rows import InputReading
 from latxa_cli.mixing.shares import Shares
 from latxa_cli.stages import Work, cores, open_executor
 from latxa_cli.stream.errors import LatxaError, UsageError
@@ -37,13 +37,13 @@ from latxa_cli.stream.writer import Writer
 
 Say = Callable[[str], None]
 # (the store, the decision so far, an input's number, how many of it are wanted) -> ordinals of what is left out.
-Diversify = Callable[[Store, Decision, int, int], np.ndarray]
+Diversify = Callable[[RowStore, Decision, int, int], np.ndarray]
 
 LITTLE = 64 << 20  # bytes that one process spools in less time than more would take to start
 
 
 @dataclass(frozen=True)
-class Options:
+class MixOptions:
     """What the user asked for, of the mix as a whole, by the flags of these names. `set_aside`: `--rejects`."""
 
     memory: int
@@ -80,7 +80,7 @@ class Options:
 class Mix:
     """A mix that is decided on: its lines, and its shares once they are written out."""
 
-    def __init__(self, store: Store, decision: Decision) -> None:
+    def __init__(self, store: RowStore, decision: Decision) -> None:
         self.store, self.decision = store, decision
         weights = {want.name: want.weight for want in store.plan.wanted}
         self.read = sum(store.reads)  # lines that are not blank
@@ -107,7 +107,9 @@ def _seen(file: str) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def mixed(options: Options, wishes: Wishes, sources: Sequence[Source], work: Work, *, in_memory: bool, say: Say) -> Mix:
+def mixed(
+    options: MixOptions, wishes: Wishes, sources: Sequence[Source], work: Work, *, in_memory: bool, say: Say
+) -> Mix:
     """Read all sources and decide on every record; `in_memory`: where they fit.
 
     Raises RecordError for a malformed line where none are set aside, LatxaError where an input cannot be read or has
@@ -127,7 +129,7 @@ def mixed(options: Options, wishes: Wishes, sources: Sequence[Source], work: Wor
     return made
 
 
-def planned(options: Options, wishes: Wishes, names: Sequence[str], folder: Path) -> Plan:
+def planned(options: MixOptions, wishes: Wishes, names: Sequence[str], folder: Path) -> MixPlan:
     """Return how the inputs with these names are read and mixed; scores are saved to `folder`."""
     scores = None
     if options.scores is not None:
@@ -135,22 +137,24 @@ def planned(options: Options, wishes: Wishes, names: Sequence[str], folder: Path
         save_scores(Input(options.scores), options.criterion, scores)
     fits = wishes.fits(names, options.criterion, str(scores) if scores else None)
     readings = tuple(
-        Reading(name, number, options.seed, options.split, options.set_aside, fits.get(name))
+        InputReading(name, number, options.seed, options.split, options.set_aside, fits.get(name))
         for number, name in enumerate(names)
     )
     budget = Budget(options.take, options.take_tokens)
-    return Plan(
+    return MixPlan(
         readings, wishes.wanted(names), budget, options.memory, options.processes, options.tokenizer, options.set_aside
     )
 
 
-def build(plan: Plan, parts: Sequence[Part], work: Work, *, in_memory: bool, diversify: Diversify | None = None) -> Mix:
+def build(
+    plan: MixPlan, parts: Sequence[Part], work: Work, *, in_memory: bool, diversify: Diversify | None = None
+) -> Mix:
     """Read the parts and decide on every record; see `mixed`."""
     held = memory.read(plan, parts) if in_memory and memory.fits(parts, plan.memory) else None
-    store: Store = held or ByFiles(plan, parts, work)
+    store: RowStore = held or ByFiles(plan, parts, work)
     if plan.budget.tokens is not None:
         store.count_tokens(None)
-    rows = Rows(store.inputs, store.rows, store.tokens)
+    rows = RowTable(store.inputs, store.rows, store.tokens)
     choose = partial(diversify, store) if diversify else None
     decision = decide(rows, plan.wanted, plan.budget, plan.memory // 4, choose)
     if plan.tokenizer is not None and plan.budget.tokens is None:
@@ -158,7 +162,7 @@ def build(plan: Plan, parts: Sequence[Part], work: Work, *, in_memory: bool, div
     return Mix(store, decision)
 
 
-def diversifier(options: Options, folder: Path, say: Say) -> Diversify | None:
+def diversifier(options: MixOptions, folder: Path, say: Say) -> Diversify | None:
     """Return what chooses by embeddings, if that is asked for; it keeps its files in `folder`."""
     if options.embedder is None:
         return None

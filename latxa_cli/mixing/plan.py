@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 import orjson
 
-from latxa_cli.mixing.draw import Budget, Decision, Look, Wanted
-from latxa_cli.mixing.lines import Table, as_it_came
-from latxa_cli.mixing.rows import Aside, Reading, epoch_of
+from latxa_cli.mixing.draw import Budget, Decision, InputWishes, PartDecision
+from latxa_cli.mixing.lines import LineTable, as_it_came
+from latxa_cli.mixing.rows import InputReading, SetAside, epoch_of
 from latxa_cli.mixing.shares import Shares
 from latxa_cli.stream.records import Lines, Record
 from latxa_cli.stream.rejects import unfit_entry
@@ -24,14 +24,14 @@ DUPLICATE = "duplicate id"
 
 
 @dataclass(frozen=True)
-class Plan:
+class MixPlan:
     """How each input is read and what is wanted of it. `memory` (bytes) and `workers` change how it is made, not what.
 
     `tokenizer`: the model by whose tokenizer tokens are counted. `set_aside`: rejects are written.
     """
 
-    readings: tuple[Reading, ...]
-    wanted: tuple[Wanted, ...]
+    readings: tuple[InputReading, ...]
+    wanted: tuple[InputWishes, ...]
     budget: Budget
     memory: int
     workers: int = 1
@@ -55,10 +55,10 @@ class Plan:
         return tuple(last)
 
 
-class Store(Protocol):
+class RowStore(Protocol):
     """The rows of all parts and the lines that they point into; part p is of the input `inputs[p]`."""
 
-    plan: Plan
+    plan: MixPlan
     inputs: list[int]
     reads: list[int]  # of each part, the lines that are not blank
     other_split: list[int]  # of each part, the records of another split
@@ -66,7 +66,7 @@ class Store(Protocol):
     def rows(self, part: int) -> np.ndarray:
         """Return the rows of a part."""
 
-    def table(self, part: int) -> Table:
+    def table(self, part: int) -> LineTable:
         """Return the rows of a part with their lines."""
 
     def count_tokens(self, decision: Decision | None) -> None:
@@ -79,18 +79,18 @@ class Store(Protocol):
         """Yield rejects, then the mix; what is held out goes to `held`, what is counted to `shares`."""
 
 
-def rejects(asides: Iterable[Aside]) -> Iterator[Lines]:
+def rejects(asides: Iterable[SetAside]) -> Iterator[Lines]:
     """Yield what is left out, as `Run.write` takes it."""
     for reason, group in groupby(asides, key=attrgetter("reason")):
         entries = [aside.entry and aside.entry + b"\n" for aside in group]
         yield Lines(b"".join(entries), len(entries), reason)
 
 
-def duplicates(table: Table, look: Look, name: str, *, entries: bool) -> Iterator[Aside]:
+def duplicates(table: LineTable, look: PartDecision, name: str, *, entries: bool) -> Iterator[SetAside]:
     """Yield the records of a part that came before, of the input `name`; `entries`: with what `--rejects` gets."""
     for place in np.flatnonzero(~look.distinct).tolist():
         row = table.rows[place]
-        yield Aside(DUPLICATE, _entry(orjson.loads(as_it_came(row)), name) if entries else b"")
+        yield SetAside(DUPLICATE, _entry(orjson.loads(as_it_came(row)), name) if entries else b"")
 
 
 def _entry(record: Record, name: str) -> bytes:

@@ -1,7 +1,7 @@
 """What `mix` keeps of a record while it decides: one row of 48 bytes; and how to make one in plain Python.
 
-The kernel (`native.mix_rows`) makes rows of usual lines, which stay where they lie. `Maker` makes those of all others:
-they are parsed, changed where the mix is to change them, and written anew. Both give the same records.
+The kernel (`native.mix_rows`) makes rows of usual lines, which stay where they lie. `RowBuilder` makes those of all
+others: they are parsed, changed where the mix is to change them, and written anew. Both give the same records.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from xxhash import xxh64_intdigest
 
-from latxa_cli.mixing.fit import Fit
+from latxa_cli.mixing.admission import Admission
 from latxa_cli.native.layout import AGAIN, MADE, ROW, UNNAMED
 from latxa_cli.stream.inputs import LONGEST_LINE
 from latxa_cli.stream.kinds import CHECKS
@@ -87,7 +87,7 @@ def spread(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Reading:
+class InputReading:
     """How the records of the input `name`, the `number`-th, are read.
 
     `split`: the `metadata.split` that is wanted; records without one are of `UNSAID`. `set_aside`: malformed lines do
@@ -99,30 +99,30 @@ class Reading:
     seed: int = 0
     split: str = "train"
     set_aside: bool = False
-    fit: Fit | None = None
+    fit: Admission | None = None
 
 
 @dataclass(frozen=True)
-class Aside:
+class SetAside:
     """A line that is left out for a reason, and its entry for `--rejects`."""
 
     reason: str
     entry: bytes
 
 
-class Maker:
+class RowBuilder:
     """Makes rows of lines one by one: `rows`, the `lines` that they point into, and what is left out.
 
     `where` gives `FILE:LINE` of the line with an index; `places` says which ones of the lines given have a row.
     """
 
-    def __init__(self, reading: Reading, where: Callable[[int], str] = str) -> None:
+    def __init__(self, reading: InputReading, where: Callable[[int], str] = str) -> None:
         self.reading = reading
         self.where = where
         self.rows: list[tuple[int, ...]] = []
         self.places: list[int] = []
         self.lines = bytearray()
-        self.asides: list[Aside] = []
+        self.asides: list[SetAside] = []
         self.read = 0  # lines that are not blank
         self.other_split = 0
         self.last_epoch = 1  # the highest of the records that have a row
@@ -154,7 +154,7 @@ class Maker:
             fitting = self.reading.fit(record) if self.reading.fit else record
             if isinstance(fitting, Reject):
                 entry = unfit_entry(record, fitting.reason, fitting.detail)
-                self.asides.append(Aside(fitting.reason, orjson.dumps(entry)))
+                self.asides.append(SetAside(fitting.reason, orjson.dumps(entry)))
             else:
                 self._add(fitting, given, record)
                 self.places.append(place)
@@ -166,7 +166,7 @@ class Maker:
     def _malformed(self, index: int, what: str, raw: bytes) -> None:
         entry = malformed_entry(self.where(index), what, raw, set_aside=self.reading.set_aside)
         self.read += 1
-        self.asides.append(Aside(MALFORMED, orjson.dumps(entry)))
+        self.asides.append(SetAside(MALFORMED, orjson.dumps(entry)))
 
     def _add(self, record: Record, given: bool, came: Record) -> None:
         own = record.get("source") or ""

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from latxa_cli.mixing.draw import Look, Picks
+from latxa_cli.mixing.draw import PartDecision, Picks
 
 LEFT_OUT = ("not taken", "held out", "same as held out", "other split")
 UNITS = ("records", "bytes", "words", "tokens")
 
 
-def tally(rows: np.ndarray, look: Look, picks: Picks, tokens: np.ndarray | None) -> dict[str, int]:
+def tally(rows: np.ndarray, look: PartDecision, picks: Picks, tokens: np.ndarray | None) -> dict[str, int]:
     """Return what the picks of one part amount to, and how many records are left out for which reason."""
     distinct = int(np.count_nonzero(np.diff(picks.rows, prepend=-1)))  # they are in order
     return {
@@ -31,7 +31,7 @@ def tally(rows: np.ndarray, look: Look, picks: Picks, tokens: np.ndarray | None)
 
 
 @dataclass
-class Share:
+class InputShare:
     """What one input gave: records (each copy counts), and the bytes (UTF-8), words (as `wc -w` counts) and tokens of
     their text. Then, of these, the copies after the first; and its records that are not in the mix."""
 
@@ -50,7 +50,7 @@ class Shares:
     """
 
     def __init__(self, weights: Mapping[str, float], *, tokens: bool = False) -> None:
-        self.by_name = {name: Share(weight) for name, weight in weights.items()}
+        self.by_name = {name: InputShare(weight) for name, weight in weights.items()}
         self.units = UNITS if tokens else UNITS[:-1]
 
     def add(self, name: str, counts: Mapping[str, int]) -> None:
@@ -83,6 +83,6 @@ class Shares:
             weight = f"; weight {share.weight:g}" if share.weight != 1 else ""
             yield f"{name}: {', '.join(amounts)}" + weight + (f"; {', '.join(left)}" if left else "")
 
-    def _part(self, share: Share, unit: str) -> float:
+    def _part(self, share: InputShare, unit: str) -> float:
         whole = self.total(unit)
         return share.counts[unit] / whole if whole else 0.0

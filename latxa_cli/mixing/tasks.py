@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from latxa_cli.mixing.draw import ALL, Bounds, Decision, Look, Picks
-from latxa_cli.mixing.lines import Table, array_of, look_at, placed, scan_part
+from latxa_cli.mixing.draw import ALL, Bounds, Decision, PartDecision, Picks
+from latxa_cli.mixing.lines import LineTable, array_of, look_at, placed, scan_part
 from latxa_cli.mixing.plan import DUPLICATE, duplicates
-from latxa_cli.mixing.rows import Reading
+from latxa_cli.mixing.rows import InputReading
 from latxa_cli.mixing.shares import tally
 from latxa_cli.stages import load_array, new_file, save_array, save_bytes
 from latxa_cli.stream.inputs import reading
@@ -35,7 +35,7 @@ DECISION = ("duplicates", "repeats", "counts", "copies", "similar")  # the array
 @dataclass(frozen=True)
 class ScanTask:
     part: Part
-    how: Reading
+    reading: InputReading
     folder: str
 
     def file(self, ending: str) -> Path:
@@ -44,10 +44,10 @@ class ScanTask:
 
 def scan(task: ScanTask) -> dict[str, Any]:
     """Read and check a part, and write its files; returns what was counted. Raises RecordError as `scan_part` does."""
-    found = scan_part(task.part, task.how, look_at(task.part) if is_usual(task.part) else None)
+    found = scan_part(task.part, task.reading, look_at(task.part) if is_usual(task.part) else None)
     save_array(task.file("rows.npy"), found.rows)
     save_bytes(task.file("made"), found.made)
-    if task.how.set_aside:
+    if task.reading.set_aside:
         save_bytes(task.file("aside"), b"".join(aside.entry + b"\n" for aside in found.asides))
     rejected = Counter(aside.reason for aside in found.asides)
     return {
@@ -60,7 +60,7 @@ def scan(task: ScanTask) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Settled:
+class DecisionFiles:
     """What was decided, as tasks are told of it: the folder with its arrays (None: nothing yet), and the bounds."""
 
     folder: str | None = None
@@ -74,11 +74,11 @@ class Settled:
         return Decision(**arrays, bounds=self.bounds, take=self.take)
 
 
-def settle(decision: Decision, folder: Path) -> Settled:
+def settle(decision: Decision, folder: Path) -> DecisionFiles:
     """Save a decision for tasks."""
     for name in DECISION:
         save_array(folder / f"{name}.npy", getattr(decision, name))
-    return Settled(str(folder), decision.bounds, decision.take)
+    return DecisionFiles(str(folder), decision.bounds, decision.take)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class PartTask:
     names: tuple[str, ...]
     last_epochs: tuple[int, ...]
     epochs: int
-    settled: Settled = Settled()
+    settled: DecisionFiles = DecisionFiles()
     tokenizer: str | None = None
     buckets: int = 1
     set_aside: bool = False
@@ -103,15 +103,15 @@ class PartTask:
         rows: np.ndarray = load_array(self.file("scan", "rows.npy"))
         return rows
 
-    def table(self) -> Table:
+    def table(self) -> LineTable:
         """Return the rows of the part with their lines."""
         data = look_at(self.part) if is_usual(self.part) else None
         with reading(str(path := self.file("scan", "made"))):
             made = array_of(path.read_bytes())
         rows = placed(self.rows(), data, made)
-        return Table(rows, [made] if data is None else [data, made], self.names, self.last_epochs, self.epochs)
+        return LineTable(rows, [made] if data is None else [data, made], self.names, self.last_epochs, self.epochs)
 
-    def look(self, rows: np.ndarray) -> Look:
+    def look(self, rows: np.ndarray) -> PartDecision:
         return self.settled.decision().look(self.part.number, rows, self.part.source)
 
     def tokens(self) -> np.ndarray | None:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from latxa_cli.mixing.lines import Table, line_of
+from latxa_cli.mixing.lines import LineTable, line_of
 from latxa_cli.mixing.rows import texts_of
 from latxa_cli.model import load_tokenizer
 
 BATCH = 256  # records whose tokens are counted together
 
 
-def count_tokens(table: Table, wanted: np.ndarray, model: str) -> np.ndarray:
+def count_tokens(table: LineTable, wanted: np.ndarray, model: str) -> np.ndarray:
     """Return how many tokens (u32) the text of each row has that is `wanted` (a mask), and 0 for the others.
 
     The messages of a conversation are joined by line breaks, without special tokens.

@@ -22,14 +22,14 @@ LISTED = 1024  # kept documents that are compared for one band key: the first on
 _BITS_PER_HASH = 8  # of a sketch, or up to twice as many
 
 
-class Texts(NamedTuple):
+class ShingleSets(NamedTuple):
     """Sets of shingles: that of document i is `hashes[bounds[i] : bounds[i + 1]]`, sorted."""
 
     hashes: np.ndarray  # u64
     bounds: np.ndarray  # i64 [documents + 1]
 
 
-class Keys(NamedTuple):
+class GroupTable(NamedTuple):
     """The groups of documents that share a key: those of document i are `groups[bounds[i] : bounds[i + 1]]`.
 
     Groups are numbered, and those of a document stand: first by text, then by URL, then by bands. A slot is a place in
@@ -40,7 +40,7 @@ class Keys(NamedTuple):
     groups: np.ndarray  # i64
 
 
-class State(NamedTuple):
+class GroupState(NamedTuple):
     """What is known of each group: its first kept document (-1: none); for a text, what it is a near duplicate of
     (-1: nothing) and the similarity; for a band, how many kept documents are listed."""
 
@@ -50,12 +50,12 @@ class State(NamedTuple):
     listed: np.ndarray  # i64
 
     @classmethod
-    def of(cls, groups: int) -> State:
+    def of(cls, groups: int) -> GroupState:
         nothing = np.full(groups, -1)
         return cls(nothing, nothing.copy(), np.zeros(groups), np.zeros(groups, np.int64))
 
 
-class Found(NamedTuple):
+class EarlierMatches(NamedTuple):
     """What was found in earlier chunks for each document: its similarity to the one with its URL; the best of its
     candidates (-1: none) and the similarity to that."""
 
@@ -64,11 +64,11 @@ class Found(NamedTuple):
     nearest: np.ndarray  # i64
 
     @classmethod
-    def of(cls, documents: int) -> Found:
+    def of(cls, documents: int) -> EarlierMatches:
         return cls(np.zeros(documents), np.zeros(documents), np.full(documents, -1))
 
 
-class Rules(NamedTuple):
+class NearRules(NamedTuple):
     """`exact`: a text that a kept document has is a reason; `similarity`: the least of near duplicates; the groups by
     URL begin at `urls`, those by bands at `bands`."""
 
@@ -97,7 +97,12 @@ class _Lists(NamedTuple):
 
 @kernel
 def decide(
-    numbers: np.ndarray, texts: Texts, keys: Keys, state: State, found: Found, rules: Rules
+    numbers: np.ndarray,
+    texts: ShingleSets,
+    keys: GroupTable,
+    state: GroupState,
+    found: EarlierMatches,
+    rules: NearRules,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Decide documents, whose `numbers` (i64) rise; `state` and `found` come from earlier chunks, `state` is updated.
 
@@ -133,13 +138,13 @@ def decide(
 @kernel
 def gather(
     numbers: np.ndarray,
-    earlier: Texts,
-    listed: Keys,
-    texts: Texts,
-    keys: Keys,
-    state: State,
-    found: Found,
-    rules: Rules,
+    earlier: ShingleSets,
+    listed: GroupTable,
+    texts: ShingleSets,
+    keys: GroupTable,
+    state: GroupState,
+    found: EarlierMatches,
+    rules: NearRules,
 ) -> None:
     """Compare documents with those kept of one earlier chunk, with these `numbers`; update `state` and `found`.
 
@@ -162,7 +167,7 @@ def gather(
 
 
 @kernel
-def _by_key(document: int, keys: Keys, state: State, rules: Rules) -> tuple[int, int, float]:
+def _by_key(document: int, keys: GroupTable, state: GroupState, rules: NearRules) -> tuple[int, int, float]:
     """Return (reason, keeper, similarity) as far as text and URL decide; the similarity of a URL is left open."""
     for slot in range(keys.bounds[document], keys.bounds[document + 1]):
         group = keys.groups[slot]
@@ -183,7 +188,7 @@ def _by_key(document: int, keys: Keys, state: State, rules: Rules) -> tuple[int,
 
 
 @kernel
-def _no_lists(keys: Keys, groups: int) -> _Lists:
+def _no_lists(keys: GroupTable, groups: int) -> _Lists:
     starts = np.zeros(groups + 1, np.int64)
     for group in keys.groups:
         starts[group + 1] += 1
@@ -191,7 +196,7 @@ def _no_lists(keys: Keys, groups: int) -> _Lists:
 
 
 @kernel
-def _list(place: int, group: int, number: int, state: State, lists: _Lists, rules: Rules) -> bool:
+def _list(place: int, group: int, number: int, state: GroupState, lists: _Lists, rules: NearRules) -> bool:
     """List a kept document in a group, unless there are enough."""
     if state.holders[group] < 0:
         state.holders[group] = number
@@ -206,7 +211,7 @@ def _list(place: int, group: int, number: int, state: State, lists: _Lists, rule
 
 @kernel
 def _nearest(
-    sets: _Sets, document: int, others: _Sets, keys: Keys, lists: _Lists, seen: np.ndarray, rules: Rules
+    sets: _Sets, document: int, others: _Sets, keys: GroupTable, lists: _Lists, seen: np.ndarray, rules: NearRules
 ) -> tuple[float, int]:
     """Return (similarity, place among `others`) of the listed candidate that is most similar to a document, the first
     of several; or (0, -1). seen: i64 [others], who each was compared with last."""
@@ -256,7 +261,7 @@ def _spare(total: int, least: float) -> int:
 
 
 @kernel
-def _sketched(texts: Texts) -> _Sets:
+def _sketched(texts: ShingleSets) -> _Sets:
     count = len(texts.bounds) - 1
     places = np.zeros(count + 1, np.int64)
     for document in range(count):

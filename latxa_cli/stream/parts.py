@@ -29,7 +29,7 @@ from latxa_cli.stream.inputs import (
     without_mark,
 )
 from latxa_cli.stream.sources import Source, ending_of, is_regular
-from latxa_cli.stream.spool import Chunk, TextUnit, lines_of_table, lines_of_text, write_chunks
+from latxa_cli.stream.spool import SpoolChunk, TextUnit, lines_of_table, lines_of_text, write_chunks
 
 PART_BYTES = 32 << 20
 BLOCK = 1 << 20  # bytes of whole lines that are read at once
@@ -80,7 +80,7 @@ class Stages(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class CutTask:
     """Files of one source to be cut: a large one, or several small ones of one way that follow each other.
 
     `way`: "here" what only this process can read; "texts" files that are a document each; "plain" all others.
@@ -107,7 +107,7 @@ def cut(
     interrupted run has read.
     """
     tasks = _tasks(sources, work.folder, unit, part_bytes)
-    results: dict[Task, dict[str, Any]] = {}
+    results: dict[CutTask, dict[str, Any]] = {}
     for stage, here in (("spool", False), ("spool-stdin", True)):
         mine = [task for task in tasks if (task.way == "here") is here]
         if not mine:
@@ -122,12 +122,12 @@ def cut(
     return [Part(number, *part) for number, part in enumerate(parts)], inputs
 
 
-def _tasks(sources: Sequence[Source], folder: Path, unit: TextUnit, part_bytes: int) -> list[Task]:
-    tasks: list[Task] = []
+def _tasks(sources: Sequence[Source], folder: Path, unit: TextUnit, part_bytes: int) -> list[CutTask]:
+    tasks: list[CutTask] = []
     for number, source in enumerate(sources):
         for way, files in _groups(source.files, unit, part_bytes):
             stem = folder / ("spool-stdin" if way == "here" else "spool") / f"{len(tasks):05}"
-            tasks.append(Task(number, source.name, way, tuple(files), source.root, str(stem), unit, part_bytes))
+            tasks.append(CutTask(number, source.name, way, tuple(files), source.root, str(stem), unit, part_bytes))
     return tasks
 
 
@@ -151,7 +151,7 @@ def _groups(files: Sequence[str], unit: TextUnit, part_bytes: int) -> Iterator[t
         yield group_way, group
 
 
-def cut_files(task: Task) -> dict[str, Any]:
+def cut_files(task: CutTask) -> dict[str, Any]:
     """Cut the files of a task, spool what has to be, and hash them; the stage function of `cut`.
 
     Returns {`parts`: the fields of each after its source, `inputs`: see `cut`, `seen`: by what each is known again}.
@@ -174,7 +174,7 @@ def cut_files(task: Task) -> dict[str, Any]:
     return {"parts": parts, "inputs": inputs, "seen": seen}
 
 
-def _cut(task: Task, source: Input, number: int) -> list[tuple[Any, ...]]:
+def _cut(task: CutTask, source: Input, number: int) -> list[tuple[Any, ...]]:
     """Return the parts of one file, the `number`-th of the task."""
     ending = ending_of(source.name)
     if task.way == "plain" and ending in PLAIN:
@@ -207,7 +207,7 @@ def _ranges(file: str, part_bytes: int) -> list[tuple[Any, ...]]:
     return parts
 
 
-def _texts(task: Task, chunk: Chunk) -> tuple[Any, ...]:
+def _texts(task: CutTask, chunk: SpoolChunk) -> tuple[Any, ...]:
     """Return the part of a chunk that has a line for each of several text files."""
     first = chunk.first_line - 1
     files = task.files[first : first + chunk.lines]
@@ -221,7 +221,7 @@ def _names_of(path: str) -> Path:
     return Path(f"{path}.names.json")
 
 
-def _name_in(task: Task, source: Input) -> str:
+def _name_in(task: CutTask, source: Input) -> str:
     """Return what a text file is called in the ids of its documents: the source's name and its path inside that.
 
     Names hold no `/`, and no two sources have the same: so no two files have either.
@@ -236,7 +236,7 @@ def _seen(file: str) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _check_unchanged(task: Task, result: dict[str, Any]) -> None:
+def _check_unchanged(task: CutTask, result: dict[str, Any]) -> None:
     """See that files are what they were when they were cut; pipes are read again for that."""
     for entry, seen in zip(result["inputs"], result["seen"], strict=True):
         file = entry["path"]

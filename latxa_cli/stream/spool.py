@@ -18,7 +18,7 @@ from latxa_cli.stream.inputs import LONGEST_LINE, Input, numbered_lines, without
 TextUnit = Literal["file", "blank-line", "line"]  # what is a document of a text file
 
 
-class Chunk(NamedTuple):
+class SpoolChunk(NamedTuple):
     """A file of lines: their bytes before compression, how many they are, and the number of the first one, from 1."""
 
     path: str
@@ -27,21 +27,21 @@ class Chunk(NamedTuple):
     first_line: int
 
 
-def write_chunks(blocks: Iterable[bytes], stem: Path, chunk_bytes: int) -> list[Chunk]:
+def write_chunks(blocks: Iterable[bytes], stem: Path, chunk_bytes: int) -> list[SpoolChunk]:
     """Write the lines in `blocks` (bytes, never empty) to `STEM-00000.jsonl.zst` and so on.
 
     A chunk ends with the first line that reaches `chunk_bytes`. Raises LatxaError when it cannot be written.
     """
     import zstandard
 
-    chunks: list[Chunk] = []
+    chunks: list[SpoolChunk] = []
     blocks, rest, line = iter(blocks), b"", 1
     while rest := rest or next(blocks, b""):
         path = stem.with_name(f"{stem.name}-{len(chunks):05}.jsonl.zst")
         packer = zstandard.ZstdCompressor(level=1)
         with new_file(path) as file, packer.stream_writer(file, closefd=False) as writer:
             size, lines, rest = _fill(writer, rest, blocks, chunk_bytes)
-        chunks.append(Chunk(str(path), size, lines, line))
+        chunks.append(SpoolChunk(str(path), size, lines, line))
         line += lines
     return chunks
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from spellings import TEXTS, lines
 
 from latxa_cli.corpus import scan
-from latxa_cli.corpus.examine import Task, examine
-from latxa_cli.corpus.judgement import Settings
+from latxa_cli.corpus.assessment import AssessmentSettings
+from latxa_cli.corpus.examine import ExamineTask, examine
 from latxa_cli.stages import load_array
 from latxa_cli.stream.parts import Part
 
@@ -38,7 +38,9 @@ def examined(folder: Path, data: bytes, steps: frozenset[str], named: bool) -> t
     source = folder / "in.jsonl"
     source.write_bytes(data)
     part = Part(0, 0, "in.jsonl", str(source), 0, len(data), 1, "jsonl")
-    task = Task(part, str(folder / f"examine-{named}"), Settings("en", steps, "generic", rejects=True), "dump", named)
+    task = ExamineTask(
+        part, str(folder / f"examine-{named}"), AssessmentSettings("en", steps, "generic", rejects=True), "dump", named
+    )
     info = examine(task)
     rows, keys = load_array(task.file("rows.npy")), load_array(task.file("keys.npy"))
     kept = Path(info["data"]).read_bytes()

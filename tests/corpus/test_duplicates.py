@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from latxa_cli.corpus import duplicates as module
 from latxa_cli.corpus.documents import Documents
 from latxa_cli.corpus.duplicates import disk_need, duplicates, load_decisions, reason_of
-from latxa_cli.corpus.greedy import Chunk, Kept, _compare, _kept
+from latxa_cli.corpus.greedy import DocumentChunk, KeptDocuments, _compare, _kept
 from latxa_cli.corpus.groups import FIRST_BAND, group, split
-from latxa_cli.native.similarity import KEPT, LISTED, Found, Keys, Rules, State, Texts
+from latxa_cli.native.similarity import KEPT, LISTED, EarlierMatches, GroupState, GroupTable, NearRules, ShingleSets
 from latxa_cli.native.similarity import decide as decide_chunk
 from latxa_cli.stages import Work
 from latxa_cli.stream.errors import LatxaError
@@ -238,14 +238,16 @@ def test_of_those_who_share_a_band_the_first_so_many_are_compared(chunks: int) -
     sets = [np.arange(20, dtype=np.uint64) + np.uint64(100 * number) for number in range(LISTED + 1)]
     sets += [sets[LISTED - 1], sets[LISTED]]
     group_of_all = np.array([FIRST_BAND << 32], np.uint64)
-    rules = Rules(True, 0.7, 0, 0)
-    spilled: list[Kept] = []
+    rules = NearRules(True, 0.7, 0, 0)
+    spilled: list[KeptDocuments] = []
     dropped: list[int] = []
     for numbers in np.array_split(np.arange(len(sets)), chunks):
         bounds = np.arange(len(numbers) + 1)
-        keys = Keys(bounds, np.zeros(len(numbers), np.int64))
-        chunk = Chunk(numbers, Texts(np.concatenate([sets[n] for n in numbers]), bounds * 20), keys, group_of_all)
-        state, found = State.of(1), Found.of(len(numbers))
+        keys = GroupTable(bounds, np.zeros(len(numbers), np.int64))
+        chunk = DocumentChunk(
+            numbers, ShingleSets(np.concatenate([sets[n] for n in numbers]), bounds * 20), keys, group_of_all
+        )
+        state, found = GroupState.of(1), EarlierMatches.of(len(numbers))
         for kept in spilled:
             _compare(kept, chunk, state, found, rules)
         reasons, keepers, _, listed = decide_chunk(numbers, chunk.texts, chunk.keys, state, found, rules)
@@ -336,9 +338,11 @@ def test_candidates_are_told_apart_as_if_compared_in_full(
         one = min(300, max(0, round(shared * (1 / least - 1)) - 1))
     hashes = np.random.default_rng(shared).integers(0, 1 << 63, 1000, dtype=np.uint64)
     left, right = np.sort(hashes[: shared + one]), np.sort(np.concatenate([hashes[:shared], hashes[1000 - other :]]))
-    texts = Texts(np.concatenate([left, right]), np.cumsum([0, len(left), len(right)]))
-    keys = Keys(np.array([0, 1, 2]), np.array([0, 0]))
-    decided = decide_chunk(np.arange(2), texts, keys, State.of(1), Found.of(2), Rules(False, least, 0, 0))
+    texts = ShingleSets(np.concatenate([left, right]), np.cumsum([0, len(left), len(right)]))
+    keys = GroupTable(np.array([0, 1, 2]), np.array([0, 0]))
+    decided = decide_chunk(
+        np.arange(2), texts, keys, GroupState.of(1), EarlierMatches.of(2), NearRules(False, least, 0, 0)
+    )
     expected = jaccard(left, right)
     assert decided[2].tolist() == ([0.0, expected] if expected >= least else [0.0, 0.0])
 
@@ -351,10 +355,10 @@ def test_who_is_exactly_as_similar_as_is_asked_is_a_near_duplicate(percent: int)
         for common in (shared, shared - 1):
             alone = np.arange(common, union, dtype=np.uint64)
             left, right = (np.concatenate([np.arange(common, dtype=np.uint64), alone[half::2]]) for half in (0, 1))
-            texts = Texts(np.concatenate([left, right]), np.cumsum([0, len(left), len(right)]))
-            keys = Keys(np.array([0, 1, 2]), np.array([0, 0]))
-            rules = Rules(False, percent / 100, 0, 0)
-            reasons, *_ = decide_chunk(np.arange(2), texts, keys, State.of(1), Found.of(2), rules)
+            texts = ShingleSets(np.concatenate([left, right]), np.cumsum([0, len(left), len(right)]))
+            keys = GroupTable(np.array([0, 1, 2]), np.array([0, 0]))
+            rules = NearRules(False, percent / 100, 0, 0)
+            reasons, *_ = decide_chunk(np.arange(2), texts, keys, GroupState.of(1), EarlierMatches.of(2), rules)
             assert (reasons[1] != KEPT) == (common == shared), (union, common)
 
 

@@ -12,8 +12,8 @@ import orjson
 import pytest
 import xxhash
 
-from latxa_cli.corpus.examine import SPLITS, Task, examine, split_of
-from latxa_cli.corpus.judgement import Settings
+from latxa_cli.corpus.assessment import AssessmentSettings
+from latxa_cli.corpus.examine import SPLITS, ExamineTask, examine, split_of
 from latxa_cli.corpus.steps import STEPS
 from latxa_cli.stages import load_array, save_array
 from latxa_cli.stream.errors import RecordError
@@ -32,9 +32,9 @@ class Examined:
         boilerplate = given.pop("boilerplate", None)
         source = folder / "in.jsonl"
         source.write_bytes(b"".join(line if isinstance(line, bytes) else orjson.dumps(line) + b"\n" for line in lines))
-        settings = Settings(**({"language": "en", "steps": steps, "profile": "generic"} | given))
+        settings = AssessmentSettings(**({"language": "en", "steps": steps, "profile": "generic"} | given))
         part = Part(0, 0, "in.jsonl", str(source), 0, source.stat().st_size, 1, "jsonl")
-        self.task = Task(part, str(folder / "examine"), settings, "dump", named, boilerplate)
+        self.task = ExamineTask(part, str(folder / "examine"), settings, "dump", named, boilerplate)
         self.info = examine(self.task)
         self.rows = load_array(self.task.file("rows.npy"))
         self.keys = load_array(self.task.file("keys.npy"))

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from latxa_cli.mixing.choose import Wishes
-from latxa_cli.mixing.mix import Mix, Options, build, diversifier, planned
+from latxa_cli.mixing.mix import Mix, MixOptions, build, diversifier, planned
 from latxa_cli.stages import Work, open_executor
 from latxa_cli.stream.parts import cut
 from latxa_cli.stream.sources import parse_sources
@@ -89,7 +89,7 @@ def mix(
         f"{name}={found if isinstance(found, Path) else write(folder / f'{number}-{name}.jsonl', found)}"
         for name, found in inputs.items()
     ]
-    chosen = Options(**given)
+    chosen = MixOptions(**given)
     held = Collector()
     with (
         open_executor("local", chosen.processes) as pool,

@@ -1,8 +1,8 @@
 import pytest
 
+from latxa_cli.mixing.admission import Admission
 from latxa_cli.mixing.choose import Wishes, choose, chosen, named
-from latxa_cli.mixing.draw import Wanted
-from latxa_cli.mixing.fit import Fit
+from latxa_cli.mixing.draw import InputWishes
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.variants import parse
 
@@ -75,10 +75,13 @@ def test_wishes_are_by_input() -> None:
         ["corpus=2.5", "en=0.25"], ["en=1000"], ["cy=5"], ["en=32000"], ["cy=-1.5"], ["en=Welsh", "cy=Old Welsh"]
     )
     wishes.check(NAMES)
-    assert wishes.wanted(["corpus", "en"]) == (Wanted("corpus", weight=2.5), Wanted("en", 1000, 0.25, None, 32000))
+    assert wishes.wanted(["corpus", "en"]) == (
+        InputWishes("corpus", weight=2.5),
+        InputWishes("en", 1000, 0.25, None, 32000),
+    )
     assert wishes.fits(NAMES, "fluency", "scores.npy") == {
-        "cy": Fit(-1.5, "fluency", "scores.npy", "Old Welsh"),
-        "en": Fit(None, "fluency", None, "Welsh"),
+        "cy": Admission(-1.5, "fluency", "scores.npy", "Old Welsh"),
+        "en": Admission(None, "fluency", None, "Welsh"),
     }
 
 
@@ -109,5 +112,5 @@ def test_wrong_wishes(wishes: Wishes, message: str, hint: str) -> None:
 def test_limits_belong_to_what_is_allowed() -> None:
     wishes = Wishes(weight=["en=1000", "cy=0.001"], take_from=["en=1"], minimum=["en=0"], answer_in=["en= Old Welsh "])
     wishes.check(NAMES)
-    assert wishes.wanted(["en", "cy"]) == (Wanted("en", 0, 1000.0, 1), Wanted("cy", weight=0.001))
-    assert wishes.fits(["en"], None, None) == {"en": Fit(0.0, None, None, "Old Welsh")}
+    assert wishes.wanted(["en", "cy"]) == (InputWishes("en", 0, 1000.0, 1), InputWishes("cy", weight=0.001))
+    assert wishes.fits(["en"], None, None) == {"en": Admission(0.0, None, None, "Old Welsh")}

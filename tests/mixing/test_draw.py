@@ -16,16 +16,16 @@ from latxa_cli.mixing.draw import (
     TAKE,
     Budget,
     Decision,
+    InputWishes,
     Picks,
-    Rows,
-    Wanted,
+    RowTable,
     bound_of,
     decide,
     draw,
     without_duplicates,
 )
-from latxa_cli.mixing.plan import Plan
-from latxa_cli.mixing.rows import Reading, epoch_of, key_of, key_seeds
+from latxa_cli.mixing.plan import MixPlan
+from latxa_cli.mixing.rows import InputReading, epoch_of, key_of, key_seeds
 from latxa_cli.native.layout import AGAIN, ROW, UNNAMED
 from latxa_cli.stream.errors import LatxaError
 
@@ -43,12 +43,12 @@ def rows_of(names: Sequence[str | None], *, seed: int = 0, name: str = "docs", t
     return rows
 
 
-def parts_of(*parts: np.ndarray, inputs: Sequence[int] | None = None, tokens: Sequence[np.ndarray] = ()) -> Rows:
+def parts_of(*parts: np.ndarray, inputs: Sequence[int] | None = None, tokens: Sequence[np.ndarray] = ()) -> RowTable:
     counted: Callable[[int], np.ndarray | None] = (lambda part: tokens[part]) if tokens else lambda _: None
-    return Rows(inputs or [0] * len(parts), lambda part: parts[part], counted)
+    return RowTable(inputs or [0] * len(parts), lambda part: parts[part], counted)
 
 
-def picked(rows: Rows, decision: Decision) -> list[tuple[int, int, int]]:
+def picked(rows: RowTable, decision: Decision) -> list[tuple[int, int, int]]:
     """Return (part, row, epoch) of all copies, in their order in the mix."""
     found = []
     for part, those in rows.of():
@@ -57,8 +57,8 @@ def picked(rows: Rows, decision: Decision) -> list[tuple[int, int, int]]:
     return [tuple(place) for _, *place in sorted(found)]  # type: ignore[misc]
 
 
-def decided(rows: Rows, *wanted: Wanted, memory: int = MEMORY, **budget: int) -> Decision:
-    return decide(rows, wanted or [Wanted("docs")], Budget(**budget), memory)
+def decided(rows: RowTable, *wanted: InputWishes, memory: int = MEMORY, **budget: int) -> Decision:
+    return decide(rows, wanted or [InputWishes("docs")], Budget(**budget), memory)
 
 
 MANY = rows_of([f"d{n}" for n in range(2000)])
@@ -216,7 +216,7 @@ def test_smaller_draws_are_part_of_larger_ones_in_the_same_order() -> None:
     ("weight", "counts"), [(1.0, {1: 2000}), (2.0, {2: 2000}), (2.5, {2: 1000, 3: 1000}), (0.25, {1: 500})]
 )
 def test_weights_are_numbers_of_copies(weight: float, counts: dict[int, int]) -> None:
-    places = picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=weight)))
+    places = picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=weight)))
     copies: dict[tuple[int, int], list[int]] = {}
     for part, row, epoch in places:
         copies.setdefault((part, row), []).append(epoch)
@@ -229,8 +229,10 @@ def test_weights_are_numbers_of_copies(weight: float, counts: dict[int, int]) ->
 
 
 def test_fractions_are_part_of_larger_ones() -> None:
-    quarter, half = (set(picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=weight)))) for weight in (0.25, 0.5))
-    more = {place for place in picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=1.5))) if place[2] == 2}
+    quarter, half = (
+        set(picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=weight)))) for weight in (0.25, 0.5)
+    )
+    more = {place for place in picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=1.5))) if place[2] == 2}
     assert quarter < half
     assert {place[:2] for place in half} == {place[:2] for place in more}
 
@@ -238,22 +240,22 @@ def test_fractions_are_part_of_larger_ones() -> None:
 def test_what_is_held_out_does_not_depend_on_the_rest_and_is_in_no_copy() -> None:
     held: list[set[tuple[int, int]]] = []
     for wanted, budget in (
-        (Wanted("docs", 50), {}),
-        (Wanted("docs", 50, 3.5), {}),
-        (Wanted("docs", 50, take_from=70), {"records": 9}),
+        (InputWishes("docs", 50), {}),
+        (InputWishes("docs", 50, 3.5), {}),
+        (InputWishes("docs", 50, take_from=70), {"records": 9}),
     ):
         decision = decided(IN_PARTS, wanted, **budget)
         looks = [(part, decision.look(part, rows, 0)) for part, rows in IN_PARTS.of()]
         held.append({(part, row) for part, look in looks for row in look.held_out().rows.tolist()})
         assert not held[-1] & {place[:2] for place in picked(IN_PARTS, decision)}
     assert len(held[0]) == 50 and held[0] == held[1] == held[2]
-    larger = decided(IN_PARTS, Wanted("docs", 80))
+    larger = decided(IN_PARTS, InputWishes("docs", 80))
     assert held[0] < {(p, row) for p, rows in IN_PARTS.of() for row in larger.look(p, rows, 0).held_out().rows.tolist()}
 
 
 def test_more_than_there_is_cannot_be_held_out() -> None:
     with pytest.raises(LatxaError, match="`docs` has 2,000 records, of which 2,001"):
-        decided(IN_PARTS, Wanted("docs", 2001))
+        decided(IN_PARTS, InputWishes("docs", 2001))
 
 
 # Forty contents, each three times: without ids, or with the ids that a mix of them gives.
@@ -264,7 +266,7 @@ REPEATED = {
 }
 
 
-def held_and_rest(rows: Rows, decision: Decision) -> tuple[list[int], list[int]]:
+def held_and_rest(rows: RowTable, decision: Decision) -> tuple[list[int], list[int]]:
     """Return the rows that are held out, and those in the mix, counted through all parts."""
     starts = np.cumsum([0, *(len(those) for _, those in rows.of())]).tolist()
     looks = [(starts[part], decision.look(part, those, rows.inputs[part])) for part, those in rows.of()]
@@ -279,7 +281,7 @@ def test_contents_are_held_out_and_not_records(what: str) -> None:
     rows = parts_of(found[:50], found[50:])
     order = np.argsort(draw(found["identity"][:40], HOLD_OUT))
     for count in (1, 7, 39):
-        held, rest = held_and_rest(rows, decided(rows, Wanted("docs", count)))
+        held, rest = held_and_rest(rows, decided(rows, InputWishes("docs", count)))
         assert sorted(held) == sorted(order[:count].tolist()), "each is the first of its content"
         assert rest == [row for row in range(120) if row % 40 not in held]
 
@@ -287,15 +289,15 @@ def test_contents_are_held_out_and_not_records(what: str) -> None:
 @pytest.mark.parametrize("what", REPEATED)
 def test_as_many_contents_as_there_are_can_be_held_out(what: str) -> None:
     rows = parts_of(REPEATED[what])
-    assert held_and_rest(rows, decided(rows, Wanted("docs", 40))) == (list(range(40)), [])
+    assert held_and_rest(rows, decided(rows, InputWishes("docs", 40))) == (list(range(40)), [])
     with pytest.raises(LatxaError, match="`docs` has 40 records, of which 41 are to be held out"):
-        decided(rows, Wanted("docs", 41))
+        decided(rows, InputWishes("docs", 41))
 
 
 @pytest.mark.parametrize("what", REPEATED)
 def test_those_that_repeat_a_content_are_drawn_each_for_itself(what: str) -> None:
     rows = parts_of(REPEATED[what])
-    half = (Wanted("docs", take_from=60), Wanted("docs", weight=0.5), Wanted("docs"))
+    half = (InputWishes("docs", take_from=60), InputWishes("docs", weight=0.5), InputWishes("docs"))
     for wanted, budget in zip(half, ({}, {}, {"records": 60}), strict=True):
         _, rest = held_and_rest(rows, decided(rows, wanted, **budget))
         assert len(rest) == 60 and set(Counter(row % 40 for row in rest).values()) >= {1, 2}
@@ -305,7 +307,7 @@ def test_those_that_repeat_a_content_are_drawn_each_for_itself(what: str) -> Non
 def test_each_input_holds_out_for_itself_and_by_the_seed() -> None:
     names = [f"d{number}" for number in range(100)]
     rows = parts_of(*(rows_of(names, name=name, seed=seed) for name in "ab" for seed in (0, 1)), inputs=[0, 1, 2, 3])
-    decision = decided(rows, Wanted("a", 10), Wanted("a1", 10), Wanted("b"), Wanted("b1", 90))
+    decision = decided(rows, InputWishes("a", 10), InputWishes("a1", 10), InputWishes("b"), InputWishes("b1", 90))
     held, rest = held_and_rest(rows, decision)
     counts = Counter(row // 100 for row in held)
     assert counts == {0: 10, 1: 10, 3: 90}
@@ -314,14 +316,14 @@ def test_each_input_holds_out_for_itself_and_by_the_seed() -> None:
 
 
 def test_what_is_held_out_is_in_the_order_of_a_mix() -> None:
-    found = decided(IN_PARTS, Wanted("docs", 50)).look(0, MANY[:700], 0).held_out()
+    found = decided(IN_PARTS, InputWishes("docs", 50)).look(0, MANY[:700], 0).held_out()
     assert found.order.tolist() == draw(MANY["identity"][found.rows], ORDER).tolist()
     assert set(found.epochs.tolist()) == {1}
 
 
 def test_a_subset_of_an_input_comes_before_its_weight() -> None:
     small, large = (
-        picked(IN_PARTS, decided(IN_PARTS, Wanted("docs", weight=1.5, take_from=count))) for count in (20, 60)
+        picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=1.5, take_from=count))) for count in (20, 60)
     )
     assert (len(small), len({place[:2] for place in small})) == (30, 20)
     assert {place[:2] for place in small} < {place[:2] for place in large}
@@ -329,7 +331,7 @@ def test_a_subset_of_an_input_comes_before_its_weight() -> None:
 
 def test_inputs_have_rules_of_their_own() -> None:
     rows = parts_of(MANY[:1000], MANY[1000:], inputs=[0, 1])
-    decision = decided(rows, Wanted("a", 10, 2.0), Wanted("b", take_from=7))
+    decision = decided(rows, InputWishes("a", 10, 2.0), InputWishes("b", take_from=7))
     assert Counter(part for part, _, _ in picked(rows, decision)) == {0: 2 * 990, 1: 7}
 
 
@@ -342,7 +344,7 @@ def test_what_clustering_leaves_out_is_kept_of_every_input() -> None:
         assert decision.bounds[number].hold_out, "what is held out is not to be chosen"
         return np.arange(50 * number, 100 - count, dtype=np.uint64) | np.uint64(number << 32)
 
-    wanted = (Wanted("a", 5, diversify=40), Wanted("b", 5, diversify=30, take_from=10))
+    wanted = (InputWishes("a", 5, diversify=40), InputWishes("b", 5, diversify=30, take_from=10))
     decision = decide(rows, wanted, Budget(), MEMORY, choose)
     assert asked == [(0, 40), (1, 30)]
     places = picked(rows, decision)
@@ -355,12 +357,12 @@ def test_what_clustering_leaves_out_is_kept_of_every_input() -> None:
 @pytest.mark.parametrize(("count", "weight", "copies"), [(10, 1.75, 18), (7, 0.1, 1), (7, 0.07, 0), (3, 2.5, 8)])
 def test_fractions_of_copies_are_rounded(count: int, weight: float, copies: int) -> None:
     rows = parts_of(MANY[:count])
-    assert len(picked(rows, decided(rows, Wanted("docs", weight=weight)))) == copies
+    assert len(picked(rows, decided(rows, InputWishes("docs", weight=weight)))) == copies
 
 
 def test_the_highest_epoch_of_an_input_is_that_of_all_its_parts() -> None:
-    readings = (Reading("a"), Reading("b", 1))
-    plan = Plan(readings, (Wanted("a", weight=2.25), Wanted("b", weight=0.5)), Budget(), MEMORY)
+    readings = (InputReading("a"), InputReading("b", 1))
+    plan = MixPlan(readings, (InputWishes("a", weight=2.25), InputWishes("b", weight=0.5)), Budget(), MEMORY)
     assert plan.last_epochs([0, 0, 0, 1, 1], [1, 5, 2, 1, 1]) == (5, 1)
     assert plan.epochs == 3
 
@@ -368,11 +370,11 @@ def test_the_highest_epoch_of_an_input_is_that_of_all_its_parts() -> None:
 def test_a_budget_of_tokens_counts_copies() -> None:
     tokens = [np.full(len(rows), 3, np.uint32) for _, rows in IN_PARTS.of()]
     rows = parts_of(*(those for _, those in IN_PARTS.of()), tokens=tokens)
-    found = picked(rows, decided(rows, Wanted("docs", weight=2.0), tokens=100))
+    found = picked(rows, decided(rows, InputWishes("docs", weight=2.0), tokens=100))
     assert len(found) == 33
-    assert set(found) < set(picked(rows, decided(rows, Wanted("docs", weight=2.0), tokens=1000)))
+    assert set(found) < set(picked(rows, decided(rows, InputWishes("docs", weight=2.0), tokens=1000)))
 
 
 def test_nothing_at_all() -> None:
     for rows in (parts_of(), parts_of(rows_of([]))):
-        assert picked(rows, decided(rows, Wanted("docs", weight=2.5, take_from=3), records=5)) == []
+        assert picked(rows, decided(rows, InputWishes("docs", weight=2.5, take_from=3), records=5)) == []

@@ -11,16 +11,16 @@ from mixing_world import Record, document, documents
 
 from latxa_cli.mixing import lines as module
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.lines import Table, array_of, from_data, from_lines, placed
-from latxa_cli.mixing.rows import Reading
+from latxa_cli.mixing.lines import LineTable, array_of, from_data, from_lines, placed
+from latxa_cli.mixing.rows import InputReading
 
 
-def table(records: Sequence[Record], *, epochs: int = 1, number: int = 0) -> Table:
+def table(records: Sequence[Record], *, epochs: int = 1, number: int = 0) -> LineTable:
     data = b"".join(orjson.dumps(record) + b"\n" for record in records)
     array = array_of(data)
-    found = from_data(array, len(data), Reading("docs", number))
+    found = from_data(array, len(data), InputReading("docs", number))
     made = array_of(found.made)
-    return Table(placed(found.rows, array, made), [array, made], ["docs"], [1], epochs)
+    return LineTable(placed(found.rows, array, made), [array, made], ["docs"], [1], epochs)
 
 
 def picks(rows: Sequence[int], epochs: Sequence[int] | None = None) -> Picks:
@@ -38,7 +38,7 @@ def test_a_chunk_is_good_until_two_more_have_been_asked_for(size: int, monkeypat
     assert size != 300 or 20 < len(chunks) < 60
 
 
-def _held_back(table: Table, rows: Sequence[int]) -> list[bytes]:
+def _held_back(table: LineTable, rows: Sequence[int]) -> list[bytes]:
     """Return what chunks hold, each looked at when two more have been made."""
     found, waiting = [], []
     for chunk in table.written(picks(rows)):
@@ -64,8 +64,8 @@ def test_the_highest_epoch_is_that_of_all_records() -> None:
     lines = [orjson.dumps(document(str(n), metadata={"epoch": n})) for n in (1, 5, 2)]
     lines.append(orjson.dumps(document("9", metadata={"epoch": 9, "split": "test"})))
     data = b"\n".join(lines)
-    assert from_lines(enumerate(lines), Reading("docs")).last_epoch == 5
-    assert from_data(array_of(data), len(data), Reading("docs")).last_epoch == 5
+    assert from_lines(enumerate(lines), InputReading("docs")).last_epoch == 5
+    assert from_data(array_of(data), len(data), InputReading("docs")).last_epoch == 5
 
 
 def test_rows_are_of_their_input() -> None:

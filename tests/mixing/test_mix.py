@@ -20,7 +20,7 @@ from spellings import lines
 from latxa_cli.mixing import memory, tokens
 from latxa_cli.mixing.choose import Wishes
 from latxa_cli.mixing.files import WORKER_BYTES
-from latxa_cli.mixing.mix import Options
+from latxa_cli.mixing.mix import MixOptions
 from latxa_cli.stages import Work, cores
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.stream.inputs import LONGEST_LINE
@@ -353,7 +353,7 @@ def test_less_than_the_budget_of_tokens_is_told(in_memory: bool, tokenizer: str,
         options = {"tokenizer": tokenizer, "take_tokens": tokens_wanted}
         made = mix(tmp_path, {"docs": docs}, in_memory=in_memory, **options).mix
         said: list[str] = []
-        check(made, Options(1 << 30, **options), [], said.append)
+        check(made, MixOptions(1 << 30, **options), [], said.append)
         assert said == expected
 
 
@@ -400,11 +400,11 @@ def test_copies_make_more_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_as_many_processes_as_the_memory_has_room_for() -> None:
-    assert Options(WORKER_BYTES).processes == Options(2 * WORKER_BYTES).processes == 1
-    assert Options(1 << 60).processes == cores() and Options(WORKER_BYTES, workers=7).processes == 7
-    Options(WORKER_BYTES).check()
+    assert MixOptions(WORKER_BYTES).processes == MixOptions(2 * WORKER_BYTES).processes == 1
+    assert MixOptions(1 << 60).processes == cores() and MixOptions(WORKER_BYTES, workers=7).processes == 7
+    MixOptions(WORKER_BYTES).check()
     with pytest.raises(UsageError, match="too little"):
-        Options(WORKER_BYTES - 1).check()
+        MixOptions(WORKER_BYTES - 1).check()
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
@@ -416,7 +416,7 @@ def test_an_input_that_is_changed_meanwhile_is_an_error(in_memory: bool, tmp_pat
     path = write(tmp_path / "in.jsonl", documents(*map(str, range(9))))
     sources = parse_sources([f"docs={path}"])
     with open_executor("local", 1) as pool, Work(tmp_path / "work", {}, pool) as work:
-        made = mixed(Options(1 << 30), Wishes(), sources, work, in_memory=in_memory, say=lambda _: None)
+        made = mixed(MixOptions(1 << 30), Wishes(), sources, work, in_memory=in_memory, say=lambda _: None)
         path.write_bytes(path.read_bytes().replace(b"text of 3", b"TEXT OF 3"))
         with pytest.raises(LatxaError, match="was changed while it was read"):
             list(made.outcomes())
@@ -432,4 +432,4 @@ def test_an_input_that_is_changed_meanwhile_is_an_error(in_memory: bool, tmp_pat
 )
 def test_options_that_cannot_be(options: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Options(**{"memory": 10**9} | options).check()
+        MixOptions(**{"memory": 10**9} | options).check()

@@ -12,9 +12,9 @@ import pytest
 from mixing_world import Made, Record, conversation, document, documents, mix, write
 
 from latxa_cli.mixing import memory
+from latxa_cli.mixing.admission import answered_in
 from latxa_cli.mixing.choose import Wishes
-from latxa_cli.mixing.fit import answered_in
-from latxa_cli.mixing.mix import Options, mixed
+from latxa_cli.mixing.mix import MixOptions, mixed
 from latxa_cli.stages import Work, open_executor
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.sources import parse_sources
@@ -206,7 +206,7 @@ def told(folder: Path, inputs: dict[str, list[Record]], wishes: Wishes = Wishes(
     for in_memory in (True, False):
         arguments = [f"{name}={write(folder / f'{name}.jsonl', found)}" for name, found in inputs.items()]
         with open_executor("local", 1) as pool, Work(folder / f"{in_memory}.work", {}, pool) as work:
-            chosen = Options(**{"memory": 1 << 30, "set_aside": True} | options)
+            chosen = MixOptions(**{"memory": 1 << 30, "set_aside": True} | options)
             mixed(chosen, wishes, parse_sources(arguments), work, in_memory=in_memory, say=said.append)
     assert said[::2] == said[1::2] or said[: len(said) // 2] == said[len(said) // 2 :]
     return said[: len(said) // 2]

@@ -15,34 +15,34 @@ from hypothesis import strategies as st
 from spellings import TEXTS, lines
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.lines import Scanned, Table, array_of, from_data, from_lines, look_at, placed
-from latxa_cli.mixing.rows import Reading
+from latxa_cli.mixing.lines import LineTable, ScannedLines, array_of, from_data, from_lines, look_at, placed
+from latxa_cli.mixing.rows import InputReading
 from latxa_cli.native.layout import MADE, PADDING
 from latxa_cli.stream.parts import Part
 
-HOW = Reading("docs", seed=5, set_aside=True)
+HOW = InputReading("docs", seed=5, set_aside=True)
 COMPARED = ["identity", "check", "bytes", "words", "input"]
 MANY = settings(max_examples=400, deadline=None)
 
 
-def read(line: bytes, how: Reading = HOW) -> tuple[Scanned, np.ndarray]:
+def read(line: bytes, how: InputReading = HOW) -> tuple[ScannedLines, np.ndarray]:
     data = array_of(line + b"\n")
     return from_data(data, len(line) + 1, how), data
 
 
-def written(found: Scanned, data: np.ndarray, epoch: int = 1, count: int = 1) -> bytes:
+def written(found: ScannedLines, data: np.ndarray, epoch: int = 1, count: int = 1) -> bytes:
     """Return what becomes of the one record that was read, as a copy or as repeated content."""
     made = array_of(found.made)
-    table = Table(placed(found.rows, data, made), [data, made], ["docs"], [1], epoch)
+    table = LineTable(placed(found.rows, data, made), [data, made], ["docs"], [1], epoch)
     picks = Picks(np.array([0]), np.array([epoch]), np.array([0], np.uint64), np.array([count]))
     return b"".join(chunk.data.tobytes() for chunk in table.written(picks))
 
 
-def in_plain_python(line: bytes, how: Reading = HOW) -> Scanned:
+def in_plain_python(line: bytes, how: InputReading = HOW) -> ScannedLines:
     return from_lines([(0, line)], how)
 
 
-def is_by_kernel(found: Scanned) -> bool:
+def is_by_kernel(found: ScannedLines) -> bool:
     return len(found.rows) == 1 and not found.rows["flags"][0] & MADE
 
 
@@ -164,7 +164,7 @@ def test_other_splits_are_left_out_and_counted() -> None:
     ]
     data = b"".join(orjson.dumps(record) + b"\n" for record in [*records, {"id": "9", "text": "x"}])
     for split, kept in (("train", 2), ("valid", 1), ("dev", 0)):
-        found = from_data(array_of(data), len(data), Reading("docs", split=split))
+        found = from_data(array_of(data), len(data), InputReading("docs", split=split))
         assert (len(found.rows), found.other_split, found.read) == (kept, 4 - kept, 4)
 
 

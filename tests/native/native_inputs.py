@@ -237,8 +237,8 @@ def duplicates(draw: st.DrawFn, earlier: int = 0) -> tuple[Any, ...]:
     texts, keys = chunk(draw, count, urls, bands)
     groups = bands + 4
     before = st.integers(-1, earlier - 1)
-    rules = similarity.Rules(draw(st.booleans()), draw(st.sampled_from([0.1, 0.5, 0.75, 1.0])), urls, bands)
-    state, found = similarity.State.of(groups), similarity.Found.of(count)
+    rules = similarity.NearRules(draw(st.booleans()), draw(st.sampled_from([0.1, 0.5, 0.75, 1.0])), urls, bands)
+    state, found = similarity.GroupState.of(groups), similarity.EarlierMatches.of(count)
     for group in range(groups):
         state.holders[group] = draw(before)
         state.followed[group] = draw(before) if group < urls else -1
@@ -252,7 +252,7 @@ def duplicates(draw: st.DrawFn, earlier: int = 0) -> tuple[Any, ...]:
     return numbers.astype(np.int64), texts, keys, state, found, rules
 
 
-def chunk(draw: st.DrawFn, count: int, urls: int, bands: int) -> tuple[similarity.Texts, similarity.Keys]:
+def chunk(draw: st.DrawFn, count: int, urls: int, bands: int) -> tuple[similarity.ShingleSets, similarity.GroupTable]:
     sets = [draw(st.one_of(SETS, st.sampled_from([np.arange(9, dtype=np.uint64), np.arange(1, 9, dtype=np.uint64)])))
             for _ in range(count)]  # fmt: skip
     groups = [
@@ -261,9 +261,9 @@ def chunk(draw: st.DrawFn, count: int, urls: int, bands: int) -> tuple[similarit
         for _ in range(count)
     ]  # fmt: skip
     joined = np.concatenate([np.empty(0, np.uint64), *sets])
-    texts = similarity.Texts(joined, np.cumsum([0, *map(len, sets)]))
+    texts = similarity.ShingleSets(joined, np.cumsum([0, *map(len, sets)]))
     every = np.array([group for some in groups for group in some], np.int64)
-    return texts, similarity.Keys(np.cumsum([0, *map(len, groups)]), every)
+    return texts, similarity.GroupTable(np.cumsum([0, *map(len, groups)]), every)
 
 
 @st.composite

@@ -7,13 +7,29 @@ from collections.abc import Iterator
 import numpy as np
 
 from latxa_cli.native.plain.minhash import jaccard
-from latxa_cli.native.similarity import EXACT, KEPT, LISTED, NEAR, URL, Found, Keys, Rules, State, Texts
+from latxa_cli.native.similarity import (
+    EXACT,
+    KEPT,
+    LISTED,
+    NEAR,
+    URL,
+    EarlierMatches,
+    GroupState,
+    GroupTable,
+    NearRules,
+    ShingleSets,
+)
 
 Lists = dict[int, list[int]]  # of each group, the places of the kept documents that are listed
 
 
 def decide(
-    numbers: np.ndarray, texts: Texts, keys: Keys, state: State, found: Found, rules: Rules
+    numbers: np.ndarray,
+    texts: ShingleSets,
+    keys: GroupTable,
+    state: GroupState,
+    found: EarlierMatches,
+    rules: NearRules,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     lists: Lists = {}
     outcomes, listed = [], []
@@ -44,13 +60,13 @@ def decide(
 
 def gather(
     numbers: np.ndarray,
-    earlier: Texts,
-    listed: Keys,
-    texts: Texts,
-    keys: Keys,
-    state: State,
-    found: Found,
-    rules: Rules,
+    earlier: ShingleSets,
+    listed: GroupTable,
+    texts: ShingleSets,
+    keys: GroupTable,
+    state: GroupState,
+    found: EarlierMatches,
+    rules: NearRules,
 ) -> None:
     lists: Lists = {}
     for place, number in enumerate(numbers.tolist()):
@@ -65,11 +81,11 @@ def gather(
             found.similarities[document], found.nearest[document] = -min(best)[0], numbers[min(best)[1]]
 
 
-def _groups(keys: Keys, document: int) -> list[int]:
+def _groups(keys: GroupTable, document: int) -> list[int]:
     return [int(group) for group in keys.groups[keys.bounds[document] : keys.bounds[document + 1]]]
 
 
-def _by_key(document: int, keys: Keys, state: State, rules: Rules) -> tuple[int, int, float]:
+def _by_key(document: int, keys: GroupTable, state: GroupState, rules: NearRules) -> tuple[int, int, float]:
     for group in _groups(keys, document):
         holder, followed = int(state.holders[group]), int(state.followed[group])
         if group < rules.urls and rules.exact and holder >= 0:
@@ -81,7 +97,7 @@ def _by_key(document: int, keys: Keys, state: State, rules: Rules) -> tuple[int,
     return KEPT, -1, 0.0
 
 
-def _list(place: int, group: int, number: int, state: State, lists: Lists, rules: Rules) -> bool:
+def _list(place: int, group: int, number: int, state: GroupState, lists: Lists, rules: NearRules) -> bool:
     if state.holders[group] < 0:
         state.holders[group] = number
     if group >= rules.bands:
@@ -93,7 +109,7 @@ def _list(place: int, group: int, number: int, state: State, lists: Lists, rules
 
 
 def _similar(
-    texts: Texts, document: int, others: Texts, keys: Keys, lists: Lists, rules: Rules
+    texts: ShingleSets, document: int, others: ShingleSets, keys: GroupTable, lists: Lists, rules: NearRules
 ) -> Iterator[tuple[float, int]]:
     """Yield the similarity and the place of every listed candidate that is similar enough."""
     groups = [group for group in _groups(keys, document) if group >= rules.bands]
@@ -103,7 +119,7 @@ def _similar(
             yield similarity, other
 
 
-def _similarity(texts: Texts, one: int, others: Texts, other: int) -> float:
+def _similarity(texts: ShingleSets, one: int, others: ShingleSets, other: int) -> float:
     left = texts.hashes[texts.bounds[one] : texts.bounds[one + 1]]
     right = others.hashes[others.bounds[other] : others.bounds[other + 1]]
     return jaccard(left, right, len(left) + len(right))

@@ -26,7 +26,7 @@ SCORE = np.dtype([("key", "<u8"), ("score", "<f8")])
 
 
 @dataclass(frozen=True)
-class Fit:
+class Admission:
     """What records must be like, and how they are changed; called with a record that has an id.
 
     `minimum`: the least score, the mean of a record's scores or, of several, that named `criterion`; `scores`: a file

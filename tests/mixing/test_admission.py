@@ -7,7 +7,7 @@ import orjson
 import pytest
 from mixing_world import conversation, document, write
 
-from latxa_cli.mixing.fit import Fit, answered_in, mean_score, save_scores
+from latxa_cli.mixing.admission import Admission, answered_in, mean_score, save_scores
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import Input
 from latxa_cli.stream.records import Reject
@@ -60,14 +60,14 @@ def test_a_score_is_the_mean_or_the_one_that_is_named() -> None:
 
 
 def test_records_carry_their_scores() -> None:
-    fit = Fit(minimum=2)
+    fit = Admission(minimum=2)
     good, poor, none = (document("1", metadata={"scores": s}) for s in ({"a": 1, "b": 3}, {"a": 1.5}, {}))
     assert fit(good) is good
     assert fit(poor) == Reject(poor, "low score", "1.5 is less than 2")
     assert fit(none) == Reject(none, "no score")
     assert fit(document("1")) == Reject(document("1"), "no score")
-    assert Fit(minimum=2, criterion="b")(good) is good
-    assert isinstance(Fit(minimum=2, criterion="a")(good), Reject)
+    assert Admission(minimum=2, criterion="b")(good) is good
+    assert isinstance(Admission(minimum=2, criterion="a")(good), Reject)
 
 
 def test_scores_come_from_a_file_by_id(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_scores_come_from_a_file_by_id(tmp_path: Path) -> None:
     ]
     source = Input(str(write(tmp_path / "scores.jsonl", [*entries, b""])))
     save_scores(source, None, tmp_path / "scores.npy")
-    fit = Fit(minimum=1.6, scores=str(tmp_path / "scores.npy"))
+    fit = Admission(minimum=1.6, scores=str(tmp_path / "scores.npy"))
     outcomes = [fit(document(name)) for name in "abcz"]
     assert [out.reason if isinstance(out, Reject) else "" for out in outcomes] == [
         "",
@@ -88,8 +88,8 @@ def test_scores_come_from_a_file_by_id(tmp_path: Path) -> None:
         "no score",
     ]
     save_scores(source, "fluency", tmp_path / "fluency.npy")
-    assert isinstance(Fit(minimum=1, scores=str(tmp_path / "fluency.npy"))(document("a")), dict)
-    poor = Fit(minimum=1.5, scores=str(tmp_path / "fluency.npy"))(document("a"))
+    assert isinstance(Admission(minimum=1, scores=str(tmp_path / "fluency.npy"))(document("a")), dict)
+    poor = Admission(minimum=1.5, scores=str(tmp_path / "fluency.npy"))(document("a"))
     assert isinstance(poor, Reject) and (poor.reason, poor.detail) == ("low score", "1 is less than 1.5")
     assert source.describe()["bytes"] == (tmp_path / "scores.jsonl").stat().st_size
 
@@ -106,7 +106,7 @@ def test_what_is_no_score_is_told_by_line(line: bytes, what: str, tmp_path: Path
 
 
 def test_scores_that_were_saved_anew_are_read_anew(tmp_path: Path) -> None:
-    fit = Fit(minimum=2, scores=str(tmp_path / "scores.npy"))
+    fit = Admission(minimum=2, scores=str(tmp_path / "scores.npy"))
     for score in (3, 1):
         save_scores(
             Input(str(write(tmp_path / "s", [{"id": "a", "scores": {"x": score}}]))), None, Path(fit.scores or "")
@@ -118,4 +118,4 @@ def test_scores_that_were_saved_anew_are_read_anew(tmp_path: Path) -> None:
 def test_a_criterion_is_missed_only_where_there_are_scores(tmp_path: Path) -> None:
     source = Input(str(write(tmp_path / "scores.jsonl", [{"id": "a", "scores": {}}])))
     save_scores(source, "fluency", tmp_path / "scores.npy")
-    assert Fit(minimum=0, scores=str(tmp_path / "scores.npy"))(document("a")) == Reject(document("a"), "no score")
+    assert Admission(minimum=0, scores=str(tmp_path / "scores.npy"))(document("a")) == Reject(document("a"), "no score")

@@ -27,7 +27,7 @@ _NO_BANDS = np.zeros(BANDS, np.uint64)
 
 
 @dataclass(frozen=True)
-class Settings:
+class AssessmentSettings:
     """What is done with every document. `profile`: its name or file; `items`: a file of evaluation items {key, text},
     and its hash; `rejects` and `review`: whether what is left out is wanted."""
 
@@ -58,7 +58,7 @@ class Settings:
 
 
 @dataclass(slots=True)
-class Finding:
+class Assessment:
     """What a text is found to be: unfit at a `step` for a `reason`, or with these facts and bands."""
 
     step: str = ""
@@ -69,26 +69,26 @@ class Finding:
     bands: np.ndarray = field(default_factory=lambda: _NO_BANDS)
     leaked: tuple[str, ...] = ()
 
-    def unfit(self, step: str, reason: str, detail: str) -> Finding:
+    def unfit(self, step: str, reason: str, detail: str) -> Assessment:
         self.step, self.reason, self.detail = step, reason, detail
         return self
 
 
-_NOTHING = Finding()
+_NOTHING = Assessment()
 
 
-class Judge:
+class Assessor:
     """Judges texts by the settings of a run; holds the models that this needs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AssessmentSettings) -> None:
         self.settings = settings
         self.profile = load_profile(settings.profile)
         self.identify = identifier(settings.language_model) if settings.does("language") else None
         self.index = NgramIndex(_items(settings.items)) if settings.items else None
         self.looks = not settings.steps.isdisjoint(LOOKING)
-        self.remembered: dict[bytes, Finding] = {}
+        self.remembered: dict[bytes, Assessment] = {}
 
-    def find(self, text: str, digest: bytes) -> Finding:
+    def find(self, text: str, digest: bytes) -> Assessment:
         """Return the finding for a clean text that has this hash."""
         if not self.looks:
             return _NOTHING
@@ -99,8 +99,8 @@ class Judge:
             finding = self.remembered[digest] = self._find(text)
         return finding
 
-    def _find(self, text: str) -> Finding:
-        finding = Finding()
+    def _find(self, text: str) -> Assessment:
+        finding = Assessment()
         if not text or text.isspace():
             return finding.unfit("normalise", "empty", "")
         words = segment(text) if self.settings.reads_words else None
@@ -110,7 +110,7 @@ class Judge:
             return finding
         return finding if words is None else self._read(text, words, finding)
 
-    def _read(self, text: str, words: Words, finding: Finding) -> Finding:
+    def _read(self, text: str, words: Words, finding: Assessment) -> Assessment:
         if self.settings.does("quality") and (fault := self.profile.judge(text, words)):
             return finding.unfit("quality", *fault)
         if self.index is not None and (hits := self.index.find(words)):
@@ -120,7 +120,7 @@ class Judge:
             finding.bands = bands_of(words)
         return finding
 
-    def _in_another_language(self, text: str, finding: Finding) -> bool:
+    def _in_another_language(self, text: str, finding: Assessment) -> bool:
         assert self.identify is not None
         wanted, profile = self.settings.language, self.profile
         language, probability = self.identify(text)
@@ -142,6 +142,6 @@ def _items(path: str) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=1)
-def judge_of(settings: Settings) -> Judge:
+def assessor_of(settings: AssessmentSettings) -> Assessor:
     """Return the judge of these settings: one for all parts that a worker examines."""
-    return Judge(settings)
+    return Assessor(settings)
