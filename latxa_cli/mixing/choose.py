@@ -11,7 +11,7 @@ from typing import Any
 from latxa_cli.mixing.admission import Admission
 from latxa_cli.mixing.draw import InputWishes
 from latxa_cli.stream.errors import UsageError, nearest
-from latxa_cli.stream.named import named_value
+from latxa_cli.stream.named import named_values
 from latxa_cli.variants import Variant, parse
 
 MOST_COPIES = 1000  # of one record
@@ -121,17 +121,10 @@ def values(
     flag: str, given: Sequence[str] | None, names: Sequence[str] | None, read: Callable[[str], Any]
 ) -> dict[str, Any]:
     """Return {name: value} for the values `NAME=VALUE` of a flag, of inputs with these names; raises UsageError."""
-    found: dict[str, Any] = {}
-    for argument in given or []:
-        name, value = named_value(flag, argument, "NAME=VALUE", str, hint="NAME is that of an input")
+    found = named_values(flag, given or [], "NAME=VALUE", read, hint="NAME is that of an input")
+    for text, name in zip(given or (), found, strict=True):
         if names is not None and name not in names:
-            raise UsageError(f"`{flag} {argument}`: no input is named `{name}`", hint=nearest(name, list(names)))
-        if name in found:
-            raise UsageError(f"`{flag}` is given twice for `{name}`")
-        try:
-            found[name] = read(value)
-        except ValueError as error:
-            raise UsageError(f"`{flag} {argument}`: {error}") from None
+            raise UsageError(f"`{flag} {text}`: no input is named `{name}`", hint=nearest(name, list(names)))
     return found
 
 

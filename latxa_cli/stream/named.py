@@ -8,6 +8,7 @@ from typing import TypeVar
 from latxa_cli.stream.errors import UsageError
 
 Value = TypeVar("Value")
+PLAIN = (str, int, float)  # what these say of a wrong text is for programmers
 
 
 def named_value(
@@ -16,17 +17,20 @@ def named_value(
     """Return the name and the value of a `text` such as `eu=2.5`, given by `flag` in a `form` such as `NAME=TIMES`.
 
     A form in which the name may be missing begins with a bracket, `[NAME=]VALUE`; such a name is the empty string.
-    `read` makes the value of its text, and raises ValueError. `last`: names may hold `=`, and values do not.
+    `read` makes the value of its text, or raises ValueError with what is wrong. `last`: names may hold `=`, and values
+    do not.
 
     Raises UsageError for a text of another form.
     """
     before, equals, after = text.rpartition("=") if last else text.partition("=")
     name, value = (before, after) if equals else ("", text)
-    if (name and value) or (not equals and value and form.startswith("[")):
+    if name or (not equals and value and form.startswith("[")):
         try:
-            return name, read(value)
-        except ValueError:
-            pass
+            if value or read not in PLAIN:
+                return name, read(value)
+        except ValueError as error:
+            if read not in PLAIN:
+                raise UsageError(f"`{flag} {text}`: {error}") from None
     raise UsageError(f"`{flag} {text}` is not `{form}`", hint=hint)
 
 

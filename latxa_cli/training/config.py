@@ -116,11 +116,10 @@ def chat_losses(values: Sequence[str]) -> tuple[str | None, dict[str, str]]:
 
     def loss(text: str) -> str:
         if text not in CHOICES["chat_loss"]:
-            raise ValueError(text)
+            raise ValueError("a loss is `assistant` or `all`")
         return text
 
-    hint = "a loss is `assistant` or `all`"
-    found = named_values("--chat-loss", values, "[SOURCE=]LOSS", loss, hint=hint, last=True)
+    found = named_values("--chat-loss", values, "[SOURCE=]LOSS", loss, last=True)
     return found.pop("", None), found
 
 

@@ -33,3 +33,14 @@ def test_values_come_by_name_and_a_name_comes_once() -> None:
         named_values("--weight", ["a=1", "a=2"], "NAME=TIMES", int)
     with pytest.raises(UsageError, match=r"`--chat-loss` is given twice$"):
         named_values("--chat-loss", ["all", "all"], "[SOURCE=]LOSS", str)
+
+
+def test_what_a_reader_says_of_a_value_is_told() -> None:
+    def language(text: str) -> str:
+        if not text:
+            raise ValueError("a language has a name")
+        return text
+
+    assert named_value("--answer-in", "cy=Welsh", "NAME=LANGUAGE", language) == ("cy", "Welsh")
+    with pytest.raises(UsageError, match="`--answer-in cy=`: a language has a name"):
+        named_value("--answer-in", "cy=", "NAME=LANGUAGE", language)
