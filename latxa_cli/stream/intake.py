@@ -40,7 +40,7 @@ class Intake:
         self._handed_out = 0  # records or units given to the verb, those passed over included
         self._ids = reader.Identifier()
         self._expected: deque[str] = deque()  # ids handed out that have no outcome yet
-        self._malformed: deque[tuple[int, Record]] = deque()  # (records handed out before it, its entry)
+        self.malformed: deque[tuple[int, Record]] = deque()  # (records handed out before it, its entry)
 
     # --- records and other units of work
 
@@ -64,7 +64,7 @@ class Intake:
         """
 
         def malformed(where: str, what: str, raw: bytes) -> None:
-            self._malformed.append((0, self._set_aside(where, what, raw)))
+            self.malformed.append((0, self._set_aside(where, what, raw)))
 
         for name in self._existing(files):
             source = Input(name)
@@ -103,7 +103,7 @@ class Intake:
             nonlocal ordinal
             entry = self._set_aside(where, what, raw)
             if ordinal % count == index and self._handed_out >= self._done:
-                self._malformed.append((self._handed_out, entry))
+                self.malformed.append((self._handed_out, entry))
             ordinal += 1
 
         for name in files:
@@ -167,8 +167,8 @@ class Intake:
 
     def malformed_before(self, position: float) -> Iterator[Record]:
         """Yield, once, the entries for `--rejects` of what was malformed before the record number `position`."""
-        while self._malformed and self._malformed[0][0] <= position:
-            yield self._malformed.popleft()[1]
+        while self.malformed and self.malformed[0][0] <= position:
+            yield self.malformed.popleft()[1]
 
     # --- side inputs
 

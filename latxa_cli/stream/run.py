@@ -137,7 +137,8 @@ class Run:
         start = self.position
         for outcome in () if self._has(most) else outcomes:
             self._between_records = False
-            self._write_malformed(self.position)
+            if self.intake.malformed:
+                self._write_malformed(self.position)
             self.outputs.write(outcome)
             self.position += 1
             if self.outputs.stepwise:
