@@ -11,10 +11,10 @@ from tiny import Latxa
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-VERBS = ROOT / "recipes" / "verbs.md"  # made from code as a whole
+VERBS, RECORDS = ROOT / "recipes" / "verbs.md", ROOT / "recipes" / "records.md"  # made from code as a whole
 WITHOUT_MODELS = ("corpus.md", "arena.md")  # guides that bring all their commands need
-GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS})
-ALL = [README, *GUIDES, VERBS, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
+GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS, RECORDS})
+ALL = [README, *GUIDES, VERBS, RECORDS, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
 
 RUN = "sh"  # blocks of commands that a test runs
 ELSEWHERE = "sh elsewhere"  # those that need a GPU, a hub, a server or a cluster: a test parses them

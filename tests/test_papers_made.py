@@ -1,4 +1,4 @@
-"""What of the papers is made from code: README's table of verbs and `recipes/verbs.md`.
+"""What of the papers is made from code: README's table of verbs, `recipes/verbs.md` and `recipes/records.md`.
 
 `python tests/test_papers_made.py` makes them anew.
 """
@@ -13,6 +13,7 @@ import papers
 import pytest
 
 from latxa_cli import cli, options
+from latxa_cli.stream import kinds
 
 PLACE = re.compile(r"(<!-- verbs: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 100  # of the help in `verbs.md`
@@ -98,9 +99,44 @@ def _block(text: str) -> str:
     return f"```\n{text.rstrip()}\n```"
 
 
+# --- records.md ------------------------------------------------------------------------------------------------------
+
+INTRODUCTION = """\
+# Records
+
+Made from what `latxa_cli/stream/kinds.py` declares (`python tests/test_papers_made.py`).
+
+Verbs exchange JSON Lines: one JSON object a line, in UTF-8.
+
+- A field that must be there is marked by **bold** letters. A field that may be there holds what it should, or null.
+- Fields that a kind does not name pass through untouched.
+- `id` is a string; a whole number becomes one. A record without `id` gets one: the first 16 hex digits of the SHA-256
+  of its content, with `-2`, `-3` … where the content stood before. Kinds that say so have no id of their own.
+- An id is kept through every verb. Within a mix a record is known by `source` and `id`.
+- Conversations are read in other spellings too: `conversations` with `from` and `value` (ShareGPT), and `instruction`,
+  `input`, `output` (Alpaca). What is written is always ours.
+- A malformed record ends the run at its line. With `--rejects FILE` it is set aside as
+  `{"reason": "malformed", "detail", "where", "line"}`, and the run goes on. A record that is judged unfit is set aside
+  as `{"reason", "detail", "record"}`.
+"""
+
+
+def records() -> str:
+    return "\n".join([INTRODUCTION, *(_kind(name, kind) for name, kind in kinds.KINDS.items())])
+
+
+def _kind(name: str, kind: kinds.Kind) -> str:
+    rows = ["| field | holds | says |", "|---|---|---|"]
+    rows += [f"| **`{field.name}`** | {field.type.name} | {field.says} |" for field in kind.required]
+    rows += [f"| `{field.name}` | {field.type.name} | {field.says} |" for field in kind.optional]
+    unnamed = "" if kind.is_named else " It has no id of its own."
+    rule = f"\n{kind.rule_says}\n" if kind.rule_says else ""
+    return f"## {name}\n\n{kind.what}{unnamed}\n\n" + "\n".join(rows) + "\n" + rule
+
+
 # --- the tests, and making the files anew ----------------------------------------------------------------------------
 
-MADE = {papers.README: readme, papers.VERBS: verbs}
+MADE = {papers.README: readme, papers.VERBS: verbs, papers.RECORDS: records}
 
 
 @pytest.mark.parametrize("paper", MADE, ids=lambda paper: paper.name)

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from latxa_cli.options import Device, DryRun, OutputFile, Run, Seed, Shard, TrustRemoteCode, verb
+from latxa_cli.options import Device, DryRun, OutputFile, Run, Seed, Shard, TrustRemoteCode, argument, flag, verb
 
 if TYPE_CHECKING:
     from latxa_cli.evaluation.run import Evaluation
@@ -19,31 +17,19 @@ if TYPE_CHECKING:
 @verb
 def eval_(
     run: Run,
-    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Model directories, or names on the hub.")],
+    models: Annotated[list[str], argument("Model directories, or names on the hub.", "MODEL")],
     *,
-    task: Annotated[
-        list[str], typer.Option(metavar="NAME", help="A task, group or tag, or a task's YAML file; repeat it.")
-    ],
-    task_folder: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A folder of task files; its names come first.", show_default=False),
-    ] = None,
-    few_shot: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Shots. [default: as the task says, else 0]", show_default=False),
-    ] = None,
+    task: Annotated[list[str], flag("A task, group or tag, or a task's YAML file; repeat it.", metavar="NAME")],
+    task_folder: Annotated[Path | None, flag("A folder of task files; its names come first.", metavar="DIR")] = None,
+    few_shot: Annotated[int | None, flag("Shots. [default: as the task says, else 0]", metavar="N", min=0)] = None,
     chat: Annotated[
-        bool, typer.Option("--chat/--no-chat", help="Apply the model's chat template: give it for instructed models.")
+        bool, flag("Apply the model's chat template: give it for instructed models.", "--chat/--no-chat")
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N items of each task.", show_default=False)
-    ] = None,
-    answers: Annotated[
-        OutputFile, typer.Option(metavar="FILE", help="Write one record an item here.", show_default=False)
-    ] = None,
+    limit: Annotated[int | None, flag("Only the first N items of each task.", metavar="N", min=1)] = None,
+    answers: Annotated[OutputFile, flag("Write one record an item here.", metavar="FILE")] = None,
     seed: Seed = 1234,
     shard: Shard = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sequences that the model reads at once.")] = 16,
+    batch_size: Annotated[int, flag("Sequences that the model reads at once.", min=1)] = 16,
     device: Device = None,
     trust_remote_code: TrustRemoteCode = False,
     dry_run: DryRun = False,

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
-from latxa_cli.options import Files, Run, Shard, verb
+from latxa_cli.options import Files, Run, Shard, flag, verb
 from latxa_cli.stream.errors import UsageError
 
 
@@ -13,14 +11,11 @@ def judge(
     run: Run,
     files: Files = None,
     *,
-    rubric: Annotated[str, typer.Option(help="How to compare: `reference`.")] = "reference",
+    rubric: Annotated[str, flag("How to compare: `reference`.")] = "reference",
     references: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Prompts {id, reference}; they come before the responses' own.", show_default=False
-        ),
+        str | None, flag("Prompts {id, reference}; they come before the responses' own.", metavar="FILE")
     ] = None,
-    margin: Annotated[float, typer.Option(min=0.0, help="Scores that are this near tie.")] = 0.0,
+    margin: Annotated[float, flag("Scores that are this near tie.", min=0.0)] = 0.0,
     shard: Shard = None,
 ) -> None:
     """Compare the responses of two or more models.

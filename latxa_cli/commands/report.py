@@ -2,10 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
-from latxa_cli.options import Files, OutputFile, Run, verb
-from latxa_cli.stream.formats import Format
+from latxa_cli.options import Files, OutputFile, Run, TableFormat, flag, verb
 
 
 @verb(makes="whole")
@@ -13,14 +10,9 @@ def report(
     run: Run,
     files: Files = None,
     *,
-    format: Annotated[
-        Format | None, typer.Option(help="[default: table on a terminal, else jsonl]", show_default=False)
-    ] = None,
+    format: TableFormat = None,
     plot: Annotated[
-        OutputFile,
-        typer.Option(
-            metavar="FILE", help="Draw losses, ratings or battles here (`.png`, `.svg`, `.pdf`).", show_default=False
-        ),
+        OutputFile, flag("Draw losses, ratings or battles here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
     ] = None,
 ) -> None:
     """Show results, ratings, battles and losses as one table, or draw them.
