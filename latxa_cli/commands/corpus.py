@@ -1,6 +1,6 @@
 """`latxa corpus`: from messy dumps to a clean, deduplicated corpus of one language."""
 
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +18,6 @@ from latxa_cli.options import (
     needs,
     verb,
 )  # fmt: skip
-from latxa_cli.stream.records import Record
 
 Sources = Annotated[
     list[str] | None,
@@ -79,9 +78,12 @@ def corpus(
       latxa corpus dump.jsonl --language eu --against exam.jsonl --card card.md -o eu.jsonl --resume
       latxa corpus a.jsonl b.jsonl --language eu --only exact > distinct.jsonl
     """
+    from latxa_cli.corpus.contamination import read_items
     from latxa_cli.corpus.pipeline import MODULES, WORKER_BYTES, CorpusOptions, build
     from latxa_cli.corpus.profile import profile_names
     from latxa_cli.corpus.steps import chosen
+    from latxa_cli.evaluation.libraries import Talk
+    from latxa_cli.evaluation.tasks import items_of
     from latxa_cli.model import load_tokenizer
     from latxa_cli.stages import open_work, plan_of
     from latxa_cli.stream.inputs import check_exists
@@ -93,15 +95,15 @@ def corpus(
     for file in against or []:
         check_exists(file)
     own_profile = profile if profile not in profile_names() else None
-    for side in (own_profile, language_model, tokenizer, *(against or [])):
-        run.depends_on(side)
+    run.depends_on(own_profile, language_model, tokenizer, *(against or []))
     measure = load_tokenizer(tokenizer) if tokenizer else None
     reviewed, card_file = run.file(review), run.file(card)
     with open_work(
         run, run.work_folder(work), plan_of(run, memory=memory), MODULES,
         executor=executor, workers=workers, most=memory // WORKER_BYTES,
     ) as place:  # fmt: skip
-        items = _items(run, against or [], against_task or [], task_folder)
+        talk = Talk(run.say, run.detail, run.destination.verbose, run.terminal.draws)
+        items = chain(*map(read_items, against or []), items_of(against_task or [], task_folder, talk))
         made = build(options, found, items, place, rejects=run.sets_aside, review=bool(review))
         run.reads(made.inputs)
         run.counts.read += made.read
@@ -113,18 +115,3 @@ def corpus(
     run.note(**made.facts())
     if card_file:
         card_file.write_text(made.card())
-
-
-def _items(run: Run, files: list[str], tasks: list[str], folder: Path | None) -> Iterator[tuple[str, Record]]:
-    """Yield (key, item) of the evaluation items that must not be in the corpus."""
-    from latxa_cli.corpus.contamination import read_items
-
-    for file in files:
-        yield from read_items(file)
-    if tasks:
-        from latxa_cli.evaluation.libraries import Talk
-        from latxa_cli.evaluation.tasks import find, items, load
-
-        talk = Talk(run.say, run.detail, run.destination.verbose, run.terminal.draws)
-        for task in find(tasks, folder, talk).values():
-            yield from items(load(task, few_shot=0, seed=0, talk=talk))

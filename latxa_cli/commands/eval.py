@@ -64,8 +64,7 @@ def eval_(
     if dry_run:
         preview(load_tasks(found, units, settings, talk), names, settings, talk)
         return
-    for path in [*map(Path, models), *files_of(found.values())]:
-        run.depends_on(path)
+    run.depends_on(*models, *files_of(found.values()))
     run.note(libraries=versions())
     to_do = list(run.items(units))
     loaded = load_tasks(found, to_do, settings, talk)

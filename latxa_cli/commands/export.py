@@ -32,8 +32,7 @@ def export(run: Run, checkpoint: CheckpointFolder, *, dtype: Dtype = None) -> No
     from latxa_cli.training.checkpoints import export as room
 
     facts = room.export(checkpoint, run.directory, dtype=dtype, report=run.progress, say=run.say)
-    for used in (facts["checkpoint"], facts["model"]):
-        run.depends_on(used)
+    run.depends_on(facts["checkpoint"], facts["model"])
     run.account(facts["tensors"], [], [])
     run.note(**facts)
     built = "" if facts["streamed"] else "; built in memory, since transformers converts its tensors"

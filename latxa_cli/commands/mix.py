@@ -103,8 +103,7 @@ def mix(
     left_out = [name for name in arguments if name not in names]
     run.say_all(f"`{name}` is left out: `{variant}` does not name it" for name in left_out)
     sources = run.sources([arguments[name] for name in names])
-    for side in (scores, tokenizer, embedder):
-        run.depends_on(side)
+    run.depends_on(scores, tokenizer, embedder)
     held = run.file(hold_out_file)
     with open_work(
         run, run.work_folder(work), plan_of(run, memory=memory), MODULES,

@@ -99,8 +99,7 @@ def sample(
     run.depends_on(model)
     selection = select(run, FILTERS, language=language, skip=skip, tag=tag, embedder=embedder, similarity=similarity)
     tasks = load_tasks(task or [GENERAL])
-    for path in own_files("--task", task or [], FOLDER):
-        run.depends_on(path)
+    run.depends_on(*own_files("--task", task or [], FOLDER))
     generator = open_engine(model, engine)
     run.note(engine=generator.facts())
     speaker = speaker_of(model, generator.tokenizer, thinking)
@@ -116,7 +115,6 @@ def sample(
     magpie = Magpie(query, tasks, filters, seed, speaker.name, turns, speaker.can_think, tagger)
     draws = run.items(range(count))
     outcomes = draw(some_of_each(draws, tasks, seed, RECORDS) if dry_run else draws, generator, magpie)
-    before = () if dry_run else run.already_written()
-    outcomes = selection.without_repeats(outcomes, before, device=engine.device)
+    outcomes = selection.without_repeats(outcomes, () if dry_run else run.already_written(), device=engine.device)
     deliver(run, generator, outcomes, total=share(count, shard), most=share(take, shard), dry_run=dry_run)
     say_unread(run, tagger)

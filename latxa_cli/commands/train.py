@@ -92,8 +92,7 @@ def train(
                 backend=backend, checkpoint_every=checkpoint_every,
             )  # fmt: skip
             check_installed(track)
-            for side in (config, model, chat_template, *found.folders, *found.validation.values()):
-                run.depends_on(side)
+            run.depends_on(config, model, chat_template, *found.folders, *found.validation.values())
             launcher.announce(launch)
             temporary = held.enter_context(TemporaryDirectory(prefix="latxa-train-")) if dry_run else ""
             work = run.work_folder(Path(temporary, "work") if dry_run else None)

@@ -238,6 +238,12 @@ def _set_shots(task: Any, few_shot: int | None, seed: int) -> bool:
     return not final
 
 
+def items_of(names: Sequence[str], folder: Path | None, talk: Talk) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (`TASK:NUMBER`, item) for every item of the tasks with these names; raises as `find` and `load` do."""
+    for task in find(names, folder, talk).values() if names else ():
+        yield from items(load(task, few_shot=0, seed=0, talk=talk))
+
+
 def items(loaded: LoadedTask) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (`TASK:NUMBER`, item) for every item that is evaluated."""
     with quiet_libraries(Talk()):

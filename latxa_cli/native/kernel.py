@@ -36,12 +36,19 @@ def kernel(function: Function, *, nogil: bool = True) -> Function:
 
 
 class _Stamped:
-    """Numba looks whether the file of a function has changed, but not those of the functions that it calls."""
+    """Numba looks whether the file of a function has changed, but not those of the functions that it calls.
+
+    The name of what is kept says the sources too: numba unpickles the types of arguments before it compares stamps, and
+    fails where one of them has another name by now.
+    """
 
     _py_file: str
 
     def get_source_stamp(self) -> str:
         return stamp(Path(self._py_file))
+
+    def get_disambiguator(self) -> str:
+        return f"{super().get_disambiguator()}-{stamp(Path(self._py_file))[:16]}"  # type: ignore[misc]
 
 
 @cache

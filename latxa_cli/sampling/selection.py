@@ -86,8 +86,7 @@ def select(
     tags = load_tags(tag or ())
     check_filters(skip or (), (*filters, *(one.name for one in tags)), language)
     run.depends_on(embedder)
-    for path in own_files("--tag", tag or (), FOLDER):
-        run.depends_on(path)
+    run.depends_on(*own_files("--tag", tag or (), FOLDER))
     return Selection(language, frozenset(skip or ()), tags, embedder, similarity)
 
 

@@ -187,11 +187,12 @@ class Intake:
         self.outputs.keep_apart([entry["path"] for entry in inputs])
         self.uses.extend(inputs)
 
-    def depends_on(self, path: str | Path | None) -> None:
-        """Record a model directory as a side input: `--resume` notices when it has changed since."""
-        if path is not None and Path(path).exists():
-            self.outputs.keep_apart([path])
-            self.uses.append({"path": str(path), **fingerprint(path)})
+    def depends_on(self, *paths: str | Path | None) -> None:
+        """Record files and model directories as side inputs: `--resume` notices when one has changed since."""
+        for path in paths:
+            if path is not None and Path(path).exists():
+                self.outputs.keep_apart([path])
+                self.uses.append({"path": str(path), **fingerprint(path)})
 
     def check_uses(self, before: list[dict[str, Any]]) -> None:
         """Raise UsageError where the interrupted run used other side inputs."""

@@ -63,6 +63,30 @@ def test_a_change_of_what_is_not_called_costs_nothing(package: Path) -> None:
     assert run(package) == [20, 1, 0]
 
 
+PAIR = """
+from typing import NamedTuple
+from latxa_cli.native.kernel import kernel
+
+class NAME(NamedTuple):
+    left: int
+    right: int
+
+@kernel
+def call(pair: NAME) -> int:
+    return pair.left + pair.right
+
+print(call(NAME(2, 3)), call.stats.cache_hits.total(), call.stats.cache_misses.total())
+"""
+
+
+def test_a_type_of_arguments_may_get_another_name(package: Path) -> None:
+    """What an earlier version kept names a class that is not there any more."""
+    for name in ("Pair", "Couple"):
+        (package / "native" / "caller.py").write_text(PAIR.replace("NAME", name))
+        assert run(package) == [5, 0, 1]
+        assert run(package) == [5, 1, 0]
+
+
 MODULES = sorted(Path(native.__file__).parent.glob("[a-z]*.py"))
 
 
