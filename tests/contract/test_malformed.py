@@ -77,7 +77,7 @@ LINES = {
     "only NULs": (b"\0\0\0", "a NUL at byte 1"),
     "a lone surrogate": (b'{"id": "a", "text": "\\ud800"}', "not JSON ("),
     "too deep": (b'{"text": "x", "metadata": ' + b"[" * 3000 + b"]" * 3000 + b"}", "not JSON ("),
-    "deeper than can be written": (b'{"text": "x", "metadata": ' + b"[" * 600 + b"]" * 600 + b"}", "values are nested"),
+    "deeper than can be written": (b'{"text": "x", "note": ' + b"[" * 600 + b"]" * 600 + b"}", "values are nested"),
     "a terminal's escape": (
         b'{"id": "a", "messages": [{"role": "\\u001b[31m", "content": ""}]}',
         "the role `\ufffd[31m`",

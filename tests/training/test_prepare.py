@@ -116,7 +116,7 @@ def test_what_cannot_be_used_is_rejected_with_a_reason(prepared, records):
 
 
 def test_a_malformed_line_stops_where_none_are_set_aside(prepared, records):
-    with pytest.raises(RecordError, match=r"mix\.jsonl:2: `messages` is not a list"):
+    with pytest.raises(RecordError, match=r"mix\.jsonl:2: `messages` is a number, not a list"):
         prepared([records[0], {"messages": 3}])
 
 
