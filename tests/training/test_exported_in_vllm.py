@@ -25,7 +25,7 @@ def test_vllm_gives_the_likelihoods_of_the_trainer(tiny_models, prepared, record
     config = TrainConfig(epochs=3, learning_rate=1e-2, sequence_length=64)
     model, processes = load_model(base, device="cpu"), Processes()
     loaded = LoadedModel(base, model, load_tokenizer(base), processes, TorchBackend(config, processes))
-    silent = RunListeners(report=lambda _: None, warn=lambda _: None, give_up=lambda _: None)
+    silent = RunListeners(report=lambda _: None, warn=lambda _: None, give_up=lambda _, __: None)
     facts = run(loaded, rows, config, tmp_path / "out", resume=False, listeners=silent)
     assert facts["steps"] == len((tmp_path / "out" / loop.METRICS).read_text().splitlines())
     network = model.eval()
