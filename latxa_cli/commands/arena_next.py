@@ -60,7 +60,7 @@ def arena_next(
     filters = battle_filters(exclude, since, until, most_per_user)
     votes = read_votes(run, files, Tally((str(criterion),), collapse=collapse, filters=filters))
     battles = next_battles(counts_of(votes, criterion)[0], count, newcomers=model or (), seed=seed)
-    layout = format or ("table" if run.is_terminal else "jsonl")
+    layout = run.layout(format)
     if layout == "jsonl":
         run.write(battles)
     else:

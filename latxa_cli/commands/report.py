@@ -64,7 +64,7 @@ def report(
     run.write(shown.complete(Meetings(counts.models, *counts.matrices())))
     if plot and figure:
         figure.write_lines(shown.draw(plot))
-    layout = format or ("table" if run.is_terminal else "jsonl")
+    layout = run.layout(format)
     if layout == "jsonl":
         run.write(shown.table.rows())
         return

@@ -21,4 +21,4 @@ def variants(run: Run) -> None:
     from latxa_cli.variants import rows
 
     table = rows()
-    run.print(render(table, list(table[0]), "table" if run.is_terminal else "jsonl"), records=len(table))
+    run.print(render(table, list(table[0]), run.layout()), records=len(table))

@@ -25,7 +25,7 @@ def show(run: Run, records: Sequence[Record], layout: Format | None, unit: str) 
 
     What matters stands below a table, and is said where a format has no place for it.
     """
-    layout = layout or ("table" if run.is_terminal else "jsonl")
+    layout = run.layout(layout)
     matters = [printable(line) for line in what_matters(records)]
     run.note(resampled=unit, findings=matters)
     if layout == "jsonl":

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import orjson
 
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.formats import Format
 from latxa_cli.stream.inputs import Input
 from latxa_cli.stream.intake import Intake
 from latxa_cli.stream.manifest import save as save_manifest
@@ -102,10 +103,9 @@ class Run:
         """Whether there is a file for what is left out."""
         return self.destination.rejects is not None
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether records would be written to a terminal."""
-        return self.output is None and sys.stdout.isatty()
+    def layout(self, given: Format | None = None) -> Format:
+        """Return the format to write in: the one that was given, a table on a terminal, else JSON lines."""
+        return given or ("table" if self.output is None and sys.stdout.isatty() else "jsonl")
 
     def is_complete(self) -> bool:
         """Whether `--resume` finds the output complete; raises UsageError when it was made in another way."""
