@@ -1,13 +1,18 @@
-"""The `latxa` command: its verbs, loaded when they are called, and the one point where every run ends.
+"""The `latxa` command: its verbs, which are loaded when they are called, and the one point where every run ends.
 
-Exit codes: 0 done (also when the reader closed the pipe), 1 the work failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done (also when the reader closed the pipe), 1 the work failed, 2 wrong usage, 130 interrupted, 143
+terminated (SIGTERM).
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -15,34 +20,35 @@ import typer
 from typer.core import TyperGroup
 
 from latxa_cli import __version__
-from latxa_cli.stream.errors import LatxaError, nearest
+from latxa_cli.stream.errors import LatxaError, Terminated, exit_code_of, nearest
 
-# The verbs in the order of the flow, each with the first line of its help: `latxa --help` loads none of them.
+# The verbs in the order of the flow, with the first line of their help, so that `latxa --help` loads none of them.
 VERBS = {
     "init": "Make a new tokenizer and a new model from scratch.",
     "extend": "Add tokens of a language to the vocabulary of a model.",
-    "corpus": "Make a clean, deduplicated corpus of one language out of many dumps.",
+    "corpus": "Make a clean, deduplicated corpus of one language from many dumps.",
     "profile": "Derive a quality profile of a language from trusted text.",
     "sample": "Draw instructions and answers from a model (Magpie).",
     "reverse": "Write the instructions that native texts answer.",
-    "translate": "Translate conversations with a few examples and a base model.",
-    "variants": "Show the 24 variants of a study, and which 18 to train.",
+    "translate": "Translate conversations, documents or any fields.",
+    "audit": "Check translations against their sources.",
+    "variants": "Show the 24 variants of a study, and the 18 to train.",
     "mix": "Mix documents and conversations into training data.",
-    "prepare": "Tokenise, mark and pack data for training, before any GPU is taken.",
+    "prepare": "Tokenise, mark and pack data for training, before any GPU is in use.",
     "train": "Train a model on raw text and chat in one run.",
     "export": "Turn a checkpoint of `latxa train` into a model.",
-    "merge": "Add to a model what another has learnt, by arithmetic on weights.",
+    "merge": "Add the skill of one model to another by arithmetic on weights.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "respond": "Answer prompts with a model.",
     "judge": "Compare the responses of two or more models.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "arena-next": "Propose the battles whose votes would tell most.",
-    "preferences": "Make preference pairs of battles that hold conversations.",
+    "preferences": "Make preference pairs from battles with conversations.",
     "report": "Show results, ratings, battles and losses as one table, or draw them.",
 }
-# How `latxa --help` shows them.
+# The headings of `latxa --help`.
 GROUPS = {
-    "Data": ("corpus", "profile", "sample", "reverse", "translate", "variants", "mix"),
+    "Data": ("corpus", "profile", "sample", "reverse", "translate", "audit", "variants", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
     "Judgement": ("eval", "respond", "judge", "arena-score", "arena-next", "preferences", "report"),
 }
@@ -50,26 +56,27 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Verbs(TyperGroup):
-    """The group of verbs: names and short help from the table above, the rest from `commands/` when asked for."""
+    """The group of verbs: names and short help come from `VERBS`, and a command is loaded when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
-            if ctx.resilient_parsing:  # completing: a shell must not be told of errors
+            if ctx.resilient_parsing:  # during completion, errors would end up in the user's shell
                 return None
             raise _usage(f"there is no verb `{cmd_name}`", nearest(cmd_name, list(VERBS)))
         return load(cmd_name)
 
     def get_params(self, ctx: Any) -> list[Any]:
         flags = super().get_params(ctx)
-        for flag in flags:  # typer's own default to None, and checking None loads pydantic: 80 ms for `VERB --help`
+        # The default of typer's own flags is None, and to check that typer loads pydantic: 80 ms of `VERB --help`.
+        for flag in flags:
             flag.default = flag.default or False
         return flags
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        width = max(map(len, VERBS))  # the same in all groups
+        width = max(map(len, VERBS))  # so that all groups are aligned
         for heading, verbs in GROUPS.items():
             with formatter.section(heading):
                 formatter.write_dl([(verb.ljust(width), VERBS[verb]) for verb in verbs])
@@ -85,7 +92,7 @@ def load(name: str) -> Any:
 
 
 def _as_written(text: str) -> str:
-    """Mark every paragraph but the first, so that the parser does not wrap its lines."""
+    """Mark all paragraphs after the first with a `\\b`, which keeps typer from wrapping their lines."""
     first, *others = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join([first, *("\b\n" + paragraph for paragraph in others)])
 
@@ -118,11 +125,31 @@ def _usage(message: str, hint: str) -> LatxaError:
 
 
 def main() -> None:
-    """Run `latxa` and leave with its exit code; every error of the user's is one line, perhaps with a hint."""
+    """Run `latxa` and exit with its code; an error that the user can mend is one line, perhaps with a hint."""
     command = typer.main.get_command(app)
-    if "_LATXA_COMPLETE" in os.environ:  # typer's own door for the shells' completion scripts
+    if "_LATXA_COMPLETE" in os.environ:  # set by the completion scripts of shells, which typer answers
         command.main(prog_name="latxa")
-    sys.exit(_run(command))
+    with _termination_as_interruption():
+        code = _run(command)
+    sys.exit(code)
+
+
+@contextmanager
+def _termination_as_interruption() -> Iterator[None]:
+    """Raise `Terminated` at the first SIGTERM, so that the run saves its work, and ignore further ones meanwhile."""
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun and srun may both send it
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers there
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _run(command: Any) -> int:
@@ -137,8 +164,8 @@ def _run(command: Any) -> int:
         return _tell(error.message, error.hint, error.exit_code)
     except typer.Exit as error:
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return _tell("interrupted", "with `-o FILE`, `--resume` continues", 130)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _tell("interrupted", "with `-o FILE`, `--resume` continues", exit_code_of(error))
     except MemoryError:
         return _tell(
             "there is not enough memory", "a smaller `--memory` or fewer `--workers` need less, if the verb has them", 1

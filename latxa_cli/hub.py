@@ -1,15 +1,29 @@
-"""The model hub: whether it can be reached, asked once and without the libraries' many seconds of retries."""
+"""The model hub: whether it can be reached, without the many seconds that libraries spend on retries."""
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import cache
+
+# What libraries made of `HF_HUB_OFFLINE` when they were imported.
+READ = {"huggingface_hub.constants": "HF_HUB_OFFLINE", "datasets.config": "HF_HUB_OFFLINE"}
+
+
+def stay_offline() -> None:
+    """Have this process and its children take models and data from folders and the hub's local cache alone."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    for module, name in READ.items():
+        if module in sys.modules:
+            setattr(sys.modules[module], name, True)
+    can_be_reached.cache_clear()
 
 
 @cache
 def can_be_reached() -> bool:
-    """Ask the hub for its front page (3 seconds at most).
+    """Whether the hub answers a request for its front page within 3 seconds; it is asked once per process.
 
-    False also when the user has set `HF_HUB_OFFLINE`, or `HF_ENDPOINT` to what is no address.
+    False also when the user has set `HF_HUB_OFFLINE`, or has set `HF_ENDPOINT` to something that is no address.
     """
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
@@ -21,18 +35,18 @@ def can_be_reached() -> bool:
         return False
     try:
         urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=3).close()
-    except HTTPError:  # it answered
+    except HTTPError:  # an error is an answer too
         return True
     except (URLError, OSError) as error:
-        # A certificate that only Python's own store lacks is for the libraries to judge: they bring their own.
+        # Python's own store may lack a certificate that the libraries bring, so they must find out.
         return "CERTIFICATE" in str(error)
-    except (ValueError, HTTPException):  # no address
+    except (ValueError, HTTPException):  # `HF_ENDPOINT` is no address
         return False
     return True
 
 
 def is_a_name(model: str) -> bool:
-    """Whether `model` is written like a name on the hub (`owner/name`), and not like a path."""
+    """Whether `model` has the form of a name on the hub (`owner/name`), and not that of a path."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 

@@ -1,6 +1,6 @@
-"""Loading models and tokenizers from a directory or the hub, and writing them, for all verbs; errors in one line.
+"""Models and tokenizers for all verbs: loading them from a directory or the hub, and writing them.
 
-Weights are read as safetensors only; code that comes with a model is run only when the user says so.
+Weights are read as safetensors only. Code that comes with a model is run only when the user says so.
 """
 
 from __future__ import annotations
@@ -14,19 +14,26 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latxa_cli import hub
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
+from latxa_cli.stream.inputs import fingerprint_of
+from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import write_file
 
-# Models of fewer parameters get one CPU thread. Threads wait for each other in a busy loop: two on two CPUs train 0.9
-# million parameters a third faster on an idle machine (13,000 tokens/s against 9,500), ten times slower on a busy one.
+if TYPE_CHECKING:
+    import torch
+
+# Models of fewer parameters get one CPU thread, since threads wait for each other in a busy loop. Two threads on two
+# CPUs train 0.9 million parameters a third faster on an idle machine (13,000 tokens/s against 9,500), but ten times
+# slower on a busy one.
 SMALL = 20_000_000
-FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of the system when there is no room on the disk
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the operating system's errors for a full disk
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 
-# The files of a model as patterns; not `*.safetensors`, since some models come in a second form, of the same size.
+# The files of a model as patterns. `*.safetensors` would also match the weights of a second form, which some models
+# have.
 CHAT_TEMPLATE_PATTERNS = ("chat_template*", "additional_chat_templates/*")
 TOKENIZER_PATTERNS = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model",
@@ -34,19 +41,35 @@ TOKENIZER_PATTERNS = (
 )  # fmt: skip
 CONFIG, GENERATION, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
 CONFIG_FILES = (CONFIG, GENERATION)
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 MODEL_PATTERNS = ("model*.safetensors", "model.safetensors.index.json", *CONFIG_FILES, *TOKENIZER_PATTERNS)
 
 
 def short_name(model: str) -> str:
-    """Return the name under which a model stands in records: the last part of its path or hub name."""
+    """Return the name of a model in records: the last part of its path or hub name."""
     return Path(model).resolve().name if Path(model).exists() else model.rstrip("/").split("/")[-1]
 
 
-def check(model: str) -> None:
-    """Look whether `model` can be a model, before any library is loaded.
+def weights_id(model: str) -> str | None:
+    """Return 16 hex digits of the weights of a directory, or the commit of a model in the hub's cache; else None.
 
-    Raises LatxaError: no such directory, a directory without configuration or tokenizer, or a hub out of reach
-    (unless the model is in the hub's local cache).
+    Of each file of weights its name, its size and the first and last MiB are hashed.
+    """
+    directory = Path(model)
+    if directory.is_dir():
+        files = [file for pattern in WEIGHTS for file in directory.glob(pattern)]
+        return str(fingerprint_of(files)["xxh3_128"])[:16] if files else None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(model, CONFIG)
+    return Path(cached).parent.name[:16] if isinstance(cached, str) else None
+
+
+def check(model: str) -> None:
+    """Check that `model` can be a model, before any library is loaded.
+
+    Raises LatxaError for a missing directory, a directory without configuration or tokenizer, or an unreachable hub,
+    unless the model is in the hub's local cache.
     """
     directory = Path(model)
     if directory.is_dir():
@@ -69,9 +92,9 @@ def check(model: str) -> None:
 
 
 def directory_of(model: str) -> Path:
-    """Return the directory of the model's files; those of a model on the hub come from its cache, or are fetched.
+    """Return the directory of the model's files; those of a model on the hub are taken from its cache or downloaded.
 
-    Raises LatxaError as `check` does, and when the hub does not give them.
+    Raises LatxaError as `check` does, and where the hub refuses.
     """
     check(model)
     if _is_local(model):
@@ -88,7 +111,7 @@ def directory_of(model: str) -> Path:
 
 
 def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the model's configuration as transformers has it, defaults filled in; raises LatxaError."""
+    """Return the model's configuration with the defaults of transformers; raises LatxaError."""
     check(model)
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
@@ -101,7 +124,7 @@ def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
 
 
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the model's tokenizer; raises LatxaError when it cannot be had."""
+    """Return the model's tokenizer; raises LatxaError."""
     check(model)
     from transformers import AutoTokenizer
 
@@ -117,11 +140,13 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
 def load_model(
     model: str, *, device: str | None = None, dtype: str | None = None, trust_remote_code: bool = False
 ) -> Any:
-    """Return the causal language model on `device`, or on a GPU if there is one, else on the CPU.
+    """Return the causal language model on a device.
 
-    `dtype`: that of the weights in memory; by default float32 on the CPU, on a GPU that of the file.
-    A small model (`SMALL`) on the CPU sets torch to one thread. Raises LatxaError when the model cannot be had, lacks
-    weights or does not fit, UsageError when there is no such device.
+    - device: by default a GPU if there is one, else the CPU.
+    - dtype: that of the weights in memory; by default float32 on the CPU, and on a GPU the one in the file.
+    - A small model (`SMALL`) on the CPU sets torch to one thread.
+
+    Raises LatxaError where the model cannot be loaded, lacks weights or does not fit, UsageError for an unknown device.
     """
     check(model)
     import torch
@@ -146,7 +171,7 @@ def load_model(
         raise LatxaError(f"`{model}` does not fit the memory of `{place}`", hint="another `--device`?") from None
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise _cannot_load(model, "weights", error) from None
-    if missing := sorted(report["missing_keys"]):  # the library would leave them random
+    if missing := sorted(report["missing_keys"]):  # the library would fill them with random numbers
         raise LatxaError(
             f"`{model}`: its weights lack {len(missing)} of the model's parameters, `{missing[0]}` first",
             hint="is the copy complete, and `config.json` that of these weights?",
@@ -156,16 +181,13 @@ def load_model(
     return network
 
 
-def choose_device(name: str | None) -> Any:
-    """Return the torch device called `name`, or by default a GPU where there is one, else the CPU.
-
-    Raises UsageError when there is no such device.
-    """
+def choose_device(name: str | None) -> torch.device:
+    """Return the torch device called `name`, by default a GPU if there is one, else the CPU; raises UsageError."""
     import torch
 
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.zeros(1, device=device).tolist()  # there is something on it, and it holds numbers
+        torch.zeros(1, device=device).tolist()  # fails for a missing GPU, and for `meta`, which holds no numbers
     except (RuntimeError, AssertionError):
         raise UsageError(f"there is no device `{name}`", hint="`cpu`, or `cuda` where torch finds a GPU") from None
     return device
@@ -175,20 +197,20 @@ def _is_local(model: str) -> bool:
     return Path(model).is_dir()
 
 
-def _cannot_load(model: str, what: str, error: Exception) -> LatxaError:
+def _cannot_load(model: str, item: str, error: Exception) -> LatxaError:
     if _is_local(model):
         return LatxaError(
-            f"`{model}`: its {what} cannot be loaded: {first_line(error)}",
+            f"`{model}`: its {item} cannot be loaded: {first_line(error)}",
             hint="give a directory with `config.json`, `model.safetensors` and a tokenizer",
         )
     return LatxaError(
-        f"the hub does not give the {what} of `{model}`: {first_line(error)}",
+        f"the hub does not give the {item} of `{model}`: {first_line(error)}",
         hint="is the name right, and `HF_TOKEN` set if the model is gated?",
     )
 
 
 def quiet_libraries() -> None:
-    """Keep progress bars and library notices off stderr, and off stdout what DeepSpeed logs there on import."""
+    """Silence the progress bars and notices of libraries; DeepSpeed would log to stdout on import."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
@@ -202,16 +224,16 @@ def quiet_libraries() -> None:
 
 @contextmanager
 def writing(directory: Path) -> Iterator[None]:
-    """Turn the system's refusal to write into `directory` into a LatxaError; other errors pass.
+    """Turn the operating system's errors of writing into `directory` into a LatxaError; other errors pass.
 
-    Python raises OSError; safetensors and tokenizers raise their own kind and a bare `Exception`, whose texts end in
-    the system's number: `(os error 28)`.
+    Python raises OSError. safetensors raises an error of its own and tokenizers a bare `Exception`, whose texts end in
+    the system's number, as in `(os error 28)`.
     """
     from safetensors import SafetensorError
 
     try:
         yield
-    except Exception as error:  # no narrower: tokenizers raises a bare `Exception`. What has no number goes on up
+    except Exception as error:  # tokenizers raises a bare `Exception`; errors without a number are raised again
         number = error.errno if isinstance(error, OSError) else None
         if type(error) in (Exception, SafetensorError) and (found := re.search(r"\(os error (\d+)\)", str(error))):
             number = int(found[1])
@@ -222,40 +244,8 @@ def writing(directory: Path) -> Iterator[None]:
 
 
 def count_parameters(model: Any) -> int:
-    """Return the number of weights, tied ones counted once."""
+    """Return the number of weights; tied ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str) -> None:
-    """Write weights (safetensors), configuration, generation configuration, tokenizer and template into `directory`.
-
-    `AutoModelForCausalLM.from_pretrained(directory)` and `AutoTokenizer.from_pretrained(directory)` read them.
-    `dtype` is that of the weights in the file: float32 or bfloat16.
-
-    Raises:
-        LatxaError: the directory cannot be written.
-    """
-    import torch
-
-    model.to(getattr(torch, dtype))
-    with writing(directory):
-        save_beside_weights(model, tokenizer, directory)
-        model.save_pretrained(directory)
-        for path in directory.iterdir():
-            if path.is_file():
-                path.chmod((directory / "config.json").stat().st_mode)  # safetensors makes its files private
-                synchronise(path)
-        synchronise(directory)
-
-
-def save_beside_weights(model: Any, tokenizer: Any, directory: Path) -> None:
-    """Write what a model directory holds beside weights: configurations, tokenizer, chat template."""
-    directory.mkdir(parents=True, exist_ok=True)
-    model.config.use_cache = True  # whatever the training before ours left there: it makes generation slow
-    model.config.save_pretrained(directory)
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
 
 
 def synchronise(path: Path) -> None:
@@ -267,26 +257,26 @@ def synchronise(path: Path) -> None:
         os.close(handle)
 
 
-# --- the files of a model beside its weights
+# --- the files of a model other than weights
 
 
 def matching(directory: Path, patterns: Iterable[str]) -> list[Path]:
-    """Return the files in `directory` that match one of the patterns, sorted."""
+    """Return the files in `directory` that match any of the patterns, sorted."""
     return sorted({path for pattern in patterns for path in directory.glob(pattern) if path.is_file()})
 
 
 def clear(directory: Path) -> None:
-    """Remove what an interrupted run left there of a model; raises LatxaError."""
+    """Remove the files of a model that an interrupted run left in `directory`; raises LatxaError."""
     with writing(directory):
         for path in matching(directory, [pattern.rstrip("*") + "*" for pattern in MODEL_PATTERNS]):
             path.unlink()
 
 
 def copy_files(source: Path, target: Path, patterns: Iterable[str], *, but: Iterable[str] = ()) -> None:
-    """Copy the files that match `patterns` and not `but`, and wait until they are on the disk; raises OSError."""
-    left_out = set(matching(source, but))
+    """Copy the files that match `patterns` but none of `but`, and wait until they are on the disk; raises OSError."""
+    exceptions = set(matching(source, but))
     for path in matching(source, patterns):
-        if path not in left_out:
+        if path not in exceptions:
             copy = target / path.relative_to(source)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
@@ -299,8 +289,8 @@ def has_chat_template(directory: Path) -> bool:
     return in_files or bool(read_settings(directory / TOKENIZER_CONFIG).get("chat_template"))
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where there is no file. Raises LatxaError for anything else."""
+def read_settings(path: Path) -> JsonObject:
+    """Return the JSON object in a file, or an empty one where there is no file; raises LatxaError for other content."""
     try:
         loaded = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -312,6 +302,6 @@ def read_settings(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def write_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write a JSON object whole or not at all; raises LatxaError."""
+def write_settings(path: Path, settings: JsonObject) -> None:
+    """Write a JSON object atomically; raises LatxaError."""
     write_file(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode())

@@ -1,9 +1,9 @@
-"""The grid of training variants: three backbones by three kinds of data, 24 cells, 18 different models worth having.
+"""The grid of training variants: three backbones by three kinds of data, with 24 cells and 18 models to train.
 
 The grid is that of *Instructing Large Language Models for Low-Resource Languages* (arXiv 2506.07597). A variant is
-written `exp_B_CTE`: B the backbone (0 the English base model, 1 that model continued on the corpus of the target
-language, 2 the English instructed model), then one digit each for the data that it is trained on: C the corpus,
-T instructions in the target language, E instructions in English.
+written `exp_B_CTE`. B is the backbone: 0 the English base model, 1 that model continued on the corpus of the target
+language, 2 the English instructed model. The other digits say whether it is trained on C, the corpus, on T,
+instructions in the target language, and on E, instructions in English.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from latxa_cli.stream.errors import UsageError, nearest
+from latxa_cli.stream.records import Record
 
 BACKBONES = ("base", "adapted base", "instructed")
 _PATTERN = re.compile(r"exp_([0-2])_([01])([01])([01])")
 
-# Excluded variant -> the variant that it equals (`1_000` is the adapted base itself, `2_000` the instructed model).
+# Each excluded variant, and the variant that it equals (`1_000` is the adapted base, `2_000` the instructed model).
 EQUALS = {
     "exp_0_000": "exp_0_000",
     "exp_1_000": "exp_1_000",
@@ -40,7 +40,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One cell of the grid; `corpus`, `target` and `english` say which data it is trained on."""
+    """One cell of the grid; `corpus`, `target` and `english` say whether it is trained on these data."""
 
     code: str
     backbone: str
@@ -55,17 +55,17 @@ class Variant:
 
     @property
     def kept(self) -> bool:
-        """Whether it is one of the 18 (of which `exp_2_000`, the instructed backbone as it is, needs no training)."""
+        """Whether it is one of the 18, among which `exp_2_000`, the instructed backbone itself, needs no training."""
         return self.code not in EQUALS
 
     @property
     def reason(self) -> str:
-        """Why it is excluded; empty for a kept one."""
+        """The reason why it is excluded; the empty string for a kept variant."""
         return _REASONS.get(self.code, "")
 
     @property
     def equals(self) -> str:
-        """The code of the variant with the same model: its own for a kept one and for a backbone left as it is."""
+        """The code of the variant with the same model; its own code for a kept variant and for a backbone itself."""
         return EQUALS.get(self.code, self.code)
 
 
@@ -75,12 +75,12 @@ def _variant(backbone: int, corpus: int, target: int, english: int) -> Variant:
 
 
 def all_variants() -> list[Variant]:
-    """Return all 24, ordered by code, the excluded ones among them."""
+    """Return all 24 variants, also excluded ones, ordered by code."""
     return [_variant(*digits) for digits in product(range(3), range(2), range(2), range(2))]
 
 
-def rows() -> list[dict[str, Any]]:
-    """Return all 24 as rows of a table: what each is trained on, whether it is kept, and if not, why."""
+def rows() -> list[Record]:
+    """Return all 24 variants as rows of a table: the data of each, whether it is kept, and the reason if not."""
     return [
         {
             "variant": variant.code,
@@ -97,8 +97,8 @@ def rows() -> list[dict[str, Any]]:
 def parse(code: str) -> Variant:
     """Return the variant written `code`.
 
-    Raises UsageError for what is no code, naming the pattern and near codes, and for an excluded variant, naming the
-    model that it equals.
+    Raises UsageError for a text that is no code, and for an excluded variant; the hint names similar codes, or the
+    model that the variant equals.
     """
     match = _PATTERN.fullmatch(code)
     if not match:

@@ -1,8 +1,12 @@
-"""Weights in safetensors files: read mapped, and written in shards, so that no whole model is ever in memory.
+"""Weights in safetensors files, which are read by memory mapping and written in shards, so that no model is in memory.
 
-A file is 8 bytes with the length of its header, the header as JSON (name → dtype, shape, place), then the tensors'
-bytes one after another (https://huggingface.co/docs/safetensors). A model of several files has an index beside them
-that says which tensor lies where.
+A file holds, one after another (https://huggingface.co/docs/safetensors):
+
+- the length of the header, in 8 bytes;
+- the header as JSON: the dtype, shape and place of each tensor by name;
+- the bytes of the tensors.
+
+A model in several files has an index with the file of each tensor.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,18 +26,19 @@ from torch import Tensor
 
 from latxa_cli.model import synchronise, writing
 from latxa_cli.stream.errors import LatxaError, first_line
+from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.sizes import show_size
 from latxa_cli.stream.writer import part_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-SHARD_BYTES = 5 * 10**9  # the most in one file, but for a single tensor that is larger
-ALIGNED = 8  # bytes: where the first tensor may begin
+SHARD_BYTES = 5 * 10**9  # of a file at most, unless a single tensor is larger
+ALIGNED = 8  # bytes; the first tensor begins at a multiple of this
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # of one number
 
 
 class Entry(NamedTuple):
-    """A tensor as the header of a file describes it. `dtype`: safetensors' name for it, such as `BF16`."""
+    """A tensor as a file's header describes it; its dtype has the name that safetensors gives it, such as `BF16`."""
 
     name: str
     dtype: str
@@ -45,23 +50,22 @@ class Entry(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """How many bytes the numbers take; for the dtypes in `FLOATS` only."""
+        """The size of its numbers in bytes; only for the dtypes in `FLOATS`."""
         return self.numbers * BYTES[self.dtype]
 
 
 class Weights:
-    """The tensors of a model directory: `entries` by name from the headers, and the bytes mapped, not read."""
+    """The tensors of a model directory, whose bytes are mapped; `entries` describes them by name."""
 
     def __init__(self, directory: Path, label: str, files: Iterable[Path] = ()) -> None:
-        """Open the weights of `directory`, which errors call `label`; or all that is in `files`, if there are some.
+        """Open the weights of `directory`, or the given `files`; errors call them `label`.
 
-        Raises:
-            LatxaError: there are none as safetensors, or a file is missing or damaged.
+        Raises LatxaError where there are no weights as safetensors, or a file is missing or damaged.
         """
         self.label = label
         self.entries: dict[str, Entry] = {}
-        self._files: dict[str, Any] = {}  # opened, by tensor
-        for path, names in (dict.fromkeys(files) or self._located(directory)).items():
+        self._files: dict[str, safe_open] = {}  # the file of each tensor
+        for path, names in (dict.fromkeys(files) or self._find_files(directory)).items():
             opened = self._open(path)
             inside = set(opened.keys())
             for name in sorted(inside) if names is None else names:
@@ -72,12 +76,12 @@ class Weights:
                 self._files[name] = opened
 
     def tensor(self, name: str) -> Tensor:
-        """Return a tensor, on the CPU, its bytes those of the mapped file."""
+        """Return a tensor on the CPU, which shares the bytes of the mapped file."""
         tensor: Tensor = self._files[name].get_tensor(name)
         return tensor
 
-    def _located(self, directory: Path) -> dict[Path, list[str] | None]:
-        """Return {file: the tensors to take from it}; None stands for all that are in the file."""
+    def _find_files(self, directory: Path) -> dict[Path, list[str] | None]:
+        """Return {file: names of tensors to take from it}; None stands for all tensors of the file."""
         if (directory / SINGLE).is_file():  # comes first, as in transformers
             return {directory / SINGLE: None}
         index = directory / INDEX
@@ -88,14 +92,14 @@ class Weights:
             )
         try:
             places = json.loads(index.read_bytes())["weight_map"].items()
-            located: dict[Path, list[str] | None] = {}
+            files: dict[Path, list[str] | None] = {}
             for name, file in sorted(places):
-                located.setdefault(directory / Path(file).name, []).append(name)  # type: ignore[union-attr]
+                files.setdefault(directory / Path(file).name, []).append(name)  # type: ignore[union-attr]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise self._broken(index, "is no index of weights") from None
-        return located
+        return files
 
-    def _open(self, path: Path) -> Any:
+    def _open(self, path: Path) -> safe_open:
         try:
             return safe_open(path, "pt")
         except FileNotFoundError:
@@ -103,22 +107,20 @@ class Weights:
         except (OSError, SafetensorError) as error:
             raise self._broken(path, f"cannot be read: {first_line(error)}") from None
 
-    def _broken(self, path: Path, what: str) -> LatxaError:
-        return LatxaError(f"`{self.label}`: `{path.name}` {what}", hint="is the copy complete?")
+    def _broken(self, path: Path, fault: str) -> LatxaError:
+        return LatxaError(f"`{self.label}`: `{path.name}` {fault}", hint="is the copy complete?")
 
 
 class ShardWriter:
-    """Writes the tensors of a model, one by one and each in blocks, into shards of at most `shard_bytes`.
+    """Writes the tensors of a model, each in blocks, into shards of at most `shard_bytes`.
 
-    What will be written is known before: `planned`. Shards have unfinished names (`….part`) until `finish`, and are
-    removed when the `with` block is left by an error.
+    Shards are named as unfinished files (`….part`) until `finish`. An error in the `with` block removes them.
     """
 
     def __init__(self, directory: Path, planned: Sequence[Entry], *, shard_bytes: int = SHARD_BYTES) -> None:
-        """Make ready to write `planned` into `directory`, which exists.
+        """Prepare to write the tensors in `planned`, in their order, into the existing `directory`.
 
-        Raises:
-            LatxaError: the disk has too little space.
+        Raises LatxaError where the disk has too little space.
         """
         self.directory, self.planned = directory, planned
         shards = _in_shards(planned, shard_bytes)
@@ -127,7 +129,7 @@ class ShardWriter:
             [SINGLE] if count == 1 else [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
         )
         self._waiting = list(zip(self._names, shards, strict=True))[::-1]
-        self._expected: list[Entry] = []  # of the open shard, the last one first
+        self._expected: list[Entry] = []  # tensors of the open shard that are still to come, in reverse order
         self._file: FileIO | None = None
         self._places: dict[str, str] = {}
         needed, free = sum(entry.bytes for entry in planned), shutil.disk_usage(directory).free
@@ -138,10 +140,9 @@ class ShardWriter:
             )
 
     def write(self, name: str, blocks: Iterable[Tensor]) -> None:
-        """Write the next planned tensor, which is `name`, from blocks of its numbers in their order.
+        """Write the next planned tensor, called `name`, from blocks of its numbers in order.
 
-        Raises:
-            LatxaError: the disk is full.
+        Raises LatxaError where the disk is full.
         """
         if not self._expected:
             self._next_shard()
@@ -158,7 +159,7 @@ class ShardWriter:
         assert written == entry.bytes, f"{name} was to have {entry.bytes} bytes, not {written}"
 
     def finish(self) -> None:
-        """Give the shards their names and, where there are several, write the index; raises LatxaError."""
+        """Give the shards their names, and write the index if there are several; raises LatxaError for a full disk."""
         if not self.planned:
             self._next_shard()
         assert not self._expected and not self._waiting, "not all that was planned was written"
@@ -166,7 +167,7 @@ class ShardWriter:
         with writing(self.directory):
             for name in self._names:
                 part_of(self.directory / name).replace(self.directory / name)
-            if len(self._names) > 1:
+            if len(self._names) > 1:  # the index comes last, so that it never names a missing shard
                 total = sum(entry.bytes for entry in self.planned)
                 index = {"metadata": {"total_size": total}, "weight_map": self._places}
                 (self.directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
@@ -183,7 +184,7 @@ class ShardWriter:
         self._expected = entries[::-1]
         self._places |= {entry.name: name for entry in entries}
         with writing(self.directory):
-            self._file = part_of(self.directory / name).open("wb", buffering=0)
+            self._file = part_of(self.directory / name).open("wb", buffering=0)  # blocks are large; a buffer would copy
             self._file.write(header(entries))
 
     def _close_shard(self) -> None:
@@ -208,7 +209,7 @@ class ShardWriter:
 
 
 def _in_shards(planned: Sequence[Entry], most: int) -> list[list[Entry]]:
-    """Cut `planned` into runs of at most `most` bytes each, at least one tensor in each."""
+    """Cut `planned` into shards of at most `most` bytes; a larger tensor has its own shard."""
     shards: list[list[Entry]] = [[]]
     held = 0
     for entry in planned:
@@ -221,13 +222,13 @@ def _in_shards(planned: Sequence[Entry], most: int) -> list[list[Entry]]:
 
 
 def header(entries: Sequence[Entry]) -> bytes:
-    """Return what stands before the bytes of these tensors in a file of the format."""
-    described: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    """Return the bytes of a file before its tensors: the length of the header, and the header."""
+    tensors: JsonObject = {"__metadata__": {"format": "pt"}}
     place = 0
     for entry in entries:
         end = place + entry.bytes
-        described[entry.name] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": [place, end]}
+        tensors[entry.name] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": [place, end]}
         place = end
-    text = json.dumps(described, separators=(",", ":")).encode()
+    text = json.dumps(tensors, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNED)
     return len(text).to_bytes(8, "little") + text

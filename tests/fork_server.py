@@ -10,9 +10,12 @@ its wait status. The server ends, and ends all that it has forked, when the firs
 from __future__ import annotations
 
 import atexit
+import ctypes
+import fcntl
 import gc
 import json
 import multiprocessing.process
+import multiprocessing.util
 import os
 import selectors
 import signal
@@ -22,10 +25,12 @@ import sys
 import threading
 import traceback
 import warnings
+import weakref
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 # Threads that a fork may leave behind: jemalloc, in pyarrow, starts its own anew in the child.
 KNOWN_THREADS = {"jemalloc_bg_thd"}
@@ -36,12 +41,24 @@ def preload(names: list[str]) -> list[str]:
     before = dict(os.environ)
     for name in names:
         import_module(name)
-    if "numba" in names:  # it would find its own functions at the first call of a kernel: a quarter of a second
-        import_module("numba.core.registry").cpu_target.target_context.refresh()
     changed = [name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name)]
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # of what `finish` leaves in place
+        finalizer.atexit = False
     gc.collect()
     gc.freeze()  # a child's collections need not touch, and so copy, what is shared
+    join_pages()
     return changed
+
+
+def join_pages() -> None:
+    """Move what is in memory to huge pages where the kernel can (Linux 6.1): a fork copies the table of all pages."""
+    advise, collapse, size = ctypes.CDLL(None).madvise, 25, 1 << 21
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, inode, *_ = line.split()
+        first, end = (int(address, 16) for address in addresses.split("-"))
+        first = -(-first // size) * size
+        if access == "rw-p" and inode == "0" and first + size <= end:
+            advise(ctypes.c_void_p(first), ctypes.c_size_t((end - first) // size * size), collapse)
 
 
 def fork() -> int:
@@ -127,6 +144,61 @@ def take_over(call: socket.socket) -> None:
     sys.path.insert(0, str(Path(sys.argv[0]).parent))
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # `random` sees to this itself
+    if has_workers(sys.argv):
+        keep_worker_server()
+
+
+# --- worker processes of a call --------------------------------------------------------------------------------------
+
+
+def has_workers(arguments: list[str]) -> bool:
+    """Whether the command line asks for worker processes, or might get some from an input of unknown size."""
+    after = [arguments[place + 1] for place, word in enumerate(arguments[:-1]) if word == "--workers"]
+    return after[-1] != "1" if after else arguments[1:2] in (["corpus"], ["prepare"])
+
+
+def keep_worker_server() -> None:
+    """Fork what `multiprocessing` will get for its own fork server, which would import all libraries once more.
+
+    It is forked now, as long as this process has no threads. When it has been used or is dead, a new one is started as
+    ever.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    kept, start = fork(), multiprocessing.util.spawnv_passfds
+    if not kept:
+        ours.close()
+        be_worker_server(theirs)
+    theirs.close()
+
+    def begin(path: str, arguments: list[str], descriptors: list[int]) -> int:
+        if "multiprocessing.forkserver" in arguments[-1]:
+            with ours, suppress(OSError):
+                socket.send_fds(ours, [json.dumps([arguments[-1], descriptors]).encode()], descriptors)
+                return kept
+        return start(path, arguments, descriptors)
+
+    multiprocessing.util.spawnv_passfds = begin
+
+
+def be_worker_server(given: socket.socket) -> NoReturn:
+    """Wait for a command of Python and the descriptors that it names, run it, and end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as it is where `stages.process` starts one
+    message, descriptors, _, _ = socket.recv_fds(given, 1 << 16, 2)
+    given.close()
+    if message:
+        command, names = json.loads(message)
+        moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 500) for descriptor in descriptors]
+        for descriptor in descriptors:
+            os.close(descriptor)
+        for descriptor, name in zip(moved, names, strict=True):
+            os.dup2(descriptor, name, inheritable=False)
+            os.close(descriptor)
+        with suppress(SystemExit):
+            exec(command, {})
+    os._exit(0)
+
+
+# --- a call ----------------------------------------------------------------------------------------------------------
 
 
 def run(script: str) -> int:

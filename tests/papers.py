@@ -12,7 +12,7 @@ from tiny import Latxa
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 VERBS, RECORDS = ROOT / "recipes" / "verbs.md", ROOT / "recipes" / "records.md"  # made from code as a whole
-WITHOUT_MODELS = ("corpus.md", "arena.md")  # guides that bring all their commands need
+WITHOUT_MODELS = ("corpus.md", "arena.md", "audit.md")  # guides that bring all their commands need
 GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS, RECORDS})
 ALL = [README, *GUIDES, VERBS, RECORDS, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
 
@@ -39,14 +39,17 @@ def calls(block: str) -> Iterator[str]:
 
 
 def run(paper: Path, latxa: Latxa, folder: Path, *, but: tuple[str, ...] = ()) -> str:
-    """Run the blocks of a paper, line by line from `folder` on, but for the lines `but`; return what they wrote."""
-    written = ""
+    """Run the blocks of a paper, line by line from `folder` on, but for the lines `but`; return what they wrote.
+
+    Each `cd` starts from `folder`, so that a reader may begin at any block.
+    """
+    written, start = "", folder
     for block in blocks(paper, RUN):
         for line in shell.lines(block):
             if line in but:
                 continue
             if line.startswith("cd "):
-                folder = folder / line.removeprefix("cd ")
+                folder = start / line.removeprefix("cd ")
                 continue
             ended = shell.run_line(line, latxa, folder)
             assert set(ended.codes) == {0}, f"{line}\n{ended.stderr.decode()}"

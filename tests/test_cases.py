@@ -44,10 +44,12 @@ def _fewer_digits(found: re.Match[str]) -> str:
 # What differs from run to run or from machine to machine, and what stands in its place.
 SUBSTITUTIONS = [
     (r'"started": "[^"]*"', '"started": "TIME"'),  # the clock
+    (r'"date": "[^"]*"', '"date": "DAY"'),  # the same
     (r'"seconds": [\d.e-]+', '"seconds": "SECONDS"'),  # how fast the machine is
     (r"\b[\d,]+\.\d s\b", "SECONDS s"),  # the same, in what is said
     (r'"python": "[^"]*"', '"python": "VERSION"'),  # of what is installed
     (r'"version": "[^"]*"', '"version": "VERSION"'),  # ours, which a release changes
+    (r'"outputs": \[[^]]*\]', '"outputs": "FILES"'),  # their hashes: the files themselves are looked at
     (r"\blatxa \d+\.\d+\.\d+", "latxa VERSION"),  # the same, in cards
     (r'("argv": \[\s*)"[^"]*"', r'\1"latxa"'),  # where the command is installed
     (r"-?\d+\.\d{9,}(e-?\d+)?", _fewer_digits),  # how the processor adds up shows in the last digits

@@ -1,4 +1,4 @@
-"""The commands of the guides that need no model, run as they stand there: `corpus.md` and `arena.md`.
+"""The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md` and `audit.md`.
 
 Those of the other guides are run by `tests/recipes/test_quickstart.py`, on the models that the quickstart leaves.
 """
@@ -21,7 +21,7 @@ from tiny import Latxa
 
 WORLD = papers.ROOT / "recipes" / "quickstart" / "world.py"
 VOTES = Path(__file__).with_name("cases") / "inputs" / "votes.jsonl"
-CORPUS, ARENA = papers.ROOT / "recipes" / "corpus.md", papers.ROOT / "recipes" / "arena.md"
+CORPUS, ARENA, AUDIT = (papers.ROOT / "recipes" / f"{name}.md" for name in ("corpus", "arena", "audit"))
 MODELS = {"ours": 0.1, "theirs": 0.3, "others": 0.5}  # how often each gets a word wrong
 
 
@@ -84,6 +84,61 @@ def test_from_dumps_to_a_training_mix(dumps: Path, latxa: Latxa) -> None:
     assert not list(dumps.glob("*.work")) and not list(dumps.glob("*.part"))
 
 
+# --- translations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def translations(tmp_path: Path) -> Path:
+    """A folder with conversations, translations of which some are damaged, pairs, and the guide's own files."""
+    draw = random.Random(0)
+    names, things = ("Ane", "Maddi", "Joseba", "Nerea", "Unai", "Miren"), (("walnuts", "intxaur"), ("eggs", "arrautza"))
+    places = (("market", "azokan"), ("village", "herrian"), ("harbour", "portuan"))
+
+    def text() -> tuple[str, str]:
+        name, (thing, gauza), (place, non), count = *map(draw.choice, (names, things, places)), draw.randrange(10, 99)
+        return (
+            f"Yesterday {name} bought {count} {thing} at the {place} for the winter.",
+            f"Atzo {name}k {count} {gauza} erosi zituen {non} negurako.",
+        )
+
+    def chats(language: int) -> list[dict[str, object]]:
+        return [
+            {"id": f"i{n}", "messages": [
+                {"role": "user", "content": one[language]}, {"role": "assistant", "content": other[language]},
+            ]}
+            for n, (one, other) in enumerate(pairs)
+        ]  # fmt: skip
+
+    pairs = [(text(), text()) for _ in range(120)]
+    damaged = chats(1)
+    for n in range(60, 80):
+        damaged[n]["messages"] = damaged[n + 1]["messages"]
+    damaged[7]["messages"] = chats(0)[7]["messages"]
+    damaged[9]["messages"] = [*damaged[9]["messages"][:1], {"role": "assistant", "content": "null"}]  # type: ignore[index]
+    files = {"en": chats(0), "eu": damaged, "people": chats(1), "back": chats(0)}
+    more = [text() for _ in range(80)]
+    files["pairs"] = [{"id": f"p{n}", "source": pair[0], "target": pair[1]} for n, pair in enumerate(more)]
+    for name, some in files.items():
+        tiny.write_jsonl(tmp_path / f"{name}.jsonl", some)
+    for name, block in zip(("checks.toml", "phrases.toml"), papers.blocks(AUDIT, "toml"), strict=True):
+        (tmp_path / name).write_text(block)
+    return tmp_path
+
+
+def test_from_translations_to_those_that_are_sound(translations: Path, latxa: Latxa) -> None:
+    papers.run(AUDIT, latxa, translations)
+    manifest = json.loads((translations / "checked.jsonl.manifest.json").read_bytes())
+    rejected = manifest["counts"]["rejected"]
+    assert rejected["copied source"] == rejected["null translation"] == 1
+    assert rejected["translation of another record"] >= 10
+    [run] = manifest["runs"]
+    assert run["first"] in ("i60", "i61", "i62") and run["last"] in ("i77", "i78", "i79")
+    assert "<mark>" in (translations / "audit.html").read_text()
+    learnt = json.loads((translations / "calibrated.jsonl.manifest.json").read_bytes())
+    assert learnt["length_ratio"]["pairs"] == 80 and learnt["calibration"] == {"pairs": 80, "rejected": {}}
+    assert len(records(translations / "scored.jsonl")) == manifest["counts"]["out"]
+
+
 # --- the arena -------------------------------------------------------------------------------------------------------
 
 
@@ -104,6 +159,9 @@ def responses(tmp_path: Path) -> Path:
             for n, (reference, answer) in enumerate(zip(references, answers, strict=True))
         ])  # fmt: skip
     shutil.copy(VOTES, tmp_path)
+    labels = ("Left", "Right", "Biak ondo", "Neither")
+    votes = (f"ours,theirs,{labels[n % 4]},u{n % 7}@x.eus,p{n % 60}\n" for n in range(90))
+    (tmp_path / "form.csv").write_text("Ezkerrekoa,Right model,Vote,Email Address,prompt_id\n" + "".join(votes))
     return tmp_path
 
 

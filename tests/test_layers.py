@@ -18,7 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(("hub", "native")),
     frozenset(("stream",)),
     frozenset(("chat", "launch", "model", "variants")),
-    frozenset(("text", "weights")),
+    frozenset(("model_files", "text", "weights")),
     frozenset(("stages",)),
     frozenset(("generation",)),
     ROOMS,
@@ -30,12 +30,14 @@ COMPILERS = {"numba", "llvmlite"}
 GROUND = tuple(name for layer in LAYERS[: LAYERS.index(ROOMS)] for name in sorted(layer))
 HEAVY = {
     "torch", "transformers", "tokenizers", "safetensors", "datasets", "lm_eval", "deepspeed", "vllm", "ray", "peft",
-    "matplotlib", "numpy", "pyarrow", "pandas", "scipy", "py3langid", "sacrebleu", "huggingface_hub", *COMPILERS,
+    "matplotlib", "numpy", "pyarrow", "pandas", "scipy", "py3langid", "sacrebleu", "huggingface_hub", "babel",
+    *COMPILERS,
 }  # fmt: skip
 # Who else must know what only the command line and the stream know, and why.
 KNOWS_THE_OUTSIDE = {
     "evaluation/libraries.py": "takes stderr and stdout away from libraries that write there",
     "generation/vllm.py": "the same",
+    "hub.py": "libraries read in the environment that they are to stay offline",
     "launch.py": "launchers tell a process its rank in the environment",
 }
 

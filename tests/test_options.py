@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from latxa_cli.options import excludes, flag, needs, verb
+from latxa_cli.options import MOST, Shard, excludes, flag, needs, verb
 from latxa_cli.stream.errors import UsageError
 
 
@@ -32,6 +32,8 @@ def example(
     ties: Annotated[Literal["half", "drop"], flag("Ties.")] = "half",
     prior: Annotated[float, flag("A prior.")] = 0.0,
     loud: Annotated[bool, flag("Loud.", "--loud")] = False,
+    most_words: Annotated[int, flag("A number.", min=1)] = 1,
+    shard: Shard = None,
 ) -> None:
     """Do nothing."""
     raise LookupError("the verb was called")
@@ -77,3 +79,13 @@ def test_the_hint_says_what_to_do() -> None:
     error = CliRunner().invoke(app, ["--threshold", "1"]).exception
     assert isinstance(error, UsageError)
     assert error.hint == "`--scores FILE` has them"
+
+
+@pytest.mark.parametrize(
+    ("words", "flag_name"),
+    [(["--most-words", str(MOST + 1)], "--most-words"), (["--shard", f"0/{MOST + 1}"], "--shard")],
+)
+def test_numbers_that_no_manifest_holds_are_wrong_usage(words: list[str], flag_name: str, tmp_path: Path) -> None:
+    assert outcome(*words) == f"`{flag_name}` is more than 9,223,372,036,854,775,807"
+    fitting = [word.replace(str(MOST + 1), str(MOST)) for word in words]
+    assert outcome(*fitting, "-o", str(tmp_path / "out.jsonl")) == "called"

@@ -35,10 +35,10 @@ def readme() -> str:
 def verbs() -> str:
     parts = [
         "# Verbs and flags\n\nMade from the help of the commands (`python tests/test_papers_made.py`).",
-        "## Flags of every verb\n\nEvery verb has `-o`, which names a file, or the directory to make.\n",
+        "## Flags of every verb\n\nWith `-o`, a verb writes a file or makes a directory.\n",
         _flags("corpus", OF_EVERY_VERB | {"output"}),
         "## Flags of verbs that generate text\n\n"
-        f"{_listed(_generating())} take these flags for what runs the model: see [instructions.md](instructions.md).\n",
+        f"{_listed(_generating())} take these flags of engines: see [instructions.md](instructions.md).\n",
         _flags("translate", OF_ENGINES),
     ]
     for group, names in cli.GROUPS.items():
@@ -104,20 +104,24 @@ def _block(text: str) -> str:
 INTRODUCTION = """\
 # Records
 
-Made from what `latxa_cli/stream/kinds.py` declares (`python tests/test_papers_made.py`).
+Made from the declarations in `latxa_cli/stream/kinds.py` (`python tests/test_papers_made.py`).
 
 Verbs exchange JSON Lines: one JSON object a line, in UTF-8.
 
-- A field that must be there is marked by **bold** letters. A field that may be there holds what it should, or null.
-- Fields that a kind does not name pass through untouched.
+- **Bold** fields are required. The others are optional, and may be null.
+- Fields that a kind does not name pass through unchanged.
 - `id` is a string; a whole number becomes one. A record without `id` gets one: the first 16 hex digits of the SHA-256
-  of its content, with `-2`, `-3` … where the content stood before. Kinds that say so have no id of their own.
-- An id is kept through every verb. Within a mix a record is known by `source` and `id`.
-- Conversations are read in other spellings too: `conversations` with `from` and `value` (ShareGPT), and `instruction`,
-  `input`, `output` (Alpaca). What is written is always ours.
-- A malformed record ends the run at its line. With `--rejects FILE` it is set aside as
-  `{"reason": "malformed", "detail", "where", "line"}`, and the run goes on. A record that is judged unfit is set aside
-  as `{"reason", "detail", "record"}`.
+  of its content, with `-2`, `-3` … if the content is repeated. Kinds without an id of their own say so.
+- Every verb keeps ids. In a mix, `source`, `id` and content together identify a record.
+- Input may have conversations in other spellings. Output has the fields below.
+  - `conversations` with `from` and `value` (ShareGPT), `conversation` (WildChat)
+  - `instruction`, `input`, `output` (Alpaca); `instruction`, `context`, `response` (Dolly)
+  - `prompt` and `completion` or `response`; `query`, `response`; `inputs`, `targets` (Aya)
+  - `system` and `history` beside them become turns.
+  - Content in parts of text is joined. A conversation that calls tools is malformed.
+- A malformed record ends the run at its line. With `--rejects FILE` it is written there as
+  `{"reason": "malformed", "detail", "where", "line"}`, and the run continues. A record that is judged unfit is written
+  there as `{"reason", "detail", "record"}`.
 """
 
 
@@ -126,12 +130,12 @@ def records() -> str:
 
 
 def _kind(name: str, kind: kinds.Kind) -> str:
-    rows = ["| field | holds | says |", "|---|---|---|"]
+    rows = ["| field | type | meaning |", "|---|---|---|"]
     rows += [f"| **`{field.name}`** | {field.type.name} | {field.says} |" for field in kind.required]
     rows += [f"| `{field.name}` | {field.type.name} | {field.says} |" for field in kind.optional]
     unnamed = "" if kind.is_named else " It has no id of its own."
     rule = f"\n{kind.rule_says}\n" if kind.rule_says else ""
-    return f"## {name}\n\n{kind.what}{unnamed}\n\n" + "\n".join(rows) + "\n" + rule
+    return f"## {name}\n\n{kind.title}{unnamed}\n\n" + "\n".join(rows) + "\n" + rule
 
 
 # --- the tests, and making the files anew ----------------------------------------------------------------------------

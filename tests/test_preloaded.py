@@ -16,6 +16,7 @@ from typing import Any
 
 import preloaded
 import pytest
+import tiny
 from preloaded import Call, Server, run
 
 TIMEOUT = 60  # seconds
@@ -142,6 +143,36 @@ def both(light: Server, command: list[str], **options: Any) -> Iterator[subproce
         yield new
 
 
+def test_worker_processes_of_a_call_are_forked_too(light: Server, script: Callable) -> None:
+    """But for those of a second server, where the first was killed."""
+    command = script("""
+        import multiprocessing, os, signal
+        from multiprocessing import forkserver
+        from pathlib import Path
+
+        def say(pipe):
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+            pipe.send((Path(f"/proc/{os.getppid()}/cmdline").read_bytes(), blocked))
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("forkserver")
+            for _ in range(3):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=say, args=(theirs,))
+                process.start()
+                words, blocked = ours.recv()
+                process.join()
+                print(b"fork_server.py" in words, process.exitcode, signal.SIGINT in blocked)
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+            os.waitid(os.P_PID, forkserver._forkserver._forkserver_pid, os.WEXITED | os.WNOWAIT)
+            context.Process(target=print, args=("done",)).start()
+    """)
+    done = run(light, [*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"True 0 True\n" * 3 + b"done\n", b"")
+    unused = run(light, [*script("print('said')"), "--workers", "2"], stdout=subprocess.PIPE, timeout=TIMEOUT)
+    assert unused.stdout == b"said\n"
+
+
 @pytest.mark.parametrize("much", [10, 100_000])
 def test_nobody_reads_what_it_writes(much: int, light: Server, script: Callable) -> None:
     command = script(f"print('x' * {much})")
@@ -242,13 +273,19 @@ def test_the_server_and_its_calls_end_with_the_tests(script: Callable, tmp_path:
 
 
 def test_what_libraries_read_when_imported_calls_the_installed_command(light: Server, script: Callable) -> None:
-    assert light.runs(os.environ | {"OPENAI_API_KEY": "key", "PATH": "elsewhere"})
-    assert not light.runs(os.environ | {"HF_HOME": "elsewhere"})
-    assert not light.runs({name: value for name, value in os.environ.items() if name != "HOME"})
+    assert not light.foreign(os.environ | {"OPENAI_API_KEY": "key", "PATH": "elsewhere"})
+    assert light.foreign(os.environ | {"HF_HOME": "elsewhere"}) == {"HF_HOME"}
+    assert light.foreign({name: value for name, value in os.environ.items() if name != "HOME"}) == {"HOME"}
     command = script("import os; print(os.getpgrp() == os.getpid())")
     for more, forked in (({}, True), ({"NUMBA_DISABLE_JIT": "1"}, False)):
         assert run(light, command, env=os.environ | more, stdout=subprocess.PIPE).stdout == f"{forked}\n".encode()
     assert run(light, command, preexec_fn=lambda: None, stdout=subprocess.PIPE).stdout == b"False\n"
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_no_test_changes_the_environment_of_another(number: int) -> None:
+    assert "RANK" not in os.environ and os.environ["HF_DATASETS_CACHE"] != "elsewhere"
+    os.environ |= {"RANK": "0", "HF_DATASETS_CACHE": "elsewhere"}
 
 
 def test_libraries_are_loaded_and_have_no_threads(fork_server: Server, script: Callable) -> None:
@@ -261,7 +298,7 @@ def test_libraries_are_loaded_and_have_no_threads(fork_server: Server, script: C
         (numpy.random.random((900, 900)) @ numpy.random.random((900, 900))).sum()
         print(numpy.random.random(), torch.rand(1).item())
     """)
-    assert fork_server.runs(os.environ)
+    assert not fork_server.foreign(os.environ)
     outputs = [run(fork_server, command, stdout=subprocess.PIPE, timeout=TIMEOUT) for _ in range(2)]
     assert [done.returncode for done in outputs] == [0, 0]
     (one, torch_one), (two, torch_two) = (done.stdout.split() for done in outputs)
@@ -281,3 +318,18 @@ def test_the_command_says_what_the_installed_one_says(latxa: Callable, installed
         ours, theirs = latxa(*words, cwd=tmp_path), installed(*words, cwd=tmp_path)
         assert (ours.returncode, ours.stdout, ours.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
         assert ours.args == theirs.args
+
+
+def test_a_shell_calls_it_too(shell_environment: dict[str, str], tmp_path: Path) -> None:
+    script = (
+        "cd /; latxa judge --help | head -n 1; echo ${PIPESTATUS[@]}; latxa rain > /dev/null; echo $?;"
+        " echo '{' | latxa judge - - & wait $!; echo $?; command -v latxa"
+    )
+    command = ["bash", "-c", script]
+    new = os.environ | {"PATH": f"{tiny.BINARY.parent}{os.pathsep}{os.environ['PATH']}"}
+    ours, theirs = (
+        subprocess.run(command, env=environment, capture_output=True, timeout=TIMEOUT, check=False)
+        for environment in (shell_environment, new)
+    )
+    assert (ours.stdout.splitlines()[:-1], ours.stderr) == (theirs.stdout.splitlines()[:-1], theirs.stderr)
+    assert ours.stdout.splitlines()[-1] != theirs.stdout.splitlines()[-1]

@@ -29,7 +29,7 @@ def write(directory: Path, plan: list[tuple[str, tuple[int, ...]]], most: int, b
     return tensors
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=PLANS, most=st.integers(1, 2000), block=st.integers(1, 50))
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, plan, most, block):
     directory = tmp_path_factory.mktemp("weights")

@@ -14,7 +14,8 @@ from unittest import mock
 def two_nodes(*folders: Path) -> Iterator[Any]:
     """Start a cluster of two nodes with a core each, whose workers can import modules in `folders`; end it after.
 
-    Gives the cluster. Meanwhile `RAY_ADDRESS` names it, for this process and those that it starts.
+    Gives the cluster. Meanwhile `RAY_ADDRESS` names it, for this process and those that it starts; nothing else in the
+    environment changes, so that `latxa` may be forked (see `preloaded.py`).
     """
     from ray.cluster_utils import Cluster
 
@@ -22,10 +23,10 @@ def two_nodes(*folders: Path) -> Iterator[Any]:
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": os.pathsep.join(map(str, folders))}
     with mock.patch.dict(os.environ, quiet):
         cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **small})
-        try:
-            cluster.add_node(**small)
-            cluster.wait_for_nodes()
-            with mock.patch.dict(os.environ, {"RAY_ADDRESS": cluster.address}):
-                yield cluster
-        finally:
-            cluster.shutdown()
+        cluster.add_node(**small)
+    try:
+        cluster.wait_for_nodes()
+        with mock.patch.dict(os.environ, {"RAY_ADDRESS": cluster.address}):
+            yield cluster
+    finally:
+        cluster.shutdown()

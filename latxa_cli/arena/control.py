@@ -19,9 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latxa_cli.arena.clusters import Clusters, Dependence
 from latxa_cli.arena.findings.evidence import QUANTILE, finding
 from latxa_cli.arena.fits.comparisons import Comparisons
-from latxa_cli.arena.votes import NONE, Floats, Integers, Votes
+from latxa_cli.arena.fits.sandwich import two_way
+from latxa_cli.arena.votes import NONE, Floats, Votes
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
 
@@ -107,15 +109,15 @@ class ControlledFit:
 
 
 def _effect(name: str, criterion: str, gamma: float, error: float) -> Record:
-    known = bool(np.isfinite(error))
+    is_known = bool(np.isfinite(error))
     value, lower, upper = np.exp([gamma, gamma - QUANTILE * error, gamma + QUANTILE * error]).tolist()
     cause = "being shown first" if name == POSITION else f"one standard deviation more of {name.replace('_', ' ')}"
     effect = f"multiplies the odds of winning by {value:.2f} (99 % interval {lower:.2f} to {upper:.2f})"
     same = f"{name.replace('_', ' ')}: never differ between the two responses, nothing to control"
-    text = f"{cause} {effect}" if known else same
-    matters = known and not lower <= 1 <= upper
-    shown = {"lower": lower, "upper": upper} if known else {"lower": None, "upper": None}
-    return finding(criterion, f"effect of {name}", value if known else None, matters, text, **shown)
+    text = f"{cause} {effect}" if is_known else same
+    matters = is_known and not lower <= 1 <= upper
+    shown = {"lower": lower, "upper": upper} if is_known else {"lower": None, "upper": None}
+    return finding(criterion, f"effect of {name}", value if is_known else None, matters, text, **shown)
 
 
 def fit_controlled(
@@ -124,13 +126,13 @@ def fit_controlled(
     names: Sequence[str],
     *,
     position: bool = False,
-    clusters: Integers | None = None,
+    dependence: Dependence | None = None,
     prior: float = 0.0,
 ) -> ControlledFit:
     """Rate models with the features `names` of `votes.features`, and perhaps the position, controlled.
 
-    clusters: (n,) such as the code of the user; votes of one cluster may depend on each other (each vote is
-    independent where None, and where it is `NONE`). prior: that many tied battles of like style for every pair.
+    dependence: which votes depend on each other; none where None. prior: that many tied battles of like style for
+    every pair.
     Raises LatxaError where the votes do not determine the strengths or the effects.
     """
     size, voted = len(votes.models), votes.verdicts[criterion] != NONE
@@ -140,17 +142,18 @@ def fit_controlled(
     z, unit = _in_units(raw[:, used], position)
     labels = (*names, *([POSITION] if position else []))
     data = Comparisons.of(votes, criterion, used, z)
-    fitted = data.fit(prior)
+    estimate = data.fit(prior)
     for column, name in enumerate(labels):
-        if unit[column] and not fitted.determines(size + column):
+        if unit[column] and not estimate.determines(size + column):
             raise LatxaError(f"the effect of {name} cannot be told from the other effects and the strengths")
-    spread = data.spread(fitted.at, None if clusters is None else clusters[used])
-    covariance = fitted.inverse @ spread @ fitted.inverse
+    kinds = [Clusters(kind.codes[used], kind.number) for kind in dependence.kinds] if dependence else [None]
+    by_kind = [estimate.inverse @ data.spread(estimate.at, kind) @ estimate.inverse for kind in kinds]
+    covariance = by_kind[0] if len(by_kind) == 1 else two_way(by_kind[:2], by_kind[2])
     return ControlledFit(
-        theta=fitted.at[:size] - fitted.at[:size].sum() / max(1, size),
+        theta=estimate.at[:size] - estimate.at[:size].sum() / max(1, size),
         covariance=covariance[:size, :size],
         names=labels,
-        gamma=fitted.at[size:],
+        gamma=estimate.at[size:],
         gamma_covariance=covariance[size:, size:],
         unit=unit,
         votes=len(used),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from latxa_cli.stream.records import Record
 FEWEST = 3  # models: two are always in perfect order, or in perfect disorder
 VARIANTS = ("task", "metric", "filter", "num_fewshot", "language")  # what makes two results comparable
 
-Column = tuple[Any, ...]  # the values of VARIANTS
+Column = tuple[str | None, ...]  # the values of VARIANTS
 Values = Mapping[str, float]  # by model
 
 
@@ -35,7 +34,7 @@ class Correlation:
 def correlate(
     ratings: Mapping[str, float],
     results: Iterable[Record],
-    drawn: Floats | None = None,
+    replicates: Floats | None = None,
     *,
     confidence: float = 0.9,
     paper: bool = False,
@@ -46,23 +45,25 @@ def correlate(
     tasks`; numbers are None where fewer than three models have results or all are equal. The mean takes tasks measured
     as shares, each by the first of its metrics; a model that lacks one of the results is left out and counted.
 
-    ratings: by model, perhaps infinite. drawn: (rounds, models) ratings of bootstrap rounds, in the order of `ratings`,
-    for the interval (percentiles; rounds with nan do not count). paper: the mean as the study's notebook has it, in
-    per cent with the mean itself and the model's rank among the values averaged, to compare with its numbers.
+    - ratings: by model, perhaps infinite.
+    - replicates: (rounds, models) ratings of bootstrap rounds, in the order of `ratings`, for the interval
+      (percentiles; rounds with nan do not count).
+    - paper: the mean as the study's notebook has it, in per cent with the mean itself and the model's rank among the
+      values averaged, to compare with its numbers.
     """
     models = list(ratings)
     columns = _columns(results)
     benchmarks = [*_means(columns, models, paper=paper), *_tasks(columns)]
     records = []
     for benchmark, values in benchmarks:
-        known = [number for number, model in enumerate(models) if model in values]
-        ours = np.array([ratings[models[number]] for number in known], dtype=np.float64)
-        theirs = np.array([values[models[number]] for number in known], dtype=np.float64)
-        found = spearman(ours, theirs)
-        lower, upper = _interval(drawn[:, known], theirs, confidence) if drawn is not None else (nan, nan)
-        numbers = {"correlation": found.rho, "p": found.p, "lower": lower, "upper": upper}
+        places = [number for number, model in enumerate(models) if model in values]
+        ours = np.array([ratings[models[number]] for number in places], dtype=np.float64)
+        theirs = np.array([values[models[number]] for number in places], dtype=np.float64)
+        coefficients = spearman(ours, theirs)
+        lower, upper = _interval(replicates[:, places], theirs, confidence) if replicates is not None else (nan, nan)
+        numbers = {"correlation": coefficients.rho, "p": coefficients.p, "lower": lower, "upper": upper}
         shown = {name: float(number) if isfinite(number) else None for name, number in numbers.items()}
-        records.append(shown | benchmark | {"models": len(known), "left_out": len(models) - len(known)})
+        records.append(shown | benchmark | {"models": len(places), "left_out": len(models) - len(places)})
     return records
 
 
@@ -95,11 +96,11 @@ def _coefficients(rows: Floats, values: Floats) -> Floats:
     return np.clip(ratios, -1, 1)
 
 
-def _interval(drawn: Floats, values: Floats, confidence: float) -> tuple[float, float]:
-    found = _coefficients(drawn[~np.isnan(drawn).any(axis=1)], values)
-    if not len(found) or np.isnan(found).any():
+def _interval(replicates: Floats, values: Floats, confidence: float) -> tuple[float, float]:
+    coefficients = _coefficients(replicates[~np.isnan(replicates).any(axis=1)], values)
+    if not len(coefficients) or np.isnan(coefficients).any():
         return nan, nan
-    lower, upper = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    lower, upper = np.quantile(coefficients, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(lower), float(upper)
 
 
@@ -123,7 +124,7 @@ def _tasks(columns: Mapping[Column, Values]) -> list[tuple[Record, Values]]:
 
 def _means(columns: Mapping[Column, Values], models: Sequence[str], *, paper: bool) -> list[tuple[Record, Values]]:
     """Return the mean of each language's tasks, where there are several."""
-    languages: dict[Any, dict[str, Values]] = {}
+    languages: dict[str | None, dict[str | None, Values]] = {}
     for column, values in columns.items():
         task, metric, *_, language = column
         if metric in SHARES:
@@ -136,8 +137,8 @@ def _means(columns: Mapping[Column, Values], models: Sequence[str], *, paper: bo
         table = np.array([[values[model] for values in tasks.values()] for model in whole])
         mean = table.mean(axis=1) if whole else np.zeros(0)
         mean = _as_in_the_notebook(mean, len(tasks)) if paper else mean
-        named = {"benchmark": f"mean of {len(tasks)} tasks"} | ({} if language is None else {"language": language})
-        means.append((named, dict(zip(whole, mean.tolist(), strict=True))))
+        labels = {"benchmark": f"mean of {len(tasks)} tasks"} | ({} if language is None else {"language": language})
+        means.append((labels, dict(zip(whole, mean.tolist(), strict=True))))
     return means
 
 

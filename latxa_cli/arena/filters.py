@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Any
 
+from latxa_cli.arena.pseudonyms import PREFIX, pseudonym
+from latxa_cli.arena.spellings import ALIASES, JUDGE, field_text, spelled
 from latxa_cli.stream.named import named_value
 from latxa_cli.stream.records import Record, Reject
 
 # Says why a battle is left out, or None.
 Filter = Callable[[Record], Reject | None]
 
+MOST_SHOWN = 5  # values of a field that an exclusion did not match
 MILLISECONDS = 10**11  # larger numbers are these, not seconds
 
 
@@ -26,7 +28,7 @@ def battle_filters(
 
     exclude: texts `FIELD=VALUE`.
     """
-    filters = [exclusion(*named_value("--exclude", text, "FIELD=VALUE", str)) for text in exclude or ()]
+    filters: list[Filter] = [exclusion(*named_value("--exclude", text, "FIELD=VALUE", str)) for text in exclude or ()]
     if since or until:
         filters.append(period(since, until))
     return filters + ([user_limit(most_per_user)] if most_per_user else [])
@@ -37,16 +39,63 @@ def rejection(filters: Sequence[Filter], battle: Record) -> Reject | None:
     return next((reject for one in filters if (reject := one(battle))), None)
 
 
-def exclusion(field: str, value: str) -> Filter:
+def exclusion(field: str, value: str) -> Exclusion:
     """Leave out battles whose `field` is `value`; the field `model` is either model."""
-    fields = ("model_a", "model_b") if field == "model" else (field,)
+    return Exclusion(field, value)
 
-    def check(battle: Record) -> Reject | None:
-        if any(str(battle.get(name)) == value for name in fields if battle.get(name) is not None):
-            return Reject(battle, f"excluded by {field}", f"`{field}` is {value[:40]!r}")
+
+class Exclusion:
+    """Leaves out battles whose `field` is `value`, and knows whether there were any.
+
+    Values are compared as text, as JSON writes them (`true`), or as Python does (`True`); numbers as numbers. A user is
+    known by the pseudonym too, which is what findings name.
+    """
+
+    def __init__(self, field: str, value: str) -> None:
+        self.field, self.value = field, value
+        self.names = ("model_a", "model_b") if field == "model" else (field,)
+        self.matches, self.number = 0, _number(value)
+        self.is_pseudonym = field in ("user", JUDGE, *ALIASES["user"]) and value.startswith(PREFIX)
+        self.others: dict[str, None] = {}  # some values that the field has
+
+    def __call__(self, battle: Record) -> Reject | None:
+        values = [value for name in self.names if (value := spelled(battle, name)[1]) is not None]
+        if any(self._is_it(value) for value in values):
+            self.matches += 1
+            return Reject(battle, f"excluded by {self.field}", f"`{self.field}` is {self.value[:40]!r}")
+        if len(self.others) < MOST_SHOWN:
+            self.others.update((str(field_text(value))[:40], None) for value in values)
         return None
 
-    return check
+    def _is_it(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return str(value).lower() == self.value.lower()
+        if self.is_pseudonym and pseudonym(str(field_text(value))) == self.value:
+            return True
+        return str(value) == self.value or (isinstance(value, int | float) and value == self.number)
+
+    @property
+    def complaint(self) -> str:
+        """What is to be said of an exclusion that matched nothing; empty for another."""
+        if self.matches:
+            return ""
+        shown = f"`--exclude {self.field}={self.value}` leaves out nothing: "
+        if not self.others:
+            return shown + f"no battle has a `{self.field}`"
+        values = ", ".join(f"`{other}`" for other in list(self.others)[:MOST_SHOWN])
+        return shown + f"`{self.field}` is {values}{' …' if len(self.others) >= MOST_SHOWN else ''}"
+
+
+def complaints(filters: Iterable[Filter]) -> list[str]:
+    """Return what is to be said of exclusions that matched nothing, once battles were read."""
+    return [one.complaint for one in filters if isinstance(one, Exclusion) and one.complaint]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def user_limit(most: int) -> Filter:
@@ -54,11 +103,11 @@ def user_limit(most: int) -> Filter:
     votes: Counter[str] = Counter()
 
     def check(battle: Record) -> Reject | None:
-        user = battle.get("user")
+        user = field_text(spelled(battle, "user")[1]) or field_text(battle.get(JUDGE))
         if user is None:
             return None
-        votes[str(user)] += 1
-        return Reject(battle, f"beyond {most} of the user") if votes[str(user)] > most else None
+        votes[user] += 1
+        return Reject(battle, f"beyond {most} of the user") if votes[user] > most else None
 
     return check
 
@@ -68,10 +117,10 @@ def period(since: date | None, until: date | None) -> Filter:
     first, end = (day and datetime.combine(day, time(), UTC) for day in (since, until))
 
     def check(battle: Record) -> Reject | None:
-        given = battle.get("timestamp")
-        when = moment(given)
+        name, value = spelled(battle, "timestamp")
+        when = moment(value)
         if when is None:
-            return Reject(battle, "no timestamp", f"`timestamp` is {str(given)[:40]!r}")
+            return Reject(battle, "no timestamp", f"`{name}` is {str(value)[:40]!r}")
         if first is not None and when < first:
             return Reject(battle, "too early")
         return Reject(battle, "too late") if end is not None and when >= end else None
@@ -79,16 +128,16 @@ def period(since: date | None, until: date | None) -> Filter:
     return check
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: object) -> datetime | None:
     """Return the time that a number (seconds or milliseconds since 1970) or a text in ISO 8601 is; None for all else.
 
     A text without a time zone is taken for UTC.
     """
     try:
-        if type(value) is str:
+        if isinstance(value, str):
             when = datetime.fromisoformat(value)
             return when if when.tzinfo else when.replace(tzinfo=UTC)
-        if type(value) in (int, float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000 if abs(value) > MILLISECONDS else value, UTC)
     except (ValueError, OverflowError, OSError):
         pass

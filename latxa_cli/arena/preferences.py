@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from latxa_cli.arena.filters import Filter, rejection
+from latxa_cli.arena.spellings import field_text, spelled
 from latxa_cli.stream.kinds import checker
 from latxa_cli.stream.reader import Identifier, name_of
 from latxa_cli.stream.records import Record, Reject
@@ -68,9 +69,9 @@ def _pair(battle: Record, criterion: str) -> Record | Reject:
     if isinstance(parted, Reject):
         return parted
     prompt, chosen, rejected = parted
-    given = battle.get("id")
+    identity = battle.get("id")
     return {
-        **({"id": given} if given and type(given) in (str, int) else {}),
+        **({"id": identity} if identity and type(identity) in (str, int) else {}),
         "prompt_id": _text(battle.get("prompt_id")),
         "prompt": prompt,
         "chosen": chosen,
@@ -79,7 +80,7 @@ def _pair(battle: Record, criterion: str) -> Record | Reject:
             "model_chosen": battle[winner],
             "model_rejected": battle[loser],
             "criterion": criterion,
-            "user": _text(battle.get("user")),
+            "user": field_text(spelled(battle, "user")[1]),
             "judge": _text(battle.get("judge")),
         },
     }

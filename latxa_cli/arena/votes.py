@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.integer[Any]]
 Booleans = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Numbers = Integers | Floats  # counts as they are, or with shares of a vote
 
 CRITERIA = ("winner", "winner_content", "winner_language")  # what a vote may say: of all, of what is said, and how
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
@@ -37,6 +38,16 @@ class Column:
     def given(self) -> Booleans:
         """(n,) which votes have the field."""
         return self.codes >= 0
+
+    def filled(self, other: Column) -> Column:
+        """Return the column with the values of another where a vote does not say its own; names are in order."""
+        names = sorted({*self.names, *other.names})
+        place = {name: number for number, name in enumerate(names)}
+        ours, theirs = (
+            np.array([*(place[name] for name in column.names), NONE], np.int32)[column.codes]
+            for column in (self, other)
+        )
+        return Column(np.where(ours == NONE, theirs, ours), names)
 
     @property
     def votes(self) -> Integers:

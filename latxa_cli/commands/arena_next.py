@@ -14,6 +14,8 @@ from latxa_cli.options import (
     Since,
     TableFormat,
     Until,
+    VoteColumns,
+    VoteLabels,
     flag,
     verb,
 )  # fmt: skip
@@ -25,8 +27,10 @@ def arena_next(
     run: Run,
     files: Files = None,
     *,
+    column: VoteColumns = None,
+    label: VoteLabels = None,
     count: Annotated[int, flag("Battles to propose.", "-n", "--count", min=1)],
-    model: Annotated[list[str] | None, flag("A newcomer that has no votes yet; repeat it.", metavar="NAME")] = None,
+    model: Annotated[list[str] | None, flag("A newcomer without votes; repeat it.", metavar="NAME")] = None,
     criterion: OneCriterion = Criterion.winner,
     collapse: Collapse = False,
     exclude: Exclude = None,
@@ -38,27 +42,33 @@ def arena_next(
 ) -> None:
     """Propose the battles whose votes would tell most.
 
-    in:  battles {model_a, model_b, winner}
-    out: battles to hold {model_a, model_b, gain, reason}, the most urgent first; of two models each is first as often
+    in:  battles {model_a, model_b, winner}; CSV and TSV too
+    out: battles to hold {model_a, model_b, gain, reason}, the most urgent first
 
-    The next battle is the one whose vote lowers the cost of wrongly ordered pairs most: by `gain` points. Models that
-    nothing connects yet, newcomers among them, meet first (`bridge`). Votes are counted as by `arena-score`: ties are
-    half wins. Time goes with the battles proposed and the square of the models. Memory: up to 100 bytes a battle.
+    The next battle is the one whose vote lowers the cost of wrongly ordered pairs most, by `gain` points. Models that
+    no battles connect, such as newcomers, meet first (`bridge`). Each of two models comes first equally often. Ties are
+    half wins, as in `arena-score`.
+
+    time:   grows with the battles proposed and with the square of the models
+    memory: up to 100 bytes a battle
 
     examples:
       latxa arena-next battles.jsonl -n 200 --model newcomer > sheet.jsonl
       latxa arena-next battles.jsonl -n 20 --criterion winner_language --format markdown
     """
     from latxa_cli.arena.battles import Tally, read_votes
-    from latxa_cli.arena.filters import battle_filters
+    from latxa_cli.arena.filters import battle_filters, complaints
+    from latxa_cli.arena.forms import form_of
     from latxa_cli.arena.pairing import next_battles
     from latxa_cli.arena.votes import count as counts_of
-    from latxa_cli.stream.table import render
+    from latxa_cli.stream.display import render
 
     if collapse and criterion is not Criterion.winner:
         raise UsageError("`--collapse` makes `winner`, which is not the criterion")
     filters = battle_filters(exclude, since, until, most_per_user)
+    form = form_of(run, column, label, None)
     votes = read_votes(run, files, Tally((str(criterion),), collapse=collapse, filters=filters))
+    run.say_all([*complaints(filters), *form.remarks()])
     battles = next_battles(counts_of(votes, criterion)[0], count, newcomers=model or (), seed=seed)
     layout = run.layout(format)
     if layout == "jsonl":

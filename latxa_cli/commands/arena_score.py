@@ -15,6 +15,9 @@ from latxa_cli.options import (
     Since,
     TableFormat,
     Until,
+    VoteColumns,
+    VoteLabels,
+    VoteResponses,
     excludes,
     flag,
     needs,
@@ -38,27 +41,30 @@ def arena_score(
     run: Run,
     files: Files = None,
     *,
+    column: VoteColumns = None,
+    label: VoteLabels = None,
+    responses: VoteResponses = None,
+    hash_users: Annotated[
+        bool, flag("Name users in findings by pseudonyms, or as they are.", "--hash-users/--show-users")
+    ] = True,
     criterion: Criteria = None,
     collapse: Collapse = False,
     ties: Annotated[
         Literal["half", "davidson", "drop"],
-        flag("Ties are half a win for each, have a model of their own, or don't count."),
+        flag("Count a tie as half a win for each, fit Davidson's model of ties, or drop ties."),
     ] = "half",
     prior: Annotated[float, flag("Add L/2 wins both ways to every pair that met.", metavar="L", min=0.0)] = 0.0,
-    anchor: Annotated[str | None, flag("Hold one rating. [default: the mean is 1000]", metavar="MODEL=RATING")] = None,
-    control: Annotated[list[Control] | None, flag("Rate as if responses were alike in this; repeat it.")] = None,
-    rounds: Annotated[int, flag("Bootstrap rounds.", min=1)] = 1000,
+    anchor: Annotated[str | None, flag("Fix one rating. [default: the mean is 1000]", metavar="MODEL=RATING")] = None,
+    control: Annotated[list[Control] | None, flag("Rate as if responses did not differ in this; repeat it.")] = None,
+    rounds: Annotated[int, flag("Bootstrap rounds.", min=1, max=1_000_000)] = 1000,
     confidence: Annotated[float, flag("Confidence of the intervals.", min=0.01, max=0.999)] = 0.9,
     resample: Annotated[
-        Literal["vote", "user", "prompt"] | None,
-        flag("What is redrawn together. [default: user, where battles name users]"),
+        Literal["vote", "user", "prompt", "both"] | None,
+        flag("The unit of resampling. [default: what gives the widest intervals, of what battles name]"),
     ] = None,
-    interval: Annotated[Literal["bootstrap", "sandwich"], flag("How intervals are made.")] = "bootstrap",
-    by: Annotated[
-        list[str] | None,
-        flag("A ranking too for each value of a field (`user_language`); repeat it.", metavar="FIELD"),
-    ] = None,
-    at_least: Annotated[int, flag("Votes that a value of `--by` must have.", metavar="N", min=1)] = 100,
+    interval: Annotated[Literal["bootstrap", "sandwich"], flag("The method of the intervals.")] = "bootstrap",
+    by: Annotated[list[str] | None, flag("Rank by each value of a field too; repeat it.", metavar="FIELD")] = None,
+    at_least: Annotated[int, flag("The fewest votes of a value of `--by`.", metavar="N", min=1)] = 100,
     groups: Annotated[Path | None, flag("Rate groups of models: a table `model<TAB>group`.", metavar="FILE")] = None,
     mask: Annotated[
         str | None,
@@ -73,26 +79,29 @@ def arena_score(
     results: Annotated[
         list[str] | None, flag("Correlate ratings with results of `eval`; repeat it.", metavar="FILE")
     ] = None,
-    paper: Annotated[bool, flag("The procedure of the paper on Basque.", "--paper")] = False,
+    paper: Annotated[bool, flag("Rate as the paper on Basque does.", "--paper")] = False,
     strict: Annotated[bool, flag("Fail where models cannot be compared or ratings are infinite.", "--strict")] = False,
     seed: Seed = 0,
     format: TableFormat = None,
 ) -> None:  # fmt: skip
     """Rate models by their battles (Bradley-Terry).
 
-    in:  battles {model_a, model_b, winner}; winner is model_a, model_b, tie or tie (bothbad)
+    in:  battles {model_a, model_b, winner}; winner is model_a, model_b, tie or tie (bothbad). CSV and TSV too
     out: ratings {model, rating, lower, upper, rank, rank_lower, rank_upper, tier, battles …}, best first; differences
          {model, difference, lower, upper, against} between criteria and subgroups; findings {finding, value, text}
 
-    The rating is the maximum-likelihood estimate from all votes: mean 1000, 400 points for odds of 10 to 1; the
-    interval is of redrawn votes. `ranks` hold for all models at once, and models of one tier are not surely worse than
-    the first of it. ∞ (null in JSON) is a rating or a bound that the votes do not limit: a model that never lost.
-    Models that never met, not even by way of others, have rankings of their own (`island`). Findings that matter stand
-    below the table. Battles that cannot be counted are counted by reason. Memory: up to 100 bytes a battle.
+    A rating is the maximum-likelihood estimate from all votes, with mean 1000 and 400 points for odds of 10 to 1. Its
+    interval comes from resampled votes. Intervals of ranks hold for all models at once. Tier 1 holds all models that
+    may be first, tier 2 all that may be first of the rest. ∞ (null in JSON) stands for a rating or bound without a
+    limit, as of a model that never lost. Models that no chain of battles connects have rankings of their own
+    (`island`). Findings that matter stand below the table. Battles that cannot be rated are counted by reason.
 
-    `--paper`: half wins, 100 rounds by vote, seed 42, the mean of the rounds as a whole number; it bars the flags of
-    the method. `--control` and `--interval sandwich` take ties for half wins, and give no differences. `--collapse`:
-    content and language decide where they agree; else `winner` does, if given; else the one that is no tie.
+      --paper      half wins, 100 rounds by vote, seed 42, and the mean of the rounds as a whole number; the flags of
+                   the method are not allowed beside it
+      --control    ties are half wins, and there are no differences; so with --interval sandwich
+      --collapse   content and language decide if they agree; else `winner`, if given; else the one that is no tie
+
+    memory: up to 100 bytes a battle
 
     examples:
       latxa arena-score battles.jsonl
@@ -101,7 +110,8 @@ def arena_score(
       latxa judge ours.jsonl theirs.jsonl | latxa arena-score --prior 1
     """
     from latxa_cli.arena.battles import read_votes
-    from latxa_cli.arena.filters import battle_filters
+    from latxa_cli.arena.filters import battle_filters, complaints
+    from latxa_cli.arena.forms import form_of
     from latxa_cli.arena.groups import in_groups
     from latxa_cli.arena.rankings.intervals import PAPER, RatingMethod, anchor_of
     from latxa_cli.arena.score import ScoreRequest, records_of, score
@@ -109,11 +119,15 @@ def arena_score(
 
     method = PAPER if paper else RatingMethod(rounds, confidence, ties, prior, seed, anchor_of(anchor))
     request = ScoreRequest.of(method, criterion, by, at_least, resample, interval, control, paper=paper)
-    tally = request.tally(battle_filters(exclude, since, until, most_per_user), collapse=collapse)
+    filters = battle_filters(exclude, since, until, most_per_user)
+    form = form_of(run, column, label, responses)
+    tally = request.tally(filters, collapse=collapse, pseudonyms=hash_users)
     votes = in_groups(run, read_votes(run, files, tally), groups, mask)
+    run.say_all([*complaints(filters), *form.remarks()])
     if method.rounds < (fewest := method.fewest_rounds):
         run.say(f"{method.rounds} rounds give too narrow intervals at a confidence of {confidence:g}: take {fewest:,}")
     scores = score(votes, request)
-    show(run, records_of(scores, [run.read_all(file, "result") for file in results or ()], copies), format, scores.unit)
+    records = records_of(scores, [run.read_all(file, "result") for file in results or ()], copies)
+    show(run, records, format, scores.unit, scores.intervals)
     if strict and not scores.is_sound:
         raise LatxaError("the votes do not carry one ranking", hint="the findings say why; `--prior 1` bounds ratings")

@@ -29,15 +29,15 @@ Sources = Annotated[
 Profile = Annotated[str | None, flag("The quality profile. [default: that of the language]", metavar="NAME|FILE")]
 LanguageModel = Annotated[Path | None, flag("A fastText model for language identification.", metavar="FILE")]
 Similarity = Annotated[float, flag("Near duplicates: Jaccard, word 5-grams.", metavar="J", min=0.6, max=1.0)]
-Against = Annotated[list[str] | None, flag("Evaluation items that must not be in it; repeat it.", metavar="FILE")]
-AgainstTask = Annotated[list[str] | None, flag("The same, an lm-evaluation-harness task; repeat it.", metavar="TASK")]
+Against = Annotated[list[str] | None, flag("Evaluation items to keep out; repeat it.", metavar="FILE")]
+AgainstTask = Annotated[list[str] | None, flag("An lm-evaluation-harness task to keep out; repeat it.", metavar="TASK")]
 TaskFolder = Annotated[Path | None, flag("A folder of task files.", metavar="DIR")]
 Only = Annotated[list[str] | None, flag("Take only this step; repeat it.", metavar="STEP")]
 Skip = Annotated[list[str] | None, flag("Leave this step out; repeat it.", metavar="STEP")]
-TextDocuments = Annotated[Literal["file", "blank-line", "line"], flag("What a document of a text file is.")]
-Review = Annotated[OutputFile, flag("Write here what is of uncertain or mixed language.", metavar="FILE")]
+TextDocuments = Annotated[Literal["file", "blank-line", "line"], flag("The unit that is a document in a text file.")]
+Review = Annotated[OutputFile, flag("Write documents of uncertain or mixed language here.", metavar="FILE")]
 Card = Annotated[OutputFile, flag("Write a data card here (Markdown).", metavar="FILE")]
-Tokenizer = Annotated[str | None, flag("Estimate tokens by its tokenizer.", metavar="MODEL")]
+Tokenizer = Annotated[str | None, flag("Estimate tokens by this model's tokenizer.", metavar="MODEL")]
 
 
 @verb(makes="whole", conditions=(needs("task_folder", "against_task"),))
@@ -49,28 +49,27 @@ def corpus(
     seed: Seed = 0, memory: Memory = "2GB", workers: Workers = None, executor: ExecutorName = "local",
     work: WorkFolder = None,
 ) -> None:  # fmt: skip
-    """Make a clean, deduplicated corpus of one language out of many dumps.
+    """Make a clean, deduplicated corpus of one language from many dumps.
 
-    in:  documents {text, ...}; the first source that has a document keeps it;
-         those of text files get the id SOURCE/PATH, or SOURCE/PATH#LINE
-    out: documents with clean text, in input order; `source` where it was named, `language`, and
-         in `metadata` language_probability, split (train, valid, test: 98/1/1), cluster_size
-         (copies, where there were several)
+    in:  documents {text, ...}; those of text files get the id SOURCE/PATH, or SOURCE/PATH#LINE
+    out: documents with clean text, in input order, with `language`, `source` if it was named, and
+         in `metadata` language_probability, split (train, valid, test: 98/1/1) and cluster_size
+         (the number of copies, if there were several)
 
     steps, in their order:
-      normalise      clean form: NFC, controls, spaces, mojibake
-      boilerplate    lines repeated across a source go
-      language       documents in other languages go
-      quality        documents that fail the profile's rules go
-      contamination  documents that share 13 words in a row with --against go
-      exact url near documents with the text or URL of a kept one go, or nearly its text
-      paragraphs     paragraphs seen in an earlier document go from both ends
-      split          train, valid and test are drawn by seed and id
+      normalise      clean the text: NFC, control characters, spaces, mojibake
+      boilerplate    remove lines that are repeated across a source
+      language       drop documents in other languages
+      quality        drop documents that fail the rules of the profile
+      contamination  drop documents that share 13 words in a row with --against
+      exact url near drop documents with the same text as a kept one, its URL, or nearly its text
+      paragraphs     remove paragraphs at both ends that an earlier document has
+      split          draw train, valid and test by seed and id
 
-    A document is dropped only for one that is kept and is itself so similar; its entry in --rejects
-    names it (`duplicate_of`, `similarity`). There, what repeats others is in clean form, all else as
-    it came. Losses by source and step are shown at the end and stand in the manifest. --resume goes
-    on after any interruption.
+    Of copies in several sources, that of the first source stays. A document is dropped only as a
+    copy of a document that is kept, which its entry in --rejects names (`duplicate_of`,
+    `similarity`). Copies are written there in clean form, and other documents unchanged. The
+    losses of each source and step are shown at the end, and stand in the manifest.
 
     examples:
       latxa corpus dump.jsonl --language eu > clean.jsonl
@@ -79,19 +78,19 @@ def corpus(
       latxa corpus a.jsonl b.jsonl --language eu --only exact > distinct.jsonl
     """
     from latxa_cli.corpus.contamination import read_items
-    from latxa_cli.corpus.pipeline import MODULES, WORKER_BYTES, CorpusOptions, build
+    from latxa_cli.corpus.pipeline import CorpusOptions, build, most_workers
     from latxa_cli.corpus.profile import profile_names
-    from latxa_cli.corpus.steps import chosen
-    from latxa_cli.evaluation.libraries import Talk
-    from latxa_cli.evaluation.tasks import items_of
+    from latxa_cli.corpus.steps import choose_steps
+    from latxa_cli.evaluation.libraries import Console
+    from latxa_cli.evaluation.tasks.loading import items_of
     from latxa_cli.model import load_tokenizer
     from latxa_cli.stages import open_work, plan_of
     from latxa_cli.stream.inputs import check_exists
 
-    steps = chosen(only or [], skip or [], contamination=bool(against or against_task))
+    steps = choose_steps(only or [], skip or [], contamination=bool(against or against_task))
     options = CorpusOptions(language, steps, profile, language_model, similarity, text_documents, seed, memory)
     run.say_all(options.check(workers, review=review is not None))
-    found = run.sources(sources)
+    inputs = run.sources(sources)
     for file in against or []:
         check_exists(file)
     own_profile = profile if profile not in profile_names() else None
@@ -99,19 +98,19 @@ def corpus(
     measure = load_tokenizer(tokenizer) if tokenizer else None
     reviewed, card_file = run.file(review), run.file(card)
     with open_work(
-        run, run.work_folder(work), plan_of(run, memory=memory), MODULES,
-        executor=executor, workers=workers, most=memory // WORKER_BYTES,
+        run, run.work_folder(work), plan_of(run, memory=memory), options.modules,
+        executor=executor, workers=workers, most=most_workers(inputs, memory),
     ) as place:  # fmt: skip
-        talk = Talk(run.say, run.detail, run.destination.verbose, run.terminal.draws)
-        items = chain(*map(read_items, against or []), items_of(against_task or [], task_folder, talk))
-        made = build(options, found, items, place, rejects=run.sets_aside, review=bool(review))
-        run.reads(made.inputs)
-        run.counts.read += made.read
-        run.write(made.outcomes(reviewed))
+        console = Console(run.say, run.detail, run.destination.verbose, run.terminal.draws)
+        items = chain(*map(read_items, against or []), items_of(against_task or [], task_folder, console))
+        result = build(options, inputs, items, place, rejects=run.sets_aside, review=bool(review))
+        run.reads(result.inputs)
+        run.counts.read += result.read
+        run.write(result.outcomes(reviewed))
     if measure:
-        made.measure_tokens(measure)
-    run.say_all(made.lines())
-    run.terminal.table(made.funnel.lines())
-    run.note(**made.facts())
+        result.measure_tokens(measure)
+    run.say_all(result.lines())
+    run.terminal.table(result.funnel.lines())
+    run.note(**result.facts())
     if card_file:
-        card_file.write_text(made.card())
+        card_file.write_text(result.card())

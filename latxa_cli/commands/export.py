@@ -1,4 +1,4 @@
-"""`latxa export`: a checkpoint of a training run into a model."""
+"""`latxa export`: from a checkpoint of a training run to a model."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,15 +15,16 @@ Dtype = Annotated[Literal["float32", "bfloat16"] | None, flag("Of the weights. [
 def export(run: Run, checkpoint: CheckpointFolder, *, dtype: Dtype = None) -> None:
     """Turn a checkpoint of `latxa train` into a model.
 
-    in:  a checkpoint, also one of a run that is under way or was cut off; of a run's directory the newest that is
-         whole. What was not trained comes from the starting model, which must still be where it was
+    in:  a checkpoint, or a run's directory, whose newest whole checkpoint is taken
     out: a directory with the model (safetensors, adapters merged), its tokenizer and chat template, and a model card
-         (`README.md`): data, settings, losses, versions
+         (`README.md`) with data, settings, losses and versions
 
-    `latxa train` does the same at its end; the checkpoint stays as it is.
+    The run may be in progress, interrupted or complete, and the checkpoint is not changed. Weights that were not
+    trained come from the starting model, which must still be in its place. No GPU is needed. `latxa train` does the
+    same at its end.
 
-    memory: some hundred MB for libraries, however large the model is; but 2 or 4 bytes a parameter for mixtures of
-            experts whose experts were trained. No GPU
+    memory: some hundred MB for libraries, whatever the size of the model; but 2 or 4 bytes a parameter for mixtures of
+            experts with trained experts
 
     examples:
       latxa export exp_2_111 -o model

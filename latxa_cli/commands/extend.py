@@ -8,7 +8,7 @@ Extended = Annotated[str, argument("A model directory, or a name on the hub.", "
 Tokens = Annotated[int, flag("Tokens to add.", metavar="N", min=1)]
 NewEmbeddings = Annotated[
     Literal["mean", "random"],
-    flag("What new tokens begin as: the mean of the old tokens that they are made of, or random."),
+    flag("Initial embeddings of new tokens: the mean of the old tokens in each, or random."),
 ]
 
 
@@ -19,12 +19,12 @@ def extend(
 ) -> None:  # fmt: skip
     """Add tokens of a language to the vocabulary of a model.
 
-    in:  a model, then documents and conversations, whose text tokens are learnt from
-    out: a directory with the model, its new tokens behind its old ones, all else as it was
+    in:  a model, then documents and conversations with text of the language
+    out: a directory with the model, whose new tokens come after the old ones
 
-    Every 20th document is not learnt from, to measure tokens a word before and after.
+    Every 20th document is held out, to measure the tokens per word before and after.
 
-    memory: the distinct words, not the text (some 600 bytes for each), and then the model
+    memory: some 600 bytes for each distinct word, and then the model
 
     examples:
       latxa extend base eu.jsonl.zst --tokens 5000 -o base_eu
@@ -34,14 +34,14 @@ def extend(
 
     run.depends_on(model)
     records = run.read(files, ("document", "conversation"))
-    made, fertility = extended(
+    facts, fertility = extended(
         model, records, run.directory, pieces=tokens, start=new_embeddings, seed=seed, progress=run.stage
     )  # fmt: skip
-    run.note(**made)
+    run.note(**facts)
     run.say(
-        f"{made['pieces']:,} new tokens from id {made['first_new_id']:,} on; embeddings: {made['rows_before']:,} rows "
-        f"before, {made['rows']:,} after"
+        f"{facts['pieces']:,} new tokens from id {facts['first_new_id']:,} on; embeddings: {facts['rows_before']:,} "
+        f"rows before, {facts['rows']:,} after"
     )
     run.say(fertility.describe())
-    if made["pieces"] < tokens:
-        run.say(f"the text gives no more than {made['pieces']:,} new tokens, {tokens:,} were asked for")
+    if facts["pieces"] < tokens:
+        run.say(f"the text gives no more than {facts['pieces']:,} new tokens, {tokens:,} were asked for")

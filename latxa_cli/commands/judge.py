@@ -11,21 +11,25 @@ def judge(
     run: Run,
     files: Files = None,
     *,
-    rubric: Annotated[str, flag("How to compare: `reference`.")] = "reference",
+    rubric: Annotated[str, flag("The rubric of the comparison; there is `reference`.", metavar="NAME")] = "reference",
     references: Annotated[
-        str | None, flag("Prompts {id, reference}; they come before the responses' own.", metavar="FILE")
+        str | None, flag("Prompts {id, reference}; they win over the responses' own.", metavar="FILE")
     ] = None,
-    margin: Annotated[float, flag("Scores that are this near tie.", min=0.0)] = 0.0,
+    margin: Annotated[float, flag("The largest difference of scores that is a tie.", min=0.0)] = 0.0,
     shard: Shard = None,
 ) -> None:
     """Compare the responses of two or more models.
 
-    in:  two or more files of responses {id, messages, model}, one a model; `reference` beside them or in --references
+    in:  two or more files of responses {id, messages, model, reference}, one file a model
     out: battles {id, prompt_id, model_a, model_b, winner, judge, conversation_a, conversation_b}
 
-    Rubric `reference`: the last answer nearer to the reference wins, by sacreBLEU's sentence chrF with its default
-    settings (0 to 100; the signature stands in the manifest). Responses to one prompt have the same id. The first file
-    is streamed and says which ids are judged; the others, and the references, are held in memory.
+    Responses to one prompt have the same id. The first file decides which ids are judged.
+
+    The rubric `reference` compares the last answers with the reference of the prompt, which stands in a response or in
+    --references. The higher score wins: sacreBLEU's sentence chrF with its default settings, from 0 to 100. The
+    manifest holds its signature.
+
+    memory: all files but the first, and the references
 
     examples:
       latxa judge ours.jsonl theirs.jsonl > battles.jsonl
@@ -38,10 +42,10 @@ def judge(
     chosen = rubric_named(rubric)
     others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]]
     prompts = run.read_all(references, "prompt") if references else []
-    given = {prompt["id"]: prompt.get("reference") for prompt in prompts}
+    reference_texts = {prompt["id"]: prompt.get("reference") for prompt in prompts}
     run.note(judge=chosen.signature)
-    run.write(Judge(chosen, margin, given).battles(run.read(files[:1], "response"), others))
-    if shard is None and not run.destination.resume:  # else this run may not have seen all ids of the first file
+    run.write(Judge(chosen, margin, reference_texts).battles(run.read(files[:1], "response"), others))
+    if shard is None and not run.destination.resume:  # a part of a run does not see all ids of the first file
         for other in others:
             if unmet := len(other.responses) - len(other.met):
                 run.note(**{f"not judged of {other.name}": unmet})

@@ -6,25 +6,25 @@ from typing import Annotated
 from latxa_cli.options import Run, argument, flag, verb
 from latxa_cli.stream.errors import UsageError
 
-Base = Annotated[str, argument("What is added to: a model directory, or a name on the hub.", "MODEL")]
-Plus = Annotated[str, flag("The model that has learnt more, such as an instruct model.", metavar="MODEL")]
-Minus = Annotated[str, flag("The model that it was made from.", metavar="MODEL")]
-Scale = Annotated[float, flag("How often the difference is added; 0 gives MODEL itself.", metavar="X")]
+Base = Annotated[str, argument("The base: a model directory, or a name on the hub.", "MODEL")]
+Plus = Annotated[str, flag("A model with a skill, such as an instruct model.", metavar="MODEL")]
+Minus = Annotated[str, flag("The model from which that was trained.", metavar="MODEL")]
+Scale = Annotated[float, flag("The factor of the difference; 0 gives MODEL itself.", metavar="X")]
 
 
 @verb(makes="directory")
 def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0) -> None:
-    """Add to a model what another has learnt, by arithmetic on weights.
+    """Add the skill of one model to another by arithmetic on weights.
 
-    in:  three models of one architecture and size (safetensors): MODEL, such as a base model continued on a language,
-         an instruct model (--plus), and the base model that both were made from (--minus)
-    out: a directory with the weights MODEL + scale * (plus - minus), in the dtype of MODEL; tokenizer, chat template
-         and settings of generation are those of --plus
+    in:  three models of one architecture and size (safetensors): MODEL, such as a base model continued on a language;
+         an instruct model (--plus); and the base model from which both were trained (--minus)
+    out: a directory with the weights MODEL + scale * (plus - minus), in the dtype of MODEL
 
-    Nothing is trained. Rows of the vocabulary are matched by their tokens: those that MODEL alone has stay as they are,
-    and if it has any, its tokenizer is the result's and must know the special tokens of --plus.
+    Nothing is trained, and no GPU is needed. Chat template and settings of generation are those of --plus, and so is
+    the tokenizer if MODEL has no tokens of its own. Rows of the vocabulary are matched by their tokens. Tokens that
+    only MODEL has keep their rows. Then the tokenizer is that of MODEL, and must know the special tokens of --plus.
 
-    memory: some hundred MB for libraries and tokenizers, however large the models are; no GPU
+    memory: some hundred MB for libraries and tokenizers, whatever the size of the models
 
     examples:
       latxa merge base_eu --plus instruct_en --minus base_en -o instruct_eu

@@ -1,6 +1,21 @@
 """`latxa preferences`."""
 
-from latxa_cli.options import Criterion, Exclude, Files, OneCriterion, Run, Since, Until, verb
+from typing import Annotated
+
+from latxa_cli.options import (
+    Criterion,
+    Exclude,
+    Files,
+    OneCriterion,
+    Run,
+    Since,
+    Until,
+    VoteColumns,
+    VoteLabels,
+    VoteResponses,
+    flag,
+    verb,
+)
 
 
 @verb
@@ -8,26 +23,38 @@ def preferences(
     run: Run,
     files: Files = None,
     *,
+    column: VoteColumns = None,
+    label: VoteLabels = None,
+    responses: VoteResponses = None,
+    hash_users: Annotated[bool, flag("Name users by pseudonyms.", "--hash-users")] = False,
     criterion: OneCriterion = Criterion.winner,
     exclude: Exclude = None,
     since: Since = None,
     until: Until = None,
 ) -> None:
-    """Make preference pairs of battles that hold conversations.
+    """Make preference pairs from battles with conversations.
 
-    in:  battles {model_a, model_b, winner, conversation_a, conversation_b}, of people or of `judge`
+    in:  battles {model_a, model_b, winner, conversation_a, conversation_b}, by people or by `judge`; conversations may
+         stand in --responses; CSV and TSV too
     out: pairs {id, prompt_id, prompt, chosen, rejected, metadata}, for DPO or a reward model
 
-    The prompt is what both conversations begin with; `chosen` and `rejected` follow from the answer in which they first
-    differ. Every vote gives a pair of its own. Battles that give none (ties, no conversation, the same response …) are
-    counted by reason, and written to `--rejects`.
+    The prompt is the common beginning of both conversations. `chosen` and `rejected` begin with the first answer that
+    differs. Every vote gives a pair. A battle without one (a tie, no conversation, the same response …) is rejected,
+    counted by reason.
 
     examples:
       latxa preferences battles.jsonl > pairs.jsonl
       latxa judge ours.jsonl theirs.jsonl | latxa preferences --exclude model=theirs -o pairs.jsonl
     """
-    from latxa_cli.arena.filters import battle_filters
+    from latxa_cli.arena.battles import check_once
+    from latxa_cli.arena.filters import battle_filters, complaints
+    from latxa_cli.arena.forms import form_of
     from latxa_cli.arena.preferences import preferences as pairs_of
+    from latxa_cli.arena.pseudonyms import with_pseudonyms
 
+    check_once(files)
+    form = form_of(run, column, label, responses)
     filters, written = battle_filters(exclude, since, until), run.already_written()
-    run.write(pairs_of(run.read(files, "battle"), str(criterion), filters, written))
+    battles = run.read(files, "battle")
+    run.write(pairs_of(with_pseudonyms(battles) if hash_users else battles, str(criterion), filters, written))
+    run.say_all([*complaints(filters), *form.remarks()])

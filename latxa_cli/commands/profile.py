@@ -14,29 +14,28 @@ Language = Annotated[
 def profile(run: Run, files: Files = None, *, language: Language = None) -> None:
     """Derive a quality profile of a language from trusted text.
 
-    in:  documents that are known to be good, 100 at least and better some thousands, such as a
-         corpus that was edited by people
-    out: a profile for `latxa corpus --profile`: TOML, each value with how it came to be
+    in:  documents of good text, such as an edited corpus: at least 100, better some thousands
+    out: a profile for `latxa corpus --profile`: TOML, with a comment on the origin of each value
 
-    A profile holds limits for the lengths of words and documents, for lines and repeated phrases,
-    the most frequent words, and the alphabet. Rules that need longer documents are left out, as are
-    those about lines where the documents are single sentences. A tenth of the documents only checks
-    the result, and how many of them it rejects is shown.
+    A profile holds limits for the lengths of words and documents, limits for lines and repeated
+    phrases, the most frequent words, and the alphabet. Rules that need longer documents are left
+    out. So are rules on lines if the documents are single sentences. A tenth of the documents is
+    held out to check the profile, and the number that it rejects is shown.
 
     rejected: no words
 
-    At most 20,000 documents, drawn by their ids, and 50 million characters are held in memory.
+    memory: at most 20,000 documents, drawn by their ids, and 50 million characters
 
     examples:
       latxa profile trusted.jsonl > qu.toml
       latxa profile wiki.jsonl.zst books.jsonl --language oc -o oc.toml
     """
-    from latxa_cli.corpus.derive import Trusted, derive
+    from latxa_cli.corpus.derive import TrustedSample, derive
     from latxa_cli.stream.errors import UsageError
 
     if language is not None and not language.replace("-", "").isalnum():
         raise UsageError(f"`--language {language}` is not a language code", hint="such as `eu`, `oc`, `qu`")
-    trusted = Trusted()
+    trusted = TrustedSample()
     run.write(trusted.add(run.read(files, "document")))
     derived = derive(trusted, language)
     run.print(derived.toml, records=1)

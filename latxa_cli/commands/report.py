@@ -19,20 +19,23 @@ def report(
 
     in:  results {model, task, metric, value, stderr}, ratings {model, rating, lower, upper}, battles {model_a, model_b,
          winner} and metrics of training {step, loss, validation}, in any order
-    out: a table; or rows {model, ratings, results}; with --plot a figure too
+    out: a table, or rows {model, ratings, results}; with --plot a figure too
 
-    Tables for people show value ± standard error, as percentages where the metric is a share (acc, acc_norm,
-    exact_match, win_rate). CSV and JSONL keep the values as they were measured. A task that was measured in several
-    ways (metric, filter, number of examples, language) has a column for each, and so has each board of ratings
-    (criterion, group). Models come best first where there are ratings, else as they came. All results are held in
-    memory; battles are counted.
+    A row is a model; with ratings, the best comes first. A column is a task, or one way to measure it (metric, filter,
+    number of examples, language), or a board of ratings (criterion, group). Tables for people show value ± standard
+    error, and percentages where the metric is a share (acc, acc_norm, exact_match, win_rate). CSV and JSONL keep the
+    measured values.
 
-    The figure shows one of these: of metrics, the losses over the steps, their mean over a 40th of the run drawn thick;
-    of battles, the share that each model won against each other one and how often they met, in the order of the first
-    ratings if there are any; of ratings without battles, their intervals. Losses are not drawn beside the other two.
+    A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
+    of the folder of its metrics. For battles, a row shows the share that the model won; neither model wins a tie.
 
-    The folder that holds a file of metrics names the run. Its row shows the last training loss and the best loss on
-    each validation set. For battles a row shows the share that the model won (ties are won by neither).
+    The figure shows one of these:
+      metrics   losses over steps, with their mean over a 40th of the run as a thick line
+      battles   each model's win rate against each other one and the number of their battles, in the order of ratings
+      ratings   their intervals, if there are no battles
+    Losses are not drawn beside the other two.
+
+    memory: all results; battles are only counted
 
     examples:
       latxa report results.jsonl
@@ -48,7 +51,7 @@ def report(
     from latxa_cli.report.meetings import Meetings
     from latxa_cli.report.plots.style import check
     from latxa_cli.report.report import KINDS, Report
-    from latxa_cli.stream.table import render
+    from latxa_cli.stream.display import render
 
     if plot:
         check(plot)

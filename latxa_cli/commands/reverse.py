@@ -1,4 +1,4 @@
-"""`latxa reverse`: the instructions that texts of people answer, written by a model."""
+"""`latxa reverse`: a model's instructions to which texts by people are the answers."""
 
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from latxa_cli.options import (
     Tag,
     Take,
     Temperature,
+    TemplateDate,
     Thinking,
     TopP,
     excludes,
@@ -30,6 +31,7 @@ CONDITIONS = (
     needs("similarity", "embedder", hint="`--embedder MODEL` compares what they mean"),
     excludes("top_p", ("temperature", 0.0), hint="at temperature 0 the likeliest token is taken"),
     excludes("thinking", "shots", hint="a base model, which is shown pairs, does not think aloud"),
+    excludes("date", "shots", hint="a base model, which is shown pairs, needs no chat template"),
 )
 
 
@@ -39,10 +41,10 @@ def reverse(
     files: Files = None,
     *,
     model: Model,
-    source_name: Annotated[str, flag("The language of the texts, as the prompt names it.", "--from", metavar="NAME")],
-    target_name: Annotated[str, flag("That of the instructions.", "--to", metavar="NAME")] = "English",
-    shots: Annotated[str | None, flag("Conversations to show a base model.", metavar="FILE")] = None,
-    longest: Annotated[int, flag("Words of a text, which is cut where a paragraph ends.", min=1)] = 400,
+    source_name: Annotated[str, flag("The texts' language, as the prompt names it.", "--from", metavar="NAME")],
+    target_name: Annotated[str, flag("The instructions' language.", "--to", metavar="NAME")] = "English",
+    shots: Annotated[str | None, flag("Example conversations for a base model.", metavar="FILE")] = None,
+    longest: Annotated[int, flag("Words after which a text is cut, at the end of a paragraph.", min=1)] = 400,
     thinking: Thinking = None,
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
@@ -52,6 +54,7 @@ def reverse(
     tag: Tag = None,
     embedder: Embedder = None,
     similarity: Similarity = None,
+    date: TemplateDate = None,
     seed: Seed = 0,
     take: Take = None,
     shard: Shard = None,
@@ -61,21 +64,20 @@ def reverse(
     """Write the instructions that native texts answer.
 
     in:  documents
-    out: conversations: an instruction by the model, and the text as its answer
+    out: conversations of an instruction by the model and the text as its answer
 
     filters, each a reason in --rejects:
-      short, beginning, colon   of fewer than 3 words; begins in the middle; ends in a colon
-      role, loop                another turn begins in it; ends in a loop
-      duplicate, near           the instruction was there before, or nearly
-      quality                   the model itself finds it average or worse (with --tag quality)
-      always                    unfinished, empty, or a special token of the model in it; with
-                                --language, the instruction is in another one
+      short, beginning, colon   fewer than 3 words; begins in the middle; ends in a colon
+      role, loop                holds another turn; ends in a loop
+      duplicate, near           the same as an earlier instruction, or nearly
+      quality                   average or worse, by the model's own rating (with --tag quality)
+      always                    unfinished; empty; holds a special token; not in --language
 
     examples:
       latxa reverse -m models/instruct_en --from Basque eu.jsonl -o reverse.jsonl
       latxa reverse -m models/base_en --shots shots.jsonl --from Basque --take 20000 eu.jsonl > reverse.jsonl
     """
-    from latxa_cli.generation.delivery import deliver
+    from latxa_cli.generation.delivery import deliver, note_engine
     from latxa_cli.generation.engine import Decoding, open_engine
     from latxa_cli.generation.preflight import first, share
     from latxa_cli.sampling import reverse as room
@@ -89,15 +91,16 @@ def reverse(
     )
     documents = run.read(files, "document", take=take)
     pairs = room.shots_of(run.read_all(shots, "conversation"), shots) if shots else []
-    generator = open_engine(model, engine)
+    generator = open_engine(model, engine.on(run.day(date)))
     decoding = Decoding(max_tokens, temperature, top_p)
-    run.note(engine=generator.facts(), decoding=decoding.as_dict())
+    note_engine(run, generator)
+    run.note(decoding=decoding.as_dict())
     speaker = speaker_of(model, generator.tokenizer, thinking)
     filters, tagger = selection.filters(speaker), selection.tagger(speaker)
-    back = room.Reverse(
+    reversal = room.Reversal(
         decoding, filters, source_name, target_name, pairs, longest, seed, speaker.name, speaker.thinking, tagger
     )
-    outcomes = room.reverse(first(documents) if dry_run else documents, generator, back)
+    outcomes = room.reverse(first(documents) if dry_run else documents, generator, reversal)
     before = () if dry_run else run.already_written()
     outcomes = selection.without_repeats(outcomes, before, device=engine.device)
     deliver(run, generator, outcomes, total=share(take, shard), dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""`latxa sample`: instructions that a model writes of itself, and its answers (Magpie)."""
+"""`latxa sample`: instructions and answers from a model alone (Magpie)."""
 
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from latxa_cli.options import (
     Similarity,
     Skip,
     Tag,
+    TemplateDate,
     Thinking,
     excludes,
     flag,
@@ -26,7 +27,6 @@ CONDITIONS = (
     needs("answer_top_p", "answer_temperature", "task", hint="the tasks that come with latxa answer at temperature 0"),
     excludes("top_p", ("temperature", 0.0), hint="at temperature 0 the likeliest token is taken"),
     excludes("answer_top_p", ("answer_temperature", 0.0), hint="at temperature 0 the likeliest token is taken"),
-    excludes("no_template_system", "system", hint="a system message takes the place of the template's own"),
 )
 
 
@@ -39,17 +39,17 @@ def sample(
     take: Annotated[int | None, flag("Stop when N are kept.", metavar="N", min=1)] = None,
     task: Annotated[
         list[str] | None,
-        flag("What to draw: one of the tasks below, a `.toml` file or a folder; repeat it.", metavar="NAME|FILE"),
+        flag("A task above, a `.toml` file or folder; repeat it.", metavar="NAME|FILE"),
     ] = None,
-    turns: Annotated[int, flag("Instructions of each conversation.", min=1)] = 1,
-    system: Annotated[str | None, flag("A system message to draw under. [default: the task's]", metavar="TEXT")] = None,
-    no_template_system: Annotated[
-        bool, flag("Leave out the system block that the template adds by itself.", "--no-template-system")
-    ] = False,
+    turns: Annotated[int, flag("Instructions in each conversation.", min=1)] = 1,
+    system: Annotated[
+        str | None,
+        flag("The system message; \"\" is none, not the template's own either. [default: the task's]", metavar="TEXT"),
+    ] = None,
     thinking: Thinking = None,
     temperature: Annotated[float | None, flag("Of instructions. [default: the task's]", min=0.0, max=100.0)] = None,
     top_p: Annotated[float | None, flag("Of instructions. [default: the task's]", min=0.0, max=1.0)] = None,
-    max_tokens: Annotated[int | None, flag("Longest instruction. [default: the task's]", min=1, max=1 << 31)] = None,
+    max_tokens: Annotated[int | None, flag("Of instructions. [default: the task's]", min=1, max=1 << 31)] = None,
     answer_temperature: Annotated[float | None, flag("Of answers. [default: the task's]", min=0.0, max=100.0)] = None,
     answer_top_p: Annotated[float | None, flag("Of answers. [default: the task's]", min=0.0, max=1.0)] = None,
     answer_max_tokens: Annotated[int | None, flag("Of answers. [default: --max-tokens]", min=1, max=1 << 31)] = None,
@@ -58,6 +58,7 @@ def sample(
     tag: Tag = None,
     embedder: Embedder = None,
     similarity: Similarity = None,
+    date: TemplateDate = None,
     seed: Seed = 0,
     shard: Shard = None,
     engine: EngineOptions,
@@ -68,46 +69,44 @@ def sample(
     in:  nothing
     out: conversations
 
-    The model is given only what its own chat template writes before a user's first word; it goes on
-    with an instruction, then answers it.
+    The prompt is the text that the model's chat template writes before a user's first word. The model
+    continues it with an instruction, and then answers that.
 
-    tasks: general (the default), code, math, arithmetic, translation; each is drawn under a system
-    message of its own, but for the first, and instructions at temperature 1, answers at 0
+    tasks: general (the default), code, math, arithmetic, translation. All but general have a system
+    message. Instructions are drawn at temperature 1, answers at 0.
 
     filters, each a reason in --rejects:
-      short, beginning, colon   of fewer than 3 words; begins in the middle; ends in a colon
-      role, loop, refusal       another turn begins in it; ends in a loop; an answer that refuses
-      duplicate, near           the instruction was there before, or nearly
-      quality                   the model itself finds it average or worse (with --tag quality)
-      always                    unfinished, empty, or a special token of the model in it; with
-                                --language, the instruction is in another one
+      short, beginning, colon   fewer than 3 words; begins in the middle; ends in a colon
+      role, loop, refusal       holds another turn; ends in a loop; has an answer that refuses
+      duplicate, near           the same as an earlier instruction, or nearly
+      quality                   average or worse, by the model's own rating (with --tag quality)
+      always                    unfinished; empty; holds a special token; not in --language
 
     examples:
       latxa sample -m models/instruct_en -n 1000 --seed 7 > en.jsonl
       latxa sample -m models/instruct_en -n 100000 --task general --task code -o en.jsonl.zst --resume
     """
-    from latxa_cli.generation.delivery import deliver
+    from latxa_cli.generation.delivery import deliver, note_engine
     from latxa_cli.generation.engine import open_engine
     from latxa_cli.generation.preflight import RECORDS, share
     from latxa_cli.sampling.filters import FILTERS
     from latxa_cli.sampling.magpie import Magpie, check_further_turns, draw, query_of
     from latxa_cli.sampling.selection import say_unread, select
-    from latxa_cli.sampling.settings import own_files
     from latxa_cli.sampling.speaker import speaker_of
     from latxa_cli.sampling.tasks import FOLDER, GENERAL, load_tasks, some_of_each
+    from latxa_cli.stream.tables import own_files
 
-    run.depends_on(model)
     selection = select(run, FILTERS, language=language, skip=skip, tag=tag, embedder=embedder, similarity=similarity)
     tasks = load_tasks(task or [GENERAL])
-    run.depends_on(*own_files("--task", task or [], FOLDER))
-    generator = open_engine(model, engine)
-    run.note(engine=generator.facts())
+    run.depends_on(model, *own_files("--task", task or [], FOLDER))
+    generator = open_engine(model, engine.on(run.day(date)))
+    note_engine(run, generator)
     speaker = speaker_of(model, generator.tokenizer, thinking)
     of_instructions = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     longest = answer_max_tokens or max_tokens
     of_answers = {"temperature": answer_temperature, "top_p": answer_top_p, "max_tokens": longest}
     tasks = [one.changed(system, of_instructions, of_answers) for one in tasks]
-    query = query_of(generator.tokenizer, template_system=not no_template_system, thinking=speaker.thinking)
+    query = query_of(generator.tokenizer, template_system=system != "", thinking=speaker.thinking)
     if turns > 1:
         check_further_turns(query, tasks)
     run.note(tasks={one.name: one.as_dict() | {"pre_query": query((), one.system).prefix} for one in tasks})

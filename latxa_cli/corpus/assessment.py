@@ -1,6 +1,6 @@
-"""What one text is found to be: in the language or not, of quality or not, a leak of evaluation items; and its bands.
+"""The assessment of one text: its language, its quality, evaluation items in it, and its near-duplicate bands.
 
-Equal texts have equal findings, so that a worker remembers those of the last ones: dumps overlap.
+Equal texts have equal assessments. A worker keeps those of the last texts, since dumps overlap.
 """
 
 from __future__ import annotations
@@ -8,28 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 
 from latxa_cli.corpus.profile import load_profile
-from latxa_cli.corpus.steps import CHANGING, LOOKING, OF_LINES, READS_WORDS
+from latxa_cli.corpus.rules import QualityRules
+from latxa_cli.corpus.steps import CHANGING, OF_LINES, READS_TEXT, READS_WORDS
 from latxa_cli.native.minhash import BANDS
+from latxa_cli.stream.records import JsonObject
+from latxa_cli.text.fences import prose
 from latxa_cli.text.language import identifier, other_lines
-from latxa_cli.text.near import bands_of
 from latxa_cli.text.ngrams import NgramIndex
+from latxa_cli.text.shingles import bands_of
 from latxa_cli.text.words import Words, segment
 
-REVIEWED = frozenset(("uncertain language", "mixed languages"))  # reasons that a person may wish to look into
-_REMEMBERED = 20_000  # texts
+REVIEWED = frozenset(("uncertain language", "mixed languages"))  # reasons that a person may want to check
+_REMEMBERED = 20_000  # texts whose assessment is kept
 _NO_BANDS = np.zeros(BANDS, np.uint64)
 
 
 @dataclass(frozen=True)
 class AssessmentSettings:
-    """What is done with every document. `profile`: its name or file; `items`: a file of evaluation items {key, text},
-    and its hash; `rejects` and `review`: whether what is left out is wanted."""
+    """The settings by which documents are assessed.
+
+    - profile: the name or file of the quality profile.
+    - items, items_hash: a file of evaluation items {key, text}, and its hash.
+    - rejects, review: documents that are left out are written for these flags.
+    """
 
     language: str
     steps: frozenset[str]
@@ -46,30 +52,34 @@ class AssessmentSettings:
 
     @property
     def changes_documents(self) -> bool:
+        """Whether a step may change documents, so that they must be written anew."""
         return not self.steps.isdisjoint(CHANGING)
 
     @property
     def reads_lines(self) -> bool:
+        """Whether the kernel can read lines without parsing them into records."""
         return self.steps <= OF_LINES
 
     @property
     def reads_words(self) -> bool:
+        """Whether a step needs the words of texts."""
         return not self.steps.isdisjoint(READS_WORDS)
 
 
 @dataclass(slots=True)
 class Assessment:
-    """What a text is found to be: unfit at a `step` for a `reason`, or with these facts and bands."""
+    """The assessment of a text, which is unfit if it has a `reason`."""
 
-    step: str = ""
+    step: str = ""  # the step that found it unfit
     reason: str = ""
     detail: str = ""
     words: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)  # fields for the metadata of the document
     bands: np.ndarray = field(default_factory=lambda: _NO_BANDS)
-    leaked: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()  # the keys of evaluation items in it
 
     def unfit(self, step: str, reason: str, detail: str) -> Assessment:
+        """Mark the text as unfit, and return this assessment."""
         self.step, self.reason, self.detail = step, reason, detail
         return self
 
@@ -78,63 +88,65 @@ _NOTHING = Assessment()
 
 
 class Assessor:
-    """Judges texts by the settings of a run; holds the models that this needs."""
+    """Assesses texts by the settings of a run, and holds the models for that."""
 
     def __init__(self, settings: AssessmentSettings) -> None:
         self.settings = settings
         self.profile = load_profile(settings.profile)
+        self.rules = QualityRules(self.profile)
         self.identify = identifier(settings.language_model) if settings.does("language") else None
         self.index = NgramIndex(_items(settings.items)) if settings.items else None
-        self.looks = not settings.steps.isdisjoint(LOOKING)
+        self.reads_text = not settings.steps.isdisjoint(READS_TEXT)
         self.remembered: dict[bytes, Assessment] = {}
 
-    def find(self, text: str, digest: bytes) -> Assessment:
-        """Return the finding for a clean text that has this hash."""
-        if not self.looks:
+    def assess(self, text: str, digest: bytes) -> Assessment:
+        """Return the assessment of a clean text, whose hash is `digest`."""
+        if not self.reads_text:
             return _NOTHING
-        finding = self.remembered.get(digest)
-        if finding is None:
+        assessment = self.remembered.get(digest)
+        if assessment is None:
             if len(self.remembered) >= _REMEMBERED:
                 self.remembered.clear()
-            finding = self.remembered[digest] = self._find(text)
-        return finding
+            assessment = self.remembered[digest] = self._assess(text)
+        return assessment
 
-    def _find(self, text: str) -> Assessment:
-        finding = Assessment()
+    def _assess(self, text: str) -> Assessment:
+        assessment = Assessment()
         if not text or text.isspace():
-            return finding.unfit("normalise", "empty", "")
+            return assessment.unfit("normalise", "empty", "")
         words = segment(text) if self.settings.reads_words else None
         if words is not None:
-            finding.words = len(words)
-        if self.identify is not None and self._in_another_language(text, finding):
-            return finding
-        return finding if words is None else self._read(text, words, finding)
+            assessment.words = words.length
+        if self.identify is not None and self._in_another_language(text, assessment):
+            return assessment
+        return assessment if words is None else self._read(text, words, assessment)
 
-    def _read(self, text: str, words: Words, finding: Assessment) -> Assessment:
-        if self.settings.does("quality") and (fault := self.profile.judge(text, words)):
-            return finding.unfit("quality", *fault)
+    def _read(self, text: str, words: Words, assessment: Assessment) -> Assessment:
+        if self.settings.does("quality") and (fault := self.rules.judge(text, words)):
+            return assessment.unfit("quality", *fault)
         if self.index is not None and (hits := self.index.find(words)):
-            finding.leaked = tuple(item for item, _ in hits)
-            return finding.unfit("contamination", "contaminated", f"{hits[0][1]} n-grams of {hits[0][0]}")
+            assessment.leaked = tuple(item for item, _ in hits)
+            return assessment.unfit("contamination", "contaminated", f"{hits[0][1]} n-grams of {hits[0][0]}")
         if self.settings.does("near"):
-            finding.bands = bands_of(words)
-        return finding
+            assessment.bands = bands_of(words)
+        return assessment
 
-    def _in_another_language(self, text: str, finding: Assessment) -> bool:
+    def _in_another_language(self, text: str, assessment: Assessment) -> bool:
         assert self.identify is not None
-        wanted, profile = self.settings.language, self.profile
+        target, profile = self.settings.language, self.profile
+        text = prose(text)
         language, probability = self.identify(text)
-        finding.facts = {"language": language, "language_probability": round(probability, 4)}
+        assessment.facts = {"language": language, "language_probability": round(probability, 4)}
         least = profile.language_score if self.settings.language_model else profile.language_probability
-        if probability < least:  # neither surely ours nor surely another
-            finding.unfit("language", "uncertain language", f"{language} {probability:.3f} < {least}")
-        elif language != wanted:
-            finding.unfit("language", "wrong language", f"{language} {probability:.3f}")
-        elif "\n" in text and (share := round(other_lines(text, wanted, self.identify), 4)):
-            finding.facts["other_languages"] = share
+        if probability < least:  # it may be the target language or another one
+            assessment.unfit("language", "uncertain language", f"{language} {probability:.3f} < {least}")
+        elif language != target:
+            assessment.unfit("language", "wrong language", f"{language} {probability:.3f}")
+        elif "\n" in text and (share := round(other_lines(text, target, self.identify), 4)):
+            assessment.facts["other_languages"] = share
             if share > profile.other_languages:
-                finding.unfit("language", "mixed languages", f"{share} > {profile.other_languages}")
-        return bool(finding.reason)
+                assessment.unfit("language", "mixed languages", f"{share} > {profile.other_languages}")
+        return bool(assessment.reason)
 
 
 def _items(path: str) -> list[tuple[str, str]]:
@@ -143,5 +155,5 @@ def _items(path: str) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=1)
 def assessor_of(settings: AssessmentSettings) -> Assessor:
-    """Return the judge of these settings: one for all parts that a worker examines."""
+    """Return the assessor for these settings, which a worker makes once for all its parts."""
     return Assessor(settings)

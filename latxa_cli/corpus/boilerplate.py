@@ -1,9 +1,9 @@
-"""Lines that a source repeats from document to document (menus, cookie notices, footers), found in a sample of it.
+"""Boilerplate: lines that a source repeats in many documents (menus, cookie notices, footers), found in a sample of it.
 
-A line is boilerplate where it stands in at least `SHARE` of the sampled documents of one source, and in at least
-`MINIMUM` of them. It is removed wherever it stands. Only lines of `FEWEST_WORDS` or more count, so that rules, numbers,
-headings and brackets of code stay. What a single website repeats is too rare for this; `paragraphs` finds what of it
-stands at the ends of documents.
+A line is boilerplate if it is in at least the share `SHARE` of the sampled documents of one source, and in at least
+`MINIMUM` of them. It is removed from all documents of the source. Only lines of `FEWEST_WORDS` or more count, so that
+rules, numbers, headings and brackets of code stay. Lines of code in fences are never boilerplate. Lines that a single
+website repeats are too rare for this test; `paragraphs` finds those at the beginning and end of documents.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
-from latxa_cli.stream.parts import Part, lines_of
+from latxa_cli.stream.cutting import Part, lines_of
 from latxa_cli.stream.reader import parser
+from latxa_cli.stream.records import JsonObject
+from latxa_cli.text.fences import code_lines, prose_lines
 from latxa_cli.text.normalise import normalise
+from latxa_cli.text.words import length
 
 SAMPLE_BYTES = 16 << 20  # of each source
 SHARE = 0.005
 MINIMUM = 20
-LONGEST = 300  # characters; what is longer is text
-FEWEST_WORDS = 3  # with a letter
+LONGEST = 300  # characters; longer lines are text
+FEWEST_WORDS = 3  # words with a letter
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class LineSample:
     stride: int
 
 
-def strides(parts: Iterable[Part]) -> list[LineSample]:
-    """Return what to sample of each part, so that each source gives about `SAMPLE_BYTES`, or all that it has."""
+def samples(parts: Iterable[Part]) -> list[LineSample]:
+    """Return the sample of each part, such that each source gives about `SAMPLE_BYTES`, or everything."""
     parts = list(parts)
     sizes: Counter[int] = Counter()
     for part in parts:
@@ -43,13 +45,13 @@ def strides(parts: Iterable[Part]) -> list[LineSample]:
     return [LineSample(part, max(1, round(sizes[part.source] / SAMPLE_BYTES))) for part in parts]
 
 
-def count_lines(sample: LineSample) -> dict[str, Any]:
-    """Return {`texts`: hashes of the distinct texts sampled, `lines`: {line: places of those that it stands in}}.
+def count_lines(sample: LineSample) -> JsonObject:
+    """Return {`source`, `texts`: hashes of distinct texts, `lines`: {line: places in `texts` of those that have it}}.
 
-    Malformed lines are left for `examine` to tell of.
+    Malformed records are skipped; `examine` will report them.
     """
     parse = parser("document")
-    texts: dict[int, int] = {}  # hash: place
+    texts: dict[int, int] = {}  # {hash: place}
     lines: dict[str, list[int]] = defaultdict(list)
     for row, _, raw in lines_of(sample.part):
         if row % sample.stride:
@@ -61,19 +63,19 @@ def count_lines(sample: LineSample) -> dict[str, Any]:
         digest = line_hash(text)
         if digest not in texts:
             place = texts[digest] = len(texts)
-            for line in {line for line in map(str.strip, text.split("\n")) if _may_be_boilerplate(line)}:
+            for line in {line for line in map(str.strip, prose_lines(text)) if _may_be_boilerplate(line)}:
                 lines[line].append(place)
     return {"source": sample.part.source, "texts": list(texts), "lines": lines}
 
 
 def _may_be_boilerplate(line: str) -> bool:
-    return len(line) <= LONGEST and sum(any(map(str.isalpha, word)) for word in line.split()) >= FEWEST_WORDS
+    return len(line) <= LONGEST and length(line, lettered=True) >= FEWEST_WORDS
 
 
-def find(counts: Iterable[dict[str, Any]], source: int) -> dict[str, float]:
-    """Return {line: share of the sampled texts of `source`} of its boilerplate, most frequent first.
+def find_lines(counts: Iterable[JsonObject], source: int) -> dict[str, float]:
+    """Return the boilerplate of `source` as {line: share of the sampled texts}, most frequent first.
 
-    Texts count once however often they are copied: else every line of a document with many copies were boilerplate.
+    Equal texts count once, since otherwise every line of a document with many copies would be boilerplate.
     """
     seen: set[int] = set()
     lines: Counter[str] = Counter()
@@ -88,16 +90,21 @@ def find(counts: Iterable[dict[str, Any]], source: int) -> dict[str, float]:
 
 
 def line_hash(line: str) -> int:
-    """Return the 64-bit hash by which a stripped line is known."""
+    """Return the 64-bit hash of a stripped line."""
     return xxh3_64_intdigest(line.encode("utf-8", "surrogatepass"))
 
 
 def line_hashes(text: str) -> list[int]:
-    """Return the hashes of the non-blank lines of `text`, in their order."""
+    """Return the hashes of the non-blank lines of `text`, in order."""
     return [line_hash(line) for line in map(str.strip, text.split("\n")) if line]
 
 
-def without(text: str, lines: frozenset[int]) -> str:
-    """Return `text` without the lines whose hashes are in `lines`, in clean form."""
-    kept = [line for line in text.split("\n") if line_hash(line.strip()) not in lines]
+def remove_lines(text: str, lines: frozenset[int]) -> str:
+    """Return the clean form of `text` without the lines whose hashes are in `lines`; code in fences stays."""
+    all_lines = text.split("\n")
+    kept = [
+        line
+        for line, is_code in zip(all_lines, code_lines(all_lines), strict=True)
+        if is_code or line_hash(line.strip()) not in lines
+    ]
     return normalise("\n".join(kept))

@@ -1,11 +1,10 @@
-"""Evaluation items that documents must not hold, and where they leaked from."""
+"""Evaluation items, which documents must not contain, and the sources that they leaked from."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 from xxhash import xxh3_128_hexdigest
@@ -15,13 +14,11 @@ from latxa_cli.stream.errors import LatxaError, RecordError
 from latxa_cli.stream.inputs import Input
 from latxa_cli.stream.reader import explain
 from latxa_cli.stream.records import Record
-
-# Fields that say what an item is or where it comes from, not what is asked.
-_ABOUT = frozenset(("id", "source", "licence", "license", "url", "language", "task", "metadata", "role", "model"))
+from latxa_cli.text.items import texts
 
 
 def read_items(path: str) -> Iterator[tuple[str, Record]]:
-    """Yield (`FILE:ID`, item) of a file of evaluation items, JSON objects of any kind; raises RecordError."""
+    """Yield (`FILE:ID`, item) for the JSON objects in a file of evaluation items; raises RecordError."""
     for number, entry in Input(path).entries():
         try:
             item = orjson.loads(entry) if isinstance(entry, bytes) else entry
@@ -34,23 +31,10 @@ def read_items(path: str) -> Iterator[tuple[str, Record]]:
         yield f"{Path(path).name}:{item.get('id', number)}", item
 
 
-def texts(item: Any) -> Iterator[str]:
-    """Yield the strings of an evaluation item: questions, passages, choices, messages, however it is built."""
-    if isinstance(item, str):
-        yield item
-    elif isinstance(item, dict):
-        for name, value in item.items():
-            if name not in _ABOUT:
-                yield from texts(value)
-    elif isinstance(item, list | tuple):
-        for value in item:
-            yield from texts(value)
-
-
 def save_items(path: Path, items: Iterable[tuple[str, Record]]) -> str:
-    """Write the texts of evaluation items (key, item) for the workers; return the hash of what was written.
+    """Save the texts of evaluation items (key, item) for workers, and return the hash of the file.
 
-    Raises LatxaError where there is no text among them.
+    Raises LatxaError where the items hold no text.
     """
     lines = [
         orjson.dumps({"key": key, "text": text}, option=orjson.OPT_APPEND_NEWLINE)
@@ -65,7 +49,7 @@ def save_items(path: Path, items: Iterable[tuple[str, Record]]) -> str:
 
 
 def leaks(found: Iterable[tuple[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
-    """Return {item key: {source: documents that held it}} from (source, {item key: documents}) of many parts."""
+    """Return {item key: {source: number of documents}} from the (source, {item key: number of documents}) of parts."""
     by_item: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for source, counts in found:
         for key, documents in counts.items():

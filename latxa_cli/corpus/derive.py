@@ -1,11 +1,11 @@
-"""A profile derived from trusted text: what nearly all of its documents keep to.
+"""A profile derived from trusted text, with limits that nearly all of its documents keep.
 
     latxa profile trusted.jsonl > xx.toml
 
-Nine tenths of a sample of the documents give the limits; the last tenth tells what they would cost. A limit is what all
-but 0.25 % of the documents keep, moved a tenth further from the median. It is never stricter than that of the profile
-`generic`: trusted text is cleaner than the web, and a stricter limit would only say how clean it is. Rules that need
-more words or lines than most of the documents have are left out.
+Nine tenths of a sample of the documents give the limits, and the last tenth shows how many good documents they reject.
+A limit is the bound that all but 0.25 % of the documents keep, moved a tenth further from the median. It is never
+stricter than that of the profile `massivetext`: trusted text is cleaner than the web, and a stricter limit would only
+measure that. Rules that need more words or lines than most of the documents have are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Any
 
 import numpy as np
 import orjson
@@ -23,34 +22,34 @@ import orjson
 from latxa_cli.corpus import vocabulary
 from latxa_cli.corpus.profile import load_profile, parse_profile
 from latxa_cli.corpus.quality import Figures, foreign_letters, letter_table, measure
-from latxa_cli.corpus.rules import NGRAMS, REASONS
+from latxa_cli.corpus.rules import NGRAMS, REASONS, QualityRules
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record, Reject, keyed_hash
 from latxa_cli.text.language import identify, known_languages
 from latxa_cli.text.normalise import normalise
 from latxa_cli.text.words import segment
 
-FEWEST, STEADY = 100, 1000  # documents
-WORRYING = 0.05  # share of good documents rejected
-MOST, MOST_CHARACTERS = 20_000, 50_000_000  # documents drawn, and characters in them
-TAIL = 0.0025  # share of the documents beyond each limit
-MARGIN = 0.1  # of the distance from the median
-IDENTIFIED = 2_000  # documents whose language is looked at
-FOREIGN_LETTERS = 0.1  # the least that is allowed: names and quotations
-STOP_WORD_LOSS = 0.01  # share of the documents that may hold too few stop words
-WORDS_FOR_NGRAMS, LINES_FOR_LINES = 50, 3  # the median document must have, for rules about them
+FEWEST, STEADY = 100, 1000  # documents: with fewer there is no profile, or a warning
+WORRYING = 0.05  # the share of good documents rejected from which there is a warning
+MOST, MOST_CHARACTERS = 20_000, 50_000_000  # documents and characters of the sample
+TAIL = 0.0025  # the share of the documents beyond each limit
+MARGIN = 0.1  # of the distance from the median, by which a limit is moved outwards
+IDENTIFIED = 2_000  # documents whose language is identified
+FOREIGN_LETTERS = 0.1  # the lowest limit, which leaves room for names and quotations
+STOP_WORD_LOSS = 0.01  # the share of the documents that may hold too few stop words
+WORDS_FOR_NGRAMS, LINES_FOR_LINES = 50, 3  # the median document must have so many for rules about n-grams and lines
 
 OF_WORDS = ("minimum_alphabetic_words", "maximum_hash_signs", "maximum_ellipses")
 OF_LINES = (
     "maximum_line_breaks", "maximum_repeated_lines", "maximum_repeated_line_characters", "minimum_sentence_ends",
     "maximum_bullet_lines", "maximum_ellipsis_lines",
 )  # fmt: skip
-GENERAL = {"minimum_sentence_ends": 0.12}  # FineWeb's, where a language has such marks at all
+GENERAL = {"minimum_sentence_ends": 0.12}  # FineWeb's limit; `massivetext` has none, since some scripts lack such marks
 
 
 @dataclass
-class Trusted:
-    """The documents that a profile is derived from: those with the smallest hashes of their ids, up to two sizes."""
+class TrustedSample:
+    """A random sample of trusted documents: those with the smallest hashes of their ids, up to two limits of size."""
 
     most: int = MOST
     most_characters: int = MOST_CHARACTERS
@@ -59,7 +58,7 @@ class Trusted:
     heap: list[tuple[int, int, str, str]] = field(default_factory=list)  # (-hash, ordinal, source, text)
 
     def add(self, documents: Iterable[Record]) -> Iterator[Reject]:
-        """Draw from `documents`; yield those that have no words."""
+        """Add `documents` to the sample; yield those that have no words."""
         for document in documents:
             text = normalise(document["text"])
             if not len(segment(text)):
@@ -73,7 +72,7 @@ class Trusted:
                 self.characters -= len(heappop(self.heap)[-1])
 
     def parts(self) -> tuple[list[str], list[str], list[str]]:
-        """Return the texts to derive from in input order, their sources, and the texts to check with."""
+        """Return the texts to derive from, in input order, their sources, and the texts for the check."""
         ordered = sorted(self.heap, reverse=True)
         checks = [text for *_, text in ordered[9::10]]
         used = sorted(entry[1:] for place, entry in enumerate(ordered) if place % 10 != 9)
@@ -81,33 +80,32 @@ class Trusted:
 
 
 @dataclass(frozen=True)
-class Derived:
-    """A profile as TOML text; the documents it was derived from and checked with, and the reasons against the latter;
-    the share of the documents that language identification takes for the language (None: it does not know it)."""
+class DerivedProfile:
+    """A profile as TOML, with the facts that the user should know about it."""
 
     toml: str
     language: str
-    used: int
-    checked: int
-    rejected: Counter[str]
-    identified: float | None
+    used: int  # documents that it was derived from
+    checked: int  # documents that it was checked with
+    rejected: Counter[str]  # of the checked ones, by reason
+    identified: float | None  # the share of documents identified as the language; None for an unknown language
 
     def warnings(self) -> list[str]:
-        """Return what the user should know about the profile, a line each."""
-        told = []
+        """Return warnings about the profile, one line each."""
+        warnings = []
         if self.used + self.checked < STEADY:
-            told.append(f"{self.used + self.checked} documents are few: with {STEADY:,} the limits would be steady")
+            warnings.append(f"{self.used + self.checked} documents are few: with {STEADY:,} the limits would be steady")
         if self.rejected.total() > WORRYING * self.checked:
-            told.append(f"the profile rejects more than {WORRYING:.0%} of good documents; look at its limits")
+            warnings.append(f"the profile rejects more than {WORRYING:.0%} of good documents; look at its limits")
         if self.identified is not None and self.identified < 0.5:
-            told.append(f"language identification takes only {self.identified:.0%} of them for `{self.language}`")
-        return told
+            warnings.append(f"language identification takes only {self.identified:.0%} of them for `{self.language}`")
+        return warnings
 
 
-def derive(trusted: Trusted, language: str | None) -> Derived:
-    """Return the profile of `language`, or of the language that most of the documents are in.
+def derive(trusted: TrustedSample, language: str | None) -> DerivedProfile:
+    """Return the profile of `language`, by default of the language of most documents.
 
-    Raises LatxaError where there are too few documents, or no language that most of them are in.
+    Raises LatxaError where there are too few documents, or where no language is that of most.
     """
     texts, sources, checks = trusted.parts()
     if len(texts) + len(checks) < FEWEST:
@@ -122,9 +120,10 @@ def derive(trusted: Trusted, language: str | None) -> Derived:
     writer.letters(texts)
     body = "\n".join(writer.text) + "\n"
     profile = parse_profile(body.encode(), "the derived profile")
-    rejected = Counter(fault[0] for text in checks if (fault := profile.judge(text, segment(text))))
+    rules = QualityRules(profile)
+    rejected = Counter(fault[0] for text in checks if (fault := rules.judge(text, segment(text))))
     head = _head(language, trusted.read, len(texts), len(checks), rejected)
-    return Derived(head + body, language, len(texts), len(checks), rejected, identified)
+    return DerivedProfile(head + body, language, len(texts), len(checks), rejected, identified)
 
 
 def _head(language: str, read: int, used: int, checked: int, rejected: Counter[str]) -> str:
@@ -134,9 +133,10 @@ def _head(language: str, read: int, used: int, checked: int, rejected: Counter[s
         f"Of {checked:,} others among them it rejects {rejected.total():,}{reasons}.",
         "",
         f"Measured is what all but {TAIL:.2%} of the documents keep. The limit lies a tenth further from the median,",
-        "or is that of the profile `generic` where this is wider.",
+        "or is that of the profile `massivetext` where this is wider.",
     )
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    share = f"trusted_rejected = {rejected.total() / max(checked, 1):.3g}  # of those {checked:,} others\n"
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n" + share
 
 
 class _Writer:
@@ -144,19 +144,19 @@ class _Writer:
 
     def __init__(self, figures: np.ndarray) -> None:
         self.figures = figures
-        self.general = load_profile("generic")
+        self.general = load_profile("massivetext")
         self.text: list[str] = []
 
-    def put(self, key: str, value: Any, comment: str) -> None:
-        several = isinstance(value, list)
-        shown = ", ".join(orjson.dumps(each).decode() for each in (value if several else [value]))
-        self.text.append(f"{key} = {f'[{shown}]' if several else shown}  # {comment}")
+    def put(self, key: str, value: object, comment: str) -> None:
+        """Write one key of the profile, with a comment about where its value comes from."""
+        shown = ", ".join(orjson.dumps(each).decode() for each in (value if isinstance(value, list) else [value]))
+        self.text.append(f"{key} = {f'[{shown}]' if isinstance(value, list) else shown}  # {comment}")
 
     def column(self, name: str) -> np.ndarray:
         return self.figures[:, Figures._fields.index(name)]
 
     def language(self, texts: list[str], given: str | None) -> tuple[str, float | None]:
-        """Write the language and its least probability; return the language and the share identified as it."""
+        """Write the language and its minimal probability; return the language and the share identified as it."""
         found = [identify(text) for text in texts[:: math.ceil(len(texts) / IDENTIFIED)]]
         counts = Counter(name for name, _ in found)
         language, count = counts.most_common(1)[0]
@@ -212,11 +212,11 @@ class _Writer:
             self.put(key, limits, f"{lengths[0]} to {lengths[-1]} words; measured: {shown}")
 
     def limit(self, key: str) -> None:
-        """Write the limit `key`: as it is measured, or the general one where that is wider."""
+        """Write the limit `key`: the measured one, or the general one where that is wider."""
         sign = 1 if key.startswith("minimum_") else -1
         measured, limit = self.bound(REASONS[key][0], sign)
         general = getattr(self.general, key) or GENERAL.get(key)
-        if (limit, sign) in ((0, 1), (1, -1)):  # nothing can fail it
+        if (limit, sign) in ((0, 1), (1, -1)):  # no document can fail it
             self.text.append(f"# No `{key}`; measured: {measured:.3g}")
         elif general is not None and (general - limit) * sign <= 0:
             self.put(key, general, f"the general limit; measured: {measured:.3g}")
@@ -224,12 +224,12 @@ class _Writer:
             self.put(key, limit, f"measured: {measured:.3g}")
 
     def bound(self, figure: str, sign: int) -> tuple[float, float]:
-        """Return what all but `TAIL` of the documents keep at least (`sign` 1) or at most (-1), and the limit."""
+        """Return the bound that all but `TAIL` of the documents keep, below (`sign` 1) or above (-1), and the limit."""
         values = self.column(figure)
         share = TAIL if sign > 0 else 1 - TAIL
         measured = float(np.quantile(values, share, method="lower" if sign > 0 else "higher"))
         limit = measured + MARGIN * (measured - float(np.median(values)))
-        if measured <= 1:  # a share
+        if measured <= 1:  # the figure is a share
             limit = min(limit, 1.0)
         return measured, max(0.0, _rounded(limit, -sign))
 
@@ -262,6 +262,6 @@ class _Writer:
 
 
 def _rounded(value: float, direction: int) -> float:
-    """Return `value` to three decimals, up (1) or down (-1)."""
+    """Return `value` rounded to three decimals, up (1) or down (-1)."""
     scaled = value * 1000
     return (math.ceil(scaled - 1e-9) if direction > 0 else math.floor(scaled + 1e-9)) / 1000

@@ -1,6 +1,6 @@
-"""The documents that `examine` let pass, numbered through all parts; what looks for repetitions reads them here.
+"""The documents that passed `examine`, numbered through all parts, as the search for repetitions reads them.
 
-The number of a document (u32) is its place among the documents of all parts: numbers rise in the order of priority.
+The number of a document (u32) is its place among the documents of all parts, so smaller numbers have priority.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 
 from latxa_cli.stages import load_array, save_bytes
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.records import JsonObject
 
 LOW = np.uint64(0xFFFFFFFF)
 HIGH_BITS = np.uint64(32)
@@ -25,15 +25,15 @@ _MOST = 1 << 32
 
 @dataclass(frozen=True)
 class Documents:
-    """`counts`: how many each part has; `data`: the file with the lines of each."""
+    """The documents of all parts."""
 
     work: Path
-    counts: list[int]
-    data: list[str]
+    counts: list[int]  # documents of each part
+    data: list[str]  # for each part, the file with its lines
 
     @classmethod
-    def save(cls, work: Path, infos: list[dict[str, Any]]) -> Documents:
-        """Keep for the tasks what `examine` returned for each part; raises LatxaError beyond 2^32 documents."""
+    def save(cls, work: Path, infos: list[JsonObject]) -> Documents:
+        """Save for tasks what `examine` returned for each part; raises LatxaError beyond 2^32 documents."""
         documents = cls(work, [info["documents"] for info in infos], [info["data"] for info in infos])
         if documents.total >= _MOST:
             raise LatxaError(f"{documents.total:,} documents are more than one run can number ({_MOST:,})")
@@ -46,7 +46,7 @@ class Documents:
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """int64 [parts + 1]: the number of each part's first document, and at the end that of all documents."""
+        """i64 [parts + 1]: the number of each part's first document, then the total."""
         return np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
 
     @property
@@ -54,30 +54,31 @@ class Documents:
         return sum(self.counts)
 
     def array(self, part: int, name: str) -> np.ndarray:
-        """Return `rows`, `keys` or `paragraphs` of a part: read from the disk where it is looked at."""
+        """Return the `rows`, `keys` or `paragraphs` of a part, mapped from the disk."""
         return load_array(self.work / "examine" / f"{part:05}.{name}.npy", mapped=True)
 
     def by_part(self, numbers: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray]]:
-        """Yield (part, where its documents are in `numbers`, which rise; their places within the part)."""
+        """Yield (part, the slice of its documents in sorted `numbers`, their places within the part)."""
         bounds = np.searchsorted(numbers, self.starts)
         for part in np.flatnonzero(bounds[1:] > bounds[:-1]).tolist():
-            where = slice(int(bounds[part]), int(bounds[part + 1]))
-            yield part, where, numbers[where].astype(np.int64) - self.starts[part]
+            inside = slice(int(bounds[part]), int(bounds[part + 1]))
+            yield part, inside, numbers[inside].astype(np.int64) - self.starts[part]
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the rows of these documents, whose numbers rise."""
+        """Return the rows of documents, by sorted numbers."""
         found = [self.array(part, "rows")[places] for part, _, places in self.by_part(numbers)]
         return np.concatenate(found)
 
     def texts(self, numbers: np.ndarray, rows: np.ndarray) -> Iterator[str]:
-        """Yield the texts of these documents."""
-        for part, where, _ in self.by_part(numbers):
+        """Yield the texts of documents, by sorted numbers and their rows."""
+        for part, inside, _ in self.by_part(numbers):
             with Path(self.data[part]).open("rb") as data:
-                for offset, length in zip(rows["offset"][where].tolist(), rows["length"][where].tolist(), strict=True):
+                spans = zip(rows["offset"][inside].tolist(), rows["length"][inside].tolist(), strict=True)
+                for offset, length in spans:
                     yield orjson.loads(os.pread(data.fileno(), length, offset))["text"]
 
     def keepers(self, numbers: np.ndarray) -> np.ndarray:
-        """Return part << 32 | place within the part (u64) of documents."""
+        """Return part << 32 | place within the part (u64) for documents that were kept in place of others."""
         parts = np.searchsorted(self.starts, numbers, "right") - 1
         return parts.astype(np.uint64) << HIGH_BITS | (numbers - self.starts[parts]).astype(np.uint64)
 

@@ -1,4 +1,4 @@
-"""The corpus itself: part after part, what was kept, as it was written when it was examined wherever that is possible.
+"""Writing the corpus: the kept documents of each part, copied unchanged from the files of `examine` wherever possible.
 
 Documents that lost paragraphs, or that others were dropped for (`metadata.cluster_size`), are written anew.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -24,27 +23,31 @@ from latxa_cli.corpus.funnel import Losses
 from latxa_cli.corpus.paragraphs import load_trims, trim
 from latxa_cli.stages import load_array
 from latxa_cli.stream.reader import Identifier
-from latxa_cli.stream.records import Lines, Record
+from latxa_cli.stream.records import JsonObject, Lines, Record
 from latxa_cli.text.words import segment
 
 REPEATED = "repeated paragraphs"
-CHUNK = 256 << 10  # bytes that are read and written at once
-_AS_IT_STANDS, _ANEW, _DROPPED = 0, 1, 2
+CHUNK = 256 << 10  # bytes that are copied at once, few enough for the processor's cache
+_AS_IT_IS, _REWRITTEN, _DROPPED = 0, 1, 2
 
 
-@dataclass(eq=False)  # one a run, known by itself: its caches hang on it
+@dataclass(eq=False)  # hashed by identity, which the caches of its methods need
 class Emitter:
-    """Writes out parts in their order. `infos` are what `examine` returned for each; `losses`, of the source of each,
-    are filled on the way; `review` takes the lines for `--review`."""
+    """Writes the parts in order.
+
+    - infos: what `examine` returned for each part.
+    - losses: for each part, the losses of its source, to which its counts are added.
+    - review: gets the lines for `--review`.
+    """
 
     folder: Path
-    infos: list[dict[str, Any]]
+    infos: list[JsonObject]
     losses: list[Losses]
     settings: AssessmentSettings
     review: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Without the step `exact` contents may repeat, and records without an id then need one of their own.
+        # Without the step `exact` contents may repeat, and ids made from the content then need a number.
         self.identifier = None if self.settings.does("exact") else Identifier()
 
     def outcomes(self) -> Iterator[Lines]:
@@ -61,7 +64,7 @@ class Emitter:
 
     @lru_cache(maxsize=100_000)  # noqa: B019
     def id_of(self, keeper: int) -> str:
-        """Return the id of a kept document, which is given as part << 32 | place among the part's rows."""
+        """Return the id of a kept document; `keeper` is part << 32 | place among the part's rows."""
         number, index = keeper >> 32, keeper & 0xFFFFFFFF
         row = self.rows(number)[index]
         with Path(self.infos[number]["data"]).open("rb") as data:
@@ -70,7 +73,7 @@ class Emitter:
 
 
 class _Part:
-    """The lines of one part. A document is known by its index among the part's rows."""
+    """The lines of one part, whose documents are numbered by their index among its rows."""
 
     def __init__(self, emitter: Emitter, number: int) -> None:
         self.emitter, self.number, self.settings = emitter, number, emitter.settings
@@ -80,25 +83,25 @@ class _Part:
         self.dropped = decisions.dropped
         self.copies = {int(index): int(count) for index, count in decisions.kept_for}
         self.trims = {int(index): (int(first), int(last)) for index, first, last in load_trims(emitter.folder, number)}
-        self.entries: list[tuple[int, str, bytes]] = []  # row, reason, entry for `--rejects`
+        self.entries: list[tuple[int, str, bytes]] = []  # (row, reason, entry for `--rejects`)
         self.reasons: Counter[str] = Counter()
 
     def outcomes(self) -> Iterator[Lines]:
-        self._take_stock()
+        self._count_examined()
         status = self._status()
         with Path(self.info["data"]).open("rb", buffering=0) as self.data:
             yield from self._kept(status)
             self._drop()
         self._count(status)
-        self._take_aside()
+        self._add_aside()
         yield from self._rejects()
 
     def _status(self) -> np.ndarray:
-        status = np.full(len(self.rows), _AS_IT_STANDS, np.uint8)
+        status = np.full(len(self.rows), _AS_IT_IS, np.uint8)
         for changed in (self.copies, self.trims):
-            status[list(changed)] = _ANEW
+            status[list(changed)] = _REWRITTEN
         if self.emitter.identifier is not None:
-            status[~self.rows["named"]] = _ANEW
+            status[~self.rows["named"]] = _REWRITTEN
         status[[index for index, (first, last) in self.trims.items() if first == last]] = _DROPPED
         status[self.dropped["index"]] = _DROPPED
         return status
@@ -107,24 +110,25 @@ class _Part:
         row = self.rows[index]
         return os.pread(self.data.fileno(), int(row["length"]), int(row["offset"]))
 
-    # --- what is kept
+    # --- kept documents
 
     def _kept(self, status: np.ndarray) -> Iterator[Lines]:
         ends = self.rows["offset"] + self.rows["length"] + np.uint64(1)
         for first, last in _stretches(status, self.rows["offset"], ends):
-            if status[first] == _AS_IT_STANDS:
+            if status[first] == _AS_IT_IS:
                 start = int(self.rows["offset"][first])
                 data = os.pread(self.data.fileno(), int(ends[last]) - start, start)
-                # the last line of a file may lack its end
+                # The last line of a file may lack its line break.
                 yield Lines(data if data.endswith(b"\n") else data + b"\n", last - first + 1)
             else:
-                lines = [self._anew(index, self._line(index)) for index in range(first, last + 1)]
+                lines = [self._rewrite(index, self._line(index)) for index in range(first, last + 1)]
                 yield Lines(b"".join(lines), len(lines))
 
-    def _anew(self, index: int, line: bytes) -> bytes:
+    def _rewrite(self, index: int, line: bytes) -> bytes:
         copies, trimmed = self.copies.get(index, 0), self.trims.get(index)
         idless = self.emitter.identifier is not None and not self.rows[index]["named"]
-        if not trimmed and not idless and b'"metadata"' not in line and b"\\u" not in line:  # usual for `--only exact`
+        # The usual case of `--only exact`, without parsing; `\\u` could spell `metadata` in another way.
+        if not trimmed and not idless and b'"metadata"' not in line and b"\\u" not in line:
             return line.rstrip()[:-1] + b',"metadata":{"cluster_size":%d}}\n' % (copies + 1)
         record: Record = orjson.loads(line)
         if idless and self.emitter.identifier is not None:
@@ -135,16 +139,16 @@ class _Part:
             record["metadata"] = metadata | {"cluster_size": copies + (before if type(before) is int else 1)}
         if trimmed:
             text = trim(record["text"], *trimmed)
-            words = len(segment(text))
+            words = segment(text).length
             lost_bytes = len(record["text"].encode()) - len(text.encode())
             self.losses.lose("paragraphs", [0, int(self.rows[index]["words"]) - words, lost_bytes])
             record["text"] = text
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
-    # --- what is dropped
+    # --- dropped documents
 
     def _drop(self) -> None:
-        """Count the dropped, and make the entries for `--rejects`, if they are wanted."""
+        """Count the dropped documents, and make their entries if `--rejects` asks for them."""
         for code in np.unique(self.dropped["reason"]).tolist():
             self._lose(*reason_of(code), self.dropped["index"][self.dropped["reason"] == code])
         emptied = [index for index, (first, last) in self.trims.items() if first == last]
@@ -169,16 +173,16 @@ class _Part:
         entry["record"] = orjson.loads(line)
         self.entries.append((int(self.rows[index]["row"]), entry["reason"], orjson.dumps(entry)))
 
-    # --- what was set aside when the part was examined
+    # --- the counts and rejects of `examine`
 
-    def _take_stock(self) -> None:
-        """Count what `examine` read and lost."""
+    def _count_examined(self) -> None:
+        """Add the counts of `examine` to the losses."""
         self.losses.read = [have + more for have, more in zip(self.losses.read, self.info["read"], strict=True)]
         for step, counts in self.info["lost"].items():
             self.losses.lose(step, counts)
         self.reasons.update(self.info["reasons"])
 
-    def _take_aside(self) -> None:
+    def _add_aside(self) -> None:
         aside = self.emitter.file(self.number, "aside").read_bytes()
         reasons = list(self.info["reasons"])
         for row, offset, length, reason, is_review in load_array(self.emitter.file(self.number, "aside.npy")).tolist():
@@ -189,7 +193,7 @@ class _Part:
                 self.entries.append((row, reasons[reason], line))
 
     def _rejects(self) -> Iterator[Lines]:
-        """Yield the entries in input order; and for what has no entry, because nobody wants it, the counts alone."""
+        """Yield the entries in input order, then the counts of rejects without an entry."""
         for _, reason, line in sorted(self.entries):
             self.reasons[reason] -= 1
             yield Lines(line + b"\n", 1, reason)
@@ -209,9 +213,9 @@ class _Part:
 
 
 def _stretches(status: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of each stretch of kept documents of one status whose lines follow on one another.
+    """Yield (first, last) for each stretch of kept documents with one status and consecutive lines.
 
-    A stretch is of `CHUNK` bytes or one line: what was just read is still in the processor's cache when it is written.
+    A stretch is cut at `CHUNK` bytes, so that the bytes that were read are still in the cache when they are written.
     """
     if not len(status):
         return

@@ -1,4 +1,4 @@
-"""What each step leaves of each source: documents, words, bytes and estimated tokens; and the data card made of it."""
+"""The funnel: documents, words, bytes and estimated tokens of each source after each step; and the data card."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from latxa_cli.corpus.steps import STEPS
+from latxa_cli.stream.display import render
 from latxa_cli.stream.records import Record
-from latxa_cli.stream.table import render
 
-# A tokenizer that has seen little of a language cuts it finely: Llama 3.1's makes 3.5 billion tokens of the 1.2 billion
-# words of the Basque corpus of arXiv 2506.07597. `--tokenizer` measures instead.
+# A tokenizer that has seen little of a language needs many tokens: Llama 3.1's makes 3.5 billion tokens of the 1.2
+# billion words in the Basque corpus of arXiv 2506.07597. With `--tokenizer` this figure is measured instead.
 BYTES_PER_TOKEN = 3.0
 COLUMNS = ("documents", "words", "bytes", "tokens")
 _ALL = "all sources"
@@ -18,7 +18,7 @@ _ALL = "all sources"
 
 @dataclass
 class Losses:
-    """Of one source: what was read, and what each step took, as [documents, words, bytes] of text."""
+    """The losses of one source: [documents, words, bytes] of text that were read, and that each step removed."""
 
     read: list[int] = field(default_factory=lambda: [0, 0, 0])
     lost: dict[str, list[int]] = field(default_factory=dict)
@@ -27,11 +27,11 @@ class Losses:
     splits: Counter[str] = field(default_factory=Counter)
 
     def lose(self, step: str, counts: list[int]) -> None:
-        """Take [documents, words, bytes] away at `step`."""
+        """Add [documents, words, bytes] to the losses of `step`."""
         self.lost[step] = _sum(self.lost.get(step, [0, 0, 0]), counts)
 
     def after(self) -> dict[str, list[int]]:
-        """Return {step: [documents, words, bytes] that are left after it} for the steps taken, `read` first."""
+        """Return {step: [documents, words, bytes] after it} for the steps that were taken, `read` first."""
         left = {"read": self.read}
         now = self.read
         for step in STEPS:
@@ -47,19 +47,19 @@ def _sum(one: list[int], other: list[int]) -> list[int]:
 
 @dataclass
 class Funnel:
-    """The losses of all sources, by name, in the order of their priority."""
+    """The losses of all sources, by name, in order of priority."""
 
     sources: dict[str, Losses]
     steps: frozenset[str]
     bytes_per_token: float = BYTES_PER_TOKEN
-    counts_words: bool = True  # not where no step looked at them
+    counts_words: bool = True  # False where no step needed words
 
     def __post_init__(self) -> None:
         for losses in self.sources.values():
             losses.lost |= {step: [0, 0, 0] for step in STEPS if step in self.steps and step != "split"}
 
     def as_dict(self) -> dict[str, dict[str, dict[str, int | None]]]:
-        """Return {source: {step: {documents, words, bytes, tokens}}} for the manifest; words None if not counted."""
+        """Return {source: {step: {documents, words, bytes, tokens}}} for the manifest; words may be None."""
         return {
             name: {step: self._figures(counts) for step, counts in losses.after().items()}
             for name, losses in self.sources.items()
@@ -80,7 +80,7 @@ class Funnel:
         return render(rows, ("source", "after", *COLUMNS), "table").splitlines()
 
     def card(self, title: str, facts: dict[str, str]) -> str:
-        """Return a data card in Markdown: `facts`, then what each source gave, its licences and what was left out."""
+        """Return a data card in Markdown: `facts`, sources with licences and splits, steps, and reasons of rejects."""
         kept = [self._row(name, losses) for name, losses in self.sources.items()]
         kept.append(self._row(_ALL, _together(list(self.sources.values()), self)))
         steps = [

@@ -1,9 +1,9 @@
-"""One batch of documents that may be duplicates of each other: which are dropped, and for whom.
+"""The decision about one batch of documents that may be duplicates of each other.
 
-The rule is in `duplicates`, the kernels that follow it are in `native.similarity`. They hold the sets of shingles of a
-chunk of the batch. Most batches are one chunk; a component that is too large for the memory is several, and what was
-kept of one is spilled to be compared with each later chunk: time grows with the square of their number, memory does
-not.
+`duplicates` has the rule, and `native.similarity` the kernels that apply it to the sets of shingles of one chunk of the
+batch. Most batches are one chunk. A component that is too large for the memory is several: the kept documents of each
+chunk are spilled to the disk, and compared with each later chunk. Then time grows with the square of the number of
+chunks, and memory does not grow.
 """
 
 from __future__ import annotations
@@ -25,23 +25,26 @@ from latxa_cli.native.similarity import (
     NearRules,
     ShingleSets,
     decide,
-    gather,
+    match_earlier,
 )
 from latxa_cli.stages import load_array, save_array
-from latxa_cli.text.near import shingles
+from latxa_cli.text.shingles import shingles
 from latxa_cli.text.words import segment
 
 DROP = np.dtype([("document", "<u4"), ("reason", "u1"), ("similarity", "<f4"), ("keeper", "<u4")])
-# Bytes of memory for one of a chunk's lines. A shingle takes 8 and its word 7 or so; the sets are there twice while
-# they are joined, and once more for the kept ones of an earlier chunk. Words of one letter take four times as much.
+# Bytes of memory per byte of a chunk's lines. A shingle takes 8 bytes, for a word of about 7. The sets are in memory
+# twice while they are joined, and once more for the kept ones of an earlier chunk. Words of one letter need four times
+# as much.
 MEMORY_PER_BYTE = 8
-_WINDOW = 1 << 20  # documents whose rows are looked at together
+_WINDOW = 1 << 20  # documents whose rows are read at once
 
 
 @dataclass(frozen=True)
-class DecisionTask:
-    """A task: to decide batch `number` of the pairs in `files`. `exact`: having the text of a kept document is a
-    reason; `similarity`: the least of near duplicates; `chunk`: bytes of lines."""
+class BatchTask:
+    """A task: to decide about the batch `number` of the pairs in `files`.
+
+    exact, similarity: as in `NearRules`; chunk: the bytes of lines in a chunk.
+    """
 
     work: str
     number: int
@@ -53,42 +56,43 @@ class DecisionTask:
 
 @dataclass(frozen=True)
 class DocumentChunk:
-    """Documents (u32, rising), their texts and keys; `groups` (u64, rising): kind << 32 | first of each group that
-    `keys` names by its place."""
+    """Documents of a batch that are decided together."""
 
-    numbers: np.ndarray
+    numbers: np.ndarray  # u32, rising
     texts: ShingleSets
     keys: GroupTable
-    groups: np.ndarray
+    groups: np.ndarray  # u64, rising: kind << 32 | first document, for each group that `keys` numbers by its place here
 
-    def rules(self, batch: DecisionTask) -> NearRules:
+    def rules(self, batch: BatchTask) -> NearRules:
+        """Return the rules of the batch, with the numbers at which the kinds of this chunk's groups begin."""
         urls, bands = np.searchsorted(self.groups, np.array([URL, FIRST_BAND], np.uint64) << HIGH_BITS).tolist()
         return NearRules(batch.exact, batch.similarity, urls, bands)
 
 
 @dataclass(frozen=True)
 class KeptDocuments:
-    """What later chunks need to know of one: the kept documents, their sets, the groups (as in
-    `DocumentChunk.groups`) that each is listed in, and what the texts are near duplicates of that were dropped as such.
+    """The kept documents of a chunk, and the texts that were dropped as near duplicates, for later chunks.
+
+    Groups are as in `DocumentChunk.groups`.
     """
 
     numbers: np.ndarray
-    hashes: np.ndarray
+    hashes: np.ndarray  # their sets, as in `ShingleSets`
     bounds: np.ndarray
-    listed_bounds: np.ndarray
+    listed_bounds: np.ndarray  # document i is listed in the groups `listed[listed_bounds[i] : listed_bounds[i + 1]]`
     listed: np.ndarray
-    texts: np.ndarray
-    followed: np.ndarray
+    texts: np.ndarray  # groups of texts that were dropped as near duplicates
+    followed: np.ndarray  # for each, the document that was kept in its place
     similarities: np.ndarray
 
 
-def resolve(batch: DecisionTask) -> dict[str, int]:
-    """Write what is dropped of a batch: DROP, by rising document."""
+def resolve(batch: BatchTask) -> dict[str, int]:
+    """Decide about a batch, and save DROP for its dropped documents in rising order."""
     work = Path(batch.work)
     documents = Documents.load(work)
     start, stop = load_array(work / "components" / "bounds.npy", mapped=True)[batch.number - 1 : batch.number + 1]
     numbers = load_array(work / "components" / "documents.npy", mapped=True)[start:stop]
-    spill = work / "spill" / f"{batch.number:05}-{uuid4().hex[:8]}"  # another attempt at the task may be under way
+    spill = work / "spill" / f"{batch.number:05}-{uuid4().hex[:8]}"  # another attempt at the task may still be running
     spilled: list[Path] = []
     drops = []
     for chunk, more in _chunks(documents, batch, numbers):
@@ -124,7 +128,7 @@ def _table(columns: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
 # --- chunks
 
 
-def _chunks(documents: Documents, batch: DecisionTask, numbers: np.ndarray) -> Iterator[tuple[DocumentChunk, bool]]:
+def _chunks(documents: Documents, batch: BatchTask, numbers: np.ndarray) -> Iterator[tuple[DocumentChunk, bool]]:
     """Yield the chunks of a batch, and whether another follows."""
     start = 0
     while start < len(numbers):
@@ -136,7 +140,7 @@ def _chunks(documents: Documents, batch: DecisionTask, numbers: np.ndarray) -> I
         yield _load(documents, batch, window[:count], rows[:count]), start < len(numbers)
 
 
-def _load(documents: Documents, batch: DecisionTask, numbers: np.ndarray, rows: np.ndarray) -> DocumentChunk:
+def _load(documents: Documents, batch: BatchTask, numbers: np.ndarray, rows: np.ndarray) -> DocumentChunk:
     sets = [shingles(segment(text)) for text in documents.texts(numbers, rows)]
     texts = ShingleSets(np.concatenate(sets), _bounds([len(one) for one in sets]))
     members, groups = [], []
@@ -146,7 +150,7 @@ def _load(documents: Documents, batch: DecisionTask, numbers: np.ndarray, rows: 
             members.append(np.searchsorted(numbers, (pairs >> HIGH_BITS).astype(np.uint32)))
             groups.append(np.uint64(kind << 32) | pairs & LOW)
     member = np.concatenate(members)
-    order = np.argsort(member, kind="stable")  # a document's groups by text and URL stay before those by bands
+    order = np.argsort(member, kind="stable")  # stable: a document's groups by text and URL stay before those by band
     known, places = np.unique(np.concatenate(groups), return_inverse=True)
     return DocumentChunk(
         numbers, texts, GroupTable(_bounds(np.bincount(member, minlength=len(numbers))), places[order]), known
@@ -159,7 +163,7 @@ def _bounds(counts: list[int] | np.ndarray) -> np.ndarray:
     return bounds
 
 
-# --- chunks that went before
+# --- earlier chunks
 
 
 def _kept(
@@ -183,22 +187,22 @@ def _kept(
 def _compare(
     kept: KeptDocuments, chunk: DocumentChunk, state: GroupState, found: EarlierMatches, rules: NearRules
 ) -> None:
-    """Add to `state` and `found` what an earlier chunk tells of this one."""
+    """Add to `state` and `found` the matches with the kept documents of an earlier chunk."""
     places, known = _places(chunk.groups, kept.listed)
     owners = np.repeat(np.arange(len(kept.numbers)), np.diff(kept.listed_bounds))[known]
     listed = GroupTable(_bounds(np.bincount(owners, minlength=len(kept.numbers))), places)
     earlier = ShingleSets(kept.hashes, kept.bounds)
-    gather(kept.numbers.astype(np.int64), earlier, listed, chunk.texts, chunk.keys, state, found, rules)
+    match_earlier(kept.numbers.astype(np.int64), earlier, listed, chunk.texts, chunk.keys, state, found, rules)
     places, known = _places(chunk.groups, kept.texts)
     state.followed[places] = kept.followed[known]
     state.similarities[places] = kept.similarities[known]
 
 
-def _places(groups: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of those of `wanted` that are among `groups` (rising), and which ones these are."""
-    places = np.searchsorted(groups, wanted)
+def _places(groups: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places in `groups` (rising) of those `others` that are among them, and the mask of these."""
+    places = np.searchsorted(groups, others)
     known = places < len(groups)
-    known[known] = groups[places[known]] == wanted[known]
+    known[known] = groups[places[known]] == others[known]
     return places[known], known
 
 

@@ -1,22 +1,22 @@
-"""Which documents share a key (text, URL, a near-duplicate band), and how they are shared out to be compared.
+"""Groups of documents that share a key (text, URL, a near-duplicate band), and batches of groups to be compared.
 
-A document that shares a key is a pair `number << 32 | first` (u64), `first` being the number of the first document that
-has the key; the first has a pair too. Pairs of one or more kinds of keys and one range of each are in two files:
+Each document that shares a key is a pair `number << 32 | first` (u64), where `first` is the number of the first
+document with that key, which has a pair too. Pairs of one or more kinds of keys, in one range of keys, are in two
+files:
 
-    KIND-RANGE.npy          the pairs of KIND, then those of the next kind …; of each kind those of the first batch,
-                            then those of the next …; of each batch rising
-    bounds-KIND-RANGE.npy   int64 [kinds, batches + 1]: where they begin and end
+    KIND-RANGE.npy          the pairs, sorted by kind, then by batch, then by number
+    bounds-KIND-RANGE.npy   i64 [kinds, batches + 1]: the bounds of each batch in each kind
 
-Five stages make and remake them; until the last there is one batch:
+Five stages make these files; until the last there is one batch:
 
     same        pairs by text and by URL
-    copies      which documents are copies of an earlier text and share its fate; the pairs of all others
-    similar     pairs by bands, of the documents that are no copies
-    components  documents connected by pairs, packed into batches of whole components
-    shares      the pairs in the order of their batches, if there are several
+    copies      the copies of an earlier text, which are dropped with it or for it; the pairs of all other documents
+    similar     pairs by band, of the documents that are not copies
+    components  connected components of documents, packed into batches
+    shares      the pairs sorted by batch, if there are several batches
 
-Memory: `BYTES_PER_KEY` for each document of a range in `same` and `similar`, for which ranges are made small enough;
-at most `BYTES_PER_DOCUMENT` for each document of all in `components`, which cannot be divided.
+Memory: `same` and `similar` take `BYTES_PER_KEY` for each document of a range, and ranges are small enough for that.
+`components` takes at most `BYTES_PER_DOCUMENT` for each document, and cannot be divided.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from latxa_cli.native.components import pack, union
 from latxa_cli.native.minhash import BANDS
 from latxa_cli.stages import load_array, save_array
 
-TEXT, URL, FIRST_BAND = 0, 1, 2  # kinds of keys; the others are the next bands
+TEXT, URL, FIRST_BAND = 0, 1, 2  # kinds of keys; higher numbers are the other bands
 KINDS = FIRST_BAND + BANDS
 
 BYTES_PER_KEY = 96
 BYTES_PER_DOCUMENT = 44
-OVERHEAD = 128  # bytes of memory that a document takes apart from its text, in the unit of BATCH_BYTES
-_BAND_TASK = 500_000  # keys that are worth a task of their own
+OVERHEAD = 128  # bytes of memory per document beside its text, in units of `BATCH_BYTES`
+_BAND_TASK = 500_000  # keys at least of a task, where there are so many
 
 
 @dataclass(frozen=True)
 class KeyTask:
-    """A task: the keys of these kinds, in range `number` of `ranges`; those of copies are left out, if told to be."""
+    """A task: to find pairs by the keys of these kinds, in range `number` of `ranges`."""
 
     work: str
     kinds: tuple[int, ...]
@@ -53,11 +53,13 @@ class KeyTask:
 
 
 def same_tasks(documents: Documents, kinds: list[int], memory: int) -> list[KeyTask]:
+    """Return the tasks of the stage `same`; `memory` is in bytes, for one process."""
     ranges = _ranges(documents, memory)
     return [KeyTask(str(documents.work), (kind,), number, ranges) for kind in kinds for number in range(ranges)]
 
 
 def similar_tasks(documents: Documents, without_copies: bool, memory: int) -> list[KeyTask]:
+    """Return the tasks of the stage `similar`; `memory` is in bytes, for one process."""
     ranges = _ranges(documents, memory)
     some = max(1, min(BANDS, _BAND_TASK // max(1, documents.total)))
     kinds = [tuple(range(kind, min(kind + some, KINDS))) for kind in range(FIRST_BAND, KINDS, some)]
@@ -71,24 +73,24 @@ def _ranges(documents: Documents, memory: int) -> int:
 
 
 def pair_file(folder: Path, kind: int, number: int) -> Path:
-    """Return the file of the pairs of `kind` and perhaps the next ones, in a range."""
+    """Return the file of pairs whose first kind is `kind`, in the range `number`."""
     return folder / f"{kind:02}-{number:05}.npy"
 
 
 def files_of(tasks: list[KeyTask], folder: Path) -> list[Path]:
-    """Return the files of pairs that there are in a folder when these tasks are done, in the order of their kinds."""
+    """Return the files of pairs that these tasks make in a folder, sorted by kind."""
     return sorted(pair_file(folder, task.kinds[0], task.number) for task in tasks)
 
 
 def save_pairs(path: Path, pairs: list[np.ndarray], bounds: list[np.ndarray]) -> None:
-    """Write the pairs of each kind, and the bounds of the batches in each."""
+    """Save the pairs of each kind, and the bounds of batches in each."""
     starts = np.cumsum([0, *map(len, pairs[:-1])])
     save_array(path, np.concatenate(pairs))
     save_array(path.with_name(f"bounds-{path.name}"), np.stack(bounds) + starts[:, None])
 
 
 def load_pairs(path: Path, batch: int = 1) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (kind, pairs) of one batch; the pairs are read where they are looked at."""
+    """Yield (kind, pairs) of one batch; the pairs are mapped."""
     bounds = load_array(path.with_name(f"bounds-{path.name}"))
     pairs = load_array(path, mapped=True)
     for kind, ends in enumerate(bounds, start=int(path.name.split("-")[0])):
@@ -99,7 +101,7 @@ def load_pairs(path: Path, batch: int = 1) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def share_keys(task: KeyTask) -> dict[str, int]:
-    """Write the pairs of the task's keys."""
+    """Save the pairs by the task's keys."""
     documents = Documents.load(task.work)
     folder = documents.work / ("same" if task.kinds[0] < FIRST_BAND else "similar")
     copies = load_array(documents.work / "copies" / "copies.npy") if task.without_copies else None
@@ -132,9 +134,9 @@ def _chosen(keys: np.ndarray, kind: int, task: KeyTask) -> np.ndarray:
 
 
 def group(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Return the pairs of the documents that share a key, sorted. keys: u64 [columns, n]; numbers: [n], rising."""
+    """Return the sorted pairs of documents that share a key; keys: u64 [columns, n], numbers: [n] in rising order."""
     order = np.lexsort(keys)
-    same = np.zeros(len(order) + 1, bool)  # as the one before; the last is a guard
+    same = np.zeros(len(order) + 1, bool)  # equal to the key before; the last entry is a guard
     same[1:-1] = (keys[:, order[1:]] == keys[:, order[:-1]]).all(axis=0)
     shared = same[:-1] | same[1:]
     members = numbers[order[shared]].astype(np.uint64)
@@ -150,7 +152,7 @@ def group(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CopyTask:
-    """A task: to find copies by the pairs in `texts`; `urls`: the files of pairs by URL."""
+    """A task: to find copies; `texts` and `urls` are the files of pairs by text and by URL."""
 
     work: str
     texts: tuple[str, ...]
@@ -158,14 +160,14 @@ class CopyTask:
 
 
 def find_copies(task: CopyTask) -> dict[str, int]:
-    """Write which documents are copies (bool [documents]) and the pairs by text and URL of all others.
+    """Save the mask of copies (bool [documents]), and the pairs by text and URL of all other documents.
 
-    A copy has the text of an earlier document whose fate cannot depend on its URL, being the first that has it: that
-    one is kept or a near duplicate, and so the copy is a duplicate of it or of what it is a near duplicate of.
+    A copy has the text of an earlier document that is the first with its URL. That one cannot be dropped for its URL:
+    it is kept, or dropped as a near duplicate. So the copy is a duplicate of it, or of the document it was dropped for.
     """
     documents = Documents.load(task.work)
     folder = documents.work / "copies"
-    late = np.zeros(documents.total, bool)  # an earlier document has its URL
+    late = np.zeros(documents.total, bool)  # an earlier document has the same URL
     for path in map(Path, task.urls):
         members, firsts = split(*_all_pairs(path))
         late[members[members != firsts]] = True
@@ -201,7 +203,7 @@ def split(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class ConnectTask:
-    """A task: to connect documents by the pairs in `files`, and pack them into batches of `limit` bytes."""
+    """A task: to connect documents by the pairs in `files`, and to pack components into batches of `limit` bytes."""
 
     work: str
     files: tuple[str, ...]
@@ -209,7 +211,7 @@ class ConnectTask:
 
 
 def connect(task: ConnectTask) -> dict[str, int]:
-    """Write the batch of each document (u32, 0: alone), and the documents of all batches with their bounds."""
+    """Save the batch of each document (u32, 0 for one without pairs), and the documents of all batches with bounds."""
     documents = Documents.load(task.work)
     folder = documents.work / "components"
     parents = np.arange(documents.total, dtype=np.uint32)
@@ -239,14 +241,14 @@ def _sizes(documents: Documents) -> np.ndarray:
 
 @dataclass(frozen=True)
 class OrderTask:
-    """A task: to order one file of pairs by batch."""
+    """A task: to sort one file of pairs by batch."""
 
     work: str
     path: str
 
 
-def share_out(task: OrderTask) -> dict[str, int]:
-    """Write the pairs of a file in the order of their batches."""
+def sort_by_batch(task: OrderTask) -> dict[str, int]:
+    """Save the pairs of a file sorted by batch."""
     work, path = Path(task.work), Path(task.path)
     batches = load_array(work / "components" / "batches.npy", mapped=True)
     count = len(load_array(work / "components" / "bounds.npy")) - 1
@@ -261,7 +263,7 @@ def share_out(task: OrderTask) -> dict[str, int]:
 
 
 def between(pairs: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Return those of rising pairs whose members are from `start` to `stop` (excluded)."""
+    """Return those of sorted pairs whose members are from `start` to `stop` (excluded)."""
     first, last = (
         np.searchsorted(pairs, np.uint64(end << 32)) if end < 1 << 32 else len(pairs) for end in (start, stop)
     )

@@ -1,4 +1,4 @@
-"""The rules of a profile in the order in which they are applied, and the reasons that they give."""
+"""The rules of a profile, in the order in which they are applied, and the reasons for rejects."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from latxa_cli.corpus import quality
 from latxa_cli.native import repetition
-from latxa_cli.text.words import Words
+from latxa_cli.text.fences import prose
+from latxa_cli.text.words import Words, segment
 
 if TYPE_CHECKING:
     from latxa_cli.corpus.profile import Profile
 
-# key of the profile: (figure that it limits, reason). Plain faults come first, as they explain the others.
+# {key of the profile: (figure that it limits, reason)}. Plain faults come first, since they explain the others.
 REASONS = {
     "minimum_words": ("words", "too short"),
     "maximum_words": ("words", "too long"),
@@ -34,21 +35,23 @@ REASONS = {
     "maximum_top_ngrams": ("top_{n}grams", "frequent phrase"),
     "maximum_repeated_ngrams": ("repeated_{n}grams", "repeated phrases"),
 }
+OTHER_REASONS = ("no words", "lorem ipsum", "few stop words", "foreign letters")
+ALL_REASONS = frozenset((*OTHER_REASONS, *(reason for _, reason in REASONS.values())))
 NGRAMS = {"maximum_top_ngrams": repetition.TOP, "maximum_repeated_ngrams": repetition.REPEATED}
 
 
 class QualityRule(NamedTuple):
     """A figure may not lie below the limit (`sign` 1) or above it (`sign` -1)."""
 
-    place: int  # of the figure among `quality.Figures`
+    place: int  # the place of the figure in `quality.Figures`
     limit: float
     sign: int
     reason: str
-    subject: str = ""  # in the detail, before the value
+    subject: str = ""  # the words before the value in the detail
 
 
 class QualityRules:
-    """The rules of one profile, made ready for many texts."""
+    """The rules of one profile, prepared for many texts."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -57,7 +60,10 @@ class QualityRules:
         self.letters = quality.letter_table(profile.alphabet) if profile.maximum_foreign_letters is not None else None
 
     def judge(self, text: str, words: Words) -> tuple[str, str] | None:
-        """Return (reason, detail) of the first rule that the text fails; see `Profile.judge`."""
+        """Return (reason, detail) of the first rule that a clean text fails, or None if it passes all rules.
+
+        `words` are the text's words. The detail compares the figure with the limit, as in `0.42 > 0.298`.
+        """
         if not len(words):
             return "no words", ""
         if self.profile.reject_lorem_ipsum and _has_lorem_ipsum(text):
@@ -66,10 +72,11 @@ class QualityRules:
         for place, limit, sign, reason, subject in self.rules:
             if (figures[place] - limit) * sign < 0:
                 return reason, subject + _compared(figures[place], limit)
-        return self._judge_language(words)
+        written = prose(text)
+        return self._judge_language(words if written is text else segment(written))
 
     def _judge_language(self, words: Words) -> tuple[str, str] | None:
-        """Judge what needs the profile's words and letters."""
+        """Judge a text by the profile's stop words and alphabet."""
         least, most = self.profile.minimum_stop_words, self.profile.maximum_foreign_letters
         if self.stop_words is not None and least is not None:
             found = quality.distinct_stop_words(words, self.stop_words)
@@ -83,7 +90,7 @@ class QualityRules:
 
 
 def _rules(profile: Profile) -> Iterator[QualityRule]:
-    """Yield a rule for each limit that the profile has."""
+    """Yield a rule for each limit of the profile."""
     places = {name: place for place, name in enumerate(quality.Figures._fields)}
     for key, (figure, reason) in REASONS.items():
         limit = getattr(profile, key)
@@ -98,7 +105,7 @@ def _rules(profile: Profile) -> Iterator[QualityRule]:
 
 
 def _compared(value: float, limit: float) -> str:
-    """Return `0.42 > 0.298`: three digits, or as many as tell the two apart."""
+    """Return a text such as `0.42 > 0.298`, with three digits, or with enough to tell the two apart."""
     shown = f"{value:.0f}" if value == round(value) else f"{value:.3g}"
     digits = 4
     while float(shown) == limit:

@@ -1,4 +1,4 @@
-"""The documents in plain JSON lines, found without a text being made of them, and their near-duplicate bands."""
+"""The documents in plain JSON lines, with their near-duplicate bands, read without making Python objects of them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ from latxa_cli.native import json_lines
 from latxa_cli.native.documents import scan
 from latxa_cli.native.layout import LINE, PADDING
 from latxa_cli.native.minhash import BANDS
-from latxa_cli.stream.parts import Part, whole_lines
+from latxa_cli.stream.cutting import Part, read_buffers
 from latxa_cli.text.words import table
 
 
 @dataclass(frozen=True)
 class LineBlock:
-    """Lines that follow on one another, blank ones left out.
+    """Consecutive lines of a part, without blank ones; its `data` are valid until the next block is taken."""
 
-    `lines`: LINE, `offset` in the file and `row` in the part; `bands`: u64 [lines, BANDS], or [0, BANDS]; `data`: the
-    bytes from `offset` on, which the other places of a line point into, until the next block is asked for.
-    """
-
-    offset: int
-    lines: np.ndarray
-    bands: np.ndarray
+    offset: int  # the place of `data` in the file
+    lines: np.ndarray  # LINE, with `offset` in the file and `row` in the part; other places point into `data`
+    bands: np.ndarray  # u64 [lines, BANDS], or [0, BANDS] if they were not asked for
     data: memoryview
 
-    def taken(self) -> np.ndarray:
-        """Return which lines are documents that the kernel has read (bool [lines])."""
+    def documents(self) -> np.ndarray:
+        """Return the mask of the lines that the kernel has read as documents."""
         return self.lines["id_size"] > 0
 
     def raw(self, line: np.void) -> bytes:
@@ -39,20 +35,20 @@ class LineBlock:
         return bytes(self.data[start : start + int(line["length"])])
 
     def strings(self, lines: np.ndarray, field: str) -> Iterator[bytes]:
-        """Yield the `url` or `licence` of some lines: empty where there is none."""
+        """Yield the `url` or `licence` of some lines, empty where there is none."""
         starts, ends = lines[field], lines[field] + lines[f"{field}_size"]
         return (bytes(self.data[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
 
     def digests(self, lines: np.ndarray) -> list[bytes]:
-        """Return the hashes of the texts of some lines: those of the texts as they are spelled."""
+        """Return the hashes of the texts of some lines, in their JSON spelling."""
         ends = lines["text"] + lines["text_size"]
         return [xxh3_128_digest(self.data[a:b]) for a, b in zip(lines["text"].tolist(), ends.tolist(), strict=True)]
 
 
 def blocks(part: Part, *, near: bool) -> Iterator[LineBlock]:
-    """Yield the lines of a part of kind "jsonl"; `near`: with bands and counted words. Raises LatxaError."""
+    """Yield the lines of a part of kind "jsonl", with `near` also bands and numbers of words; raises LatxaError."""
     row = 0
-    for offset, buffer, size in whole_lines(part, PADDING):
+    for offset, buffer, size in read_buffers(part, PADDING):
         data = np.frombuffer(buffer, np.uint8)
         start = int(data.ctypes.data)
         most = json_lines.count_lines(start, start + size)

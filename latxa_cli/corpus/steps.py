@@ -18,18 +18,18 @@ STEPS = {
     "paragraphs": "paragraphs seen in an earlier document go from both ends",
     "split": "train, valid and test are drawn, 98/1/1",
 }
-CHANGING = frozenset(("normalise", "boilerplate", "language", "split"))  # steps that change every document
+CHANGING = frozenset(("normalise", "boilerplate", "language", "split"))  # steps that may change any document
 READS_WORDS = frozenset(("quality", "contamination", "near", "paragraphs"))  # steps that need a text's words
-LOOKING = READS_WORDS | {"normalise", "boilerplate", "language"}  # steps that look at what a text says
+READS_TEXT = READS_WORDS | {"normalise", "boilerplate", "language"}  # steps that need the text
 DUPLICATES = ("exact", "url", "near")
-OF_LINES = frozenset(DUPLICATES)  # steps for which documents need not be made of their lines
+OF_LINES = frozenset(DUPLICATES)  # steps for which lines need not be parsed into records
 
 
-def chosen(only: Iterable[str], skip: Iterable[str], *, contamination: bool) -> frozenset[str]:
-    """Return the steps to take: those of `only`, or all but those of `skip`.
+def choose_steps(only: Iterable[str], skip: Iterable[str], *, contamination: bool) -> frozenset[str]:
+    """Return the steps to take: those in `only`, or all except those in `skip`.
 
-    `contamination`: there are evaluation items to look for. Raises UsageError for an unknown step, and for
-    `contamination` without items.
+    contamination: there are evaluation items. Raises UsageError for an unknown step, for `only` together with `skip`,
+    and for evaluation items without their step or the reverse.
     """
     only, skip = list(only), list(skip)
     for step in (*only, *skip):

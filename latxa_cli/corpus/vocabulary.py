@@ -1,4 +1,4 @@
-"""What a language's frequent words and its letters are, as trusted documents show them."""
+"""The stop words and the alphabet of a language, found in trusted documents."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import numpy as np
 
 from latxa_cli.text.words import words
 
-CANDIDATES = 200  # the most frequent words, from which stop words are chosen
-STRETCHES = 10  # of the documents in their order
-LARGE_SOURCE = 0.05  # of the documents
-LEAST_SHARE = 0.1  # of the share of the documents that hold the most frequent word
-EVENNESS = 1 / 3
+CANDIDATES = 200  # the most frequent words, among which stop words are chosen
+STRETCHES = 10  # stretches of consecutive documents, in each of which stop words must be frequent
+LARGE_SOURCE = 0.05  # the share of documents from which a source must have frequent stop words too
+LEAST_SHARE = 0.1  # a stop word is in at least this share of as many documents as the most frequent word is
+EVENNESS = 1 / 3  # a stop word's frequency in each stretch is at least this share of its frequency in all
 FEWEST, MOST = 12, 40  # stop words
-WANTED = 2  # stop words in a document
-COVERAGE = 0.99  # of the documents
+WANTED = 2  # stop words that a document should hold
+COVERAGE = 0.99  # the share of documents that must hold so many
 
-LETTER_SHARE = 0.01  # of the documents that hold a letter of the alphabet
+LETTER_SHARE = 0.01  # a letter of the alphabet is in at least this share of the documents
 MOST_LETTERS = 200
 
 
 def stop_words(texts: Sequence[str], sources: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Return the stop words, most frequent first, and how many different ones each text holds.
+    """Return the stop words, most frequent first, and the number of different ones in each text.
 
-    Stop words are those in many documents, whatever their topic: one stands in at least a tenth as many as the most
-    frequent word does; and in every tenth of the input, and in every source of some size, it is at least a third as
-    frequent among the words as it is in all. There are as many as it takes for 99 % of the documents to hold two, but
-    from 12 to 40 as far as there are so many.
+    Stop words are frequent in documents of any topic:
+
+    - One is in at least a tenth as many documents as the most frequent word.
+    - In every tenth of the input, and in every large source, it is at least a third as frequent as in all documents.
+    - There are as many as it takes for 99 % of the documents to hold two, but at least 12 (if there are so many) and at
+      most 40.
     """
     frequent = Counter(word for text in texts for word in set(_words(text)))
     candidates = sorted(frequent, key=lambda word: (-frequent[word], word))[:CANDIDATES]
@@ -50,12 +52,12 @@ def stop_words(texts: Sequence[str], sources: Sequence[str]) -> tuple[list[str],
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text in small letters; those with digits and signs are none."""
+    """Return the words of a text in lower case, without those that have digits or signs."""
     return [word for word in map(str.casefold, words(text)) if word.isalpha()]
 
 
 def _rates(counts: np.ndarray) -> np.ndarray:
-    """Return how frequent the candidates are among all words, from their counts in some documents."""
+    """Return the frequency of each candidate among all words, from the counts in some documents."""
     totals = counts.sum(axis=0)
     return totals[:-1] / max(totals.sum(), 1)
 
@@ -69,7 +71,7 @@ def _groups(sources: Sequence[str]) -> list[np.ndarray]:
 
 
 def alphabet(texts: Sequence[str]) -> str:
-    """Return the letters, small ones, that stand in at least 1 % of the texts; none where they are more than 200."""
+    """Return the lower-case letters that are in at least 1 % of the texts; none if there are more than 200."""
     found = Counter(letter for text in texts for letter in set(text.lower()) if letter.isalpha())
     letters = sorted(letter for letter, count in found.items() if count >= LETTER_SHARE * len(texts))
     return "".join(letters) if len(letters) <= MOST_LETTERS else ""

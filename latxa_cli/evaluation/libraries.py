@@ -1,6 +1,6 @@
-"""Keeping libraries quiet: lm-evaluation-harness, datasets and transformers print, log, warn and draw bars.
+"""Keep libraries quiet: lm-evaluation-harness, datasets and transformers print, log, warn and draw bars.
 
-stdout is for records, so nothing of theirs may reach it; stderr is for what a person should read.
+stdout is for records alone, and stderr for messages that a person should read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TextIO
 
 LIBRARIES = ("lm_eval", "datasets", "transformers", "huggingface_hub", "accelerate", "evaluate")
 
-# How the harness's log messages about a prompt that the model's context cannot hold begin.
+# The harness cuts a prompt that is longer than the model's context, and says so in messages that begin like this.
 CUT = ("Combined length of context", "Left truncation applied")
 
 
@@ -26,9 +26,15 @@ def _ignore(_text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Talk:
-    """How this run talks: `say` and `detail` take a line for people; `verbose` lets library logs through, `bars` their
-    progress bars (for a terminal)."""
+class Console:
+    """The way from an evaluation to a person.
+
+    Attributes:
+        say: takes a line for people.
+        detail: takes a line for people who asked for more.
+        verbose: lets the logs of libraries through.
+        bars: lets their progress bars through; for a terminal.
+    """
 
     say: Callable[[str], None] = _ignore
     detail: Callable[[str], None] = _ignore
@@ -36,8 +42,19 @@ class Talk:
     bars: bool = False
 
 
+def unmuted(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return `say` as it is heard where it is now, also while `quiet_libraries` keeps stderr to itself."""
+    stderr = sys.stderr
+
+    def said(text: str) -> None:
+        with redirect_stderr(stderr):
+            say(text)
+
+    return said
+
+
 class Notices(logging.Handler):
-    """Takes the harness's log records: counts prompts that were cut, and passes all on to `stream` if there is one."""
+    """A handler of the harness's logs that counts cut prompts and passes each message on to `stream`, if any."""
 
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__(logging.WARNING)
@@ -52,29 +69,29 @@ class Notices(logging.Handler):
 
 
 @contextmanager
-def quiet_libraries(talk: Talk) -> Iterator[Notices]:
-    """Run library code with its prints, logs, warnings and bars out of the way, as `talk` wants it.
+def quiet_libraries(console: Console) -> Iterator[Notices]:
+    """Keep the prints, logs, warnings and bars of libraries from the user, but for those that `console` lets through.
 
     Import heavy libraries inside: some bind a log handler to the `sys.stdout` that they find at import.
     """
     stderr = sys.stderr
-    notices = Notices(stderr if talk.verbose else None)
+    notices = Notices(stderr if console.verbose else None)
     with ExitStack() as stack:
-        stack.enter_context(redirect_stdout(stderr if talk.verbose else _nowhere()))
-        stack.enter_context(redirect_stderr(stderr if talk.bars else _nowhere()))
+        stack.enter_context(redirect_stdout(stderr if console.verbose else _nowhere()))
+        stack.enter_context(redirect_stderr(stderr if console.bars else _nowhere()))
         stack.enter_context(warnings.catch_warnings())
-        if not talk.verbose:
+        if not console.verbose:
             warnings.simplefilter("ignore")
         for name in LIBRARIES:
             stack.enter_context(
-                _logged_to(notices, name, logging.WARNING if name == "lm_eval" or talk.verbose else logging.ERROR)
+                _logged_to(notices, name, logging.WARNING if name == "lm_eval" or console.verbose else logging.ERROR)
             )
         yield notices
 
 
 @contextmanager
 def _logged_to(handler: logging.Handler, name: str, level: int) -> Iterator[None]:
-    """Let `handler`, and no other, have what the library `name` logs at `level` and above."""
+    """Send the messages of the library `name`, from `level` on, to `handler` alone."""
     logger = logging.getLogger(name)
     before = logger.level, logger.propagate, logger.handlers
     logger.propagate, logger.handlers = False, [handler]
@@ -88,5 +105,5 @@ def _logged_to(handler: logging.Handler, name: str, level: int) -> Iterator[None
 
 @cache
 def _nowhere() -> TextIO:
-    """The null device, open as long as the process: handlers bound to it at import go on writing there."""
+    """Return the null device, open as long as the process: handlers bound to it at import go on writing there."""
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123

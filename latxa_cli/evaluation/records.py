@@ -1,25 +1,41 @@
-"""What a finished evaluation says, as records: results, answers, the fingerprint that tells like from unlike runs."""
+"""The records of a finished evaluation: results, answers, and fingerprints that tell comparable runs from others."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 
+from latxa_cli.evaluation.asking.letters import NO_LETTER
+from latxa_cli.evaluation.seeds import SEED
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import JsonObject, Record
 
-# Metrics that say of one item whether it was answered correctly.
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
+Sample = JsonObject  # the harness's record of one item: document, requests, responses, metrics
+
+# Metrics whose value for one item says whether its answer is correct.
 RIGHT_OR_WRONG = ("acc", "exact_match", "em")
 
 
-def results(model: str, report: dict[str, Any], fingerprints: dict[str, str]) -> Iterator[Record]:
+def results(
+    model: Record, report: JsonObject, fingerprints: dict[str, str], asked: Mapping[str, Record]
+) -> Iterator[Record]:
     """Yield one result record for each task, metric and filter of the harness's report.
 
-    Raises LatxaError when a metric is not a number.
+    Args:
+        model: what all records say: `model`, its name, `path`, `weights`, `chat`, and how the run is not the usual one.
+        report: the harness's.
+        fingerprints: by task and group.
+        asked: what the records of each task say of its prompts; those of a group say what all in it have in common.
+
+    Raises:
+        LatxaError: a metric is not a number.
     """
     for task, figures in report["results"].items():
         for key, value in figures.items():
@@ -28,12 +44,12 @@ def results(model: str, report: dict[str, Any], fingerprints: dict[str, str]) ->
                 continue
             if math.isnan(value):
                 raise LatxaError(
-                    f"`{task}`, `{model}`: the metric `{metric}` is not a number (NaN)",
+                    f"`{task}`, `{model['model']}`: the metric `{metric}` is not a number (NaN)",
                     hint="does the task's data hold both right and wrong answers, and the model finite weights?",
                 )
             stderr = figures.get(f"{metric}_stderr,{name}")
             yield {
-                "model": model,
+                "model": model["model"],
                 "task": task,
                 "metric": metric,
                 "value": float(value),
@@ -42,47 +58,56 @@ def results(model: str, report: dict[str, Any], fingerprints: dict[str, str]) ->
                 "filter": name,
                 "num_fewshot": report["n-shot"].get(task),
                 **_language(task, report),
+                **_common([asked.get(leaf, {}) for leaf in leaves(task, report)]),
+                **{name: value for name, value in model.items() if name != "model" and value is not None},
                 "fingerprint": fingerprints[task],
             }
 
 
-def _language(task: str, report: dict[str, Any]) -> Record:
-    """Return {`language`} where the task's file, or all those of a group, name one under `metadata`."""
-    found = {(report["configs"][leaf].get("metadata") or {}).get("language") for leaf in leaves(task, report)}
-    return {"language": found.pop()} if len(found) == 1 and found != {None} else {}
+def _language(task: str, report: JsonObject) -> Record:
+    """Return {`language`} where the task's file, or every file of a group, names the same one under `metadata`."""
+    languages = {(report["configs"][leaf].get("metadata") or {}).get("language") for leaf in leaves(task, report)}
+    return {"language": languages.pop()} if len(languages) == 1 and languages != {None} else {}
 
 
-def leaves(task: str, report: dict[str, Any]) -> Iterator[str]:
-    """Yield the tasks that a task or group of the report consists of, in order."""
+def _common(said: Sequence[Record]) -> Record:
+    return {key: value for key, value in said[0].items() if all(one.get(key) == value for one in said)} if said else {}
+
+
+def leaves(task: str, report: JsonObject) -> Iterator[str]:
+    """Yield the tasks of a task or group in the report, in order; a task yields itself."""
     if task in report["configs"]:
         yield task
     for member in report["group_subtasks"].get(task, []):
         yield from leaves(member, report)
 
 
-def answers(model: str, task: Any, samples: Iterable[dict[str, Any]]) -> Iterator[Record]:
+def answers(model: str, task: ConfigurableTask, samples: Iterable[Sample]) -> Iterator[Record]:
     """Yield one answer record for each item and filter.
 
-    `id` is the item's own, or the first 16 hex digits of the SHA-256 of its content; `answer` and `target` are places
-    in `choices` for multiple choice, text for generation.
+    - `id`: the item's own, or the first 16 hex digits of the SHA-256 of its content.
+    - `answer` and `target`: places in `choices` for multiple choice, texts for generation; null where a filter found
+      no answer in the text, which is `response`.
     """
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str, int | None], int] = {}
     for sample in samples:
         own = sample["doc"].get("id") if isinstance(sample["doc"], dict) else None
         name = str(own) if own not in (None, "") else sample["doc_hash"][:16]
-        count = seen[name, sample["filter"]] = seen.get((name, sample["filter"]), 0) + 1
+        seed = sample.get(SEED)
+        count = seen[name, sample["filter"], seed] = seen.get((name, sample["filter"], seed), 0) + 1
         yield {
             "id": name if count == 1 else f"{name}-{count}",
             "task": task.task_name,
             "model": model,
             **_score(sample),
             "filter": sample["filter"],
-            **_said(task, sample),
+            **({SEED: seed} if seed is not None else {}),
+            **_prompt_and_answer(task, sample),
         }
 
 
-def _score(sample: dict[str, Any]) -> Record:
-    """Return `correct` where a metric of the item says right or wrong, else `value`; and all its plain metrics."""
+def _score(sample: Sample) -> Record:
+    """Return `correct` where a metric says right or wrong, else `value`; and `metrics`, all that are numbers."""
     metrics = {name: sample[name] for name in sample["metrics"] if isinstance(sample[name], (int, float))}
     for name in RIGHT_OR_WRONG:
         if metrics.get(name) in (0, 1):
@@ -93,14 +118,15 @@ def _score(sample: dict[str, Any]) -> Record:
     return {"value": first[0] if isinstance(first, (tuple, list)) and first else None}
 
 
-def _said(task: Any, sample: dict[str, Any]) -> Record:
+def _prompt_and_answer(task: ConfigurableTask, sample: Sample) -> Record:
     prompt = sample["arguments"][0][0]
     if task.OUTPUT_TYPE != "multiple_choice":
-        response = sample["filtered_resps"][0]
-        answer = list(response) if isinstance(response, tuple) else response
-        return {"prompt": prompt, "answer": answer, "target": sample["target"]}
+        response, whole = sample["filtered_resps"][0], sample["resps"][0][0]
+        answer = list(response) if isinstance(response, tuple) else None if response == NO_LETTER else response
+        text = {"response": whole} if isinstance(whole, str) and whole != answer else {}
+        return {"prompt": prompt, "answer": answer, **text, "target": sample["target"]}
     choices = task.doc_to_choice(sample["doc"])
-    # Beyond the choices lie the requests of the mutual-information metric.
+    # The requests after those of the choices belong to the mutual-information metric.
     likelihoods = [float(responses[0][0]) for responses in sample["resps"][: len(choices)]]
     answer = max(range(len(likelihoods)), key=likelihoods.__getitem__)
     return {
@@ -115,8 +141,8 @@ def _said(task: Any, sample: dict[str, Any]) -> Record:
 # --- checks
 
 
-def check_finite(model: str, samples: Iterable[dict[str, Any]]) -> None:
-    """Raise LatxaError when a log-likelihood is NaN: the first choice would seem to win."""
+def check_finite(model: str, samples: Iterable[Sample]) -> None:
+    """Raise LatxaError for a log-likelihood that is NaN, with which the first choice would seem to win."""
     for sample in samples:
         for responses in sample["resps"]:
             for response in responses:
@@ -127,22 +153,8 @@ def check_finite(model: str, samples: Iterable[dict[str, Any]]) -> None:
                     )
 
 
-def without_target(task: Any, samples: Iterable[dict[str, Any]]) -> int:
-    """Return how many multiple-choice items name a right answer that is none of the choices: nothing can be right."""
-    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input or task.config.process_results is not None:
-        return 0
-    return sum(not _has_target(sample["target"], task.doc_to_choice(sample["doc"])) for sample in samples)
-
-
-def _has_target(target: Any, choices: Any) -> bool:
-    targets = target if isinstance(target, list) else [target]
-    return isinstance(choices, list) and any(
-        0 <= one < len(choices) if isinstance(one, int) else one in choices for one in targets
-    )
-
-
-def leaked(task: Any, samples: Iterable[dict[str, Any]]) -> int:
-    """Return how many items are found, with their answer, among the shots of their own prompt.
+def leaked(task: ConfigurableTask, samples: Iterable[Sample]) -> int:
+    """Return the number of items that stand, with their answer, among the shots of their own prompt.
 
     The harness (0.4.10 to 0.4.13) does not exclude an item from its shots where only a test split exists and
     `fewshot_split` is not set.
@@ -152,7 +164,7 @@ def leaked(task: Any, samples: Iterable[dict[str, Any]]) -> int:
     return sum(_is_shown(task, sample) for sample in samples)
 
 
-def _is_shown(task: Any, sample: dict[str, Any]) -> bool:
+def _is_shown(task: ConfigurableTask, sample: Sample) -> bool:
     doc, prompt, style = sample["doc"], sample["arguments"][0][0], task.fewshot_cfg
     question = task.doc_to_text(doc, style.doc_to_text)
     target = task.doc_to_target(doc, style.doc_to_target)
@@ -173,32 +185,35 @@ def _is_shown(task: Any, sample: dict[str, Any]) -> bool:
 # --- fingerprints
 
 
-def fingerprint(task: Any, samples: Iterable[dict[str, Any]], circumstances: dict[str, Any]) -> str:
+def fingerprint(task: ConfigurableTask, samples: Iterable[Sample], circumstances: Record) -> str:
     """Return 16 hex digits that are equal only for runs whose figures can be compared.
 
-    Hashed are the task's configuration (prompt, delimiters, shots, metrics, filters), its items, and the
-    `circumstances`: seed, versions, chat template. Where the data lie is left out.
+    - Hashed: the task's configuration (prompt, delimiters, shots, metrics, filters), its items with their prompts as
+      sent (shots and template included) and their answers, and the `circumstances` (seed, versions, chat template).
+    - Left out: the place of the data, which differs from machine to machine.
     """
     configuration = task.dump_config()
     for place in ("dataset_kwargs", "metadata"):
         configuration.pop(place, None)
-    items = sha256("".join(sample["doc_hash"] for sample in samples).encode()).hexdigest()
+    hashes = (sample[name] for sample in samples for name in ("doc_hash", "prompt_hash", "target_hash"))
+    items = sha256("".join(hashes).encode()).hexdigest()
     content = orjson.dumps(
         [configuration, items, circumstances], default=_source, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
     )
     return sha256(content).hexdigest()[:16]
 
 
-def joint_fingerprint(parts: Iterable[str]) -> str:
-    """Return the fingerprint of a group from those of its tasks."""
-    return sha256("".join(parts).encode()).hexdigest()[:16]
+def group_fingerprint(members: Sequence[str], aggregation: object) -> str:
+    """Return the fingerprint of a group from those of its members, and from how their metrics become one."""
+    content = orjson.dumps([members, aggregation], default=_source, option=orjson.OPT_SORT_KEYS)
+    return sha256(content).hexdigest()[:16]
 
 
-def _source(value: Any) -> str:
-    """A function stands for itself by its text: its default rendering holds an address that changes with each run."""
+def _source(value: object) -> str:
+    """Return the source of a function, whose `repr` holds an address that changes with each run; else the `repr`."""
     from inspect import getsource
 
-    if isinstance(value, Callable):  # type: ignore[arg-type]
+    if callable(value):
         try:
             return getsource(value)
         except (TypeError, OSError):

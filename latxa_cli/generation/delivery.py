@@ -6,12 +6,34 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from latxa_cli.generation.preflight import preview
+from latxa_cli.stream.manifest import difference
 from latxa_cli.stream.run import watched
 
 if TYPE_CHECKING:
     from latxa_cli.generation.engine import Engine
     from latxa_cli.stream.records import Outcome
     from latxa_cli.stream.run import Run
+
+
+# What of an engine's facts may change its texts; not which of several GPUs it runs on.
+DECIDES = (
+    "engine", "engine_version", "model", "revision", "base_url", "server", "server_version", "dtype", "quantization",
+)  # fmt: skip
+
+
+def note_engine(run: Run, engine: Engine) -> None:
+    """Note in the manifest which engine writes, and all those that wrote before `--resume`; say where it is another."""
+    facts = engine.facts()
+    run.note(engine=facts)
+    identity = {name: facts[name] for name in DECIDES if facts.get(name) is not None}
+    before = run.kept.get("engines") or []
+    if before:
+        last = {name: value for name, value in before[-1].items() if name != "from_record"}
+        different = difference(last, identity)
+        if not different:
+            return
+        run.say(f"another engine than before goes on: {different}")
+    run.keep(engines=[*before, {"from_record": run.done_before, **identity}])
 
 
 def deliver(

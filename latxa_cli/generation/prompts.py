@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from latxa_cli import chat
+from latxa_cli.chat.pre_query import pre_query
+from latxa_cli.chat.rendering import TemplateError, render
+from latxa_cli.chat.thinking import can_think, split_thought
+from latxa_cli.chat.turn_end import end_of_turn_ids
 from latxa_cli.generation.engine import Completion, Request
 from latxa_cli.stream.errors import LatxaError
 
@@ -19,12 +22,12 @@ class Codec:
     def __init__(self, tokenizer: Any, generation_config: Any, *, vocabulary: int, context: int) -> None:
         """`generation_config`: the model's own; `vocabulary`: how many tokens have an embedding."""
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
-        self.ends = chat.end_of_turn_ids(tokenizer, generation_config)
+        self.ends = end_of_turn_ids(tokenizer, generation_config)
         self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
         self.pad = pad if pad < vocabulary else 0
         self.prompt_tokens = self.completion_tokens = 0
-        self._can_think = chat.can_think(tokenizer)
+        self._can_think = can_think(tokenizer)
         self._before_answers: dict[bool | None, str] = {}  # what the template writes there, by what it is told
 
     def encode(self, request: Request) -> list[int] | Completion:
@@ -39,7 +42,7 @@ class Codec:
             )
         try:
             ids = self._tokenise(request)
-        except chat.TemplateError as error:
+        except TemplateError as error:
             return Completion(str(error), "refused", 0, 0)
         if max(ids) >= self.vocabulary:
             raise LatxaError(
@@ -50,13 +53,15 @@ class Codec:
 
     def _tokenise(self, request: Request) -> list[int]:
         ids: list[int]
-        if request.text is not None:
+        if request.tokens is not None:
+            ids = list(request.tokens)
+        elif request.text is not None:
             plain = self.tokenizer(request.text, add_special_tokens=False, split_special_tokens=True, verbose=False)
             ids = self.begin + plain["input_ids"]
         else:
             written = request.prompt or ""
             if request.messages is not None:
-                written = chat.render(
+                written = render(
                     self.tokenizer, list(request.messages), add_generation_prompt=True, thinking=request.thinking
                 )
             ids = self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
@@ -79,12 +84,12 @@ class Codec:
         text = text[: min(places)] if places else text
         thought = ""
         if request.messages is not None and self._can_think:
-            thought, text = chat.split_thought(text, self._before_answer(request.thinking))
+            thought, text = split_thought(text, self._before_answer(request.thinking))
         return Completion(text, "stop" if ended or places else "length", prompt_tokens, len(ids), thought)
 
     def _before_answer(self, thinking: bool | None) -> str:
         if thinking not in self._before_answers:
-            self._before_answers[thinking] = chat.pre_query(self.tokenizer, thinking=thinking).suffix
+            self._before_answers[thinking] = pre_query(self.tokenizer, thinking=thinking).suffix
         return self._before_answers[thinking]
 
     def decode(self, ids: list[int]) -> str:

@@ -6,7 +6,7 @@ batch, so that a record's text would depend on its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
+from latxa_cli.chat.rendering import set_date
 from latxa_cli.generation.batch_memory import BatchMemory
-from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, gathered
+from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, windows
 from latxa_cli.generation.prompts import Codec
 from latxa_cli.model import load_model, load_tokenizer
-from latxa_cli.stream.errors import LatxaError, UsageError
 
 BATCH_SIZE = 32
 COLDEST = 1e-4  # below this temperature the likeliest token is taken: scores divided by less would overflow
@@ -28,15 +28,9 @@ BATCHES_PER_WINDOW = 4  # requests are sorted by length within so many batches
 
 
 def load(model: str, options: EngineOptions) -> TransformersEngine:
-    """Load a model directory or hub name.
-
-    Raises LatxaError when it cannot be loaded, UsageError for a flag that is another engine's.
-    """
-    if options.gpu_memory is not None or options.engine_option:
-        raise UsageError(
-            "the engine `transformers` takes no `--gpu-memory` and no `--engine-option`", hint="`--engine vllm` does"
-        )
+    """Load a model directory or hub name; raises LatxaError when it cannot be loaded."""
     tokenizer = load_tokenizer(model, trust_remote_code=options.trust_remote_code)
+    set_date(tokenizer, options.day)
     network = load_model(model, device=options.device, trust_remote_code=options.trust_remote_code)
     return TransformersEngine(model, tokenizer, network.eval(), options.batch_size or BATCH_SIZE)
 
@@ -52,6 +46,8 @@ class _Task(NamedTuple):
 class TransformersEngine:
     """`batch_size` sequences at once, as far as the memory goes; see `generation.engine.Engine`."""
 
+    constrains = weighs = False
+
     def __init__(self, name: str, tokenizer: Any, network: Any, batch_size: int) -> None:
         self.name, self.tokenizer, self.network, self.batch_size = name, tokenizer, network, batch_size
         self.window = batch_size * BATCHES_PER_WINDOW
@@ -62,6 +58,7 @@ class TransformersEngine:
             vocabulary=network.get_input_embeddings().num_embeddings,
             context=getattr(network.config.get_text_config(), "max_position_embeddings", None) or 1 << 30,
         )
+        self.context = self.codec.context
         # `generate` would fill what we leave open (repetition penalty, beams, …) from the model's own configuration.
         network.generation_config = GenerationConfig()
 
@@ -90,7 +87,7 @@ class TransformersEngine:
         return self.codec.completion_tokens
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Completion]]:
-        for window in gathered(requests, self.window):
+        for window in windows(requests, self.window, self.batch_size):
             tasks: list[_Task] = []
             for place, request in window:
                 prompt = self.codec.encode(request)
@@ -101,7 +98,10 @@ class TransformersEngine:
             tasks.sort(key=lambda task: (repr(task.request.decoding), len(task.prompt)))
             for batch in self._batches(tasks):
                 for task, ids in zip(batch, self._continue_as_memory_allows(batch), strict=True):
-                    yield task.place, self.codec.completion(task.request, len(task.prompt), ids)
+                    if ids is None:
+                        yield task.place, Completion(self._too_large(task), "failed", len(task.prompt), 0)
+                    else:
+                        yield task.place, self.codec.completion(task.request, len(task.prompt), ids)
 
     def _batches(self, tasks: list[_Task]) -> Iterator[list[_Task]]:
         """Yield neighbours that are decoded in the same way, as many at a time as `batch_size` and memory allow."""
@@ -116,20 +116,23 @@ class TransformersEngine:
                 batch.append(task)
             yield batch
 
-    def _continue_as_memory_allows(self, batch: list[_Task]) -> list[list[int]]:
-        """Do the work of `_continue`, in halves where the memory of the GPU does not suffice for all."""
+    def _too_large(self, task: _Task) -> str:
+        return (
+            f"`{self.name}`: one sequence of {len(task.prompt):,} tokens and its continuation do not fit in the memory "
+            f"of `{self.network.device}` (a smaller `--max-tokens`, or another `--device`?)"
+        )
+
+    def _continue_as_memory_allows(self, batch: list[_Task]) -> Sequence[list[int] | None]:
+        """Do the work of `_continue`, in halves where the memory of the GPU does not suffice for all; None for a task
+        for which it does not suffice alone."""
         try:
             return self._continue(batch)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
-                raise LatxaError(
-                    f"`{self.name}`: one sequence of {len(batch[0].prompt):,} tokens and its continuation do not fit "
-                    f"in the memory of `{self.network.device}`",
-                    hint="a smaller `--max-tokens`, or another `--device`",
-                ) from None
+                return [None]
         # Here, and not while the error is at hand, which keeps alive what did not fit.
         self.batch_size = half = len(batch) // 2
-        return self._continue_as_memory_allows(batch[:half]) + self._continue_as_memory_allows(batch[half:])
+        return [*self._continue_as_memory_allows(batch[:half]), *self._continue_as_memory_allows(batch[half:])]
 
     @torch.inference_mode()
     def _continue(self, batch: list[_Task]) -> list[list[int]]:

@@ -16,12 +16,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import IO, Any, get_args
 
+from latxa_cli.chat.rendering import set_date
 from latxa_cli.generation.engine import Completion, EngineOptions, Request, engine_options
+from latxa_cli.generation.lines import constraint
 from latxa_cli.generation.prompts import Codec
 from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
@@ -42,6 +44,7 @@ def load(model: str, options: EngineOptions) -> VllmEngine:
     vLLM does not know.
     """
     tokenizer = load_tokenizer(model, trust_remote_code=options.trust_remote_code)
+    set_date(tokenizer, options.day)
     with _aside(shown=options.verbose) as log:
         from vllm import EngineArgs, LLMEngine
         from vllm.usage.usage_lib import UsageContext
@@ -58,6 +61,8 @@ def load(model: str, options: EngineOptions) -> VllmEngine:
 class VllmEngine:
     """See `generation.engine.Engine`."""
 
+    constrains = weighs = True
+
     def __init__(self, name: str, tokenizer: Any, engine: Any, log: IO[str]) -> None:
         self.name, self.tokenizer, self.engine, self.log = name, tokenizer, engine, log
         config = engine.model_config
@@ -70,6 +75,7 @@ class VllmEngine:
             vocabulary=config.get_vocab_size(),
             context=config.max_model_len,
         )
+        self.context = self.codec.context
 
     def facts(self) -> dict[str, Any]:
         import torch
@@ -119,9 +125,10 @@ class VllmEngine:
                         self._add(str(place), request, prompt)
                         running[str(place)] = place, request, len(prompt)
                     place += 1
-                for name, ids in self._step() if running else ():
+                for name, written in self._step() if running else ():
                     done, request, length = running.pop(name)
-                    yield done, self.codec.completion(request, length, ids)
+                    completion = self.codec.completion(request, length, list(written.token_ids))
+                    yield done, _weighed(completion, request, written)
                     wait = False
         finally:  # whoever asked may stop asking
             self.engine.abort_request(list(running))
@@ -137,7 +144,7 @@ class VllmEngine:
 
     def _sampling(self, request: Request, prompt: list[int]) -> Any:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         decoding = request.decoding
         return SamplingParams(
@@ -151,15 +158,19 @@ class VllmEngine:
             skip_special_tokens=False,
             spaces_between_special_tokens=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
+            structured_outputs=None
+            if request.schema is None
+            else StructuredOutputsParams(**constraint(request.schema)),
+            logprob_token_ids=list(dict.fromkeys(request.choice_tokens)) or None,
         )
 
-    def _step(self) -> Iterator[tuple[str, list[int]]]:
-        """Do one step of all that runs; yield (name, new tokens) of what it ended."""
+    def _step(self) -> Iterator[tuple[str, Any]]:
+        """Do one step of all that runs; yield (name, what was written) of what it ended."""
         with self._breakdowns():
             outputs = self.engine.step()
         for output in outputs:
             if output.finished:
-                yield output.request_id, list(output.outputs[0].token_ids)
+                yield output.request_id, output.outputs[0]
 
     @contextlib.contextmanager
     def _breakdowns(self) -> Iterator[None]:
@@ -173,6 +184,14 @@ class VllmEngine:
 
 
 _END: Any = object()
+
+
+def _weighed(completion: Completion, request: Request, written: Any) -> Completion:
+    """Return the completion with the log-probabilities of the request's choices, if it has any."""
+    if not request.choice_tokens or not written.logprobs:
+        return completion
+    first = written.logprobs[0]
+    return replace(completion, likelihoods=tuple(first[token].logprob for token in request.choice_tokens))
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------

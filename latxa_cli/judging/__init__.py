@@ -1,1 +1,1 @@
-"""Judges: responses to the same prompts, compared by a rubric, give battles."""
+"""Judges, which compare responses to the same prompts by a rubric and give battles."""

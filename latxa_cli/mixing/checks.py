@@ -1,11 +1,11 @@
-"""What the user is told before a mix is written: of inputs that are empty or small, and of a mix of nothing."""
+"""Checks of a mix before it is written: messages about empty or small inputs, and an error for an empty mix."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -13,62 +13,46 @@ from latxa_cli.mixing.admission import no_score
 from latxa_cli.mixing.draw import ALL, Decision, PartDecision
 from latxa_cli.mixing.plan import RowStore
 from latxa_cli.mixing.rows import UNSAID
+from latxa_cli.stream.cutting import Part, lines_of
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.parts import Part, lines_of
 from latxa_cli.stream.records import Record
 
-LOOKED_AT = 1000  # lines of a part, to say what is in it
+if TYPE_CHECKING:
+    from latxa_cli.mixing.options import MixOptions
+
+SAMPLE_LINES = 1000  # lines of each part that are read to tell the user what is there
 
 Say = Callable[[str], None]
 
 
-class MixWishes(Protocol):
-    """Of the mix as a whole, what was asked for by the flags of these names."""
+def check(store: RowStore, decision: Decision, options: MixOptions, parts: Sequence[Part], say: Say) -> None:
+    """Tell which inputs are empty, and which have fewer records than were asked for.
 
-    @property
-    def split(self) -> str: ...
-    @property
-    def take(self) -> int | None: ...
-    @property
-    def take_tokens(self) -> int | None: ...
-    @property
-    def scores(self) -> str | None: ...
-    @property
-    def criterion(self) -> str | None: ...
-
-
-class DecidedMix(Protocol):
-    """A mix that is decided on."""
-
-    store: RowStore
-    decision: Decision
-
-
-def check(made: DecidedMix, options: MixWishes, parts: Sequence[Part], say: Say) -> None:
-    """Say which inputs are empty and which have less than is to be taken.
-
-    Raises LatxaError where records were read and none is in the mix for what was asked of it, and where the score that
-    it goes by is in no record. Where all records are unsound or poor, the counts of rejects say so.
+    Raises LatxaError where no record has the score `criterion`, and where options left nothing in the mix. Where all
+    records were rejected there is no error here, since the counts of rejects say so.
     """
-    store, decision = made.store, made.decision
     for number, name in enumerate(store.plan.names):
         if not sum(read for read, its_input in zip(store.reads, store.inputs, strict=True) if its_input == number):
             say(f"`{name}` is empty")
     if options.criterion is not None and options.scores is None:
         _check_criterion(store, options.criterion, parts)
-    if not any(len(look.picks().rows) for _, look in _looks(store, decision)):
+    if not any(len(part_decision.picks().rows) for _, part_decision in _part_decisions(store, decision)):
         _check_why(store, decision, options.split, parts)
     _say_what_is_short(store, decision, options, say)
 
 
-def _looks(store: RowStore, decision: Decision, number: int | None = None) -> Iterator[tuple[int, PartDecision]]:
+def _part_decisions(
+    store: RowStore, decision: Decision, number: int | None = None
+) -> Iterator[tuple[int, PartDecision]]:
     for part, its_input in enumerate(store.inputs):
         if number is None or its_input == number:
-            yield part, decision.look(part, store.rows(part), its_input)
+            yield part, decision.for_part(part, store.rows(part), its_input)
 
 
 def _check_criterion(store: RowStore, criterion: str, parts: Sequence[Part]) -> None:
-    scored = {reading.number for reading in store.plan.readings if reading.fit and reading.fit.minimum is not None}
+    scored = {
+        reading.number for reading in store.plan.readings if reading.admission and reading.admission.minimum is not None
+    }
     mine = [part for part in parts if part.source in scored]
     if any(len(store.rows(part.number)) for part in mine):
         return
@@ -79,11 +63,11 @@ def _check_criterion(store: RowStore, criterion: str, parts: Sequence[Part]) -> 
 
 
 def _check_why(store: RowStore, decision: Decision, split: str, parts: Sequence[Part]) -> None:
-    """Raise LatxaError that names the reason for which most records are not in a mix of nothing, if there are any."""
+    """Raise LatxaError with the reason for which most records are not in an empty mix, if there were any records."""
     counts = Counter(split=sum(store.other_split))
-    for _, look in _looks(store, decision):
-        counts["held"] += int(look.withheld.sum())
-        counts["drawn"] += int((look.distinct & ~look.withheld).sum())
+    for _, part_decision in _part_decisions(store, decision):
+        counts["held"] += int(part_decision.withheld.sum())
+        counts["drawn"] += int((part_decision.distinct & ~part_decision.withheld).sum())
     (reason, count), *_ = counts.most_common(1)
     if not count:
         return
@@ -96,28 +80,30 @@ def _check_why(store: RowStore, decision: Decision, split: str, parts: Sequence[
     raise LatxaError("nothing is in the mix", hint=hint)
 
 
-def _say_what_is_short(store: RowStore, decision: Decision, options: MixWishes, say: Say) -> None:
-    """Say of what there is less than `--take`, `--take-tokens` and `--take-from` ask for."""
-    for number, want in enumerate(store.plan.wanted):
+def _say_what_is_short(store: RowStore, decision: Decision, options: MixOptions, say: Say) -> None:
+    """Tell where there is less than `--take`, `--take-tokens` or `--take-from` ask for."""
+    for number, want in enumerate(store.plan.input_options):
         if want.take_from is not None and decision.bounds[number].subset == ALL:
-            count = sum(int(look.usable.sum()) for _, look in _looks(store, decision, number))
+            count = sum(
+                int(part_decision.usable.sum()) for _, part_decision in _part_decisions(store, decision, number)
+            )
             if count < want.take_from:
                 say(f"`--take-from {want.name}={want.take_from}`: there are {count:,} records, and all are taken")
-    if (wanted := options.take_tokens or options.take) is None or decision.take != ALL:
+    if (size := options.take_tokens or options.take) is None or decision.take != ALL:
         return
     count = 0
-    for part, look in _looks(store, decision):
-        rows, tokens = look.picks().rows, store.tokens(part) if options.take_tokens else None
+    for part, part_decision in _part_decisions(store, decision):
+        rows, tokens = part_decision.picks().rows, store.tokens(part) if options.take_tokens else None
         count += len(rows) if tokens is None else int(tokens[rows].sum())
-    if count < wanted:
+    if count < size:
         flag, unit = ("--take-tokens", "tokens") if options.take_tokens else ("--take", "records")
-        say(f"`{flag} {wanted}`: there are {count:,} {unit}, and all are taken")
+        say(f"`{flag} {size}`: there are {count:,} {unit}, and all are taken")
 
 
 def _some(parts: Sequence[Part]) -> Iterator[Record]:
-    """Yield the first records of each part, as they came."""
+    """Yield the first records of each part, unchecked."""
     for part in parts:
-        for _, _, line in islice(lines_of(part), LOOKED_AT):
+        for _, _, line in islice(lines_of(part), SAMPLE_LINES):
             try:
                 record = orjson.loads(line)
             except orjson.JSONDecodeError:

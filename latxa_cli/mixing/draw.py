@@ -1,8 +1,7 @@
-"""Who is in the mix, how often, and in which order: all of it by hashes of the records' keys, none of it by position.
+"""Decides which records are in the mix, how often, and in which order, by hashes of their keys and never by position.
 
-Every draw takes the records whose hashes are least. So a smaller draw is part of a larger one, the draws of different
-purposes are independent, and nothing depends on how the input was cut into parts. A record that comes twice is kept
-where it comes first.
+Every draw takes the records with the smallest hashes. So a smaller draw is part of a larger one, draws for different
+purposes are independent, and nothing depends on how the input was cut into parts.
 """
 
 from __future__ import annotations
@@ -13,84 +12,70 @@ from typing import NamedTuple
 
 import numpy as np
 
+from latxa_cli.mixing.duplicates import (
+    Duplicates,
+    RowTable,
+    ends_of,
+    find_duplicates,
+    marked,
+    none,
+    places_of,
+    told_apart,
+)
 from latxa_cli.mixing.rows import repeat, spread
-from latxa_cli.native.layout import AGAIN, UNNAMED
+from latxa_cli.native.layout import AGAIN
 from latxa_cli.stream.errors import LatxaError
 
-ALL = 2**63  # the bound that all hashes are below
+ALL = 2**63  # a bound above all hashes
 ORDER, HOLD_OUT, SUBSET, EPOCH, TAKE, DIVERSIFY = range(6)  # purposes of a draw
-ROW_BYTES = 64  # of memory, while the keys of so many records are compared
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
-# Hashes, and what each of them takes of the budget.
-Weighed = tuple[np.ndarray, np.ndarray]
+# Hashes, and the share of the budget that each takes.
+WeightedHashes = tuple[np.ndarray, np.ndarray]
 
 
-def draw(identity: np.ndarray, purpose: int, epoch: int | np.ndarray = 1) -> np.ndarray:
-    """Return the hashes (u64, of 63 bits) by which records with these identities are drawn for a purpose."""
+def draw_hashes(identity: np.ndarray, purpose: int, epoch: int | np.ndarray = 1) -> np.ndarray:
+    """Return the hashes (u64, below 2^63) by which records with these identities are drawn for a purpose."""
     number = np.asarray(epoch, np.uint64) | np.uint64(purpose << 32)
     step = number * _STEP if number.ndim else np.uint64(int(number) * int(_STEP) % 2**64)
     return spread(identity + step) >> np.uint64(1)
 
 
-def drawn(identity: np.ndarray, purpose: int, bound: int, epoch: int | np.ndarray = 1) -> np.ndarray:
-    """Return which records are drawn for a purpose: those whose hashes are less than a bound from 0 to `ALL`."""
+def is_drawn(identity: np.ndarray, purpose: int, bound: int, epoch: int | np.ndarray = 1) -> np.ndarray:
+    """Return the mask of the records that are drawn for a purpose: their hashes are below `bound`, from 0 to `ALL`."""
     if bound in (0, ALL):
         return np.full(identity.shape, bool(bound))
-    return draw(identity, purpose, epoch) < np.uint64(bound)
+    return draw_hashes(identity, purpose, epoch) < np.uint64(bound)
 
 
-def bound_of(weighed: Callable[[], Iterable[Weighed]], budget: int) -> int:
-    """Return the bound below which the least hashes fill a budget and do not go beyond it.
+def bound_of(pieces_of_hashes: Callable[[], Iterable[WeightedHashes]], budget: int) -> int:
+    """Return the largest bound such that the hashes below it do not exceed a budget.
 
-    `weighed` gives the hashes and their weights in pieces; it is called twice. Holds as much of them as share the
-    highest 16 bits.
+    pieces_of_hashes: yields hashes with their weights, piece by piece; it is called twice. Only hashes with the same
+    highest 16 bits are in memory at once.
     """
     totals = np.zeros(1 << 16)
-    for hashes, weights in weighed():
+    for hashes, weights in pieces_of_hashes():
         totals += np.bincount((hashes >> np.uint64(47)).astype(np.int64), weights, 1 << 16)
     filled = np.cumsum(totals)
     last = int(np.searchsorted(filled, budget, "right"))
     if last == len(filled):
         return ALL
     before = filled[last - 1] if last else 0.0
-    found = [(h[mask], w[mask]) for h, w in weighed() for mask in [h >> np.uint64(47) == last]]
-    hashes, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    bin_pieces = [(h[mask], w[mask]) for h, w in pieces_of_hashes() for mask in [h >> np.uint64(47) == last]]
+    hashes, weights = (np.concatenate(arrays) for arrays in zip(*bin_pieces, strict=True))
     order = np.argsort(hashes, kind="stable")
     beyond = before + np.cumsum(weights[order]) > budget
     return int(hashes[order][np.argmax(beyond)])
 
 
-# --- the rows of all parts, and what is decided of them --------------------------------------------------------------
-
-
-class RowTable:
-    """The rows of all parts: `inputs[p]` is the number of the input that part p belongs to.
-
-    `load(p)` gives its rows, `tokens(p)` the tokens of each. The ordinal of row r in part p is p << 32 | r.
-    """
-
-    def __init__(
-        self,
-        inputs: Sequence[int],
-        load: Callable[[int], np.ndarray],
-        tokens: Callable[[int], np.ndarray | None] = lambda _part: None,
-    ) -> None:
-        self.inputs = inputs
-        self.load = load
-        self.tokens = tokens
-
-    def of(self, number: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (part, its rows) of the input `number`, or of all."""
-        for part, its_input in enumerate(self.inputs):
-            if number is None or its_input == number:
-                yield part, self.load(part)
+# --- the rows of all parts, and the decision about them --------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class InputWishes:
-    """What is wanted of one input: see the flags of the same names. `weight`: how often each record is seen."""
+class InputOptions:
+    """The options of one input, which are the flags of the same names; `weight` is the number of copies per record."""
 
     name: str
     hold_out: int = 0
@@ -101,84 +86,85 @@ class InputWishes:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of one input: which records are held out, which of the others are in the subset, and how many copies there are:
-    `whole` of each, and one more of those below `part`."""
+    """The bounds of one input: records are drawn for a purpose where their hash for that purpose is below the bound."""
 
     hold_out: int = 0
     subset: int = ALL
-    whole: int = 1
-    part: int = 0
+    whole: int = 1  # copies of every record
+    part: int = 0  # the bound for one more copy
 
 
 class Picks(NamedTuple):
-    """Copies to write: i64 rows of a part, i64 epochs from 1, u64 hashes that put them in order; i64 which of the
-    records with its content each one is, from 1 (for those that had no id)."""
+    """Copies of records to write."""
 
-    rows: np.ndarray
-    epochs: np.ndarray
-    order: np.ndarray
-    counts: np.ndarray
+    rows: np.ndarray  # i64, rows of a part
+    epochs: np.ndarray  # i64, the number of each copy, from 1
+    order: np.ndarray  # u64, the hashes that sort the mix
+    counts: np.ndarray  # i64, for records without id: the number among records of the same content, from 1
 
 
 @dataclass(frozen=True)
-class Decision:
-    """All that is decided: which ordinals are duplicates, which ones repeat a content and for which time, which
-    ones have the content of one before, which ones clustering leaves out (all u64, ascending), the bounds of each
-    input, and that of the whole mix."""
+class Decision(Duplicates):
+    """The decision about all records: which come twice, and by ordinals (u64, ascending) and bounds, which are drawn.
 
-    duplicates: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    repeats: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    counts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # of `repeats`
-    copies: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    similar: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    - similar: records that clustering leaves out.
+    - bounds: those of each input; take: the bound of the whole mix.
+    """
+
+    similar: np.ndarray = field(default_factory=none)
     bounds: tuple[Bounds, ...] = ()
     take: int = ALL
 
-    def look(self, part: int, rows: np.ndarray, number: int) -> PartDecision:
-        """Return what is decided of the rows of a part of the input `number`."""
+    def for_part(self, part: int, rows: np.ndarray, number: int) -> PartDecision:
+        """Return the decision about the rows of a part, which belongs to the input `number`."""
         bounds = self.bounds[number] if self.bounds else Bounds()
         counts = np.ones(len(rows), np.int64)
-        first, last = np.searchsorted(self.repeats, _ends(part))
-        counts[_places(self.repeats[first:last])] = self.counts[first:last]
-        content = rows["identity"]
+        first, last = np.searchsorted(self.repeats, ends_of(part))
+        counts[places_of(self.repeats[first:last])] = self.counts[first:last]
+        content, check = rows["identity"].copy(), rows["check"].copy()
+        first, last = np.searchsorted(self.namesakes, ends_of(part))
+        places, contents = places_of(self.namesakes[first:last]), self.contents[first:last]
+        content[places], check[places] = told_apart(content[places], contents), told_apart(check[places], contents)
         again = (counts > 1) | (rows["flags"] & AGAIN > 0)
-        identity = np.where(again, repeat(rows["check"], counts), content)
-        distinct = ~_marked(self.duplicates, part, len(rows))
-        first = distinct & ~_marked(self.copies, part, len(rows))
-        withheld = distinct & drawn(content, HOLD_OUT, bounds.hold_out)
-        usable = distinct & ~withheld & ~_marked(self.similar, part, len(rows))
-        usable &= drawn(identity, SUBSET, bounds.subset)
+        identity = np.where(again, repeat(check, counts), content)
+        distinct = ~marked(self.duplicates, part, len(rows))
+        first = distinct & ~marked(self.copies, part, len(rows))
+        withheld = distinct & is_drawn(content, HOLD_OUT, bounds.hold_out)
+        usable = distinct & ~withheld & ~marked(self.similar, part, len(rows))
+        usable &= is_drawn(identity, SUBSET, bounds.subset)
         return PartDecision(content, identity, counts, distinct, first, withheld, usable, bounds, self.take)
 
 
 @dataclass(frozen=True)
 class PartDecision:
-    """What is decided of the rows of one part: which ones are no duplicates, the first of their content, of a content
-    that is held out, to be used. Contents are held out by one hash, `content`, records drawn by another, `identity`: so
-    that those that repeat a content are not in the mix when it is held out, and otherwise go each its own way."""
+    """The decision about the rows of one part.
 
-    content: np.ndarray
-    identity: np.ndarray
-    counts: np.ndarray
-    distinct: np.ndarray
-    first: np.ndarray
-    withheld: np.ndarray
-    usable: np.ndarray
+    Records are held out by the hash of their content, and drawn for all other purposes by that of their identity. So
+    when a content is held out, no record that repeats it is in the mix; otherwise repetitions are drawn independently.
+    """
+
+    content: np.ndarray  # u64
+    identity: np.ndarray  # u64
+    counts: np.ndarray  # i64, the number of each record among those of its content
+    distinct: np.ndarray  # mask: not a duplicate
+    first: np.ndarray  # mask: the first record of its content
+    withheld: np.ndarray  # mask: its content is held out
+    usable: np.ndarray  # mask: may be in the mix
     bounds: Bounds
     take: int
 
     @property
     def held(self) -> np.ndarray:
-        """Which records are held out: the first of each content."""
+        """The mask of the records that are held out: the first of each content that is withheld."""
         return self.withheld & self.first
 
     def picks(self) -> Picks:
-        """Return the copies that are in the mix, by row and epoch."""
-        copies = np.where(self.usable, self.bounds.whole + drawn(self.identity, EPOCH, self.bounds.part), 0)
+        """Return the copies in the mix, sorted by row and epoch."""
+        copies = np.where(self.usable, self.bounds.whole + is_drawn(self.identity, EPOCH, self.bounds.part), 0)
         rows = np.repeat(np.arange(len(copies)), copies)
         epochs = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies) + 1
-        taken = drawn(self.identity[rows], TAKE, self.take, epochs)
-        return self._picks(rows[taken], epochs[taken])
+        mask = is_drawn(self.identity[rows], TAKE, self.take, epochs)
+        return self._picks(rows[mask], epochs[mask])
 
     def held_out(self) -> Picks:
         """Return the records that are held out."""
@@ -186,106 +172,42 @@ class PartDecision:
         return self._picks(rows, np.ones(len(rows), np.int64))
 
     def _picks(self, rows: np.ndarray, epochs: np.ndarray) -> Picks:
-        return Picks(rows, epochs, draw(self.identity[rows], ORDER, epochs), self.counts[rows])
+        return Picks(rows, epochs, draw_hashes(self.identity[rows], ORDER, epochs), self.counts[rows])
 
 
-def _ends(part: int) -> np.ndarray:
-    return np.array([part << 32, (part + 1) << 32], np.uint64)
+# --- the whole decision ----------------------------------------------------------------------------------------------
 
-
-def _places(ordinals: np.ndarray) -> np.ndarray:
-    return (ordinals & np.uint64(2**32 - 1)).astype(np.int64)
-
-
-def _marked(ordinals: np.ndarray, part: int, count: int) -> np.ndarray:
-    """Return which of the `count` rows of a part are among sorted ordinals."""
-    marked = np.zeros(count, bool)
-    first, last = np.searchsorted(ordinals, _ends(part))
-    marked[_places(ordinals[first:last])] = True
-    return marked
-
-
-# --- records that come twice -----------------------------------------------------------------------------------------
-
-
-def without_duplicates(rows: RowTable, memory: int) -> Decision:
-    """Return a decision that says which rows are duplicates, and numbers those without id whose content is repeated.
-
-    The keys are compared in as many rounds as `memory` (bytes) needs.
-    """
-    total = sum(len(found) for _, found in rows.of())
-    rounds = min(1 << 16, total * ROW_BYTES // max(memory, 1) + 1)
-    found = [_compared(rows, number, rounds) for number in range(rounds)]
-    duplicates, repeats, counts, copies = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    order = np.argsort(repeats, kind="stable")
-    return Decision(np.sort(duplicates), repeats[order], counts[order], np.sort(copies))
-
-
-def _compared(rows: RowTable, number: int, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Compare the keys whose highest bits fall into one of several ranges; return ordinals of duplicates, ordinals of
-    repeated content, for which time it comes with each of these, and ordinals of what has a content that was there
-    before."""
-    low, high = (-(-(place << 16) // rounds) for place in (number, number + 1))
-    pieces: list[tuple[np.ndarray, ...]] = []
-    for part, found in rows.of():
-        top = found["identity"] >> np.uint64(48)
-        inside = np.flatnonzero((top >= low) & (top < high))
-        chosen = found[inside]
-        ordinals = inside.astype(np.uint64) | np.uint64(part << 32)
-        pieces.append((chosen["identity"], chosen["check"], ordinals, chosen["flags"] & UNNAMED > 0))
-    if not pieces:
-        return np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint64)
-    identity, check, ordinals, unnamed = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
-    ordered = np.sort(identity)
-    shared = np.flatnonzero(np.isin(identity, ordered[1:][ordered[1:] == ordered[:-1]]))  # nearly always few
-    identity, check, ordinals, unnamed = (array[shared] for array in (identity, check, ordinals, unnamed))
-    again, counts = _repeats(identity[unnamed], check[unnamed])
-    again = np.flatnonzero(unnamed)[again]
-    check[again] = repeat(check[again], counts)
-    duplicates, _ = _repeats(identity, check)
-    copies, _ = _repeats(identity, np.zeros_like(check))
-    return ordinals[duplicates], ordinals[again], counts, ordinals[np.setdiff1d(copies, duplicates)]
-
-
-def _repeats(identity: np.ndarray, check: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of keys that were there before, in order of the keys, and for which time each one comes."""
-    if not len(identity):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    places = np.lexsort((check, identity))  # stable: equal keys stay in order
-    same = (identity[places][1:] == identity[places][:-1]) & (check[places][1:] == check[places][:-1])
-    begins = np.flatnonzero(np.concatenate([[True], ~same]))
-    times = np.arange(len(places)) - np.repeat(begins, np.diff([*begins, len(places)])) + 1
-    return places[times > 1], times[times > 1]
-
-
-# --- everything that is decided --------------------------------------------------------------------------------------
-
-# (the decision so far, the input's number, how many are wanted) -> ordinals of what is left out.
+# (decision so far, number of the input, records to choose) -> ordinals of the records that are left out
 Diversify = Callable[[Decision, int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much the mix may have: records, each copy counted, or tokens."""
+    """The size of the mix at most, in records (copies count) or in tokens."""
 
     records: int | None = None
     tokens: int | None = None
 
 
 def decide(
-    rows: RowTable, wanted: Sequence[InputWishes], budget: Budget, memory: int, diversify: Diversify | None = None
+    rows: RowTable,
+    input_options: Sequence[InputOptions],
+    budget: Budget,
+    memory: int,
+    diversify: Diversify | None = None,
 ) -> Decision:
-    """Return what becomes of every record.
+    """Return the decision about every record.
 
-    Raises LatxaError where more is to be held out of an input than it has.
+    Raises LatxaError where more records are to be held out of an input than it has.
     """
-    decision = without_duplicates(rows, memory)
-    bounds = [Bounds() for _ in wanted]
+    decision = Decision(**vars(find_duplicates(rows, memory)))
+    bounds = [Bounds() for _ in input_options]
 
     def now() -> Decision:
+        """Return the decision so far, which the next draws depend on."""
         return replace(decision, bounds=tuple(bounds))
 
-    for number, want in enumerate(wanted):
+    for number, want in enumerate(input_options):
         if want.hold_out:
             count = _count(rows, now(), number, "first")
             if count < want.hold_out:
@@ -309,31 +231,35 @@ def decide(
 
 
 def _count(rows: RowTable, decision: Decision, number: int, which: str = "usable") -> int:
-    return sum(int(getattr(decision.look(part, found, number), which).sum()) for part, found in rows.of(number))
+    return sum(int(getattr(decision.for_part(part, found, number), which).sum()) for part, found in rows.of(number))
 
 
 def _bound(rows: RowTable, decision: Decision, number: int, purpose: int, count: int) -> int:
-    """Return the bound below which `count` of the usable records of an input are drawn, or of contents to hold out."""
+    """Return the bound below which `count` usable records of an input are drawn, or for HOLD_OUT, contents."""
 
-    def weighed() -> Iterator[Weighed]:
+    def pieces_of_hashes() -> Iterator[WeightedHashes]:
         for part, found in rows.of(number):
-            look = decision.look(part, found, number)
-            chosen = look.content[look.first] if purpose == HOLD_OUT else look.identity[look.usable]
-            hashes = draw(chosen, purpose)
+            part_decision = decision.for_part(part, found, number)
+            chosen = (
+                part_decision.content[part_decision.first]
+                if purpose == HOLD_OUT
+                else part_decision.identity[part_decision.usable]
+            )
+            hashes = draw_hashes(chosen, purpose)
             yield hashes, np.ones(len(hashes))
 
-    return bound_of(weighed, count)
+    return bound_of(pieces_of_hashes, count)
 
 
 def _budget_bound(rows: RowTable, decision: Decision, budget: Budget) -> int:
-    def weighed() -> Iterator[Weighed]:
+    def pieces_of_hashes() -> Iterator[WeightedHashes]:
         for part, found in rows.of():
-            look = decision.look(part, found, rows.inputs[part])
-            picks = look.picks()
-            hashes = draw(look.identity[picks.rows], TAKE, picks.epochs)
+            part_decision = decision.for_part(part, found, rows.inputs[part])
+            picks = part_decision.picks()
+            hashes = draw_hashes(part_decision.identity[picks.rows], TAKE, picks.epochs)
             tokens = rows.tokens(part) if budget.tokens is not None else None
             yield hashes, np.ones(len(hashes)) if tokens is None else tokens[picks.rows].astype(float)
 
     limit = budget.records if budget.tokens is None else budget.tokens
     assert limit is not None
-    return bound_of(weighed, limit)
+    return bound_of(pieces_of_hashes, limit)

@@ -1,10 +1,10 @@
-"""A mix of any size: rows and lines in files, in three passes. Memory does not grow with the input.
+"""A mix of any size, by rows and lines in files, in three passes. Memory does not grow with the input.
 
-    scan      each part is read and checked; its rows, and the lines that had to be made, are written to files
-    scatter   each part is read again, and its copies in the mix are written, sorted into buckets by their order
+    scan      each part is read and checked; its rows, and the lines that were written anew, are saved
+    scatter   each part is read again, and its copies in the mix are saved, sorted into buckets by their order
     gather    each bucket is read from the files of all parts, sorted in memory, and written out
 
-The first two are stages of tasks (see `tasks`); the last is done by the run itself, for it is what is written out.
+The first two are stages of tasks (see `tasks`). The run does the last by itself, since only it writes outputs.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 
 from latxa_cli.mixing.draw import Decision, Picks
-from latxa_cli.mixing.lines import LineChunk, LineTable, ahead, padded, point
+from latxa_cli.mixing.lines import LineChunk, LineTable, padded, prefetch, with_lines
 from latxa_cli.mixing.plan import MixPlan, rejects
-from latxa_cli.mixing.rows import SetAside
+from latxa_cli.mixing.rows import RejectedLine
 from latxa_cli.mixing.shares import Shares
-from latxa_cli.mixing.tasks import KEY, DecisionFiles, PartTask, ScanTask, count_tokens, scan, scatter, settle
+from latxa_cli.mixing.tasks import KEY, DecisionFiles, PartTask, ScanTask, count_tokens, save_decision, scan, scatter
 from latxa_cli.native.layout import MADE, ROW
 from latxa_cli.stages import Work, load_array
+from latxa_cli.stream.cutting import Part
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import reading
-from latxa_cli.stream.parts import Part
-from latxa_cli.stream.records import Lines
+from latxa_cli.stream.records import JsonObject, Lines
 from latxa_cli.stream.writer import Writer
 
-MODULES = ("latxa_cli.mixing.tasks", "latxa_cli.native.mix_rows", "latxa_cli.native.mix_lines")
-WORKER_BYTES = 350_000_000  # of memory, for one process that does a part
-BUCKETS_IN_MEMORY = 8  # the memory that is given has room for so many
+MODULES = (
+    "latxa_cli.native.ready", "latxa_cli.mixing.tasks", "latxa_cli.native.mix_rows", "latxa_cli.native.mix_lines",
+)  # fmt: skip
+WORKER_BYTES = 350_000_000  # of memory, for one worker process
+BUCKETS_IN_MEMORY = 8  # a bucket's size: `--memory` has room for so many
 
 
 class ByFiles:
-    """The rows of all parts and their lines, in the folder of `work`. See `latxa_cli.mixing.plan.Store`."""
+    """A `RowStore` whose rows and lines are files in the folder of `work`."""
 
     def __init__(self, plan: MixPlan, parts: Sequence[Part], work: Work) -> None:
         self.plan, self.work = plan, work
@@ -60,56 +61,56 @@ class ByFiles:
         return self._tasks[part].table()
 
     def count_tokens(self, decision: Decision | None) -> None:
-        settled = settle(decision, self.work.folder / "decision") if decision else DecisionFiles()
-        tasks = [replace(task, settled=settled, tokenizer=self.plan.tokenizer) for task in self._tasks]
+        decision_files = save_decision(decision, self.work.folder / "decision") if decision else DecisionFiles()
+        tasks = [replace(task, decision_files=decision_files, tokenizer=self.plan.tokenizer) for task in self._tasks]
         self.work.stage("tokens", count_tokens, tasks)
         self._tasks = tasks
 
     def tokens(self, part: int) -> np.ndarray | None:
         return self._tasks[part].tokens()
 
-    def outcomes(self, decision: Decision, shares: Shares, held: Writer | None) -> Iterator[Lines]:
-        settled = settle(decision, self.work.folder / "decision")
-        copies = max(1.0, max(want.weight for want in self.plan.wanted))
+    def outcomes(self, decision: Decision, shares: Shares, hold_out: Writer | None) -> Iterator[Lines]:
+        decision_files = save_decision(decision, self.work.folder / "decision")
+        copies = max(1.0, max(want.weight for want in self.plan.input_options))
         buckets = int(self._size * copies * BUCKETS_IN_MEMORY / self.plan.memory) + 1
-        tasks = [replace(task, settled=settled, buckets=buckets) for task in self._tasks]
+        tasks = [replace(task, decision_files=decision_files, buckets=buckets) for task in self._tasks]
         results = self.work.stage("scatter", scatter, tasks)
         for task, found, result in zip(tasks, self._found, results, strict=True):
             shares.add(self.plan.names[task.part.source], result["counts"] | {"other split": found["other split"]})
             for stage, rejected in (("scan", found["rejected"]), ("scatter", result["rejected"])):
-                yield from rejects(_asides(task, stage, rejected))
+                yield from rejects(_rejected(task, stage, rejected))
         gather = _Gather(tasks, results)
-        if held is not None:
+        if hold_out is not None:
             for chunk in gather.bucket(buckets):
-                held.write_lines(chunk.data.tobytes())
+                hold_out.write_lines(chunk.data.tobytes())
         chunks = (chunk for bucket in range(buckets) for chunk in gather.bucket(bucket))
-        for chunk in ahead(chunks) if self.plan.workers > 1 else chunks:
+        for chunk in prefetch(chunks) if self.plan.workers > 1 else chunks:
             yield Lines(memoryview(chunk.data), len(chunk.ends))  # type: ignore[arg-type]
 
 
-def _asides(task: PartTask, stage: str, rejected: dict[str, int]) -> Iterator[SetAside]:
-    """Yield what a stage left out of a part; without entries where none were asked for."""
+def _rejected(task: PartTask, stage: str, rejected: dict[str, int]) -> Iterator[RejectedLine]:
+    """Yield the lines of a part that a stage rejected; their entries are empty where rejects are not written."""
     if not task.set_aside:
         for reason, count in rejected.items():
-            yield from (SetAside(reason, b"") for _ in range(count))
+            yield from (RejectedLine(reason, b"") for _ in range(count))
         return
     path = task.file(stage, "aside")
     with reading(str(path)), path.open("rb") as file:
         for line in file:
-            yield SetAside(orjson.loads(line)["reason"], line.removesuffix(b"\n"))
+            yield RejectedLine(orjson.loads(line)["reason"], line.removesuffix(b"\n"))
 
 
 class _Gather:
-    """Reads the buckets that were scattered over the files of all parts."""
+    """Reads buckets, which are scattered over the files of all parts."""
 
-    def __init__(self, tasks: Sequence[PartTask], results: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, tasks: Sequence[PartTask], results: Sequence[JsonObject]) -> None:
         self.paths = [task.file("scatter", "lines") for task in tasks]
         self.keys = [task.file("scatter", "keys.npy") for task in tasks]
         self.rows_before = np.array([np.cumsum([0, *result["copies"]]) for result in results])  # [parts, buckets + 2]
         self.bytes_before = np.array([np.cumsum([0, *result["bytes"]]) for result in results])
 
     def bucket(self, number: int) -> Iterator[LineChunk]:
-        """Yield the lines of a bucket in their order."""
+        """Yield the sorted lines of a bucket."""
         if not self.paths:
             return
         sizes = self.bytes_before[:, number + 1] - self.bytes_before[:, number]
@@ -123,11 +124,11 @@ class _Gather:
             keys.append(load_array(self.keys[part], mapped=True)[first:last])
             start = end
         found = np.concatenate(keys)
-        rows = point(np.zeros(len(found), ROW), found["length"], data)
+        rows = with_lines(np.zeros(len(found), ROW), found["length"], data)
         rows["length"] -= 1  # without its line break
         rows["flags"] = MADE
         order, ones = np.argsort(found["order"], kind="stable"), np.ones(len(found), np.int64)
-        yield from LineTable(rows, [data], ["-"], [1]).written(Picks(order, ones, found["order"], ones))
+        yield from LineTable(rows, [data], ["-"], [1]).chunks(Picks(order, ones, found["order"], ones))
 
 
 def _read(path: Path, start: int, data: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""What is inserted into records on the way to the mix: the name of their input, and which copy each is."""
+"""The texts that a mix inserts into records: the name of their input, and the number of the copy."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from latxa_cli.mixing.rows import later_epoch
 
 
 class Insertions(NamedTuple):
-    """The texts to insert, one after the other, and where each one starts (i64, the end of the last included)."""
+    """The texts to insert, one after another, and the start of each (i64, with the end of the last one)."""
 
     texts: bytes
     starts: np.ndarray
 
     @property
     def longest(self) -> int:
-        """The most bytes that a line may grow by."""
+        """The largest number of bytes by which a line may grow: two insertions."""
         return 2 * int(np.diff(self.starts).max())
 
 
 def insertions(names: Sequence[str], last_epochs: Sequence[int], epochs: int) -> Insertions:
-    """Return what is inserted into records of the inputs `names`, written up to `epochs` times.
+    """Return the texts for inputs with these `names`, whose records are written up to `epochs` times.
 
-    last_epochs: of each input, the highest that its records have already.
+    last_epochs: for each input, the highest epoch that its records already have. The order of the texts is that of
+    `native.mix_lines`.
     """
     texts = [text for name in names for text in (f',"source":"{name}"', f"{name}/", name)]
     for epoch, last in product(range(2, epochs + 1), last_epochs):

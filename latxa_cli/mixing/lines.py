@@ -1,7 +1,7 @@
-"""Lines made into rows, by the kernel where it can, and rows written as lines again.
+"""Reading lines into rows, and writing rows as lines again, with kernels or in plain Python.
 
-The kernels and their compiler take half a second to load, so that small inputs are read in plain Python. The lines that
-come out are the same.
+Kernels and their compiler take half a second to load, so small inputs are handled in plain Python. The lines are the
+same either way.
 """
 
 from __future__ import annotations
@@ -20,21 +20,30 @@ import numpy as np
 import orjson
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.rows import UNSAID, InputReading, RowBuilder, SetAside, epoch_of, key_seeds, later_epoch
+from latxa_cli.mixing.rows import (
+    UNSAID,
+    InputReading,
+    RejectedLine,
+    RowBuilder,
+    content_hash,
+    epoch_of,
+    key_seeds,
+    later_epoch,
+)
 from latxa_cli.native.layout import MADE, OTHER_SPLIT, PADDING, ROW, UNREAD
+from latxa_cli.stream.cutting import Part, data_of, lines_of, location
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import LONGEST_LINE, reading
-from latxa_cli.stream.parts import Part, data_of, lines_of, where
 
-CHUNK = 1 << 20  # bytes of lines that are written at once
-BLOCK = 8 << 20  # bytes that are read at once
+CHUNK = 1 << 20  # bytes of lines per chunk that is written
+BLOCK = 8 << 20  # bytes per read
 
 _NEWLINE = ord("\n")
-_HASH_ENDS = len('{"id":"') + 16  # where a line that had no id has the number of the copy
-_GROWTH = 80  # bytes that a line may grow by when it is made again
+_HASH_ENDS = len('{"id":"') + 16  # the place behind the hash in a line that had no id, where the copy's number goes
+_GROWTH = 80  # bytes by which a line may grow, about; it only spreads lines over chunks
 
 Item = TypeVar("Item")
-Where = Callable[[int], str]  # row number -> `FILE:LINE`
+Location = Callable[[int], str]  # row number -> `FILE:LINE`
 
 
 # --- lines to rows ---------------------------------------------------------------------------------------------------
@@ -42,30 +51,29 @@ Where = Callable[[int], str]  # row number -> `FILE:LINE`
 
 @dataclass
 class ScannedLines:
-    """What was read: the rows, the lines of those that are `MADE`, what is left out, how many lines there were, and the
-    highest epoch that a record has."""
+    """The result of reading lines."""
 
     rows: np.ndarray
-    made: bytes
-    asides: list[SetAside]
-    read: int
-    other_split: int
-    last_epoch: int
+    made: bytes  # the lines of rows that are `MADE`
+    rejected: list[RejectedLine]
+    read: int  # lines that are not blank
+    other_split: int  # records of another split
+    last_epoch: int  # the highest epoch of a record
 
 
 def scan_part(part: Part, reading: InputReading, data: np.ndarray | None) -> ScannedLines:
-    """Read a part, whose bytes are `data` (None: in plain Python, line by line).
+    """Read a part whose bytes are `data`; without them, read its file line by line in plain Python.
 
     Raises RecordError as `RowBuilder` does, LatxaError when the part cannot be read.
     """
-    here = partial(where, part)
+    here = partial(location, part)
     if data is None:
         return from_lines(((row, line) for row, _, line in lines_of(part)), reading, here)
     return from_data(data, part.size, reading, here)
 
 
 def load(part: Part) -> np.ndarray:
-    """Return the bytes of a part with zeros behind them (u8); raises LatxaError."""
+    """Return the bytes of a part (u8), with padding behind them; raises LatxaError."""
     data = padded(part.size)
     if part.kind != "jsonl":
         data[: part.size] = np.frombuffer(data_of(part), np.uint8)
@@ -80,19 +88,19 @@ def load(part: Part) -> np.ndarray:
     return data
 
 
-def look_at(part: Part) -> np.ndarray:
-    """Return the bytes of a part (u8), mapped where that can be: they are not copied, and take no memory of their own.
+def map_part(part: Part) -> np.ndarray:
+    """Return the bytes of a part (u8), mapped into memory where that is possible, else loaded.
 
-    Behind them are those of the next part, or zeros. Nobody writes to them, though it is allowed: for the kernels,
-    arrays that are read-only would be of another type. Raises LatxaError.
+    Behind them are the bytes of the next part, or zeros. The array must not be written to. Raises LatxaError.
     """
+    # The array is writable all the same, since for the kernels a read-only one would have another type.
     if part.kind != "jsonl":
         return load(part)
     with reading(part.name), Path(part.path).open("rb", buffering=0) as file:
         first = part.start - part.start % mmap.ALLOCATIONGRANULARITY
         size = os.fstat(file.fileno()).st_size
         last = min(part.end + PADDING, size)
-        behind = size - part.end + -size % mmap.PAGESIZE  # that can be read: zeros fill its last page
+        behind = size - part.end + -size % mmap.PAGESIZE  # readable bytes: zeros fill the last page of a mapped file
         ends_line = os.pread(file.fileno(), 1, part.end - 1) == b"\n"
         if part.end > size or behind < PADDING or (part.end == size and not ends_line):
             return load(part)
@@ -101,37 +109,39 @@ def look_at(part: Part) -> np.ndarray:
 
 
 def padded(size: int) -> np.ndarray:
-    """Return an array (u8) for `size` bytes, with zeros behind them."""
+    """Return an array (u8) for `size` bytes, with zeros as padding behind them."""
     data = np.empty(size + PADDING, np.uint8)
     data[size:] = 0
     return data
 
 
 def array_of(data: bytes) -> np.ndarray:
-    """Return bytes as an array (u8) with zeros behind them."""
+    """Return a copy of bytes as an array (u8), with zeros as padding behind them."""
     array = padded(len(data))
     array[: len(data)] = np.frombuffer(data, np.uint8)
     return array
 
 
 def address(data: np.ndarray) -> int:
-    """Return where the bytes of an array are in memory."""
+    """Return the address of an array's bytes."""
     return int(data.ctypes.data)
 
 
-def from_lines(entries: Iterable[tuple[int, bytes]], reading: InputReading, where: Where = str) -> ScannedLines:
+def from_lines(
+    entries: Iterable[tuple[int, bytes]], reading: InputReading, location_of: Location = str
+) -> ScannedLines:
     """Read lines, each with its row number in the part, in plain Python; raises RecordError as `RowBuilder` does."""
-    builder = RowBuilder(reading, where)
+    builder = RowBuilder(reading, location_of)
     builder.make(entries)
     return ScannedLines(
-        builder.array(), bytes(builder.lines), builder.asides, builder.read, builder.other_split, builder.last_epoch
+        builder.array(), bytes(builder.lines), builder.rejected, builder.read, builder.other_split, builder.last_epoch
     )
 
 
-def from_data(data: np.ndarray, size: int, reading: InputReading, where: Where = str) -> ScannedLines:
-    """Read the lines in `data[:size]`, behind which are `PADDING` bytes; raises RecordError as `RowBuilder` does."""
-    if reading.fit:
-        return from_lines(enumerate(data[:size].tobytes().split(b"\n")), reading, where)
+def from_data(data: np.ndarray, size: int, reading: InputReading, location_of: Location = str) -> ScannedLines:
+    """Read the lines in `data[:size]`, which `PADDING` bytes must follow; raises RecordError as `RowBuilder` does."""
+    if reading.admission:
+        return from_lines(enumerate(data[:size].tobytes().split(b"\n")), reading, location_of)
     from latxa_cli.native.json_lines import count_lines
     from latxa_cli.native.mix_rows import scan
 
@@ -144,7 +154,7 @@ def from_data(data: np.ndarray, size: int, reading: InputReading, where: Where =
     rows["flags"][rows["length"] > LONGEST_LINE] = UNREAD
     unread = np.flatnonzero(rows["flags"] & UNREAD)
     numbers = _RowNumbers(data)
-    builder = RowBuilder(reading, lambda offset: where(numbers.at(offset)))
+    builder = RowBuilder(reading, lambda offset: location_of(numbers.at(offset)))
     spans = zip(rows["offset"][unread].tolist(), rows["length"][unread].tolist(), strict=True)
     builder.make((offset, data[offset : offset + length].tobytes()) for offset, length in spans)
     kept = rows["flags"] & (UNREAD | OTHER_SPLIT) == 0
@@ -153,11 +163,11 @@ def from_data(data: np.ndarray, size: int, reading: InputReading, where: Where =
     rows[made], kept[made] = builder.array(), True
     read = len(rows) - len(unread) + builder.read
     other_split += builder.other_split
-    return ScannedLines(rows[kept], bytes(builder.lines), builder.asides, read, other_split, builder.last_epoch)
+    return ScannedLines(rows[kept], bytes(builder.lines), builder.rejected, read, other_split, builder.last_epoch)
 
 
 class _RowNumbers:
-    """Counts the line breaks before offsets that grow."""
+    """The row numbers of lines at offsets, which must come in rising order."""
 
     def __init__(self, data: np.ndarray) -> None:
         self.data, self.offset, self.row = data, 0, 0
@@ -173,18 +183,20 @@ class _RowNumbers:
 
 
 class LineChunk(NamedTuple):
-    """Some lines, each with its line break (u8), and where each ends (i64)."""
+    """Some lines."""
 
-    data: np.ndarray
-    ends: np.ndarray
+    data: np.ndarray  # u8, each line with its line break
+    ends: np.ndarray  # i64, the end of each
 
 
 @dataclass(frozen=True)
 class LineTable:
-    """Rows whose offsets are addresses, and the arrays that they point into, which must live as long.
+    """Rows whose offsets are addresses.
 
-    `names`: of the inputs; `last_epochs`: of each, the highest that its records have already; `epochs`: the most copies
-    that any record has. Without `by_kernel` all rows are `MADE`.
+    - arrays: those that the rows point into, which must live as long as the rows.
+    - names: the names of the inputs; last_epochs: for each, the highest epoch that its records already have.
+    - epochs: the largest number of copies of any record.
+    - by_kernel: lines are written by the kernel; without it all rows must be `MADE`.
     """
 
     rows: np.ndarray
@@ -194,14 +206,20 @@ class LineTable:
     epochs: int = 1
     by_kernel: bool = True
 
-    def written(self, picks: Picks) -> Iterator[LineChunk]:
-        """Yield the lines of the picks in their order, about `CHUNK` bytes at once.
+    def contents(self, rows: np.ndarray) -> np.ndarray:
+        """Return the hashes (u64) of the contents of some rows: their messages, or their texts."""
+        records = (orjson.loads(line_of(row)) for row in self.rows[rows])
+        return np.array([content_hash(record) for record in records], np.uint64)
 
-        A chunk is good until two more have been asked for: then its memory is used again.
+    def chunks(self, picks: Picks) -> Iterator[LineChunk]:
+        """Yield the lines of the picks in their order, in chunks of about `CHUNK` bytes.
+
+        A chunk stays valid until two more have been taken; then its memory is reused.
         """
-        write = _Emitter(self.names, self.last_epochs, self.epochs) if self.by_kernel else _joined
+        write = _Emitter(self.names, self.last_epochs, self.epochs) if self.by_kernel else _join_lines
         made = self.rows["flags"][picks.rows] & MADE > 0
-        others = np.flatnonzero(made & ((picks.epochs > 1) | (picks.counts > 1)))  # not written as they are
+        # The kernel copies `MADE` lines as they are, so copies and repeated contents among them are written here.
+        others = np.flatnonzero(made & ((picks.epochs > 1) | (picks.counts > 1)))
         ends = np.cumsum(self.rows["length"][picks.rows] + _GROWTH, dtype=np.int64)
         start = 0
         while start < len(ends):
@@ -218,17 +236,17 @@ class LineTable:
             start = stop
 
     def _changed(self, picks: Picks, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the picks, and the lines of the `others` among them as they are to be written."""
+        """Return the rows of the picks, and the new lines that the `others` among them point to."""
         rows = self.rows[picks.rows]
         changes = zip(rows[others], picks.epochs[others].tolist(), picks.counts[others].tolist(), strict=True)
-        lines = [_again(line_of(row), epoch, count, self.last_epochs[row["input"]]) for row, epoch, count in changes]
+        lines = [_copy_of(line_of(row), epoch, count, self.last_epochs[row["input"]]) for row, epoch, count in changes]
         data = array_of(b"".join(lines))
-        rows[others] = point(rows[others], [len(line) for line in lines], data)
+        rows[others] = with_lines(rows[others], [len(line) for line in lines], data)
         return rows, data
 
 
 class _Emitter:
-    """Writes lines by the kernel, to three arrays in turn: memory that is new costs more than what is written to it."""
+    """Writes lines by the kernel, to three arrays in turn, since fresh memory costs more time than writing to it."""
 
     def __init__(self, names: Sequence[str], last_epochs: Sequence[int], epochs: int) -> None:
         from latxa_cli.mixing.insertions import insertions
@@ -239,35 +257,35 @@ class _Emitter:
         self.inputs = len(names)
         self.outs = [padded(CHUNK) for _ in range(3)]
 
-    def __call__(self, rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray) -> LineChunk:
+    def __call__(self, rows: np.ndarray, order: np.ndarray, epochs: np.ndarray) -> LineChunk:
         out = self.outs.pop(0)
-        needed = int(rows["length"][picked].sum()) + len(picked) * self.growth + PADDING
+        needed = int(rows["length"][order].sum()) + len(order) * self.growth + PADDING
         if len(out) < needed:
             out = padded(needed)
         self.outs.append(out)
-        ends = np.empty(len(picked), np.int64)
-        size = self.emit(rows, picked, epochs, address(self.texts), self.starts, self.inputs, address(out), ends)
+        ends = np.empty(len(order), np.int64)
+        size = self.emit(rows, order, epochs, address(self.texts), self.starts, self.inputs, address(out), ends)
         return LineChunk(out[:size], ends)
 
 
-def _joined(rows: np.ndarray, picked: np.ndarray, _epochs: np.ndarray) -> LineChunk:
-    """Return the lines of picked rows that are all `MADE`."""
-    rows = rows[picked]
+def _join_lines(rows: np.ndarray, order: np.ndarray, _epochs: np.ndarray) -> LineChunk:
+    """Return lines of rows that are all `MADE`, in plain Python."""
+    rows = rows[order]
     spans = zip(rows["offset"].tolist(), rows["length"].tolist(), strict=True)
     joined = b"".join(piece for start, length in spans for piece in (ctypes.string_at(start, length), b"\n"))
     return LineChunk(np.frombuffer(joined, np.uint8), np.cumsum(rows["length"] + 1, dtype=np.int64))
 
 
-def point(rows: np.ndarray, lengths: Sequence[int] | np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Return rows that point to the lines of these lengths that lie in `data` one after the other."""
+def with_lines(rows: np.ndarray, lengths: Sequence[int] | np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Return the rows with pointers to lines of these lengths, which lie in `data` one after another."""
     rows = rows.copy()
     rows["length"] = lengths
     rows["offset"] = address(data) + np.cumsum(rows["length"], dtype=np.int64) - rows["length"]
     return rows
 
 
-def placed(rows: np.ndarray, data: np.ndarray | None, made: np.ndarray) -> np.ndarray:
-    """Return rows as they were read with addresses for offsets: in `data`, or in `made` for those that are `MADE`."""
+def with_addresses(rows: np.ndarray, data: np.ndarray | None, made: np.ndarray) -> np.ndarray:
+    """Return rows with addresses in place of their offsets: in `made` for rows that are `MADE`, else in `data`."""
     rows = rows.copy()
     is_made = rows["flags"] & MADE > 0
     rows["offset"] += np.where(is_made, address(made), address(data) if data is not None else 0).astype(np.uint64)
@@ -275,19 +293,19 @@ def placed(rows: np.ndarray, data: np.ndarray | None, made: np.ndarray) -> np.nd
 
 
 def line_of(row: np.void) -> bytes:
-    """Return the line of a row whose offset is an address, as it lies there."""
+    """Return the line of a row whose offset is an address."""
     return ctypes.string_at(int(row["offset"]), int(row["length"]))
 
 
-def as_it_came(row: np.void) -> bytes:
-    """Return the line of a row as it was before it was made, where that is kept (`InputReading.set_aside`)."""
+def original_line(row: np.void) -> bytes:
+    """Return the line of a row as it was read, which is kept behind a `MADE` line with `InputReading.set_aside`."""
     if not row["flags"] & MADE:
         return line_of(row)
     return ctypes.string_at(int(row["offset"]) + int(row["length"]), int(row["metadata_at"]))
 
 
-def _again(line: bytes, epoch: int, count: int, last_epoch: int) -> bytes:
-    """Return a made line as the copy `epoch` of a record, the `count`-th one of its content where it had no id."""
+def _copy_of(line: bytes, epoch: int, count: int, last_epoch: int) -> bytes:
+    """Return a `MADE` line with the number of its copy (`epoch`), and its number among lines of the same content."""
     if count > 1:
         line = b"%b-%d%b" % (line[:_HASH_ENDS], count, line[_HASH_ENDS:])
     if epoch > 1:
@@ -297,11 +315,11 @@ def _again(line: bytes, epoch: int, count: int, last_epoch: int) -> bytes:
     return line
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield `items`, the next of which is made in a thread meanwhile."""
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield `items`, while a thread computes the next one."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
+        future = pool.submit(next, items, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, items, end)
             yield item  # type: ignore[misc]

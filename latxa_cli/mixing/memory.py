@@ -1,6 +1,6 @@
-"""A mix that fits the memory: the lines are read once, stay where they are, and are written in their new order.
+"""A mix that fits into memory: lines are read once, stay where they are, and are written in their new order.
 
-Parts are shared out to threads, since the kernels run without Python's lock.
+Parts are read by threads, since the kernels release Python's lock.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from itertools import accumulate
 import numpy as np
 
 from latxa_cli.mixing.draw import Decision, PartDecision, Picks
-from latxa_cli.mixing.lines import LineTable, ScannedLines, ahead, array_of, look_at, placed, scan_part
+from latxa_cli.mixing.lines import LineTable, ScannedLines, array_of, map_part, prefetch, scan_part, with_addresses
 from latxa_cli.mixing.plan import MixPlan, duplicates, rejects
 from latxa_cli.mixing.shares import Shares, tally
 from latxa_cli.native.layout import ROW
-from latxa_cli.stream.parts import Part, is_usual
+from latxa_cli.stream.cutting import Part, is_usual
 from latxa_cli.stream.records import Lines
 from latxa_cli.stream.writer import Writer
 
-SMALL = 8 << 20  # bytes of input for which kernels are not worth their loading
+SMALL = 8 << 20  # bytes of input that plain Python reads in the time that kernels take to load
 BASE = 300_000_000  # bytes of Python and its libraries
-ROW_BYTES = 120  # of one row, and of what is decided and sorted for it
-LINE_BYTES = 500  # of a short line, for a first guess of how many rows there are
+ROW_BYTES = 120  # of a row, with the arrays of its decision and its sorting
+LINE_BYTES = 500  # of a short line, for a first estimate of the number of rows
 
 
 def fits(parts: Sequence[Part], memory: int) -> bool:
-    """Whether the lines of all parts are likely to fit."""
+    """Whether the lines and rows of all parts are likely to fit into `memory` (bytes)."""
     size = sum(part.size for part in parts)
     return BASE + size + size // LINE_BYTES * ROW_BYTES <= memory and all(map(is_usual, parts))
 
 
 class InMemory:
-    """The rows of all parts, one after the other, and their lines. See `latxa_cli.mixing.plan.Store`."""
+    """A `RowStore` whose rows and lines are in memory."""
 
     def __init__(
         self, plan: MixPlan, parts: Sequence[Part], found: Sequence[ScannedLines], arrays: Sequence[np.ndarray | None]
@@ -42,12 +42,12 @@ class InMemory:
         self.plan = plan
         self.inputs = [part.source for part in parts]
         self.reads = [scanned.read for scanned in found]
-        self._asides = [scanned.asides for scanned in found]
+        self._rejected = [scanned.rejected for scanned in found]
         self.other_split = [scanned.other_split for scanned in found]
         self._starts = [0, *accumulate(len(scanned.rows) for scanned in found)]
         made = [array_of(scanned.made) for scanned in found]
         lines = zip(found, arrays, made, strict=True)
-        rows = [placed(scanned.rows, array, made_lines) for scanned, array, made_lines in lines]
+        rows = [with_addresses(scanned.rows, array, made_lines) for scanned, array, made_lines in lines]
         self._all = LineTable(
             np.concatenate([np.empty(0, ROW), *rows]),
             [*made, *(array for array in arrays if array is not None)],
@@ -70,57 +70,57 @@ class InMemory:
         assert self.plan.tokenizer is not None
         self._tokens = []
         for part in range(len(self.inputs)):
-            wanted = np.ones(len(self.rows(part)), bool)
+            mask = np.ones(len(self.rows(part)), bool)
             if decision is not None:
-                wanted[:] = False
-                wanted[self._look(decision, part).picks().rows] = True
-            self._tokens.append(count_tokens(self.table(part), wanted, self.plan.tokenizer))
+                mask[:] = False
+                mask[self._part_decision(decision, part).picks().rows] = True
+            self._tokens.append(count_tokens(self.table(part), mask, self.plan.tokenizer))
 
     def tokens(self, part: int) -> np.ndarray | None:
         return self._tokens[part] if self._tokens else None
 
-    def outcomes(self, decision: Decision, shares: Shares, held: Writer | None) -> Iterator[Lines]:
+    def outcomes(self, decision: Decision, shares: Shares, hold_out: Writer | None) -> Iterator[Lines]:
         picks, held_out = [], []
         for part, number in enumerate(self.inputs):
-            name, look = self.plan.names[number], self._look(decision, part)
-            yield from rejects(self._asides[part])
-            yield from rejects(duplicates(self.table(part), look, name, entries=self.plan.set_aside))
-            chosen = look.picks()
-            shares.add(name, tally(self.rows(part), look, chosen, self.tokens(part)))
+            name, part_decision = self.plan.names[number], self._part_decision(decision, part)
+            yield from rejects(self._rejected[part])
+            yield from rejects(duplicates(self.table(part), part_decision, name, entries=self.plan.set_aside))
+            chosen = part_decision.picks()
+            shares.add(name, tally(self.rows(part), part_decision, chosen, self.tokens(part)))
             shares.add(name, {"other split": self.other_split[part]})
             picks.append(chosen._replace(rows=chosen.rows + self._starts[part]))
-            out = look.held_out()
+            out = part_decision.held_out()
             held_out.append(out._replace(rows=out.rows + self._starts[part]))
-        if held is not None:
-            for chunk in self._all.written(in_order(held_out)):
-                held.write_lines(chunk.data.tobytes())
-        chunks = self._all.written(in_order(picks))
-        for chunk in ahead(chunks) if self.plan.workers > 1 else chunks:
+        if hold_out is not None:
+            for chunk in self._all.chunks(in_order(held_out)):
+                hold_out.write_lines(chunk.data.tobytes())
+        chunks = self._all.chunks(in_order(picks))
+        for chunk in prefetch(chunks) if self.plan.workers > 1 else chunks:
             yield Lines(memoryview(chunk.data), len(chunk.ends))  # type: ignore[arg-type]
 
-    def _look(self, decision: Decision, part: int) -> PartDecision:
-        return decision.look(part, self.rows(part), self.inputs[part])
+    def _part_decision(self, decision: Decision, part: int) -> PartDecision:
+        return decision.for_part(part, self.rows(part), self.inputs[part])
 
 
 def in_order(picks: Sequence[Picks]) -> Picks:
-    """Return the picks of several parts in the order of their hashes."""
+    """Return the picks of several parts, sorted by their hashes."""
     if not picks:
-        nothing = np.empty(0, np.int64)
-        return Picks(nothing, nothing, nothing.astype(np.uint64), nothing)
+        empty = np.empty(0, np.int64)
+        return Picks(empty, empty, empty.astype(np.uint64), empty)
     together = Picks(*(np.concatenate(arrays) for arrays in zip(*picks, strict=True)))
     order = np.argsort(together.order, kind="stable")
     return Picks(*(array[order] for array in together))
 
 
 def read(plan: MixPlan, parts: Sequence[Part]) -> InMemory | None:
-    """Read all parts; None where they turn out not to fit. Raises RecordError as `scan_part` does."""
+    """Read all parts; returns None where they turn out not to fit. Raises RecordError as `scan_part` does."""
     size = sum(part.size for part in parts)
     arrays: list[np.ndarray | None] = [None] * len(parts)
 
     def scan(number: int) -> ScannedLines:
         part = parts[number]
         if size >= SMALL:
-            arrays[number] = look_at(part)
+            arrays[number] = map_part(part)
         return scan_part(part, plan.readings[part.source], arrays[number])
 
     needed, found = BASE + size, []

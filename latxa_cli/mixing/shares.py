@@ -1,39 +1,41 @@
-"""The shares of a mix: what each input gave, and what became of the rest of it."""
+"""The shares of a mix: the records, bytes, words and tokens that each input gave, and the records that it did not."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from latxa_cli.mixing.draw import PartDecision, Picks
+from latxa_cli.stream.records import JsonObject
 
 LEFT_OUT = ("not taken", "held out", "same as held out", "other split")
 UNITS = ("records", "bytes", "words", "tokens")
 
 
-def tally(rows: np.ndarray, look: PartDecision, picks: Picks, tokens: np.ndarray | None) -> dict[str, int]:
-    """Return what the picks of one part amount to, and how many records are left out for which reason."""
-    distinct = int(np.count_nonzero(np.diff(picks.rows, prepend=-1)))  # they are in order
+def tally(rows: np.ndarray, part_decision: PartDecision, picks: Picks, tokens: np.ndarray | None) -> dict[str, int]:
+    """Return the counts of one part: its picks in each unit, its copies, and the records left out by reason."""
+    distinct = int(np.count_nonzero(np.diff(picks.rows, prepend=-1)))  # picks are sorted by row
     return {
         "records": len(picks.rows),
         "bytes": int(rows["bytes"][picks.rows].sum(dtype=np.int64)),
         "words": int(rows["words"][picks.rows].sum(dtype=np.int64)),
         "tokens": int(tokens[picks.rows].sum(dtype=np.int64)) if tokens is not None else 0,
         "copies": len(picks.rows) - distinct,
-        "held out": int(look.held.sum()),
-        "same as held out": int((look.withheld & ~look.first).sum()),
-        "not taken": int((look.distinct & ~look.withheld).sum()) - distinct,
+        "held out": int(part_decision.held.sum()),
+        "same as held out": int((part_decision.withheld & ~part_decision.first).sum()),
+        "not taken": int((part_decision.distinct & ~part_decision.withheld).sum()) - distinct,
     }
 
 
 @dataclass
 class InputShare:
-    """What one input gave: records (each copy counts), and the bytes (UTF-8), words (as `wc -w` counts) and tokens of
-    their text. Then, of these, the copies after the first; and its records that are not in the mix."""
+    """The share of one input: its weight, and the sums of what `tally` counts.
+
+    Records include copies. Bytes are those of the text in UTF-8, and words are counted as by `wc -w`.
+    """
 
     weight: float = 1.0
     counts: Counter[str] = field(default_factory=Counter)
@@ -44,9 +46,9 @@ class InputShare:
 
 
 class Shares:
-    """The shares of a mix by the names of its inputs, each with its weight. Tokens are there only where counted.
+    """The shares of a mix by the names of its inputs; `tokens`: they are counted too.
 
-    The text of a conversation is the content of its messages; what a chat template adds is not counted.
+    The text of a conversation is the content of its messages, without what a chat template adds.
     """
 
     def __init__(self, weights: Mapping[str, float], *, tokens: bool = False) -> None:
@@ -54,19 +56,19 @@ class Shares:
         self.units = UNITS if tokens else UNITS[:-1]
 
     def add(self, name: str, counts: Mapping[str, int]) -> None:
-        """Add what `tally` gives."""
+        """Add the counts of `tally` for one part."""
         self.by_name[name].counts.update(counts)
 
-    def total(self, what: str) -> int:
-        """Return the sum over all inputs."""
-        return sum(share.counts[what] for share in self.by_name.values())
+    def total(self, count: str) -> int:
+        """Return the sum of a count over all inputs."""
+        return sum(share.counts[count] for share in self.by_name.values())
 
     def totals(self) -> dict[str, int]:
-        """Return for the manifest how many records are not in the mix, and how many copies are beyond the first."""
-        return {what: count for what in (*LEFT_OUT, "copies") if (count := self.total(what))}
+        """Return for the manifest the numbers of records that were left out, by reason, and of copies."""
+        return {name: total for name in (*LEFT_OUT, "copies") if (total := self.total(name))}
 
-    def as_dict(self) -> dict[str, dict[str, Any]]:
-        """Return for the manifest {name: {unit: amount, …, `share`: {unit: part of the whole in [0, 1]}}}."""
+    def as_dict(self) -> dict[str, JsonObject]:
+        """Return for the manifest {name: {unit: amount, …, `share`: {unit: part of the whole, from 0 to 1}}}."""
         return {
             name: {unit: share.counts[unit] for unit in self.units}
             | {"share": {unit: round(self._part(share, unit), 4) for unit in self.units}}

@@ -1,7 +1,7 @@
-"""Which rows of the vocabularies of three models belong together: those of the same token, wherever they lie.
+"""Match the rows of three models' vocabularies by their tokens.
 
-Models of one family mostly have one vocabulary. But a base model may have been given tokens of its language, and an
-instruct model some for its turns, or rows of no token at all, so that their number divides well.
+Models of one family mostly share a vocabulary. But a base model may have tokens of its language added, and an instruct
+model tokens for its turns. Either may have rows of no token, which pad their number.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ NONE = -1  # no such row
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The rows of the embeddings of a model, and the token of each that has one.
+    """A model's vocabulary.
 
-    `ids`: {token: row}, tokens beyond the last row left out. `added`: the special tokens and others that stand outside
-    the tokenizer's own model, chat markers among them.
+    Attributes:
+        model: the name of the model.
+        rows: the number of rows of its embeddings.
+        ids: {token: row}, without tokens beyond the last row.
+        added: the tokens outside the tokenizer's own model, such as special tokens and chat markers.
     """
 
     model: str
@@ -35,17 +38,21 @@ class Vocabulary:
 
     @classmethod
     def read(cls, model: str, directory: Path, rows: int) -> Vocabulary:
-        """Read the tokenizer in `directory`; raises LatxaError."""
+        """Read the tokenizer in `directory`; raises LatxaError where that fails."""
         tokenizer = load_tokenizer(str(directory))
         ids = {token: number for token, number in tokenizer.get_vocab().items() if number < rows}
         return cls(model, rows, ids, frozenset(tokenizer.get_added_vocab()))
 
 
 class Stretch(NamedTuple):
-    """So many `rows` of the result that lie side by side in each model, from the row that stands here.
+    """Consecutive rows of the result that are consecutive in the models too.
 
-    Merged where all three have them; where `plus` or `minus` is None they are the base's alone; where `base` is None,
-    those of `plus`.
+    All three models have rows to merge, or `plus` or `minus` is None and the base's rows stay, or `base` is None and
+    the rows of `plus` are taken.
+
+    Attributes:
+        rows: their number.
+        base, plus, minus: the first of the rows in each model.
     """
 
     rows: int
@@ -56,10 +63,13 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How the rows of the result come from the three models, in their order.
+    """The origin of each row of the result.
 
-    `by_base`: its tokens have the ids of the base's tokenizer, else those of the tokenizer of `plus`. `moved`: {id in
-    `plus`: id in the result} of the tokens whose ids differ. `same`: the vocabularies are the same, row by row.
+    Attributes:
+        stretches: the rows, in the order of the result.
+        by_base: whether the result has the base's tokenizer; else it has that of `plus`.
+        moved: {id in `plus`: id in the result} for tokens whose ids differ.
+        same: whether the three vocabularies are the same, row by row.
     """
 
     stretches: tuple[Stretch, ...]
@@ -72,7 +82,7 @@ class Alignment:
         return sum(stretch.rows for stretch in self.stretches)
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows were merged, kept as the base has them, and taken from `plus`."""
+        """Return the numbers of rows that are merged, kept from the base, and taken from `plus`."""
         counts = {"merged": 0, "kept": 0, "taken": 0}
         for stretch in self.stretches:
             whole = None not in stretch
@@ -83,9 +93,11 @@ class Alignment:
 def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
     """Find the rows of each token of the result.
 
-    Where the tokenizer of `plus` knows all tokens of the base by their ids, it is that of the result, and tokens that
-    only `plus` has come with it. Otherwise the base's tokenizer is, and must know the special tokens of `plus`: the
-    chat template writes them. Rows of no token are matched by their number.
+    - The result has the tokenizer of `plus` if that gives every token of the base the same id. Tokens that only `plus`
+      has come with it.
+    - Otherwise it has the base's tokenizer. That must know the special tokens of `plus`, which the chat template
+      writes.
+    - Rows of no token are matched by their number.
 
     Raises:
         LatxaError: the base lacks a special token of `plus`.
@@ -100,7 +112,7 @@ def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
     tokens = _by_row(base.ids, rows)
     is_base = np.array([token is not None for token in tokens], dtype=bool)
     if not by_base:
-        tokens = _by_row(plus.ids, rows)  # which has those of the base too
+        tokens = _by_row(plus.ids, rows)  # these hold the base's tokens too, in the same rows
     places = np.stack(
         [
             np.where(np.arange(rows) < base.rows, np.arange(rows), NONE),
@@ -129,7 +141,7 @@ def _by_row(ids: dict[str, int], rows: int) -> list[str | None]:
 def _places(vocabulary: Vocabulary, tokens: Sequence[str | None], by_number: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the row of each token in `vocabulary`, NONE where it has none.
 
-    Where `by_number` holds (the base has no token there), a row of the same number that has no token will do.
+    `by_number` is true where the base has no token. There a row of the same number serves, if it has no token either.
     """
     named = np.zeros(max(len(tokens), vocabulary.rows), dtype=bool)
     named[list(vocabulary.ids.values())] = True
@@ -140,7 +152,7 @@ def _places(vocabulary: Vocabulary, tokens: Sequence[str | None], by_number: NDA
 
 
 def _stretches(places: NDArray[np.int64]) -> tuple[Stretch, ...]:
-    """Cut the columns of `places` [3, rows] into runs in which every row of it counts on, or stays NONE."""
+    """Cut the columns of `places` [3, rows] into runs in which each row rises by one, or stays NONE."""
     before, after = places[:, :-1], places[:, 1:]
     follows = np.where(before == NONE, after == NONE, after == before + 1).all(axis=0)
     starts = [0, *(np.flatnonzero(~follows) + 1).tolist()] if places.shape[1] else []

@@ -1,9 +1,8 @@
-"""Byte pair encoding that goes on: the pairs of symbols that are joined next, the most frequent first.
+"""Continue the byte pair encoding of a tokenizer: join pairs of symbols, the most frequent first.
 
-The algorithm is that of Sennrich et al. 2016 (arXiv 1508.07909), begun from the symbols of a tokenizer that exists.
-Every distinct word is kept once. For each pair of neighbours there is a count, and a list of the places where it
-stands; joining one pair changes only the counts of its neighbours there. Places in a list that have changed since are
-passed over, and so are counts in the heap.
+The algorithm is that of Sennrich et al. 2016 (arXiv 1508.07909), but it begins with the symbols of a tokenizer that
+exists. Each distinct word is held once. Each pair of neighbours has a count and a list of its places. To join a pair
+changes only the counts of pairs beside it. Outdated places in a list, and outdated counts in the heap, are passed over.
 """
 
 from __future__ import annotations
@@ -16,19 +15,21 @@ import numpy as np
 from latxa_cli.native import byte_pairs as kernels
 from latxa_cli.native.byte_pairs import FREE, NONE
 
-FEWEST = 2  # times that a pair must be seen: what is seen once is no habit of the language
-_BLOCK = 1 << 20  # places counted before the table is looked at again
+FEWEST = 2  # times that a pair must occur: one that occurs once is no habit of the language
+_BLOCK = 1 << 20  # places counted before the table may grow
 _BITS = 32  # of a symbol in the key of a pair
 
-Join = Callable[[int, int], int | None]  # the symbol that two become, or None if they may not be joined
+Join = Callable[[int, int], int | None]  # gives the symbol of a pair, or None for a pair that must not be joined
 
 
 class WordSymbols:
-    """Distinct words as symbols, and how often each is seen.
+    """Distinct words as symbols, with the number of times that each word occurs.
 
-    symbols, sizes: i32 [symbols of all words], the words one behind the other; `sizes` says for how many tokens each
-    symbol stands. lengths: i32 [words], none of them 0. counts: i64 [words]; words of count 0 take no part in
-    deciding what is joined, but are joined all the same.
+    Args:
+        symbols: i32 [symbols of all words], word after word.
+        sizes: i32 [symbols of all words], the number of tokens that each symbol stands for.
+        lengths: i32 [words], the symbols of each, none of them 0.
+        counts: i64 [words]; a word of count 0 has no say in the choice of pairs, but pairs are joined in it too.
     """
 
     def __init__(self, symbols: np.ndarray, sizes: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> None:
@@ -57,11 +58,11 @@ class WordSymbols:
         return self._keys, self._counts, self._heads, self._listed, self._entries, self._used
 
     def tokens(self) -> np.ndarray:
-        """Return i64 [words]: how many tokens each word is now."""
+        """Return i64 [words], the number of tokens of each word."""
         return np.add.reduceat(self.sizes, self.starts, dtype=np.int64)
 
     def resize(self, symbol: int, size: int) -> None:
-        """Let a symbol stand for so many tokens, wherever it is."""
+        """Let a symbol stand for `size` tokens, wherever it occurs."""
         self.sizes[self.symbols == symbol] = size
 
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -70,11 +71,11 @@ class WordSymbols:
         return self._keys[taken], self._counts[taken]
 
     def count(self, key: int) -> int:
-        """Return how often a pair is seen now."""
+        """Return the number of times that a pair occurs."""
         return int(self._counts[kernels.slot_of(self._keys, np.uint64(key))])
 
     def join(self, key: int, symbol: int) -> tuple[np.ndarray, np.ndarray]:
-        """Put `symbol`, which is new, for a pair wherever that stands; return keys and counts of the new pairs."""
+        """Replace a pair by a new `symbol` everywhere; return keys and counts of the pairs that this makes."""
         slot = kernels.slot_of(self._keys, np.uint64(key))
         self._make_room(2 * int(self._listed[slot]))
         slots = kernels.join(
@@ -83,36 +84,37 @@ class WordSymbols:
         return self._keys[slots], self._counts[slots]
 
     def _make_room(self, more: int) -> None:
-        """See that the table stays half empty with so many more pairs."""
+        """Grow the table until it is at least half empty with `more` pairs added."""
         size = len(self._keys)
         while 2 * (self._used[0] + more) > size:
             size *= 2
         if size > len(self._keys):
-            self._keys, self._counts, self._heads, self._listed = kernels.moved(
+            self._keys, self._counts, self._heads, self._listed = kernels.rehash(
                 size, self._keys, self._counts, self._heads, self._listed
             )
 
 
 def learn(words: WordSymbols, join: Join) -> Iterator[int]:
-    """Join pairs for as long as it is asked for, the most frequent first, of equals that of the smaller symbols.
+    """Join pairs, the most frequent first, and yield the new symbol of each.
 
-    Yields the symbol made. Ends when no pair that may be joined is seen `FEWEST` times.
+    Of two pairs of one count, that of the smaller symbols comes first. The iterator ends when no pair that may be
+    joined occurs `FEWEST` times.
     """
     keys, counts = words.pairs()
-    often = counts >= FEWEST
-    heap = list(zip((-counts[often]).tolist(), keys[often].tolist(), strict=True))
+    frequent = counts >= FEWEST
+    heap = list(zip((-counts[frequent]).tolist(), keys[frequent].tolist(), strict=True))
     heapq.heapify(heap)
     while heap:
         negative, key = heapq.heappop(heap)
         count = words.count(key)
-        if count != -negative:  # neighbours were joined since
+        if count != -negative:  # neighbours were joined since it was put into the heap
             if count >= FEWEST:
                 heapq.heappush(heap, (-count, key))
             continue
         symbol = join(key >> _BITS, key & 0xFFFFFFFF)
         if symbol is None:
             continue
-        for made, seen in zip(*map(np.ndarray.tolist, words.join(key, symbol)), strict=True):
-            if seen >= FEWEST:
-                heapq.heappush(heap, (-seen, made))
+        for new_key, new_count in zip(*map(np.ndarray.tolist, words.join(key, symbol)), strict=True):
+            if new_count >= FEWEST:
+                heapq.heappush(heap, (-new_count, new_key))
         yield symbol

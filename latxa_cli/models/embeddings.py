@@ -1,26 +1,41 @@
-"""Rows of a model's embeddings, and of its output layer, for new tokens."""
+"""Rows for new tokens, in a model's embeddings and in its output layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 EmbeddingStart = Literal["mean", "random"]
-MULTIPLE = 128  # a number of rows that is a multiple of this, or of a smaller power of two, stays one
+# The number of rows stays a multiple of the largest power of two that divides it, up to this one: models are padded so
+# that matrix products are fast.
+MULTIPLE = 128
 
 
-def add_rows(model: Any, first: int, parts: Sequence[tuple[int, ...]], *, start: EmbeddingStart, seed: int) -> None:
-    """Give each new token a row; ids before `first` are those of old tokens, `first + i` is made of `parts[i]`.
+def add_rows(
+    model: PreTrainedModel, first: int, parts: Sequence[tuple[int, ...]], *, start: EmbeddingStart, seed: int
+) -> None:
+    """Give each new token a row; old rows stay as they are.
 
-    `mean`: the mean of the rows of its parts, in the input and in the output, biases too; `random`: normal, with the
-    mean and the standard deviation of the old rows in each dimension. Rows that the model has too many (padding) are
-    used first; then it grows, and rows that no token has are the mean of the old ones. Old rows stay as they are.
+    Rows that pad the model are used first. Then it grows, and its new padding is the mean of the old rows.
+
+    Args:
+        model: a causal language model of transformers.
+        first: the id of the first new token; smaller ids are those of old tokens.
+        parts: the old tokens that make up each new one.
+        start: `mean` is the mean of the rows of a token's parts, in the input, the output and its bias. `random` is
+            normal, with the mean and the standard deviation of the old rows in each dimension.
+        seed: of the random rows.
     """
     import torch
 
     before, end = count_rows(model), first + len(parts)
     if end > before:
         multiple = min(MULTIPLE, before & -before)
+        # Without transformers' own initial rows, which are random and which the loop below would overwrite.
         model.resize_token_embeddings(-(-end // multiple) * multiple, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -29,20 +44,20 @@ def add_rows(model: Any, first: int, parts: Sequence[tuple[int, ...]], *, start:
             spread, mean = torch.std_mean(old.float(), dim=0)
             table[before:] = mean.to(table.dtype)
             if start == "random":
-                drawn = torch.randn(len(parts), *table.shape[1:], generator=generator)
-                table[first:end] = (mean + spread * drawn).to(table.dtype)
+                noise = torch.randn(len(parts), *table.shape[1:], generator=generator)
+                table[first:end] = (mean + spread * noise).to(table.dtype)
                 continue
-            for number, numbers in enumerate(parts, first):
-                table[number] = table[list(numbers)].float().mean(dim=0).to(table.dtype)
+            for token, part_ids in enumerate(parts, first):
+                table[token] = table[list(part_ids)].float().mean(dim=0).to(table.dtype)
 
 
-def count_rows(model: Any) -> int:
+def count_rows(model: PreTrainedModel) -> int:
     """Return the number of rows of the model's embeddings."""
-    return int(model.get_input_embeddings().weight.shape[0])
+    return int(cast("Tensor", model.get_input_embeddings().weight).shape[0])
 
 
-def _tables(model: Any) -> Iterator[Any]:
-    """Yield the weights [rows, width] of the input, and weights and bias [rows] of the output if they are others."""
+def _tables(model: Any) -> Iterator[Tensor]:
+    """Yield the weights [rows, width] of the input, then those of an untied output, then its bias [rows] if any."""
     inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
     yield inputs.weight
     if outputs is not None:

@@ -1,9 +1,9 @@
 """Task arithmetic on weights: `latxa merge BASE --plus TAUGHT --minus UNTAUGHT -o DIR`.
 
-What a model has learnt is the difference between its weights and those that it was trained from; added to another
-model of the same origin, it gives that model the same skill (Ilharco et al. 2023, arXiv 2212.04089). With a model
-continued on a language as the base, and an instruct model less the one that it was made from, the result chats in that
-language without any training (the chat vector, Huang et al. 2024, arXiv 2310.04799; for Basque, Sarasua et al. 2025,
+A model's weights less those from which it was trained are its skill. Added to another model of the same origin, they
+give it that skill (Ilharco et al. 2023, arXiv 2212.04089). Take a base model continued on a language, and add an
+instruct model less the base of that: the result chats in the language without any training. This is the chat vector
+(Huang et al. 2024, arXiv 2310.04799; for Basque, Sarasua et al. 2025,
 https://aclanthology.org/2025.findings-emnlp.1355).
 """
 
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,20 +23,33 @@ from latxa_cli.model import clear, directory_of, load_config
 from latxa_cli.models import merged_files
 from latxa_cli.models.alignment import Alignment, Stretch, Vocabulary, align
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.records import JsonObject
 from latxa_cli.weights import FLOATS, SHARD_BYTES, Entry, ShardWriter, Weights
 
-BLOCK = 1 << 18  # numbers at a time: what is computed of them stays in the processor's cache
-COMPUTED = re.compile(r"\.rotary_emb\.inv_freq$")  # old files hold it, transformers computes it
-OF_A_LAYER = re.compile(r"\.\d+\.")
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+BLOCK = 1 << 18  # numbers at a time, so that all intermediate results stay in the processor's cache
+COMPUTED = re.compile(r"\.rotary_emb\.inv_freq$")  # old files hold it, and transformers computes it anew
+OF_A_LAYER = re.compile(r"\.\d+\.")  # layers are numbered
 
 
 @dataclass(frozen=True, slots=True)
 class MergeOperand:
-    """One of the three. `name`: as the user gave it; `stored`: {tensor: its name in the file}."""
+    """One of the three models.
+
+    Attributes:
+        name: the path or the name on the hub that the user gave.
+        directory: its files.
+        config: its configuration.
+        weights: its tensors.
+        vocabulary: its tokens.
+        stored: {tensor: its name in the file}.
+    """
 
     name: str
     directory: Path
-    config: Any
+    config: PreTrainedConfig
     weights: Weights
     vocabulary: Vocabulary
     stored: dict[str, str]
@@ -47,6 +60,7 @@ class MergeOperand:
         return None if Path(self.name).is_dir() else self.directory.name
 
     def entry(self, name: str) -> Entry:
+        """Return the dtype and shape of a tensor."""
         return self.weights.entries[self.stored[name]]
 
     def tensor(self, name: str) -> Tensor:
@@ -54,7 +68,7 @@ class MergeOperand:
 
 
 class MergedTensor(NamedTuple):
-    """A tensor of the result; `stretches` where its rows are those of tokens that lie elsewhere in other models."""
+    """A tensor of the result; `stretches` are its rows, where those of a token differ from model to model."""
 
     entry: Entry
     stretches: tuple[Stretch, ...] | None = None
@@ -62,8 +76,14 @@ class MergedTensor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
-    """What will be merged: the models, the tensors in their order, and whether the result's output layer is its own
-    though that of the base is its embedding."""
+    """The models and the tensors of a merge.
+
+    Attributes:
+        base, plus, minus: the models.
+        alignment: the rows of their vocabularies, matched.
+        parts: the tensors of the result, in their order.
+        untied: whether the result has an output layer of its own while the base shares it with its embedding.
+    """
 
     base: MergeOperand
     plus: MergeOperand
@@ -74,6 +94,7 @@ class MergePlan:
 
     @property
     def parameters(self) -> int:
+        """The number of weights of the result."""
         return sum(part.entry.numbers for part in self.parts)
 
 
@@ -81,7 +102,7 @@ def load(name: str) -> MergeOperand:
     """Open a model: a directory or a name on the hub.
 
     Raises:
-        LatxaError: it is not there or not whole, or its weights are no floating-point numbers.
+        LatxaError: it does not exist, is not whole, or has weights that are not floating-point numbers.
     """
     directory = directory_of(name)
     config = load_config(str(directory))
@@ -98,10 +119,10 @@ def load(name: str) -> MergeOperand:
 
 
 def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePlan:
-    """See that the models fit one another, and find what belongs together.
+    """Check that the models fit one another, and match their tensors and rows.
 
     Raises:
-        LatxaError: a tensor is missing in one of them or has another shape, or as `align` does.
+        LatxaError: a model lacks a tensor of another, or has another shape of it; or as `align` does.
     """
     models = (base, plus, minus)
     alignment = align(base.vocabulary, plus.vocabulary, minus.vocabulary)
@@ -110,8 +131,8 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
     for name in sorted(set().union(*(model.stored for model in models)), key=_natural):
         for model in models:
             if name not in model.stored:
-                having = next(other for other in models if name in other.stored)
-                raise _misfit(f"`{model.name}` lacks the tensor `{name}`, which `{having.name}` has")
+                owner = next(other for other in models if name in other.stored)
+                raise _misfit(f"`{model.name}` lacks the tensor `{name}`, which `{owner.name}` has")
         shapes = [model.entry(name).shape for model in models]
         stored = Entry(name, base.entry(name).dtype, shapes[0])
         if not alignment.same and _is_of_the_vocabulary(name, shapes, models):
@@ -126,17 +147,17 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
     return MergePlan(base, plus, minus, alignment, parts, untied)
 
 
-def _misfit(what: str) -> LatxaError:
-    return LatxaError(what, hint="the three must be of one architecture and one size")
+def _misfit(message: str) -> LatxaError:
+    return LatxaError(message, hint="the three must be of one architecture and one size")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort by numbers where there are some: layer 2 comes before layer 10."""
+    """Return a key that sorts numbers in names by value: layer 2 comes before layer 10."""
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", name)]
 
 
 def _is_of_the_vocabulary(name: str, shapes: list[tuple[int, ...]], models: Iterable[MergeOperand]) -> bool:
-    """Whether a tensor has a row for each token: embeddings, the output layer and its bias, but nothing in a layer."""
+    """Whether a tensor has a row for each token: embeddings, the output layer or its bias, but no part of a layer."""
     rows = all(shape[:1] == (model.vocabulary.rows,) for shape, model in zip(shapes, models, strict=True))
     return rows and not OF_A_LAYER.search(name) and (len(shapes[0]) > 1 or name.endswith(".bias"))
 
@@ -145,9 +166,10 @@ def _is_of_the_vocabulary(name: str, shapes: list[tuple[int, ...]], models: Iter
 
 
 def _match_output_layers(models: tuple[MergeOperand, MergeOperand, MergeOperand]) -> bool:
-    """Let an output layer that is the embedding (tied) stand under both names where another model's is its own.
+    """Give all models an output layer if one has its own; return whether the result unties that of the base.
 
-    Where it is tied in all three, it is left out. Returns whether that of the base is tied and the result's is not.
+    A tied output layer is the embedding itself, which then stands under both names. Where all three models are tied,
+    the output layer is left out.
     """
     untied = False
     for head, embedding in merged_files.tied(models[0].config).items():
@@ -156,7 +178,7 @@ def _match_output_layers(models: tuple[MergeOperand, MergeOperand, MergeOperand]
         if written is None:
             continue
         embeddings = [_stored(model, embedding) for model in models]
-        ties = [_is_tied(*found) for found in zip(models, heads, embeddings, strict=True)]
+        ties = [_is_tied(*names) for names in zip(models, heads, embeddings, strict=True)]
         for model, own, source, tie in zip(models, heads, embeddings, ties, strict=True):
             places = (model.stored.pop(own) if own else None, model.stored[source] if source else None)
             if not all(ties) and (place := places[1] if tie else places[0]):
@@ -166,16 +188,16 @@ def _match_output_layers(models: tuple[MergeOperand, MergeOperand, MergeOperand]
 
 
 def _stored(model: MergeOperand, name: str) -> str | None:
-    """Return the name in the model's files for a parameter that transformers calls `name`; None where it has none."""
+    """Return the name in the model's files of a parameter that transformers calls `name`, or None."""
     if name in model.stored:
         return name
     ending = ".".join(name.split(".")[-2:])  # files may lack the first parts of the name, or have others
-    found = [stored for stored in model.stored if stored == ending or stored.endswith("." + ending)]
-    return found[0] if len(found) == 1 else None
+    matches = [stored for stored in model.stored if stored == ending or stored.endswith("." + ending)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _is_tied(model: MergeOperand, head: str | None, embedding: str | None) -> bool:
-    """Whether transformers makes one of the two: the configuration says so, and the files do not say otherwise."""
+    """Whether transformers ties the two: the configuration says so, and the files hold no other output layer."""
     if embedding is None or not model.config.get_text_config().tie_word_embeddings:
         return False
     return head is None or torch.equal(model.tensor(head), model.tensor(embedding))
@@ -185,10 +207,10 @@ def _is_tied(model: MergeOperand, head: str | None, embedding: str | None) -> bo
 
 
 class Arithmetic:
-    """`base + scale * (plus - minus)` on flat tensors, and the norms of the base and of the difference.
+    """`base + scale * (plus - minus)` on flat tensors, and the squared norms of the base and of the difference.
 
-    Computed in float32, or float64 where one of the three is; rounded once, to the base's dtype. Where two are the same
-    and the result is one of the three, that one is given, bit for bit.
+    - Numbers are float32, or float64 where one of the three tensors is, and are rounded once, to the base's dtype.
+    - Where two tensors are equal, so that the result is one of the three, it is that one bit for bit.
     """
 
     def __init__(self, scale: float) -> None:
@@ -201,7 +223,7 @@ class Arithmetic:
         return (self._block(*three) for three in threes)
 
     def unchanged(self, base: Tensor) -> Iterator[Tensor]:
-        """Yield what the base alone has."""
+        """Yield blocks of a tensor that only the base has."""
         for block in base.split(BLOCK):
             self.base_square += _square(block.to(_wide(block)))
             yield block
@@ -219,7 +241,7 @@ class Arithmetic:
         if self.scale == 1 and _same(base, minus):
             return plus.to(base.dtype)
         if self.scale != 1:
-            delta.mul_(self.scale)  # apart from the sum, so that each machine rounds in the same way
+            delta.mul_(self.scale)  # in a step of its own, since a fused one would round differently on some machines
         return result.add_(delta).to(base.dtype)
 
 
@@ -238,19 +260,19 @@ def _same(one: Tensor, other: Tensor) -> bool:
 def merge(
     planned: MergePlan, directory: Path, *, scale: float, parts: Iterable[MergedTensor], report: Callable[[int], None],
     shard_bytes: int = SHARD_BYTES,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the merged model into `directory`, `config.json` last: without it no one takes it for a model.
+) -> JsonObject:  # fmt: skip
+    """Write the merged model into `directory`, `config.json` last: without that file, nothing loads it as a model.
 
     Args:
-        planned: of `plan`.
-        scale: how often the difference is added.
-        parts: those of `planned`, as they shall be worked off.
-        report: told the number of tensors that are done, after each.
+        planned: the merge, from `plan`.
+        scale: the factor of the difference.
+        parts: the tensors of `planned`, in the same order.
+        report: called after each tensor with the number of those done.
         shard_bytes: the most in one file.
 
     Returns:
-        Facts for the manifest. `delta` is the norm of the difference (unscaled) over that of the base, all tensors
-        taken together.
+        Facts for the manifest. `delta` is the norm of the unscaled difference over that of the base, both of all
+        tensors together.
 
     Raises:
         LatxaError: the disk is full, or a result is not finite.
@@ -263,8 +285,9 @@ def merge(
             report(number)
         writer.finish()
     merged_files.write(
-        directory, planned.base.directory, planned.plus.directory, planned.alignment, untied=planned.untied
-    )
+        directory, planned.base.directory, planned.plus.directory, planned.alignment, untied=planned.untied,
+        known=planned.base.config.to_dict(),
+    )  # fmt: skip
     models = {"base": planned.base, "plus": planned.plus, "minus": planned.minus}
     return {
         "models": {role: {"model": model.name, "revision": model.revision} for role, model in models.items()},
@@ -301,9 +324,9 @@ def _blocks(planned: MergePlan, part: MergedTensor, arithmetic: Arithmetic) -> I
 
 
 def _finite(entry: Entry, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Pass blocks through; raises LatxaError for infinities and what is no number."""
+    """Pass blocks through; raises LatxaError for a number that is infinite or NaN."""
     for block in blocks:
-        # The sum is quick and never finite where one of its numbers is not; it may also just have become too large.
+        # The sum is quick, and finite only if all numbers are. It may overflow by itself, so a closer look follows.
         if not math.isfinite(float(block.sum())) and not bool(torch.isfinite(block).all()):
             raise LatxaError(
                 f"`{entry.name}` is not finite in the result, which is {entry.dtype}",

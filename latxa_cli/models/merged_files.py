@@ -1,9 +1,9 @@
-"""What stands beside the weights of a merged model: configurations, tokenizer, chat template."""
+"""The files beside the weights of a merged model: configurations, tokenizer, chat template."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latxa_cli.model import (
     CHAT_TEMPLATE_PATTERNS,
@@ -12,16 +12,32 @@ from latxa_cli.model import (
     TOKENIZER_CONFIG,
     TOKENIZER_PATTERNS,
     copy_files,
+    has_chat_template,
+    load_tokenizer,
     read_settings,
     synchronise,
     write_settings,
     writing,
 )
+from latxa_cli.model_files import (
+    BESIDE_PATTERNS,
+    NOT_BESIDE,
+    change,
+    ends_of,
+    in_both_spellings,
+    name_ends,
+    settle_tokenizer,
+    text_part,
+)
 from latxa_cli.models.alignment import Alignment
+from latxa_cli.stream.records import JsonObject
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
-def tied(config: Any) -> dict[str, str]:
-    """Return {output layer: embedding}, by transformers' names, of the parameters that a configuration may make one."""
+def tied(config: PreTrainedConfig) -> dict[str, str]:
+    """Return {output layer: embedding} of the parameters that this kind of model may tie, by transformers' names."""
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
@@ -31,46 +47,69 @@ def tied(config: Any) -> dict[str, str]:
     return dict(getattr(network, "_tied_weights_keys", None) or {})
 
 
-def write(directory: Path, base: Path, plus: Path, alignment: Alignment, *, untied: bool) -> None:
+def write(
+    directory: Path, base: Path, plus: Path, alignment: Alignment, *, untied: bool, known: JsonObject | None = None
+) -> None:
     """Write all files of a model but its weights into `directory`, `config.json` last.
 
-    `base`, `plus`: the directories of these models. The tokenizer is the one that `alignment` names, the chat template
-    and the settings of generation are those of `plus`, the configuration is the base's, with the end of text of `plus`.
-    `untied`: the output layer is no longer the embedding.
+    - The tokenizer is that of the base or of `plus`, as `alignment` says.
+    - The chat template and the settings of generation are those of `plus`.
+    - The configuration is the base's, with the ends of `plus`, those of its chat template included.
+    - All others, such as the settings of processors, are those of the base, or of `plus` alone.
+
+    Args:
+        directory: the result.
+        base: the directory of the base model.
+        plus: the directory of the model that is added.
+        alignment: the rows of the result.
+        untied: whether the output layer is no longer tied to the embedding.
+        known: the base's configuration as transformers writes it.
 
     Raises:
-        LatxaError: the directory cannot be written, or a file there is no JSON object.
+        LatxaError: the directory cannot be written, or a file to read is no JSON object.
     """
+    others = (CONFIG, GENERATION, *TOKENIZER_PATTERNS, *NOT_BESIDE)
     with writing(directory):
+        for model in (plus, base):
+            copy_files(model, directory, BESIDE_PATTERNS, but=others)
         if alignment.by_base:
             copy_files(base, directory, TOKENIZER_PATTERNS, but=(*CHAT_TEMPLATE_PATTERNS, "special_tokens_map.json"))
             copy_files(plus, directory, CHAT_TEMPLATE_PATTERNS)
             settings = (read_settings(model / TOKENIZER_CONFIG) for model in (base, plus))
-            write_settings(directory / TOKENIZER_CONFIG, _chatting(*settings))
+            write_settings(directory / TOKENIZER_CONFIG, _with_chat(*settings))
         else:
             copy_files(plus, directory, TOKENIZER_PATTERNS)
-    taught = read_settings(plus / CONFIG)
-    if generation := read_settings(plus / GENERATION):
+        settle_tokenizer(directory)
+    generation, config_of_plus = read_settings(plus / GENERATION), read_settings(plus / CONFIG)
+    config_of_plus = text_part(config_of_plus) | config_of_plus
+    named = config_of_plus.get("eos_token_id")
+    ends = ends_of(load_tokenizer(str(plus)), generation, config_of_plus) if has_chat_template(plus) else None
+    if ends is not None:
+        named = ends
+        generation = generation and generation | {"eos_token_id": ends}
+    if generation:
         write_settings(directory / GENERATION, _renumbered(generation, alignment.moved))
-    config = read_settings(base / CONFIG)
-    changed = {"eos_token_id": _renumbered(_text(taught) | taught, alignment.moved).get("eos_token_id")}
+    config = in_both_spellings(read_settings(base / CONFIG), known or {})
+    if named is not None:
+        name_ends(config, _renumbered({"eos_token_id": named}, alignment.moved)["eos_token_id"])
+    changes: JsonObject = {}
     if alignment.rows and not alignment.same:
-        changed["vocab_size"] = alignment.rows
+        changes["vocab_size"] = alignment.rows
     if untied:
-        changed["tie_word_embeddings"] = False
-    _change(config, {key: value for key, value in changed.items() if value is not None})
+        changes["tie_word_embeddings"] = False
+    change(config, changes)
     write_settings(directory / CONFIG, config)
     synchronise(directory)
 
 
-def _chatting(base: dict[str, Any], plus: dict[str, Any]) -> dict[str, Any]:
-    """Return the base's settings of its tokenizer, with what chatting takes from those of `plus`."""
+def _with_chat(base: JsonObject, plus: JsonObject) -> JsonObject:
+    """Return the settings of the base's tokenizer, with those of `plus` that a chat needs."""
     kept = {key: value for key, value in base.items() if key != "chat_template"}
     return kept | {key: plus[key] for key in ("chat_template", "eos_token", "pad_token") if plus.get(key)}
 
 
-def _renumbered(settings: dict[str, Any], moved: dict[int, int]) -> dict[str, Any]:
-    """Return settings with the ids of tokens in them as they are in the result."""
+def _renumbered(settings: JsonObject, moved: dict[int, int]) -> JsonObject:
+    """Return settings with the token ids in them changed to those of the result."""
 
     def new(value: Any) -> Any:
         if isinstance(value, list):
@@ -78,19 +117,3 @@ def _renumbered(settings: dict[str, Any], moved: dict[int, int]) -> dict[str, An
         return moved.get(value, value) if isinstance(value, int) else value
 
     return {key: new(value) if key.endswith("_token_id") else value for key, value in settings.items()}
-
-
-def _text(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that is about text: models of pictures too have it apart."""
-    inner = config.get("text_config")
-    return inner if isinstance(inner, dict) else config
-
-
-def _change(config: dict[str, Any], changed: dict[str, Any]) -> None:
-    """Set values where the configuration has them, else at its top."""
-    text = _text(config)
-    for key, value in changed.items():
-        if key in text:
-            text[key] = value
-        if key in config or key not in text:
-            config[key] = value

@@ -1,6 +1,6 @@
-"""A new tokenizer and a new model, from scratch: `latxa init CONFIG.json DOCS.jsonl --vocabulary-size 1024 -o DIR`.
+"""A new tokenizer and a new model: `latxa init CONFIG.json DOCS.jsonl --vocabulary-size 1024 -o DIR`.
 
-The tokenizer is a byte-level BPE: any text can be written with it, and reading back gives the same bytes.
+The tokenizer is a byte-level BPE, which can encode any text and decodes it to the same bytes.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import JsonObject, Record
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 BEGIN, END, PAD, END_OF_TURN = "<|begin|>", "<|end|>", "<|pad|>", "<|end_of_turn|>"
 ROLES = ("system", "user", "assistant")
@@ -41,16 +44,19 @@ def texts(records: Iterable[Record]) -> Iterator[str]:
             yield record["text"]
 
 
-def new_tokenizer(records: Iterable[Record], vocabulary_size: int, *, context: int | None = None) -> Any:
-    """Learn a byte-level BPE (Sennrich et al. 2016, arXiv 1508.07909) and give it special tokens and a chat template.
+def new_tokenizer(
+    records: Iterable[Record], vocabulary_size: int, *, context: int | None = None
+) -> PreTrainedTokenizerFast:
+    """Learn a byte-level BPE (Sennrich et al. 2016, arXiv 1508.07909) and add special tokens and a chat template.
 
-    Digits are tokens of their own. Plain text is tokenised with the begin token first, as evaluation expects.
-    The vocabulary may come out smaller than asked for when the text is too short to find so many merges.
+    - Each digit is a token.
+    - Plain text begins with the begin token, as evaluation expects.
+    - A short text has too few merges, and gives a vocabulary smaller than `vocabulary_size`.
 
     Args:
         records: documents and conversations.
-        vocabulary_size: number of tokens, special tokens and the 256 bytes included.
-        context: longest sequence of the model in tokens, kept in the tokenizer's configuration.
+        vocabulary_size: the number of tokens, with special tokens and the 256 bytes.
+        context: the longest sequence of the model in tokens, for the tokenizer's configuration.
 
     Raises:
         UsageError: the vocabulary is too small for the bytes and the special tokens.
@@ -66,7 +72,7 @@ def new_tokenizer(records: Iterable[Record], vocabulary_size: int, *, context: i
             hint="1024 serves a model of a million parameters",
         )
     bpe = Tokenizer(models.BPE())
-    digits = pre_tokenizers.Split(Regex(r"\p{Nd}"), "isolated")
+    digits = pre_tokenizers.Split(Regex(r"\p{Nd}"), "isolated")  # so that a number is always cut in the same way
     bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -75,9 +81,9 @@ def new_tokenizer(records: Iterable[Record], vocabulary_size: int, *, context: i
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    seen = _Seen(texts(records))
-    bpe.train_from_iterator(seen.batches(BATCH), trainer=trainer)
-    if not seen.characters:
+    corpus = _CountedTexts(texts(records))
+    bpe.train_from_iterator(corpus.batches(BATCH), trainer=trainer)
+    if not corpus.characters:
         raise LatxaError("there is no text to learn a tokenizer from", hint="give documents with a `text`")
     bpe.post_processor = processors.TemplateProcessing(
         single=f"{BEGIN} $A",
@@ -91,14 +97,14 @@ def new_tokenizer(records: Iterable[Record], vocabulary_size: int, *, context: i
         pad_token=PAD,
         extra_special_tokens=[token for token in SPECIAL_TOKENS if token not in (BEGIN, END, PAD)],
         chat_template=CHAT_TEMPLATE,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
+        padding_side="left",  # a generated text continues at the right end
+        clean_up_tokenization_spaces=False,  # decoding must give back the same bytes
         **({"model_max_length": context} if context else {}),
     )
 
 
-class _Seen:
-    """Hands texts on in batches and counts their characters."""
+class _CountedTexts:
+    """Texts in batches, with a count of their characters."""
 
     def __init__(self, source: Iterable[str]) -> None:
         self.source = source
@@ -115,12 +121,12 @@ class _Seen:
         yield batch
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a transformers model configuration; vocabulary and token ids in it are left out, they are filled in later.
+def read_config(path: Path) -> JsonObject:
+    """Read a transformers model configuration without its vocabulary size and token ids, which the tokenizer decides.
 
     Raises:
         LatxaError: the file is missing or not a JSON object.
-        UsageError: `model_type` or another key is not known, or a value does not fit.
+        UsageError: `model_type` or another key is unknown, or a value does not fit.
     """
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -136,8 +142,8 @@ def read_config(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _checked_config(settings: dict[str, Any], name: str) -> Any:
-    """Make the configuration object that transformers has for `settings["model_type"]`."""
+def _checked_config(settings: JsonObject, name: str) -> PreTrainedConfig:
+    """Return the configuration object that transformers has for `settings["model_type"]`; raises UsageError."""
     from huggingface_hub.errors import StrictDataclassError
     from transformers.models.auto.configuration_auto import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -163,16 +169,16 @@ def _checked_config(settings: dict[str, Any], name: str) -> Any:
         raise UsageError(f"`{name}` does not make a `{model_type}`: {' '.join(str(error).split())}") from error
 
 
-def new_model(settings: dict[str, Any], tokenizer: Any, *, seed: int) -> Any:
-    """Make a model with random weights, the same ones for the same seed, as float32.
+def new_model(settings: JsonObject, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> PreTrainedModel:
+    """Make a model with random weights in float32; the same seed gives the same weights.
 
     Args:
-        settings: a model configuration as `read_config` gives it.
-        tokenizer: one of `new_tokenizer`; its length is the size of the model's vocabulary.
+        settings: a model configuration from `read_config`.
+        tokenizer: from `new_tokenizer`; its length is the size of the model's vocabulary.
         seed: of the random weights.
 
     Raises:
-        UsageError: transformers cannot make such a model.
+        UsageError: transformers cannot make this model.
     """
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
@@ -183,7 +189,7 @@ def new_model(settings: dict[str, Any], tokenizer: Any, *, seed: int) -> Any:
         "pad_token_id": tokenizer.pad_token_id,
     }
     config = _checked_config(settings | ids | {"vocab_size": len(tokenizer)}, "the model configuration")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # the caller's random draws must not depend on it
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     end_of_turn = tokenizer.convert_tokens_to_ids(END_OF_TURN)
@@ -202,7 +208,8 @@ def initialise(
     Raises:
         UsageError, LatxaError: as `read_config`, `new_tokenizer`, `new_model` and `export` do.
     """
-    from latxa_cli.model import count_parameters, export, quiet_libraries
+    from latxa_cli.model import count_parameters, quiet_libraries
+    from latxa_cli.model_files import export
 
     quiet_libraries()
     settings = read_config(config)

@@ -1,8 +1,8 @@
 """More tokens for a model that exists: `latxa extend MODEL DOCS.jsonl --tokens 5000 -o DIR`.
 
-*LLaMA Beyond English* (arXiv 2401.01055) extends a vocabulary in this way, with a tokenizer learnt apart and merged.
-Here the model's own byte pair encoding goes on, on text of the new language: new merges stand behind the old ones, so
-that the tokenizer stays of its kind, old tokens keep their ids, and text is cut as before until a new merge applies.
+The model's own byte pair encoding continues on text of the new language. New merges come after the old ones, so that
+the tokenizer stays of its kind, old tokens keep their ids, and text is cut as before until a new merge applies.
+(*LLaMA Beyond English*, arXiv 2401.01055, learns a second tokenizer instead and merges it into the first.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,20 +23,24 @@ from latxa_cli.models.embeddings import EmbeddingStart, add_rows, count_rows
 from latxa_cli.models.pieces import Pieces, SymbolCounts, read_pieces
 from latxa_cli.models.scratch import texts
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.text.words import segment
 
-HOLD_OUT = 20  # every so many documents one is not learnt from, to measure on
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
+
+HOLD_OUT = 20  # one document in 20 is held out, to measure the new pieces on
 STEPS_BETWEEN_REPORTS = 100
 BATCH = 1_000_000  # characters that are tokenised at a time
 OTHER_FILES = ("vocab.json", "merges.txt", "tokenizer.model")  # older forms of a tokenizer, without the new pieces
 
-Progress = Callable[[str, int, int], None]  # a stage, how far it is, and of how much
+Progress = Callable[[str, int, int], None]  # a stage, the steps done, and all steps
 
 
 @dataclass(frozen=True)
 class Fertility:
-    """How many tokens a text takes: of `documents` in all, which were `held_out` or else learnt from."""
+    """The tokens of a text before and after, in documents that were held out, or else learnt from."""
 
     documents: int
     held_out: bool
@@ -46,7 +50,7 @@ class Fertility:
     tokens_after: int
 
     def describe(self) -> str:
-        """Return it in one line."""
+        """Return the figures in one line."""
         words, before, after = max(self.words, 1), self.tokens_before, self.tokens_after
         text = "not learnt from" if self.held_out else "too few to hold some out: learnt from"
         return (
@@ -55,7 +59,7 @@ class Fertility:
             f"{self.bytes / max(after, 1):.2f} after"
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         words, before, after = max(self.words, 1), self.tokens_before, self.tokens_after
         return asdict(self) | {
             "tokens_per_word_before": round(before / words, 4),
@@ -66,9 +70,9 @@ class Fertility:
 
 
 class WordCounts:
-    """The distinct words of some documents, as tokens, and how much text there was."""
+    """The distinct words of some documents as tokens, and the amount of text."""
 
-    def __init__(self, backend: Any, pieces: Pieces) -> None:
+    def __init__(self, backend: Tokenizer, pieces: Pieces) -> None:
         self.counts: SymbolCounts = Counter()
         self.documents = self.words = self.bytes = 0
         self._backend, self._pieces = backend, pieces
@@ -76,9 +80,10 @@ class WordCounts:
         self._characters = 0
 
     def add(self, document: Iterable[str]) -> None:
+        """Count the texts of a document."""
         self.documents += 1
         for text in document:
-            self.words += len(segment(text))
+            self.words += segment(text).length
             self.bytes += len(text.encode())
             for portion in _portions(text):
                 self._waiting.append(portion)
@@ -87,7 +92,7 @@ class WordCounts:
                     self.count()
 
     def count(self) -> None:
-        """Tokenise what waits. Added tokens in the text are taken as such, as they will be in use."""
+        """Tokenise the texts that wait; an added token in a text counts as that token, as it will in use."""
         before, behind = self._pieces.cuts_before, self._pieces.cuts_behind
         for encoding in self._backend.encode_batch(self._waiting, add_special_tokens=False):
             ids, words = np.array(encoding.ids, np.int32), np.array(encoding.word_ids, np.int32)
@@ -100,7 +105,7 @@ class WordCounts:
 
 
 def _portions(text: str) -> Iterator[str]:
-    """Yield a text, a very long one in parts that end with a line if there are lines."""
+    """Yield a text, or a very long one in parts, which end at the end of a line where possible."""
     start = 0
     while len(text) - start > BATCH:
         end = text.rfind("\n", start, start + BATCH) + 1 or start + BATCH
@@ -109,10 +114,11 @@ def _portions(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def read_words(records: Iterable[Record], backend: Any, pieces: Pieces) -> tuple[WordCounts, WordCounts]:
-    """Tokenise documents and conversations; return what is learnt from, and what is held out.
+def read_words(records: Iterable[Record], backend: Tokenizer, pieces: Pieces) -> tuple[WordCounts, WordCounts]:
+    """Tokenise documents and conversations; return the words to learn from, and those held out.
 
-    Raises LatxaError: there is no text.
+    Raises:
+        LatxaError: there is no text.
     """
     learnt, held = WordCounts(backend, pieces), WordCounts(backend, pieces)
     for number, record in enumerate(records, 1):
@@ -126,7 +132,7 @@ def read_words(records: Iterable[Record], backend: Any, pieces: Pieces) -> tuple
 
 
 def learn_pieces(learnt: WordCounts, held: WordCounts, pieces: Pieces, progress: Progress | None = None) -> Fertility:
-    """Learn new pieces, and see what they do to the text held out, or without any to that learnt from."""
+    """Learn new pieces; return their effect on the held-out text, or where none is held out on the text learnt from."""
     words = [*learnt.counts, *(word for word in held.counts if word not in learnt.counts)]
     symbols = np.frombuffer(b"".join(words), np.int32)
     lengths = np.array([len(word) // symbols.itemsize for word in words])
@@ -146,10 +152,11 @@ def learn_pieces(learnt: WordCounts, held: WordCounts, pieces: Pieces, progress:
     return Fertility(measured.documents, measured is held, measured.words, measured.bytes, before, after)
 
 
-def extended_tokenizer(tokenizer: Any, pieces: Pieces, model: str) -> Any:
-    """Return a tokenizer of transformers with the new pieces, as it will load from a directory.
+def extended_tokenizer(tokenizer: PreTrainedTokenizerBase, pieces: Pieces, model: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer with the new pieces, loaded from a directory as users will load it.
 
-    Raises LatxaError: its class does not take pieces from `tokenizer.json`.
+    Raises:
+        LatxaError: its class does not take pieces from `tokenizer.json`.
     """
     from transformers import AutoTokenizer
 
@@ -160,20 +167,20 @@ def extended_tokenizer(tokenizer: Any, pieces: Pieces, model: str) -> Any:
             (folder / other).unlink(missing_ok=True)
         path = folder / "tokenizer.json"
         path.write_text(json.dumps(_with_pieces(json.loads(path.read_text("utf-8")), pieces)), "utf-8")
-        made = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        extended: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     new = [piece.text for piece in pieces.new]
-    if made.convert_tokens_to_ids(new) != list(range(pieces.first, pieces.first + len(new))):
+    if extended.convert_tokens_to_ids(new) != list(range(pieces.first, pieces.first + len(new))):
         raise LatxaError(
             f"`{model}`: a tokenizer of the class `{type(tokenizer).__name__}` does not load with more pieces",
             hint="`PreTrainedTokenizerFast` as `tokenizer_class` in `tokenizer_config.json` may do",
         )
-    return made
+    return extended
 
 
-def _with_pieces(described: dict[str, Any], pieces: Pieces) -> dict[str, Any]:
+def _with_pieces(described: JsonObject, pieces: Pieces) -> JsonObject:
     """Return the content of `tokenizer.json` with the new pieces.
 
-    Added tokens between old and new pieces come into the vocabulary proper, since the library complains of gaps there.
+    Added tokens with ids between old and new pieces go into the vocabulary proper: the library warns of gaps in it.
     """
     model = described["model"]
     last = max(model["vocab"].values())
@@ -193,11 +200,11 @@ def extend(
     start: EmbeddingStart,
     seed: int,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], Fertility]:
-    """Write `model` with up to so many more pieces, learnt from `records`, into `directory`.
+) -> tuple[JsonObject, Fertility]:
+    """Write `model` into `directory` with up to `pieces` more pieces, learnt from `records`.
 
     Returns:
-        Facts for the manifest, and what the pieces do to text of the language.
+        Facts for the manifest, and the effect of the pieces on text of the language.
 
     Raises:
         LatxaError: the model cannot be loaded, its tokenizer cannot be extended, there is no text, or `directory`
@@ -205,7 +212,8 @@ def extend(
     """
     from tokenizers import Tokenizer
 
-    from latxa_cli.model import export, load_model, load_tokenizer
+    from latxa_cli.model import directory_of, load_model, load_tokenizer
+    from latxa_cli.model_files import export
 
     tokenizer = load_tokenizer(model)
     if not getattr(tokenizer, "is_fast", False):
@@ -214,16 +222,17 @@ def extend(
             hint="fast ones have `tokenizer.json`",
         )
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
+    backend.no_truncation()  # a tokenizer may be saved with either, and texts must stay whole
     backend.no_padding()
     known = read_pieces(backend, model, pieces)
     learnt, held = read_words(records, backend, known)
     fertility = learn_pieces(learnt, held, known, progress)
-    made = extended_tokenizer(tokenizer, known, model)
+    extended = extended_tokenizer(tokenizer, known, model)
     network = load_model(model, device="cpu", dtype="auto")
     rows = count_rows(network)
     add_rows(network, known.first, [piece.parts for piece in known.new], start=start, seed=seed)
-    export(network, made, directory, dtype=str(network.dtype).removeprefix("torch."))
+    dtype = str(network.dtype).removeprefix("torch.")
+    export(network, extended, directory, dtype=dtype, start=directory_of(model))
     facts = {
         "pieces": len(known.new),
         "first_new_id": known.first,

@@ -1,4 +1,13 @@
-"""A table of pairs of neighbouring symbols, with their counts and places (see `models.byte_pairs`)."""
+"""A hash table of pairs of neighbouring symbols, with their counts and places (see `models.byte_pairs`).
+
+Arrays that the kernels share, all with one entry per place of the text or per slot of the table:
+
+    symbols, sizes, after, before, weights   of a place: its symbol (-1: joined to the one on its left), the number of
+                                             tokens of that, the places of its neighbours, and its word's count
+    keys, counts, heads, listed              of a slot: the pair, its count, its latest entry, and its number of entries
+    entries [n, 2]                           lists of places: (place, the next entry of the same pair)
+    used [2]                                 the numbers of slots and of entries in use
+"""
 
 from __future__ import annotations
 
@@ -7,13 +16,13 @@ import numpy as np
 from latxa_cli.native.hashing import fmix64
 from latxa_cli.native.kernel import kernel
 
-NONE = np.int32(-1)  # no neighbour, no entry
+NONE = np.int32(-1)  # no neighbour, or no entry
 FREE = np.uint64(0xFFFFFFFFFFFFFFFF)  # a slot of the table without a pair
 
 
 @kernel
 def slot_of(keys: np.ndarray, key: np.uint64) -> int:
-    """Return the slot of a pair, or the free one where it belongs."""
+    """Return the slot of a pair, or the free slot where it would be put."""
     mask = np.uint64(len(keys) - 1)
     slot = fmix64(key) & mask
     while keys[slot] != key and keys[slot] != FREE:
@@ -50,7 +59,7 @@ def count(
     start: int, end: int, symbols: np.ndarray, after: np.ndarray, weights: np.ndarray, keys: np.ndarray,
     counts: np.ndarray, heads: np.ndarray, listed: np.ndarray, entries: np.ndarray, used: np.ndarray,
 ) -> None:  # fmt: skip
-    """Enter the pairs that begin at places from `start` to before `end`."""
+    """Enter the pairs that begin at the places from `start` up to, but without, `end`."""
     for place in range(start, end):
         if after[place] >= 0:
             key = _key(symbols[place], symbols[after[place]])
@@ -58,10 +67,10 @@ def count(
 
 
 @kernel
-def moved(
+def rehash(
     size: int, keys: np.ndarray, counts: np.ndarray, heads: np.ndarray, listed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the table with `size` slots."""
+    """Return the columns of a table with the same pairs and `size` slots."""
     new_keys, new_counts = np.full(size, FREE), np.zeros(size, np.int64)
     new_heads, new_listed = np.full(size, NONE), np.zeros(size, np.int32)
     for slot in range(len(keys)):
@@ -79,7 +88,7 @@ def _places(
     key: np.uint64, symbols: np.ndarray, after: np.ndarray, keys: np.ndarray, heads: np.ndarray, listed: np.ndarray,
     entries: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Return where a pair stands, from left to right if it is twice the same symbol, whose places may overlap."""
+    """Return the places of a pair; those of a symbol and itself, which may overlap, are sorted from left to right."""
     slot = slot_of(keys, key)
     places = np.empty(listed[slot], np.int32)
     found = 0
@@ -102,14 +111,14 @@ def join(
     weights: np.ndarray, keys: np.ndarray, counts: np.ndarray, heads: np.ndarray, listed: np.ndarray,
     entries: np.ndarray, used: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Put `symbol` for a pair wherever it stands; return the slots of the pairs that came into being."""
+    """Replace a pair by `symbol` at all its places, and return the slots of the pairs that are new."""
     places = _places(key, symbols, after, keys, heads, listed, entries)
     made = np.empty(2 * len(places), np.int64)
     number = 0
     for place in places:
         right = after[place]
         if right < 0 or symbols[place] < 0 or _key(symbols[place], symbols[right]) != key:
-            continue  # it overlapped with one further left
+            continue  # it overlapped with a pair further left, which was joined
         weight = weights[place]
         left, behind = before[place], after[right]
         if left >= 0:

@@ -1,4 +1,4 @@
-"""Documents connected by pairs, and batches of whole components (see `corpus.groups`)."""
+"""Connected components of documents, and batches of whole components (see `corpus.groups`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latxa_cli.native.kernel import kernel
 
 @kernel
 def union(parents: np.ndarray, pairs: np.ndarray) -> None:
-    """Join the trees of the members of each pair; the root of a tree is its smallest number."""
+    """Join the trees of both members of each pair (u64, one in each half); the root is a tree's smallest number."""
     for pair in pairs:
         one, other = pair >> np.uint64(32), pair & np.uint64(0xFFFFFFFF)
         while parents[one] != one:
@@ -23,12 +23,15 @@ def union(parents: np.ndarray, pairs: np.ndarray) -> None:
 
 @kernel
 def pack(parents: np.ndarray, sizes: np.ndarray, limit: int) -> np.ndarray:
-    """Return the batch (from 1) of each document, 0 for one that is alone. Components are taken in the order of their
-    first documents; one that is larger than `limit` has a batch to itself."""
+    """Return the batch of each document, from 1; 0 for a document without connections.
+
+    Components are taken in the order of their first documents. A component larger than `limit` has its own batch.
+    """
     count = len(parents)
     totals = np.zeros(count, np.uint64)
     for document in range(count):
-        parents[document] = parents[parents[document]]  # that of the parent, a smaller number, is its root already
+        # The parent has a smaller number, so the loop has already pointed it at its root.
+        parents[document] = parents[parents[document]]
         totals[parents[document]] += sizes[document]
     batches = np.zeros(count, np.uint32)
     batch, filled = np.uint32(0), np.uint64(limit)

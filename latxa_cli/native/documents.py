@@ -1,4 +1,4 @@
-"""The documents in plain JSON lines, with their near-duplicate bands: no text is made of them."""
+"""The documents in JSON lines, with the keys of their near-duplicate bands, without a Python object for any text."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from latxa_cli.native.words import hash_words
 def scan(
     start: int, end: int, table: np.ndarray, hashes: np.ndarray, lines: np.ndarray, bands: np.ndarray
 ) -> tuple[int, int]:
-    """Read lines; return how many are in `lines`, and how many there are with the blank ones.
+    """Read lines into `lines`; return (number of entries there, number of lines with blank ones).
 
-    hashes: u64, room for those of the words of any line; without `bands` words are not looked at.
+    - start, end: addresses, with `layout.PADDING`; table: see `text.words.table`.
+    - hashes: u64, scratch memory for the words of the longest line.
+    - lines: zeros of `layout.LINE`; bands: u64 [lines, BANDS], or empty where band keys are not needed.
     """
     found, names = np.empty(json_lines.FOUND_SIZE, np.int64), np.empty(json_lines.NAMES_AT_MOST, np.uint64)
     count = row = 0
@@ -28,10 +30,10 @@ def scan(
         stop = 0 if json_lines.ends_line(first, end) else json_lines.record(first, found, names)
         after = json_lines.blank(stop, found) if stop else first
         sound = stop and json_lines.ends_line(after, end) and found[json_lines.KIND] == json_lines.DOCUMENT
-        words = 0
+        words = length = 0
         if sound and len(bands):
-            words = hash_words(found[json_lines.TEXT], found[json_lines.TEXT_SIZE], table, hashes)
-            sound = words > 0  # what a text is that has none, the reader must say
+            words, length = hash_words(found[json_lines.TEXT], found[json_lines.TEXT_SIZE], table, hashes)
+            sound = words > 0  # a text without words has no bands; the reader decides about it
         if not sound:
             after = json_lines.line_end(after, end)
         if sound or not json_lines.ends_line(first, end):
@@ -40,7 +42,7 @@ def scan(
             if sound:
                 _fill(line, start, found)
             if sound and len(bands):
-                line.words = words
+                line.words = length
                 bands[count] = band_keys(hash_runs(hashes[:words]))
             count += 1
         row += 1

@@ -1,4 +1,4 @@
-"""The figures of a text (see `corpus.quality.Figures`)."""
+"""The quality figures of a text (see `corpus.quality.Figures`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from latxa_cli.native.kernel import kernel
 from latxa_cli.native.repetition import NGRAMS, ngrams, repeated_lines
 from latxa_cli.native.tokens import CAPITAL, LETTER, LETTERS_BELOW, among, is_space, most_tokens, tokenise
 
-SHORT_LINE = 30  # characters
+SHORT_LINE = 30  # characters, as in FineWeb's rules
 
-# Marks that end a sentence, in the scripts of today.
+# Punctuation that ends a sentence, in the scripts in use today.
 SENTENCE_ENDS = ".!?‼‽⁇⁈⁉。．！？｡؟۔܀܁܂।॥։።፧፨།༎၊။។៕᠃᠉꓿᙮᱾᱿꘎꘏꯫"
 BULLETS = "•-*"
 _SENTENCE_ENDS, _BULLETS = (np.array(sorted(map(ord, signs)), np.uint32) for signs in (SENTENCE_ENDS, BULLETS))
 _ELLIPSIS, _POINT, _LINE_END = map(ord, "….\n")
-KNOWN = 3  # beside LETTER and CAPITAL in the table of an alphabet
+KNOWN = 3  # a letter of the language's alphabet; in the table of `foreign` LETTER and CAPITAL are those of others
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -24,12 +24,16 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 def measure(
     codepoints: np.ndarray, starts: np.ndarray, ends: np.ndarray, hashes: np.ndarray, letters: np.ndarray
 ) -> tuple[int, tuple[float, ...], tuple[float, ...], np.ndarray]:
-    """Return the number of tokens, and the figures of the words, the lines and the n-grams."""
+    """Return the number of tokens, and the figures of the words, the lines and the n-grams.
+
+    The parameters are those of `tokens.tokenise`.
+    """
     most = most_tokens(codepoints, starts, ends)
     lengths, marks = np.empty(most, np.int32), np.empty(most, np.uint64)
     tokens, of_words = tokenise(codepoints, starts, ends, hashes, letters, lengths, marks)
     of_ngrams = np.zeros(NGRAMS)
-    if 2 * (starts[1:] == ends[:-1]).sum() < max(len(starts), 1):  # else letters are words, in a script without spaces
+    # In a script without spaces each letter counts as a word, and n-grams of letters repeat in any text.
+    if 2 * (starts[1:] == ends[:-1]).sum() < max(len(starts), 1):
         ngrams(lengths[:tokens], marks[:tokens], len(codepoints), of_ngrams)
     return tokens, of_words, _lines(codepoints), of_ngrams
 
@@ -80,6 +84,7 @@ def _ends_in_ellipsis(codepoints: np.ndarray, first: int, last: int) -> bool:
 
 @kernel
 def distinct(hashes: np.ndarray, table: np.ndarray) -> int:
+    """Return the number of different `hashes` that are in the sorted `table`."""
     found = np.zeros(len(table), np.bool_)
     for mark in hashes:
         place = np.searchsorted(table, mark)
@@ -90,6 +95,7 @@ def distinct(hashes: np.ndarray, table: np.ndarray) -> int:
 
 @kernel
 def foreign(codepoints: np.ndarray, table: np.ndarray) -> float:
+    """Return the share of letters that are not `KNOWN` in a language's table."""
     counts = np.zeros(4, np.int64)
     for code in codepoints:
         counts[table[code] if code < LETTERS_BELOW else LETTER] += 1

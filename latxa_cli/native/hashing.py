@@ -12,7 +12,7 @@ _FOUR_BYTES = np.uint64(2**32 - 1)
 
 @kernel
 def fmix64(value: np.uint64) -> np.uint64:
-    """Spread 64 bits over one another: the finaliser of MurmurHash3 (Appleby), which is a bijection."""
+    """Mix 64 bits so that each depends on all others; the finaliser of MurmurHash3 (Appleby), a bijection."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
     value ^= value >> np.uint64(33)
@@ -37,7 +37,7 @@ def _round(value: np.uint64, word: np.uint64) -> np.uint64:
 
 @kernel
 def xxh64(at: int, size: int, seed: np.uint64) -> np.uint64:
-    """Return XXH64 (Collet, xxHash specification 0.1.1) of `size` bytes."""
+    """Return XXH64 (Collet, xxHash specification 0.1.1) of the `size` bytes at an address."""
     end = at + size
     if size >= 32:
         a, b, c, d = seed + _P1 + _P2, seed + _P2, seed, seed - _P1

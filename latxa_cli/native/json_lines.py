@@ -1,41 +1,41 @@
-"""The kernel that reads JSON lines: checks a record, measures its text, and finds the fields that verbs go by.
+"""The kernel that reads JSON lines: it checks a record, measures its text, and finds the fields that verbs need.
 
-It takes records in the spelling that nearly all have: a document or a conversation with an `id` that is a string, no
-field twice in any object, characters escaped only where they must be, decimals of at most 15 digits. Those it accepts
-are JSON and what the reader of records accepts; written again they would have the same bytes but for blanks between
-tokens, so that equal texts have equal bytes. Every other line is left to the reader itself (`latxa_cli.stream.reader`),
-which decides whether it is sound and what is wrong with it.
+It accepts records in the spelling that nearly all have: a document or a conversation whose `id` is a string, no field
+twice in any object, escapes only where JSON requires them, decimals of at most 15 digits. The reader of records
+(`latxa_cli.stream.reader`) accepts all of these too. Written again by `orjson` they would have the same bytes, except
+for blanks between tokens, so that equal texts have equal bytes. Every other line is left to the reader, which decides
+whether it is malformed.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from latxa_cli.native.json_tokens import scalar, string
 from latxa_cli.native.kernel import kernel
-from latxa_cli.native.vectors import WIDTH, bits, byte_at, equal, lowest, special, word_at
+from latxa_cli.native.vectors import WIDTH, bits, byte_at, equal, lowest, word_at
 
-DEEPEST = 60  # levels of objects and lists inside a field
+DEEPEST = 60  # levels of objects and lists inside a field: one bit each of a signed number, see `_value`
 
-_QUOTE, _BACKSLASH, _COMMA, _COLON, _NEWLINE = (ord(character) for character in '"\\,:\n')
+_QUOTE, _COMMA, _COLON, _NEWLINE = (ord(character) for character in '",:\n')
 _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = (ord(character) for character in "{}[]")
-_MINUS, _POINT, _ZERO, _NINE, _U = (ord(character) for character in "-.09u")
 _SPACE, _TAB, _RETURN = (ord(character) for character in " \t\r")
-_A, _B, _E, _F, _N, _R, _T = (ord(character) for character in "abefnrt")
+_N, _T = (ord(character) for character in "nt")
 _BLOCK = 1 << WIDTH  # the bit behind a mask
 
-# What `record` finds in a line, by place: addresses (0: there is none), sizes in bytes, and counts. Of a conversation,
-# words and bytes are those of its messages, joined by line breaks.
+# The slots of the array `found` that `record` fills in: addresses (0 for a missing field), sizes in bytes, and counts.
+# The words and bytes of a conversation are those of its messages, joined by line breaks.
 ID, ID_SIZE, SOURCE, SOURCE_SIZE, URL, URL_SIZE, LICENCE, LICENCE_SIZE, SPLIT, SPLIT_SIZE = range(10)
-TEXT, TEXT_SIZE = 10, 11  # between the quotes, as it is spelled there
-METADATA, FIELDS, EPOCH = 12, 13, 14  # where its object is closed, how many fields it has, whether one is `epoch`
-KIND, WORDS, BYTES, BLANKS, SLOTS = range(15, 20)  # BLANKS: whether there are any between tokens
+TEXT, TEXT_SIZE = 10, 11  # between the quotes, with escapes
+METADATA, FIELDS, EPOCH = 12, 13, 14  # the address of its closing brace, its number of fields, whether one is `epoch`
+KIND, WORDS, BYTES, BLANKS, SLOTS = range(15, 20)  # BLANKS: whether there are blanks between tokens
 DOCUMENT, CONVERSATION = 1, 2  # kinds
-NAMES_AT_MOST = 128  # names that are compared, those of the objects around a field included
-FOUND_SIZE = SLOTS + DEEPEST + 1  # of the array `found` (i64); `record` fills in the first `SLOTS`
+NAMES_AT_MOST = 128  # names of fields that are open at once: of the record, and of the objects around the current value
+FOUND_SIZE = SLOTS + DEEPEST + 1  # of the array `found` (i64); behind the slots is the stack of `_value`
 
 
 def _packed(name: str) -> np.uint64:
-    """Return the first eight bytes of a name as `_name` gives them."""
+    """Return the first eight bytes of a name as a number, as `_name` does."""
     return np.uint64(int.from_bytes(name[:8].encode(), "little"))
 
 
@@ -47,8 +47,6 @@ _NAME_URL, _NAME_LICENCE, _NAME_LICENSE = map(_packed, ("url", "licence", "licen
 _NAME_LANGUAGE, _NAME_CREATED, _NAME_TASK = map(_packed, ("language", "created", "task"))
 _NAME_SPLIT, _NAME_EPOCH, _NAME_ROLE, _NAME_CONTENT = map(_packed, ("split", "epoch", "role", "content"))
 _NAME_USER, _NAME_ASSISTANT, _NAME_SYSTEM = map(_packed, ("user", "assistant", "system"))
-_TRUE, _FALSE, _NULL, _FOUR_ZEROS = map(_packed, ("true", "false", "null", "0000"))
-_FOUR_BYTES, _FIVE_BYTES = np.uint64(2**32 - 1), np.uint64(2**40 - 1)
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -56,7 +54,7 @@ _FOUR_BYTES, _FIVE_BYTES = np.uint64(2**32 - 1), np.uint64(2**40 - 1)
 
 @kernel
 def count_lines(start: int, end: int) -> int:
-    """Return how many line breaks the bytes from `start` to `end` have, and one more: no fewer lines than there are."""
+    """Return the number of line breaks from `start` to `end` and one more, which is at least the number of lines."""
     count = 1
     at = start
     while at < end:
@@ -68,7 +66,7 @@ def count_lines(start: int, end: int) -> int:
 
 @kernel
 def line_end(at: int, end: int) -> int:
-    """Return where the line ends that the address is in: at its line break, or at `end`."""
+    """Return the address where the line that contains `at` ends: that of its line break, or `end`."""
     while at < end:
         place = lowest(equal(at, _NEWLINE) | _BLOCK)
         at += place
@@ -79,7 +77,7 @@ def line_end(at: int, end: int) -> int:
 
 @kernel
 def blank(at: int, found: np.ndarray) -> int:
-    """Pass over blanks within a line."""
+    """Return the address behind any blanks, and note in `found` whether there were some."""
     byte = byte_at(at)
     while byte in (_SPACE, _TAB, _RETURN):
         found[BLANKS] = 1
@@ -94,12 +92,18 @@ def ends_line(at: int, end: int) -> bool:
     return at >= end or byte_at(at) == _NEWLINE
 
 
-# --- a record: every function returns the address behind what it read, or 0 where the reader must look ---------------
+# --- a record --------------------------------------------------------------------------------------------------------
+# Each function below returns the address behind what it read, or 0 for a line that is left to the reader.
 
 
 @kernel
 def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
-    """Read the record that begins at an address; see `layout.PADDING`."""
+    """Read the record that begins at an address, and return the address behind it, or 0.
+
+    - at: `layout.PADDING` bytes must follow the line.
+    - found: i64 [FOUND_SIZE], gets the places and counts; they are undefined where 0 is returned.
+    - names: u64 [NAMES_AT_MOST], scratch memory for the names of fields.
+    """
     found[:SLOTS] = 0
     if byte_at(at) != _OPEN:
         return 0
@@ -115,7 +119,7 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
             return 0
         count += 1
         if name in (_NAME_MESSAGES, _NAME_METADATA) and byte_at(key + 8) != _QUOTE:
-            return 0  # a longer name
+            return 0  # another field, whose name begins with these eight letters
         if not _may_hold(name, key, byte_at(at)):
             return 0
         if name == _NAME_ID:
@@ -136,7 +140,7 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
             at = _plain(at, found, URL)
         elif name in (_NAME_LICENCE, _NAME_LICENSE) and byte_at(at) == _QUOTE:
             at = 0 if found[LICENCE] else _plain(at, found, LICENCE)
-        elif name in (_NAME_CONVERSATIONS, _NAME_INSTRUCTION):
+        elif name in (_NAME_CONVERSATIONS, _NAME_INSTRUCTION, _NAME_SYSTEM):  # see `stream.chat_formats`
             return 0
         else:
             at = _value(at, found, names[count:])
@@ -153,7 +157,7 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
 
 @kernel
 def _may_hold(name: np.uint64, key: int, first: int) -> bool:
-    """Whether an optional field may hold what begins with the byte `first`; of strings and null that is sure."""
+    """Whether a field may have a value that begins with the byte `first`; strings and null are always possible."""
     if name in (_NAME_URL, _NAME_LICENCE, _NAME_LICENSE, _NAME_CREATED, _NAME_TASK):
         return first in (_QUOTE, _N)
     return name != _NAME_LANGUAGE or byte_at(key + 8) != _QUOTE or first in (_QUOTE, _N)
@@ -161,7 +165,7 @@ def _may_hold(name: np.uint64, key: int, first: int) -> bool:
 
 @kernel
 def _messages(at: int, found: np.ndarray) -> int:
-    """Read a list of messages, one or more; their contents are texts, joined by line breaks."""
+    """Read a list of one or more messages; their contents count as one text, joined by line breaks."""
     if byte_at(at) != _OPEN_LIST:
         return 0
     found[BYTES] -= 1
@@ -181,7 +185,7 @@ def _messages(at: int, found: np.ndarray) -> int:
 def _message(at: int, found: np.ndarray) -> int:
     if byte_at(at) != _OPEN:
         return 0
-    seen = 0  # 1: a role, 2: a content
+    seen = 0  # bit 1 for a role, bit 2 for a content
     while True:
         at = blank(at + 1, found)
         key = at + 1
@@ -207,7 +211,7 @@ def _message(at: int, found: np.ndarray) -> int:
 def _role(at: int, found: np.ndarray) -> int:
     if byte_at(at) != _QUOTE:
         return 0
-    end, _, surplus = _string(at + 1)
+    end, _, surplus = string(at + 1)
     if not end or surplus:
         return 0
     size = end - at - 2
@@ -219,7 +223,7 @@ def _role(at: int, found: np.ndarray) -> int:
 
 @kernel
 def _metadata(at: int, found: np.ndarray, names: np.ndarray) -> int:
-    """Read an object; note where it is closed and its field `split`, which must be a string."""
+    """Read an object, and note its end and its field `split`, which must be a string."""
     if byte_at(at) != _OPEN:
         return 0
     at = blank(at + 1, found)
@@ -251,10 +255,10 @@ def _metadata(at: int, found: np.ndarray, names: np.ndarray) -> int:
 
 @kernel
 def _text(at: int, found: np.ndarray) -> int:
-    """Read a string and add it to what is counted of the record."""
+    """Read a string, and add its words and bytes to those of the record."""
     if byte_at(at) != _QUOTE:
         return 0
-    end, words, surplus = _string(at + 1)
+    end, words, surplus = string(at + 1)
     found[WORDS] += words
     found[BYTES] += end - at - 2 - surplus
     return end
@@ -262,10 +266,10 @@ def _text(at: int, found: np.ndarray) -> int:
 
 @kernel
 def _plain(at: int, found: np.ndarray, slot: int) -> int:
-    """Read a string without escapes and note where it is."""
+    """Read a string without escapes, and note its place in `slot` and its size in the next one."""
     if byte_at(at) != _QUOTE:
         return 0
-    end, _, surplus = _string(at + 1)
+    end, _, surplus = string(at + 1)
     if not end or surplus:
         return 0
     found[slot], found[slot + 1] = at + 1, end - at - 2
@@ -274,10 +278,10 @@ def _plain(at: int, found: np.ndarray, slot: int) -> int:
 
 @kernel
 def _key(at: int, found: np.ndarray) -> int:
-    """Read a name and the colon behind it; return where its value begins."""
+    """Read the name of a field and its colon; return the address of the value."""
     if byte_at(at) != _QUOTE:
         return 0
-    end, _, surplus = _string(at + 1)
+    end, _, surplus = string(at + 1)
     if not end or surplus:
         return 0
     colon = blank(end, found)
@@ -286,7 +290,7 @@ def _key(at: int, found: np.ndarray) -> int:
 
 @kernel
 def _name(at: int) -> np.uint64:
-    """Return the first eight bytes of a name without escapes as a number."""
+    """Return the first eight bytes of a name, which has no escapes, as a number."""
     return _packed_at(at, lowest(equal(at, _QUOTE)))
 
 
@@ -298,7 +302,7 @@ def _packed_at(at: int, size: int) -> np.uint64:
 
 @kernel
 def _is_new(name: np.uint64, names: np.ndarray, count: int) -> bool:
-    """Whether no name before begins with the same eight bytes; if so, keep it."""
+    """Keep a name, and return whether no earlier one has the same first eight bytes; only the reader compares more."""
     if count >= len(names):
         return False
     for place in range(count):
@@ -308,15 +312,17 @@ def _is_new(name: np.uint64, names: np.ndarray, count: int) -> bool:
     return True
 
 
-# --- JSON ------------------------------------------------------------------------------------------------------------
+# --- any value -------------------------------------------------------------------------------------------------------
 
 
 @kernel
 def _value(at: int, found: np.ndarray, names: np.ndarray) -> int:
-    """Read any value. The bits of `kinds` say of each level, the innermost lowest, whether it is an object.
+    """Read any value.
 
-    `names` gets those of the objects that are open; behind its slots, `found` says where those of each level begin.
+    names: gets the names of all objects that are open; found: its slots from `SLOTS` on get, for each level, the place
+    in `names` where those of its object begin.
     """
+    # The bits of `kinds` say for each level, the innermost in the lowest bit, whether it is an object.
     depth, kinds, count = 0, 0, 0
     while True:
         byte = byte_at(at)
@@ -339,10 +345,10 @@ def _value(at: int, found: np.ndarray, names: np.ndarray) -> int:
                     return 0
                 continue
         else:
-            at = _scalar(at)
+            at = scalar(at)
             if not at:
                 return 0
-        while depth:  # behind a value
+        while depth:  # a value is complete: close as many levels as end here
             at = blank(at, found)
             byte = byte_at(at)
             if byte == _COMMA:
@@ -363,122 +369,6 @@ def _value(at: int, found: np.ndarray, names: np.ndarray) -> int:
 
 @kernel
 def _new_key(at: int, found: np.ndarray, names: np.ndarray, first: int, count: int) -> int:
-    """Read a name as `_key` does, and keep it; 0 too where those of its object, from `first` on, have one like it."""
+    """Read a name as `_key` does, and keep it; 0 also where one like it is among the object's names from `first` on."""
     value = _key(at, found)
     return value if value and _is_new(_name(at + 1), names[first:], count - first) else 0
-
-
-@kernel
-def _scalar(at: int) -> int:
-    byte = byte_at(at)
-    if byte == _QUOTE:
-        return _string(at + 1)[0]
-    if byte == _MINUS or _ZERO <= byte <= _NINE:
-        return _number(at)
-    word = word_at(at)
-    if word & _FOUR_BYTES == _TRUE or word & _FOUR_BYTES == _NULL:
-        return at + 4
-    return at + 5 if word & _FIVE_BYTES == _FALSE else 0
-
-
-@kernel
-def _number(at: int) -> int:
-    """Read a number that would be written with the same digits: no exponent, at most 15 digits in a decimal."""
-    first = at + (byte_at(at) == _MINUS)
-    point = first
-    while _ZERO <= byte_at(point) <= _NINE:
-        point += 1
-    whole = point - first
-    if not whole or (byte_at(first) == _ZERO and whole > 1):
-        return 0
-    end = point
-    if byte_at(point) == _POINT:
-        end += 1
-        while _ZERO <= byte_at(end) <= _NINE:
-            end += 1
-        digits = end - point - 1
-        if not digits or whole + digits > 15 or (digits > 1 and byte_at(end - 1) == _ZERO):
-            return 0
-        if byte_at(first) == _ZERO and word_at(point + 1) & _FOUR_BYTES == _FOUR_ZEROS:
-            return 0  # it would get an exponent
-    elif whole > 18 or (first > at and byte_at(first) == _ZERO):
-        return 0
-    return 0 if byte_at(end) | 32 == _E else end
-
-
-@kernel
-def _string(at: int) -> tuple[int, int, int]:
-    """Read a string from behind its quote on: the position behind its end, its words as `str.split` counts them, and
-    by how many bytes its escapes are longer than the characters for which they stand."""
-    words, surplus = 0, 0
-    between = 1  # whether the character before separates words
-    while True:
-        spaces = equal(at, _SPACE)
-        run = lowest(special(at) | _BLOCK)
-        behind = spaces << 1 | between
-        words += bits(~spaces & behind & ((1 << run) - 1))
-        between = behind >> run & 1
-        at += run
-        if run == WIDTH:
-            continue
-        byte = byte_at(at)
-        if byte == _QUOTE:
-            return at + 1, words, surplus
-        if byte == _BACKSLASH:
-            size, is_space = _escape(at)
-            surplus += size - 1
-        elif byte >= 128:
-            size, is_space = _character(at)
-        else:
-            return 0, 0, 0
-        if not size:
-            return 0, 0, 0
-        words += between & (is_space ^ 1)
-        between = is_space
-        at += size
-
-
-@kernel
-def _escape(at: int) -> tuple[int, int]:
-    """Return the size of an escape that must be one, and whether it stands for a space; (0, 0) for any other."""
-    byte = byte_at(at + 1)
-    if byte in (_QUOTE, _BACKSLASH, _B):
-        return 2, 0
-    if byte in (_N, _T, _R, _F):
-        return 2, 1
-    if byte != _U or byte_at(at + 2) != _ZERO or byte_at(at + 3) != _ZERO:
-        return 0, 0
-    high, low = byte_at(at + 4) - _ZERO, byte_at(at + 5)
-    low = low - _ZERO if _ZERO <= low <= _NINE else low - _A + 10 if _A <= low <= _F else -1
-    if high < 0 or high > 1 or low < 0:
-        return 0, 0
-    code = high * 16 + low
-    if 8 <= code <= 13 and code != 11:
-        return 0, 0  # it has a shorter escape
-    return 6, int(code == 11 or code >= 28)
-
-
-@kernel
-def _character(at: int) -> tuple[int, int]:
-    """Return the size of a character of more than one byte, and whether it is a space; (0, 0) for invalid UTF-8.
-
-    Well-formed sequences: The Unicode Standard, table 3-7.
-    """
-    first, second = byte_at(at), byte_at(at + 1)
-    if 0xC2 <= first <= 0xDF:
-        if second & 0xC0 != 0x80:
-            return 0, 0
-        return 2, int(first == 0xC2 and (second == 0x85 or second == 0xA0))
-    third = byte_at(at + 2)
-    if 0xE0 <= first <= 0xEF:
-        low = 0xA0 if first == 0xE0 else 0x80
-        high = 0x9F if first == 0xED else 0xBF
-        if not low <= second <= high or third & 0xC0 != 0x80:
-            return 0, 0
-        code = (first & 15) << 12 | (second & 63) << 6 | third & 63
-        return 3, int(0x2000 <= code <= 0x200A or code in (0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
-    low = 0x90 if first == 0xF0 else 0x80
-    high = 0x8F if first == 0xF4 else 0xBF
-    if not 0xF0 <= first <= 0xF4 or not low <= second <= high:
-        return 0, 0
-    return (4, 0) if third & 0xC0 == 0x80 and byte_at(at + 3) & 0xC0 == 0x80 else (0, 0)

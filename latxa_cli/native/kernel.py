@@ -1,4 +1,4 @@
-"""`@kernel`: a function in machine code, which is kept for the next run and made anew when its sources change."""
+"""`@kernel`: compiles a function to machine code, which is kept until one of its sources changes."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from numba.core import caching, config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FOLDER = Path(__file__).parent
-# A module of this room that another one imports; a test holds this against what Python itself reads.
+# An import of another module of this room, on one line; a test compares the matches with Python's own parser.
 _IMPORT = re.compile(rb"from latxa_cli\.native(?:\.(\w+))? import (\w+)")
 
 
 def kernel(function: Function, *, nogil: bool = True) -> Function:
-    """Compile a function when it is first called with arguments of some types; `nogil`: threads may run it at once.
+    """Compile a function at its first call with arguments of some types.
 
-    The machine code is kept in `NUMBA_CACHE_DIR` if that is set, else beside the module, else in the user's cache;
-    where none of these can be written to, every process compiles for itself.
+    - nogil: release the GIL, so that threads may run the function at the same time.
+    - The machine code is kept in `NUMBA_CACHE_DIR` if that is set, else beside the module, else in the user's cache.
+      Where none of these is writable, every process compiles for itself.
     """
     before = config.CACHE_LOCATOR_CLASSES
     config.CACHE_LOCATOR_CLASSES = ",".join(f"{__name__}.{place.__name__}" for place in (Given, Beside, OfUser))
     try:
         return numba.njit(function, cache=True, nogil=nogil)  # type: ignore[no-any-return]
-    except RuntimeError:  # there is no place
+    except RuntimeError:  # no cache folder is writable
         return numba.njit(function, nogil=nogil)  # type: ignore[no-any-return]
     finally:
         config.CACHE_LOCATOR_CLASSES = before
 
 
 class _Stamped:
-    """Numba looks whether the file of a function has changed, but not those of the functions that it calls.
+    """A cache location whose stamp covers all sources of a function; numba's own covers the function's file alone.
 
-    The name of what is kept says the sources too: numba unpickles the types of arguments before it compares stamps, and
-    fails where one of them has another name by now.
+    A hash of the sources is also part of the cached file's name. numba unpickles argument types before it compares
+    stamps, which fails when an earlier version had another name for a type.
     """
 
     _py_file: str
@@ -53,15 +54,15 @@ class _Stamped:
 
 @cache
 def stamp(path: Path) -> str:
-    """Return a hash of a module's source and of all modules of this room that it stands on."""
-    hashed = xxhash.xxh3_128()
+    """Return a hash of the sources of a module and of all modules of this room that it imports, directly or not."""
+    digest = xxhash.xxh3_128()
     for source in sorted(sources(path)):
-        hashed.update(source.read_bytes())
-    return hashed.hexdigest()
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def sources(path: Path) -> set[Path]:
-    """Return the file of a module, and those of this room that it imports, directly or not."""
+    """Return the file of a module, and the files of this room that it imports, directly or not."""
     found: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -74,7 +75,7 @@ def sources(path: Path) -> set[Path]:
 
 @cache
 def imported(path: Path) -> list[Path]:
-    """Return the files of the modules of this room that a module imports itself."""
+    """Return the files of this room that a module imports directly."""
     names = {(module or name).decode() for module, name in _IMPORT.findall(path.read_bytes())}
     return [_FOLDER / f"{name}.py" for name in sorted(names)]
 

@@ -1,4 +1,4 @@
-"""Sets of shingles: their hashes, the keys of their MinHash sketches, and how much they share (see `text.near`)."""
+"""Sets of shingles (`text.shingles`): their hashes, the band keys of their MinHash sketches, and their similarity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HALF, _ROUND_BITS = np.uint64(32), np.uint64(56)
 
 @kernel
 def hash_runs(hashes: np.ndarray) -> np.ndarray:
-    """Return the hashes (u64) of the runs of `SHINGLE` words, given those of the words; see `text.near`."""
+    """Return the hashes (u64) of all runs of `SHINGLE` words, from the hashes of the words; see `text.shingles`."""
     size = min(SHINGLE, len(hashes))
     count = len(hashes) - size + 1 if size else 0
     found = np.empty(count, np.uint64)
@@ -32,10 +32,11 @@ def hash_runs(hashes: np.ndarray) -> np.ndarray:
 
 @kernel
 def band_keys(shingles: np.ndarray) -> np.ndarray:
-    """Return the keys of a set, see `text.near.bands`.
+    """Return the band keys of a set of shingles; see `text.shingles.bands`.
 
-    A bin keeps the least hash of the first round in which one falls into it: the least of (round << 56 | hash >> 8).
-    From round _BINS on, round r is for bin r - _BINS alone, which bounds the work.
+    In each round every shingle falls into one bin. A bin keeps the smallest hash of the first round that reaches it,
+    which is the minimum of (round << 56 | hash >> 8). From round _BINS on, round r fills bin r - _BINS alone, so that
+    the number of rounds is bounded.
     """
     keys = np.zeros(BANDS, np.uint64)
     if len(shingles) == 0:
@@ -46,10 +47,10 @@ def band_keys(shingles: np.ndarray) -> np.ndarray:
     while empty:
         for shingle in shingles:
             value = fmix64(shingle + np.uint64(round_) * _FACTOR) if round_ else shingle
-            chosen = (value >> _HALF) * np.uint64(_BINS) >> _HALF if round_ < _BINS else np.uint64(round_ - _BINS)
-            before = bins[chosen]
+            bin_ = (value >> _HALF) * np.uint64(_BINS) >> _HALF if round_ < _BINS else np.uint64(round_ - _BINS)
+            before = bins[bin_]
             empty -= before == _EMPTY
-            bins[chosen] = min(before, np.uint64(round_) << _ROUND_BITS | value >> np.uint64(8))
+            bins[bin_] = min(before, np.uint64(round_) << _ROUND_BITS | value >> np.uint64(8))
         round_ += 1
     for band in range(BANDS):
         value = np.uint64(band)
@@ -61,7 +62,10 @@ def band_keys(shingles: np.ndarray) -> np.ndarray:
 
 @kernel
 def jaccard(left: np.ndarray, right: np.ndarray, spare: int) -> float:
-    """Return the similarity of two sets, or 0 where they differ in more than `spare` hashes; of two empty sets 1."""
+    """Return the Jaccard similarity of two sorted sets; 0 where they differ in more than `spare` hashes.
+
+    Two empty sets have similarity 1.
+    """
     shared = i = j = 0
     while i < len(left) and j < len(right) and i + j - 2 * shared <= spare:
         one, other = left[i], right[j]

@@ -1,7 +1,7 @@
-"""Writes records in their new order: each line copied, what the mix adds inserted on the way.
+"""The kernel that writes the records of a mix in their new order: it copies each line and inserts what the mix adds.
 
-A record gets the name of its input before its own source, and copies after the first say which one they are in
-`metadata.epoch`. Lines that were written anew (`MADE`) are copied as they are.
+The name of the input is put before the record's own source. A second or later copy of a record gets its number as
+`metadata.epoch`. Lines that were written anew (`MADE`) are copied unchanged.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ _QUOTE, _BACKSLASH, _NEWLINE = (ord(character) for character in '"\\\n')
 _SPACE, _TAB, _RETURN = (ord(character) for character in " \t\r")
 _BLOCK = 1 << WIDTH  # the bit behind a mask
 
-# Of each input, and then of each input for each epoch from the second on, three texts to insert.
+# There are three texts to insert for each input (its name), then three for each input and epoch from the second on.
+# They differ by whether the line has the field that they go into, and whether that field is empty.
 TEXTS = 3
 NO_FIELD, SOME, EMPTY = range(TEXTS)
 
 
 @kernel
 def emit(
-    rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray, texts: int, starts: np.ndarray, inputs: int, out: int,
+    rows: np.ndarray, order: np.ndarray, epochs: np.ndarray, texts: int, starts: np.ndarray, inputs: int, out: int,
     ends: np.ndarray,
 ) -> int:  # fmt: skip
-    """Write the lines of picked rows to the address `out`, each with its line break; return how many bytes they have.
+    """Write lines to the address `out`, each with its line break, and return the number of bytes.
 
-    Args:
-        rows: of `layout.ROW`, their offsets being addresses.
-        picked: i64, which rows, in order.
-        epochs: i64, which copy of its record each one is, from 1.
-        texts, starts: see `mixing.insertions`, the texts by their address; `inputs`: how many they are for.
-        out: with room for all the lines and `layout.PADDING` bytes more.
-        ends: i64, gets where each line ends, counted from `out`.
+    - rows: of `layout.ROW`, whose offsets are addresses; order: i64, the rows to write.
+    - epochs: i64, for each row to write, the number of this copy of its record, from 1.
+    - texts, starts: the address of the texts to insert, and where each begins (see `mixing.insertions`).
+    - inputs: the number of inputs.
+    - out: has room for all lines and `layout.PADDING` bytes.
+    - ends: i64, gets the end of each line, counted from `out`.
     """
     to = out
-    for place in range(len(picked)):
-        row = rows[picked[place]]
+    for place in range(len(order)):
+        row = rows[order[place]]
         start: Any = np.int64(row.offset)
         end = start + row.length
         if row.flags & MADE:
@@ -55,7 +55,7 @@ def emit(
 
 @kernel
 def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.ndarray, inputs: int, to: int) -> int:
-    """Copy a line with what is inserted: before its own source or at its end, and in its metadata or at its end."""
+    """Copy a line, and insert the source before its own one and the epoch into its metadata, or both at its end."""
     flags = row.flags
     kind = NO_FIELD if not row.source_at else EMPTY if flags & EMPTY_SOURCE else SOME
     source_at = start + row.source_at if row.source_at else end - 1
@@ -79,7 +79,7 @@ def _changed(start: int, end: int, row: Any, epoch: int, texts: int, starts: np.
 
 @kernel
 def _segment(at: int, end: int, spaced: int, in_string: bool, to: int) -> int:
-    """Copy part of a line, which may begin inside a string; `spaced`: without blanks between tokens."""
+    """Copy part of a line, which may begin inside a string; drop the blanks between tokens of a `spaced` line."""
     if not spaced:
         return _copied(at, end, to)
     if in_string:
@@ -97,11 +97,11 @@ def _segment(at: int, end: int, spaced: int, in_string: bool, to: int) -> int:
 
 @kernel
 def _string(at: int, end: int, to: int) -> tuple[int, int]:
-    """Copy a string from behind its opening quote to behind its closing one, or to `end`."""
+    """Copy from behind an opening quote to behind the closing one, or to `end`; return both new addresses."""
     while at < end:
         run = lowest(equal(at, _QUOTE) | equal(at, _BACKSLASH) | _BLOCK)
         run = min(run, end - at)
-        copy(at, to)  # more than `run`, which what follows overwrites
+        copy(at, to)  # copies more than `run` bytes; the next copy overwrites the rest
         at += run
         to += run
         if run < WIDTH and at < end:

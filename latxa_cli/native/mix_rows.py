@@ -1,7 +1,7 @@
-"""Rows of JSON lines: what `mix` must know of each record, and where it is to insert.
+"""The kernel that reads JSON lines into rows: the facts that `mix` needs of each record, and the places of insertions.
 
-Lines that `json_lines` does not take, and the few records whose copies or names must be counted, are
-left to the reader (`mixing.rows`).
+Two kinds of lines are left to the reader (`mixing.rows`): those that `json_lines` does not accept, and the few records
+that may be copies, which must be counted.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ _MINUS, _ZERO, _NINE, _A, _F = (ord(character) for character in "-09af")
 
 @kernel
 def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int, rows: np.ndarray) -> int:
-    """Read lines into `rows`, and return how many rows there are; blank lines have none.
+    """Read lines into `rows`, and return the number of rows; blank lines have none.
 
-    Args:
-        start, end: addresses; see `layout.PADDING`.
-        seeds: u64 [2], what the two hashes of a record's key start from.
-        split: u8, the split that is wanted.
-        unsaid: 1 where it is another than that of records that do not say theirs, else 0.
-        rows: as many as `count_lines` says, zeros of `layout.ROW`; their offsets count from `start`.
-            Those of lines left to the reader are `UNREAD` and have no more than an offset and a length.
+    - start, end: addresses; see `layout.PADDING`.
+    - seeds: u64 [2], the seeds of the two hashes of a record's key.
+    - split: u8, the name of the split to take.
+    - unsaid: 1 where records without `metadata.split` belong to another split than this one, else 0.
+    - rows: zeros of `layout.ROW`, as many as `count_lines` says; offsets count from `start`. A row that is left to the
+      reader is `UNREAD` and has only an offset and a length.
     """
     found, names = np.empty(json_lines.FOUND_SIZE, np.int64), np.empty(json_lines.NAMES_AT_MOST, np.uint64)
     count = 0
@@ -58,7 +57,7 @@ def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int
 
 @kernel
 def _is_other(found: np.ndarray, split: np.ndarray, unsaid: int) -> int:
-    """Whether a record is of another split than the one that is wanted."""
+    """Return 1 for a record of another split than `split`, else 0."""
     if not found[json_lines.SPLIT]:
         return unsaid
     if found[json_lines.SPLIT_SIZE] != len(split):
@@ -93,8 +92,10 @@ def _fill(row: Any, first: int, seeds: np.ndarray, found: np.ndarray, blanks: in
 
 @kernel
 def _is_counted(found: np.ndarray) -> bool:
-    """Whether a record is a copy of another, or may have an id that the reader gives to repeated content: 16 hex
-    digits, `-` and a number."""
+    """Whether a record may be a copy of another: it has an `epoch`, or an id like those of repeated content.
+
+    The reader gives such content 16 hex digits, `-` and a number.
+    """
     at = found[json_lines.ID]
     if found[json_lines.EPOCH]:
         return True

@@ -8,7 +8,8 @@ import numpy as np
 
 from latxa_cli.native.kernel import kernel
 
-UNIT = np.float32(1024)  # of the weights as integers, which the model's 16-bit floats (of 2 to 16) fill exactly
+# Weights are stored as integers of 1/1024. That loses nothing: the model's are 16-bit floats between 2 and 16.
+UNIT = np.float32(1024)
 
 
 @partial(kernel, nogil=False)
@@ -21,11 +22,14 @@ def classify(
     language_of: np.ndarray,
     counts: np.ndarray,
 ) -> tuple[int, float]:
-    """Return the likeliest language and its probability.
+    """Return the most probable language and its probability.
 
-    text: UTF-8 bytes; automaton: moves [rows * 256], the row of each state, the feature that ends in each state;
-    weights: log P(feature | class) but for a constant [features, classes]; prior: log P(class); language_of: of each
-    class; counts: zeros [features], a workspace that is left as it was found.
+    - text: UTF-8 bytes.
+    - moves [rows, 256]: the next state for each byte; states [states, 2]: the row of each state in `moves`, and the
+      feature that ends there.
+    - weights [features, classes]: log P(feature | class) plus a constant; prior: log P(class).
+    - language_of: the language of each class.
+    - counts: zeros [features], scratch memory that is zeros again afterwards.
     """
     seen = _visit(text, moves, states, counts)
     scores = np.zeros(len(prior), np.float32)
@@ -37,7 +41,7 @@ def classify(
         row = weights[feature]
         for class_ in range(len(scores)):
             scores[class_] += count * np.float32(row[class_])
-    # Divided by the square root of the length, so that the probabilities of long texts are not all 1.
+    # Without the division by the square root of the length, every long text would have probability 1.
     scores = np.exp((scores - scores.max()) / np.sqrt(max(len(text), 1)))
     probabilities = np.zeros(language_of.max() + 1)
     for class_ in range(len(scores)):
@@ -48,7 +52,7 @@ def classify(
 
 @partial(kernel, nogil=False)
 def _visit(text: np.ndarray, moves: np.ndarray, states: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Count the features of a text in `counts`; return those that occur."""
+    """Count the features of a text in `counts`, and return those that occur."""
     seen = np.empty(len(text) + 1, np.uint32)
     number = 0
     state = np.uint32(0)

@@ -1,4 +1,4 @@
-"""n-grams of words, by hashes, and those of a text that are among given ones (see `text.ngrams`)."""
+"""Hashes of n-grams of words, and the search for given n-grams in a text (see `text.ngrams`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from latxa_cli.native.hashing import fmix64
 from latxa_cli.native.kernel import kernel
 
-# The hash of an n-gram is a polynomial in _FACTOR with the words' hashes as coefficients, modulo 2^64: that of the next
-# n-gram, and of a longer one with the same start, follow from it in one step.
+# The hash of an n-gram is a polynomial in _FACTOR, modulo 2^64, whose coefficients are the hashes of its words. One
+# step leads from it to the hash of the next n-gram, or of a longer one with the same start.
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -26,7 +26,7 @@ def ngrams(hashes: np.ndarray, length: int) -> np.ndarray:
 
 @kernel
 def bloom_filter(grams: np.ndarray) -> np.ndarray:
-    """Return a Bloom filter of hashes: each sets three bits of one entry. The number of entries is a power of 2."""
+    """Return a Bloom filter of hashes; each sets three bits of one entry, and the number of entries is a power of 2."""
     size = 1 << 10
     while size < len(grams) // 2:
         size *= 2
@@ -44,13 +44,16 @@ def _bits(gram: np.uint64) -> np.uint64:
 
 @kernel
 def find(hashes: np.ndarray, lengths: np.ndarray, filter_: np.ndarray, grams: np.ndarray, found: np.ndarray) -> int:
-    """Return how many n-grams of a text are among `grams` (sorted), and put the places of as many as fit into `found`.
+    """Return the number of a text's n-grams that are among `grams` (sorted hashes).
 
-    hashes: of the text's words; lengths: of the n-grams (i64, rising); filter_: of the n-grams of lengths[0] words.
+    - hashes: those of the text's words.
+    - lengths: i64, the lengths of n-grams, in rising order.
+    - filter_: the Bloom filter of the shortest n-grams.
+    - found: gets the places in `grams` of the first matches, as many as fit.
     """
     shortest = lengths[0]
     mask = np.uint64(len(filter_) - 1)
-    power = np.uint64(1)  # of the word that leaves
+    power = np.uint64(1)  # the factor of the word that leaves the polynomial
     for _ in range(shortest):
         power *= _FACTOR
     hits = 0
@@ -71,8 +74,10 @@ def find(hashes: np.ndarray, lengths: np.ndarray, filter_: np.ndarray, grams: np
 def _find_here(
     value: np.uint64, rest: np.ndarray, lengths: np.ndarray, grams: np.ndarray, found: np.ndarray, hits: int
 ) -> int:
-    """Look up the n-grams of all lengths that start where the one of lengths[0] words does, whose polynomial is `value`
-    and after which `rest` stands; return `hits` with theirs added."""
+    """Look up the n-grams of all lengths that start at one place, and return `hits` plus their number.
+
+    value: the polynomial of the shortest n-gram there; rest: the hashes of the words behind it.
+    """
     read = 0
     for length in lengths:
         more = length - lengths[0]

@@ -1,4 +1,4 @@
-"""What a text repeats: its lines, and n-grams of its tokens. Both are known by hashes of 64 bits."""
+"""Repetitions in a text, of lines and of n-grams of tokens, which are compared by hashes of 64 bits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from latxa_cli.native.kernel import kernel
 
-TOP = (2, 3, 4)  # lengths of n-grams, in tokens, of which the most frequent one is looked at
-REPEATED = (5, 6, 7, 8, 9, 10)  # and of which all that stood before are
+TOP = (2, 3, 4)  # lengths, in tokens, of n-grams whose most frequent one is measured
+REPEATED = (5, 6, 7, 8, 9, 10)  # lengths of n-grams whose repetitions are all measured
 NGRAMS = len(TOP) + len(REPEATED)
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -15,7 +15,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 @kernel
 def repeated_lines(hashes: np.ndarray, lengths: np.ndarray) -> tuple[int, int]:
-    """Return how many lines stood before, and their characters."""
+    """Return the number of lines that repeat an earlier one, and their characters."""
     first = np.empty(len(hashes), np.int32)
     _number(hashes, np.full(_size(len(hashes)), -1, np.int32), first)
     repeated = characters = 0
@@ -28,7 +28,7 @@ def repeated_lines(hashes: np.ndarray, lengths: np.ndarray) -> tuple[int, int]:
 
 @kernel
 def _size(count: int) -> int:
-    """Return how many slots a hash table for `count` keys has: a power of two, at most half of them to be filled."""
+    """Return the number of slots of a hash table for `count` keys: a power of two, so that half of them stay free."""
     size = 4
     while size < 2 * count:
         size *= 2
@@ -37,7 +37,7 @@ def _size(count: int) -> int:
 
 @kernel
 def _number(keys: np.ndarray, slots: np.ndarray, first: np.ndarray) -> None:
-    """Write for each key the first position that holds an equal one."""
+    """Write to `first`, for each key, the position of the first equal one."""
     last = len(slots) - 1
     for position in range(len(keys)):
         key = keys[position]
@@ -54,22 +54,21 @@ def _number(keys: np.ndarray, slots: np.ndarray, first: np.ndarray) -> None:
 
 @kernel
 def ngrams(lengths: np.ndarray, marks: np.ndarray, characters: int, figures: np.ndarray) -> None:
-    """Fill in the figures of the n-grams of tokens (f64 [NGRAMS]), as shares of `characters`.
+    """Fill in `figures` (f64 [NGRAMS]): for each length the share of `characters` in frequent or repeated n-grams.
 
-    `lengths` (i32) and `marks` (u64): the length and the hash of each token.
-
-    An n-gram is known by the first position where it stands. It can only stand twice if its first n - 1 tokens do, so
-    the few positions whose n-gram stands again are all that is looked at for the next n.
+    lengths (i32) and marks (u64): the length and the hash of each token.
     """
+    # An n-gram is identified by the first position where it occurs. It can occur twice only if its first n - 1 tokens
+    # do, so only the few positions of repeated (n - 1)-grams are examined for the next n.
     tokens = len(marks)
     slots = np.full(_size(tokens), -1, np.int32)
     token = np.empty(tokens, np.int32)
     _number(marks, slots, token)
-    until = np.zeros(tokens + 1, np.int64)  # characters of the tokens before
+    until = np.zeros(tokens + 1, np.int64)  # the characters of all tokens before a position
     for position in range(tokens):
         until[position + 1] = until[position] + lengths[position]
     first = token.copy()
-    again = np.arange(tokens, dtype=np.int32)  # positions whose (n - 1)-gram stands more than once
+    again = np.arange(tokens, dtype=np.int32)  # positions whose (n - 1)-gram occurs more than once
     counts = np.zeros(tokens, np.int32)
     keys = np.empty(tokens, np.uint64)
     for n in range(TOP[0], REPEATED[-1] + 1):
@@ -96,9 +95,9 @@ def _longer(
     slots: np.ndarray,
     counts: np.ndarray,
 ) -> np.ndarray:
-    """Turn `first` from (n - 1)-grams to n-grams; return the positions whose n-gram stands more than once.
+    """Advance `first` from (n - 1)-grams to n-grams, and return the positions whose n-gram occurs more than once.
 
-    `counts` becomes how often the n-grams at these positions stand, at the first of them.
+    counts: gets the number of occurrences of each n-gram, at its first position.
     """
     last, seen = len(slots) - 1, 0
     for position in again:
@@ -126,7 +125,10 @@ def _longer(
 
 @kernel
 def _top(first: np.ndarray, again: np.ndarray, counts: np.ndarray, until: np.ndarray, n: int) -> int:
-    """Return the characters of the most frequent n-gram (of several, the first), spaces between tokens included."""
+    """Return the characters in all occurrences of the most frequent n-gram, with spaces between its tokens.
+
+    Of several that are equally frequent the first counts.
+    """
     best, times = 0, 1
     for position in again:
         if counts[first[position]] > times:
@@ -136,7 +138,7 @@ def _top(first: np.ndarray, again: np.ndarray, counts: np.ndarray, until: np.nda
 
 @kernel
 def _repeated(first: np.ndarray, again: np.ndarray, until: np.ndarray, n: int) -> int:
-    """Return the characters of the n-grams that stood before, read from the left; none overlaps another."""
+    """Return the characters of the n-grams that occurred before; read from the left, so that none overlaps another."""
     seen = np.zeros(len(first), np.bool_)
     characters = following = 0
     for position in again:

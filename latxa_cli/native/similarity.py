@@ -1,10 +1,9 @@
-"""The kernels behind `greedy`: the rule of `duplicates` followed document after document, with as few looks at sets of
-shingles as will do.
+"""The kernels of `corpus.greedy`, which apply the rule of `corpus.duplicates` document after document.
 
-Most candidates are not similar, and that is cheap to see. A sketch says of each of its bits whether the set has an odd
-number of hashes that end in it. Sets that differ in d hashes differ in at most d bits, so that more bits than the
-required similarity allows for exclude a candidate (the bitmap filter of Sandes, Teodoro and Melo, Information Systems
-88, 2020). Only what passes is compared in full, as far as need be. The decisions are those of comparing everything.
+Most candidates are not similar, and a sketch shows that cheaply. Each bit of a sketch is the parity of the number of
+hashes that map to it. Sets that differ in d hashes differ in at most d bits, so a candidate is excluded when its sketch
+differs in more bits than the required similarity allows (the bitmap filter of Sandes, Teodoro and Melo, Information
+Systems 88, 2020). Only the others are compared in full. The decisions are the same as without sketches.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from latxa_cli.native.kernel import kernel
 from latxa_cli.native.minhash import jaccard
 
 KEPT, EXACT, URL, NEAR = 0, 1, 2, 3
-LISTED = 1024  # kept documents that are compared for one band key: the first ones that have it
+LISTED = 1024  # kept documents per band key that later ones are compared with: the first ones, which bounds the work
 
-_BITS_PER_HASH = 8  # of a sketch, or up to twice as many
+_BITS_PER_HASH = 8  # of a sketch, at least; its size is a power of 2
 
 
 class ShingleSets(NamedTuple):
@@ -30,10 +29,10 @@ class ShingleSets(NamedTuple):
 
 
 class GroupTable(NamedTuple):
-    """The groups of documents that share a key: those of document i are `groups[bounds[i] : bounds[i + 1]]`.
+    """The groups of documents that share a key; those of document i are `groups[bounds[i] : bounds[i + 1]]`.
 
-    Groups are numbered, and those of a document stand: first by text, then by URL, then by bands. A slot is a place in
-    `groups`.
+    Groups by text have the lowest numbers, then come groups by URL, then groups by band; those of a document are in
+    this order too. A slot is a place in `groups`.
     """
 
     bounds: np.ndarray  # i64 [documents + 1]
@@ -41,45 +40,44 @@ class GroupTable(NamedTuple):
 
 
 class GroupState(NamedTuple):
-    """What is known of each group: its first kept document (-1: none); for a text, what it is a near duplicate of
-    (-1: nothing) and the similarity; for a band, how many kept documents are listed."""
+    """The state of each group while documents are decided in order; -1 stands for none."""
 
-    holders: np.ndarray  # i64
-    followed: np.ndarray  # i64
-    similarities: np.ndarray  # f64
-    listed: np.ndarray  # i64
+    holders: np.ndarray  # i64, the first kept document
+    followed: np.ndarray  # i64, of a group by text: the kept document that the text is a near duplicate of
+    similarities: np.ndarray  # f64, the similarity to that document
+    listed: np.ndarray  # i64, of a group by band: the number of listed documents
 
     @classmethod
     def of(cls, groups: int) -> GroupState:
-        nothing = np.full(groups, -1)
-        return cls(nothing, nothing.copy(), np.zeros(groups), np.zeros(groups, np.int64))
+        """Return the state of so many groups before any document is decided."""
+        none = np.full(groups, -1)
+        return cls(none, none.copy(), np.zeros(groups), np.zeros(groups, np.int64))
 
 
 class EarlierMatches(NamedTuple):
-    """What was found in earlier chunks for each document: its similarity to the one with its URL; the best of its
-    candidates (-1: none) and the similarity to that."""
+    """The matches in earlier chunks for each document of this one."""
 
-    url_similarities: np.ndarray  # f64
-    similarities: np.ndarray  # f64
-    nearest: np.ndarray  # i64
+    url_similarities: np.ndarray  # f64, the similarity to the kept document with the same URL
+    similarities: np.ndarray  # f64, the similarity to the nearest candidate
+    nearest: np.ndarray  # i64, the number of that candidate; -1 for none
 
     @classmethod
     def of(cls, documents: int) -> EarlierMatches:
+        """Return the matches of so many documents where there are no earlier chunks."""
         return cls(np.zeros(documents), np.zeros(documents), np.full(documents, -1))
 
 
 class NearRules(NamedTuple):
-    """`exact`: a text that a kept document has is a reason; `similarity`: the least of near duplicates; the groups by
-    URL begin at `urls`, those by bands at `bands`."""
+    """The rules for duplicates, and the numbers of groups by which their kinds are told apart."""
 
-    exact: bool
-    similarity: float
-    urls: int
-    bands: int
+    exact: bool  # an equal text is a reason to drop a document
+    similarity: float  # the smallest similarity of near duplicates
+    urls: int  # the first group by URL
+    bands: int  # the first group by band
 
 
 class _Sets(NamedTuple):
-    """Texts with their sketches: that of document i is `sketches[places[i] : places[i + 1]]`, 2^k words."""
+    """Sets of shingles with their sketches; that of document i is `sketches[places[i] : places[i + 1]]`, 2^k words."""
 
     hashes: np.ndarray
     bounds: np.ndarray
@@ -88,7 +86,7 @@ class _Sets(NamedTuple):
 
 
 class _Lists(NamedTuple):
-    """The kept documents of each group, as places: `members[starts[g] : starts[g] + counts[g]]`, rising."""
+    """The places of each group's kept documents, in rising order; `members[starts[g] : starts[g] + counts[g]]`."""
 
     starts: np.ndarray  # i64 [groups + 1]
     counts: np.ndarray  # i64 [groups]
@@ -104,10 +102,14 @@ def decide(
     found: EarlierMatches,
     rules: NearRules,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Decide documents, whose `numbers` (i64) rise; `state` and `found` come from earlier chunks, `state` is updated.
+    """Decide which documents of a chunk to keep.
 
-    Return for each document the reason (u1, KEPT: none), for whom it is dropped (its number, i64) and the similarity
-    (f64), and for each slot whether the document is listed there for later ones.
+    - numbers: i64, of the documents, in rising order.
+    - state, found: from earlier chunks; `state` is updated.
+
+    Returns (reasons, keepers, similarities, listed): for each document the reason for dropping it (u8, KEPT for none),
+    the number of the document that is kept in its place (i64) and their similarity (f64); for each slot whether the
+    document is listed there, to be compared with later ones.
     """
     count = len(numbers)
     reasons, keepers, similarities = np.zeros(count, np.uint8), np.zeros(count, np.int64), np.zeros(count)
@@ -136,7 +138,7 @@ def decide(
 
 
 @kernel
-def gather(
+def match_earlier(
     numbers: np.ndarray,
     earlier: ShingleSets,
     listed: GroupTable,
@@ -146,9 +148,12 @@ def gather(
     found: EarlierMatches,
     rules: NearRules,
 ) -> None:
-    """Compare documents with those kept of one earlier chunk, with these `numbers`; update `state` and `found`.
+    """Compare the documents of a chunk with the kept ones of an earlier chunk, and update `state` and `found`.
 
-    The groups of `listed` and of `keys` have the same numbers. Chunks are to be taken in their order.
+    - numbers, earlier, listed: of the kept documents their numbers, sets and listed groups.
+    - texts, keys: the sets and groups of this chunk's documents. `listed` and `keys` number groups alike.
+
+    Earlier chunks must come in their order.
     """
     before, sets = _sketched(earlier), _sketched(texts)
     lists, seen = _no_lists(listed, len(state.holders)), np.full(len(numbers), -1)
@@ -168,7 +173,7 @@ def gather(
 
 @kernel
 def _by_key(document: int, keys: GroupTable, state: GroupState, rules: NearRules) -> tuple[int, int, float]:
-    """Return (reason, keeper, similarity) as far as text and URL decide; the similarity of a URL is left open."""
+    """Decide by text and URL alone, and return (reason, keeper, similarity); that of an equal URL is not computed."""
     for slot in range(keys.bounds[document], keys.bounds[document + 1]):
         group = keys.groups[slot]
         if group >= rules.bands:
@@ -197,7 +202,7 @@ def _no_lists(keys: GroupTable, groups: int) -> _Lists:
 
 @kernel
 def _list(place: int, group: int, number: int, state: GroupState, lists: _Lists, rules: NearRules) -> bool:
-    """List a kept document in a group, unless there are enough."""
+    """List a kept document in a group unless that is full, and return whether it was listed."""
     if state.holders[group] < 0:
         state.holders[group] = number
     if group >= rules.bands:
@@ -213,8 +218,10 @@ def _list(place: int, group: int, number: int, state: GroupState, lists: _Lists,
 def _nearest(
     sets: _Sets, document: int, others: _Sets, keys: GroupTable, lists: _Lists, seen: np.ndarray, rules: NearRules
 ) -> tuple[float, int]:
-    """Return (similarity, place among `others`) of the listed candidate that is most similar to a document, the first
-    of several; or (0, -1). seen: i64 [others], who each was compared with last."""
+    """Return (similarity, place among `others`) of the most similar listed candidate, the first of several; or (0, -1).
+
+    seen: i64 [others], the document that each was last compared with, so that none is compared twice.
+    """
     best, nearest = 0.0, -1
     own = sets.hashes[sets.bounds[document] : sets.bounds[document + 1]]
     sketch = sets.sketches[sets.places[document] : sets.places[document + 1]]
@@ -252,7 +259,7 @@ def _similarity(sets: _Sets, one: int, others: _Sets, other: int, least: float) 
 
 @kernel
 def _spare(total: int, least: float) -> int:
-    """Return in how many hashes two sets may differ that have `total` together and a similarity of at least `least`."""
+    """Return the number of hashes in which two sets with `total` hashes may differ at a similarity of `least`."""
     differ = min(total, int((1 - least) / (1 + least) * total) + 2)
     differ -= (total - differ) & 1
     while differ > 0 and (total - differ) / (total + differ) < least:
@@ -280,7 +287,7 @@ def _sketched(texts: ShingleSets) -> _Sets:
 
 @kernel
 def _distance(left: np.ndarray, right: np.ndarray) -> int:
-    """Return in how many bits two sketches differ, at the size of the smaller one."""
+    """Return the number of bits in which two sketches differ; the larger one is folded to the size of the other."""
     if len(left) == len(right):
         return _differing(left, right)
     size = min(len(left), len(right))
@@ -297,8 +304,10 @@ def _folded(sketch: np.ndarray, size: int) -> np.ndarray:
 
 @kernel
 def _differing(left: np.ndarray, right: np.ndarray) -> int:
-    """Return in how many bits two sketches of one size differ; the bits of a word are counted in parallel (Warren,
-    Hacker's Delight, section 5-1)."""
+    """Return the number of bits in which two sketches of equal size differ.
+
+    The bits of a word are counted in parallel (Warren, Hacker's Delight, section 5-1).
+    """
     count = np.uint64(0)
     for word in range(len(left)):
         bits = left[word] ^ right[word]

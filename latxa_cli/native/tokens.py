@@ -1,8 +1,10 @@
-"""The tokens of a text, as the quality rules count them: its words and its other signs.
+"""The tokens of a text, as the quality rules count them: words, and signs outside of words.
 
-Signs inside a word, as between two words of `text.words`, belong to it (`3,5`, `a.eus`, `x@y`), unless they part words
-as a hyphen, a slash or a comma between letters does. Signs at the ends of words stand alone, each by itself but for
-runs of those that draw rules and rows (`...`, `|---|`); such a run sticks to the word that follows (`--help`, `/etc`).
+- Signs between two words of `text.words` join them into one (`3,5`, `a.eus`, `x@y`), except those that separate words,
+  such as a hyphen, a slash or a comma between letters.
+- Every other sign is a token by itself, except that a run of signs which draw rules and tables is one token (`...`,
+  `|---|`).
+- Such a run sticks to a word that follows it (`--help`, `/etc`).
 """
 
 from __future__ import annotations
@@ -14,18 +16,18 @@ from latxa_cli.native.hashing import fmix64
 from latxa_cli.native.kernel import kernel
 
 LETTER, CAPITAL = 1, 2  # in the table of letters
-LETTERS_BELOW = 0x20000  # where the table ends: beyond are Han letters, and signs
+LETTERS_BELOW = 0x20000  # the end of the table; code points beyond count as letters, since nearly all are Han letters
 
 _RULES = np.array(sorted(map(ord, ".-|/\\^~@•")), np.uint32)  # signs whose runs are one token
-_PARTING = np.array(sorted(map(ord, "-~:<>=/")), np.uint32)  # signs that part words before a letter
+_SEPARATORS = np.array(sorted(map(ord, "-~:<>=/")), np.uint32)  # signs that separate words before a letter
 _POINT, _COMMA, _HYPHEN, _APOSTROPHE, _QUOTE = map(ord, ".,-'’")
-LONGEST = 64  # characters: longer words count as so long in the median
+LONGEST = 64  # characters; for the median, longer words count as this long
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
 def most_tokens(codepoints: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:
-    """Return more tokens than a text can have: its words, its apostrophes, and all that is outside of words."""
+    """Return an upper bound of a text's tokens: its words, its apostrophes, and its characters outside of words."""
     apostrophes = 0
     for code in codepoints:
         apostrophes += (code == _APOSTROPHE) | (code == _QUOTE)
@@ -42,10 +44,13 @@ def tokenise(
     lengths: np.ndarray,
     marks: np.ndarray,
 ) -> tuple[int, tuple[float, ...]]:
-    """Write the length and hash of each token to `lengths` (i32) and `marks` (u64), as long as `most_tokens` says.
+    """Return the number of tokens, and the figures of the words.
 
-    The first four parameters are a text's `Words`, then the table of `corpus.quality.letter_classes`. Returns how many
-    tokens there are and the figures of the words, from `words` to `alphabetic_tokens` (see `corpus.quality.Figures`).
+    - codepoints, starts, ends, hashes: a text's `Words`.
+    - letters: the table of `corpus.quality.letter_classes`.
+    - lengths (i32), marks (u64): get the length and the hash of each token; `most_tokens` gives their size.
+
+    The figures are those of `corpus.quality.Figures` from `words` to `alphabetic_tokens`.
     """
     by_length = np.zeros(LONGEST + 1, np.int64)
     count = word = position = words = alphabetic = characters = 0
@@ -66,7 +71,7 @@ def tokenise(
                 mark = fmix64(mark ^ _hash(codepoints[ends[word - 1] : starts[word]])) ^ hashes[word]
             position = word_end = ends[word]
             word += 1
-            while first < position:  # an apostrophe ends a word: `l'aigua`
+            while first < position:  # an apostrophe ends a word, as in `l'aigua`
                 end, has_letter = _piece(codepoints, first, position, letters)
                 words += 1
                 alphabetic += has_letter
@@ -88,13 +93,13 @@ def tokenise(
 
 @njit(inline="always")
 def is_space(code: int) -> bool:
-    """Whether a code point is white space; of other spaces and controls nothing is left in clean text."""
+    """Whether a code point is white space; other spaces and controls do not occur in clean text."""
     return code <= 32 or code == 0xA0 or code == 0x3000 or 0x2000 <= code <= 0x200B or code == 0x2028
 
 
 @kernel
 def _sign(codepoints: np.ndarray, position: int, limit: int) -> int:
-    """Return where the token that begins with a sign ends, at most at `limit`."""
+    """Return the end of the token that begins with a sign, `limit` at most."""
     end = position + 1
     if among(_RULES, codepoints[position]):
         while end < limit and among(_RULES, codepoints[end]):
@@ -112,14 +117,14 @@ def _hash(signs: np.ndarray) -> np.uint64:
 
 @kernel
 def _sticks(codepoints: np.ndarray, first: int, end: int, word_end: int) -> bool:
-    """Whether a sign from `first` to `end`, where a word begins, belongs to that word."""
+    """Whether the signs from `first` to `end` belong to the word that begins at `end`."""
     last = codepoints[end - 1]
     return first != word_end and last != _POINT and among(_RULES, last)
 
 
 @kernel
 def _joined(codepoints: np.ndarray, end: int, start: int, letters: np.ndarray) -> bool:
-    """Whether the signs from `end` to `start`, between two words, make one of them."""
+    """Whether the signs between two words, from `end` to `start`, join them into one."""
     for code in codepoints[end:start]:
         if code <= 32 or code > 126:
             return False
@@ -132,7 +137,7 @@ def _joined(codepoints: np.ndarray, end: int, start: int, letters: np.ndarray) -
             return not (before and after)
         if code == _POINT:
             return not (before == LETTER and after == CAPITAL)
-        return not (after and among(_PARTING, code))
+        return not (after and among(_SEPARATORS, code))
     part = code == codepoints[start - 1] and code in (_POINT, _HYPHEN)  # `...`, `--`
     return start > end and not part
 
@@ -144,7 +149,7 @@ def _letter(code: int, letters: np.ndarray) -> int:
 
 @kernel
 def _piece(codepoints: np.ndarray, start: int, end: int, letters: np.ndarray) -> tuple[int, bool]:
-    """Return where the piece from `start` ends, at most at `end`, and whether it holds a letter."""
+    """Return the end of the piece that begins at `start`, `end` at most, and whether it holds a letter."""
     has_letter = False
     for position in range(start, end):
         code = codepoints[position]
@@ -163,7 +168,7 @@ def among(codes: np.ndarray, code: int) -> bool:
 
 @kernel
 def _median(by_length: np.ndarray, words: int) -> float:
-    """Return the median of the lengths that are counted in `by_length`."""
+    """Return the median length of words, given the number of words of each length."""
     below, middle, lower = 0, 0.0, -1
     for length in range(len(by_length)):
         below += by_length[length]

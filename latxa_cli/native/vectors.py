@@ -1,9 +1,9 @@
-"""Bytes looked at many at a time, for kernels: compared, copied and loaded by their address.
+"""Intrinsics for kernels that compare, copy and load many bytes at an address at once.
 
-Compilers turn a comparison of 32 bytes at once into two or three instructions, but do not find it by themselves in a
-loop that ends at the first hit; so it is spelled out in LLVM's portable instructions, which name no processor. A mask
-has one bit a byte, the first byte lowest. Nothing is checked: behind the last byte that counts, `WIDTH` more must be
-there to be read, or written.
+A comparison of 32 bytes takes two or three instructions, but compilers do not find it in a loop that ends at the first
+match. So it is written in LLVM's portable instructions, which name no processor. A mask has one bit per byte, and the
+lowest bit stands for the first byte. Nothing is checked: `WIDTH` bytes behind the last one must be readable, or
+writable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from latxa_cli.native.layout import PADDING
 
-WIDTH = PADDING  # bytes in a vector: one that begins at the last byte ends almost so many behind it
+WIDTH = PADDING  # bytes in a vector; one that begins at an input's last byte reaches WIDTH - 1 bytes behind the end
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _VECTOR = ir.VectorType(_BYTE, WIDTH)
@@ -27,7 +27,7 @@ def _load(builder: Any, address: Any, kind: Any) -> Any:
 
 
 def _splat(builder: Any, value: Any) -> Any:
-    """Return the vector that holds a byte in every place."""
+    """Return the vector with the same byte in every place."""
     vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     places = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
     return builder.shuffle_vector(vector, vector, places)
@@ -39,7 +39,7 @@ def _mask(builder: Any, comparison: Any) -> Any:
 
 @intrinsic
 def byte_at(typing: Any, address: Any) -> Any:
-    """The byte there, as a whole number."""
+    """Return the byte at an address, as a whole number."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.zext(_load(builder, arguments[0], _BYTE), _WORD)
@@ -49,7 +49,7 @@ def byte_at(typing: Any, address: Any) -> Any:
 
 @intrinsic
 def word_at(typing: Any, address: Any) -> Any:
-    """The eight bytes from there, the first one lowest (on a little-endian processor)."""
+    """Return the eight bytes from an address as a number, the first one lowest (on a little-endian processor)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _load(builder, arguments[0], _WORD)
@@ -59,7 +59,7 @@ def word_at(typing: Any, address: Any) -> Any:
 
 @intrinsic
 def equal(typing: Any, address: Any, byte: Any) -> Any:
-    """The mask of the bytes from there that are `byte`."""
+    """Return the mask of the bytes from an address that equal `byte`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address, value = arguments
@@ -71,15 +71,15 @@ def equal(typing: Any, address: Any, byte: Any) -> Any:
 
 @intrinsic
 def special(typing: Any, address: Any) -> Any:
-    """The mask of the bytes from there that are no plain character of a JSON string.
+    """Return the mask of the bytes from an address that are not a plain ASCII character of a JSON string.
 
-    These are quotes, backslashes, controls, and the bytes from 128 up, of which longer characters are made.
+    These are quotes, backslashes, controls, and all bytes from 128 on, which belong to longer characters.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = _load(builder, arguments[0], _VECTOR)
         quote, backslash, space = (ir.Constant(_VECTOR, [ord(character)] * WIDTH) for character in '"\\ ')
-        found = builder.icmp_signed("<", vector, space)  # signed: from 128 up they are negative
+        found = builder.icmp_signed("<", vector, space)  # as signed numbers, bytes from 128 on are negative
         for other in (quote, backslash):
             found = builder.or_(found, builder.icmp_unsigned("==", vector, other))
         return _mask(builder, found)
@@ -89,7 +89,7 @@ def special(typing: Any, address: Any) -> Any:
 
 @intrinsic
 def copy(typing: Any, address: Any, to: Any) -> Any:
-    """Copy the `WIDTH` bytes from there to another address."""
+    """Copy `WIDTH` bytes from one address to another."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address, to = arguments
@@ -113,7 +113,7 @@ def put(typing: Any, byte: Any, to: Any) -> Any:
 
 @intrinsic
 def bits(typing: Any, mask: Any) -> Any:
-    """How many bits of `mask` are set."""
+    """Return the number of bits that are set in `mask`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -123,7 +123,7 @@ def bits(typing: Any, mask: Any) -> Any:
 
 @intrinsic
 def lowest(typing: Any, mask: Any) -> Any:
-    """The place of the lowest bit of `mask` that is set; 64 where none is."""
+    """Return the place of the lowest bit that is set in `mask`, or 64."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))

@@ -1,6 +1,6 @@
-"""The words of a text: where each starts and ends, and its hash (see `text.words`).
+"""The words of a text: the start, end and hash of each (see `text.words`).
 
-Of a text in a JSON line that `json_lines` takes, the hashes are found as it is spelled: the text is not made.
+A text in a JSON line that `json_lines` accepts is hashed in the line itself, without a Python object.
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from latxa_cli.native.hashing import fmix64
 from latxa_cli.native.kernel import kernel
 from latxa_cli.native.vectors import byte_at
 
-# The classes of code points: the highest byte of an entry of the table. The rest is what the code point is hashed as.
-LETTER, MARK, INNER, ALONE = 1, 2, 3, 4
-CLASS_BITS = np.uint32(24)  # of the type of the entries: numba would widen them for another
+# An entry of the table of code points has the class in its highest byte. The rest is the code point's value in hashes.
+LETTER, MARK, INNER, ALONE, DENSE = 1, 2, 3, 4, 5  # ALONE, DENSE: letters that are words by themselves
+# So many ALONE or DENSE letters are as long as a word of other scripts (see `text.words`).
+ALONE_LETTERS, DENSE_LETTERS = 4, 2
+CLASS_BITS = np.uint32(24)  # the type of the entries, which numba would widen if it differed
 
 START = np.uint64(0x243F6A8885A308D3)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _BACKSLASH, _U, _ZERO, _NINE, _A = (ord(character) for character in "\\u09a")
-_ESCAPED = np.zeros(128, np.int64)  # what the letter behind a backslash stands for
+_ESCAPED = np.zeros(128, np.int64)  # the character for each letter behind a backslash
 for _letter, _character in zip('"\\bfnrt', '"\\\b\f\n\r\t', strict=True):
     _ESCAPED[ord(_letter)] = ord(_character)
 
 
 @kernel
 def segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the starts, ends and hashes of the words.
-
-    Where a word ends cannot be foreseen, so that a branch there costs more than the work itself: every code point
-    writes its position and the hash so far to the entry of its word, and to entry 0, which is none, outside of words.
-    """
+    """Return the starts, ends and hashes of the words."""
     size = len(codepoints)
     starts, ends = np.empty(size + 1, np.int64), np.empty(size + 1, np.int64)
     hashes = np.empty(size + 1, np.uint64)
-    # Places are unsigned: a signed one could count from the end, and to look whether it does takes as long as the rest.
+    # A processor cannot predict where words end, and a mispredicted branch costs more than the work itself. So there is
+    # no branch: each code point writes its position and the hash so far to the entry of its word, or outside of words
+    # to entry 0, which is thrown away.
+    # Places are unsigned, since numba tests whether a signed index counts from the end; with that, words take twice the
+    # time.
     count, nowhere, run, value = np.uint64(0), np.uint64(0), 0, START
     for position in range(size):
         entry = table[np.uint64(codepoints[position])]
@@ -56,17 +58,17 @@ def segment(codepoints: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 @kernel
-def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int:
-    """Write the hashes of the words to `hashes` and return how many there are; see `text.words.Words.hashes`.
+def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> tuple[int, int]:
+    """Write the hashes of the words to `hashes` (as in `text.words.Words.hashes`); return their number and length.
 
-    Args:
-        at, size: the address and the bytes of what is between the quotes.
-        table: see `text.words.table`.
-        hashes: u64, more than `size`; what lies behind the words' is overwritten.
+    - at, size: the address and the size in bytes of the text between the quotes.
+    - table: see `text.words.table`.
+    - hashes: u64, more than `size` entries; those behind the words' are overwritten too.
     """
     end = at + size
-    # Places are unsigned: a signed one could count from the end, and to look whether it does takes as long as the rest.
+    # Places are unsigned, as in `segment`.
     count, nowhere, run, value = np.uint64(0), np.uint64(0), 0, START
+    alone = dense = 0
     while at < end:
         code, length = _code_point(at)
         at += length
@@ -76,11 +78,25 @@ def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int
             kind = _joined(run, table[np.uint64(_code_point(at)[0])]) if at < end else 0
         begins, run, value = _step(entry, kind, run, value)
         count += np.uint64(begins)
-        hashes[count if run else nowhere] = value  # entry 0 is for what is outside of words
+        alone += kind == ALONE
+        dense += kind == DENSE
+        hashes[count if run else nowhere] = value
     words = np.int64(count)
     for word in range(words):
         hashes[word] = fmix64(hashes[word + 1])
-    return words  # type: ignore[return-value]
+    return words, whole(length_of(words, alone, dense))  # type: ignore[arg-type,return-value]
+
+
+@kernel
+def length_of(words: int, alone: int, dense: int) -> float:
+    """Return the length of so many words, of which so many are `ALONE` and `DENSE` letters."""
+    return words - alone - dense + alone / ALONE_LETTERS + dense / DENSE_LETTERS  # type: ignore[no-any-return]
+
+
+@kernel
+def whole(length: float) -> int:
+    """Return a length in whole words, at least 1 of what is not empty."""
+    return max(np.int64(length), 1) if length else 0  # type: ignore[return-value]
 
 
 # --- one code point after the other -----------------------------------------------------------------------------------
@@ -88,25 +104,28 @@ def hash_words(at: int, size: int, table: np.ndarray, hashes: np.ndarray) -> int
 
 @kernel
 def _class_of(entry: Any) -> int:
-    """Return the class of a code point, given its entry of the table."""
+    """Return the class in an entry of the table."""
     return np.int64(entry >> CLASS_BITS)  # type: ignore[return-value]
 
 
 @kernel
 def _joined(run: int, follower: Any) -> int:
-    """Return the class that a code point of class `INNER` acts as in a run of letters of a class, given the entry of
-    the next one: a mark, if letters go on behind it."""
+    """Return the class of an `INNER` code point in its context: a mark between two letters, else none (0).
+
+    run: the class of the current run of letters; follower: the entry of the next code point.
+    """
     return MARK if run == LETTER and follower >> CLASS_BITS == LETTER else 0
 
 
 @kernel
 def _step(entry: Any, kind: int, run: int, value: np.uint64) -> tuple[bool, int, np.uint64]:
-    """Read a code point with this entry and class: return whether a word begins there, the class of the run of letters
-    that it is in (0: none), and the hash of the word so far, still to be mixed.
+    """Read a code point; return whether it begins a word, the class of its run of letters (0: none), and a hash.
 
-    run, value: as returned for the one before; at first 0 and `START`.
+    - entry, kind: its entry and its class.
+    - run, value: as returned for the code point before; at first 0 and `START`.
+    - The hash is that of the word so far, before the final mixing.
     """
-    begins = (kind == ALONE) | ((kind == LETTER) & (run != LETTER))
+    begins = (kind >= ALONE) | ((kind == LETTER) & (run != LETTER))
     run = run if kind == MARK else kind
     return begins, run, ((START if begins else value) ^ np.uint64(entry)) * _FACTOR
 
@@ -116,7 +135,7 @@ def _step(entry: Any, kind: int, run: int, value: np.uint64) -> tuple[bool, int,
 
 @kernel
 def _code_point(at: int) -> tuple[int, int]:
-    """Return the code point that begins at an address, and by how many bytes it is spelled."""
+    """Return the code point at an address, and the number of bytes of its spelling."""
     first = byte_at(at)
     if first < 128:
         return (first, 1) if first != _BACKSLASH else _escape(at)
@@ -134,5 +153,5 @@ def _escape(at: int) -> tuple[int, int]:
     letter = byte_at(at + 1)
     if letter != _U:
         return _ESCAPED[letter], 2
-    high, low = byte_at(at + 4) - _ZERO, byte_at(at + 5)  # it is a control: \u0000 to \u001f
+    high, low = byte_at(at + 4) - _ZERO, byte_at(at + 5)  # only controls are spelled so: \u0000 to \u001f
     return high * 16 + (low - _ZERO if low <= _NINE else low - _A + 10), 6

@@ -1,7 +1,14 @@
-"""What is shown to people: tables and figures of what other verbs wrote.
+"""Tables and figures that show people the records of other verbs.
 
-Everything here works on records and plain numbers, so that it needs no other room. `report` (what stands in the files
-of one report) gathers them for `model_table` (a row a model, a column a task), `curves` (losses over steps) and
-`meetings` (who met and beat whom); `plots` draws the three. `boards` lays out the ratings of `arena-score`. What
-ratings say is read in `ratings`. How rows become text (aligned, CSV, Markdown, LaTeX, HTML) is `stream.table`.
+Everything here works on records and plain numbers, so that it needs no other room.
+
+- `report`: the records of all files, sorted into the three below.
+- `model_table`: results and ratings, a row a model and a column a task.
+- `curves`: losses over steps.
+- `meetings`: the battles, counted by pair of models.
+- `plots`: figures of ratings, curves and meetings.
+- `boards`: the ratings of `arena-score` as tables.
+- `ratings`: the rating and the bounds in a rating record.
+
+`stream.display` turns rows into text (aligned, CSV, Markdown, LaTeX, HTML).
 """

@@ -1,60 +1,72 @@
-"""What `arena-score` says, as rows of tables for people: one ranking in full, several side by side, what stands below.
+"""Tables of the records of `arena-score`: one ranking in full or several side by side, and the tables below them.
 
 `latxa arena-score battles.jsonl --format table`
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from latxa_cli.stream.formats import Format
+from latxa_cli.stream.display import Format, escaped, render
 from latxa_cli.stream.records import Record
-from latxa_cli.stream.table import escaped, render
 from latxa_cli.stream.terminal import printable
 
 if TYPE_CHECKING:
     from latxa_cli.stream.run import Run
 
+Group = tuple[tuple[str, str], ...]  # fields and the values that its votes have
+Board = tuple[str, Group]  # criterion and group
+
 ONE = ("rank", "ranks", "model", "rating", "lower", "upper", "tier", "battles")
 SHORT = {"winner": "", "winner_content": "content", "winner_language": "language"}
 
 
-def show(run: Run, records: Sequence[Record], layout: Format | None, unit: str) -> None:
-    """Write what `arena-score` says in the layout (default: a table on a terminal, else JSONL); `unit`: of resampling.
+def show(run: Run, records: Sequence[Record], layout: Format | None, unit: str, intervals: str) -> None:
+    """Write the records of `arena-score` in a format.
 
-    What matters stands below a table, and is said where a format has no place for it.
+    Findings that matter stand below a table. Other formats have no place for them, so that they go to stderr.
+
+    Args:
+        run: the run that writes.
+        records: ratings, differences, correlations and findings.
+        layout: the format; None is a table on a terminal, else JSONL.
+        unit: the unit of resampling, for the manifest.
+        intervals: what that means, in words.
     """
     layout = run.layout(layout)
-    matters = [printable(line) for line in what_matters(records)]
-    run.note(resampled=unit, findings=matters)
+    findings = [printable(line) for line in important_findings(records)]
+    run.note(resampled=unit, findings=findings)
     if layout == "jsonl":
         run.write(records)
     else:
-        run.print(page(records, layout, matters), records=sum("rating" in record for record in records))
+        below = [intervals, *findings] if records else findings
+        run.print(page(records, layout, below), records=sum("rating" in record for record in records))
     if layout in ("csv", "latex", "html") and any("difference" in one or "correlation" in one for one in records):
         run.say("differences and correlations are not part of this format: `--format jsonl` has them")
     if layout not in ("table", "markdown"):
-        run.say_all(matters)
+        run.say_all(findings)
 
 
 def page(records: Sequence[Record], layout: Format, below: Sequence[str]) -> str:
-    """Return what `arena-score` says as one text; what programs read is ratings alone, without the lines `below`."""
+    """Return the records as one text; CSV, LaTeX and HTML hold the ratings alone."""
     ratings = [record for record in records if "rating" in record]
     if layout == "csv":
         return render(*every_column(ratings), layout)
     text = render(*rows(ratings), layout)
     if layout in ("table", "markdown"):
-        for title, lines, columns in beside(records):
-            text += f"\n{title}\n\n{render(lines, columns, layout)}"
-        words = [escaped(line) if layout == "markdown" else line for line in below]
-        text += "\n" * bool(words) + "".join(f"- {line}\n" for line in words)
+        for title, further, columns in further_tables(records):
+            text += f"\n{title}\n\n{render(further, columns, layout)}"
+        lines = [escaped(line) if layout == "markdown" else line for line in below]
+        text += "\n" * bool(lines) + "".join(f"- {line}\n" for line in lines)
     return text
 
 
 def rows(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """Return rows and the names of their columns. Infinite values are ∞, and what is not known is None."""
-    labels = list(dict.fromkeys(_label(record) for record in ratings))
+    """Return rows and the names of their columns; an infinite value is ∞, an unknown one is None."""
+    labels = _labels(ratings)
     islands = ["island"] if any("island" in record for record in ratings) else []
     if len(labels) < 2:
         paper = bool(ratings) and "interval" in ratings[0]
@@ -63,46 +75,51 @@ def rows(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
     kinds = ("rank", "rating", "interval")
     wide: dict[str, Record] = {}
     for record in ratings:
-        label, row = _label(record), _row(record)
+        label, row = labels[_board(record)], _row(record)
         of_model = wide.setdefault(record["model"], {"model": record["model"]})
         of_model.update({_column(kind, label): row[kind] for kind in kinds})
         of_model.setdefault("island", row.get("island"))
-    return list(wide.values()), [*islands, "model", *(_column(kind, label) for label in labels for kind in kinds)]
+    return list(wide.values()), [
+        *islands,
+        "model",
+        *(_column(kind, label) for label in labels.values() for kind in kinds),
+    ]
 
 
-def beside(records: Sequence[Record]) -> Iterator[tuple[str, list[Record], list[str]]]:
-    """Yield (title, rows, columns) of the tables that stand below the ratings, as far as there are such records."""
-    sure = [record for record in records if "difference" in record and _is_sure(record)]
-    if sure:
-        rows = [record | {"ranking": _label(record) or "winner"} for record in sure]
+def further_tables(records: Sequence[Record]) -> Iterator[tuple[str, list[Record], list[str]]]:
+    """Yield (title, rows, columns) of each table below the ratings: differences, then correlations, where any exist."""
+    differences = [record for record in records if "difference" in record and _leaves_out_zero(record)]
+    if differences:
+        labels = _labels(record for record in records if "rating" in record or "difference" in record)
+        rows = [record | {"ranking": labels[_board(record)] or "winner"} for record in differences]
         title = (
             "Differences from the first ranking, or from all votes, whose interval leaves out zero (some do by chance):"
         )
         yield title, rows, ["ranking", "model", "difference", "lower", "upper"]
-    found = [_in_words(record) for record in records if "correlation" in record]
-    if found:
+    correlations = [_rounded(record) for record in records if "correlation" in record]
+    if correlations:
         columns = ["criterion", "benchmark", "language", "correlation", "lower", "upper", "p", "models"]
-        yield "Rank correlation with results:", found, columns
+        yield "Rank correlation with results:", correlations, columns
 
 
-def _is_sure(record: Record) -> bool:
+def _leaves_out_zero(record: Record) -> bool:
     return any(bound is not None and bound * sign > 0 for bound, sign in ((record["lower"], 1), (record["upper"], -1)))
 
 
-def _in_words(record: Record) -> Record:
+def _rounded(record: Record) -> Record:
     forms = {"correlation": ".3f", "lower": ".3f", "upper": ".3f", "p": ".2g"}
     return record | {name: f"{record[name]:{form}}" for name, form in forms.items() if record[name] is not None}
 
 
-def what_matters(records: Sequence[Record]) -> list[str]:
-    """Return the findings that matter as lines, which may hold names as they came."""
+def important_findings(records: Sequence[Record]) -> list[str]:
+    """Return a line for each finding that matters; names in it are not made safe for a terminal."""
     several = len({record["criterion"] for record in records if "finding" in record}) > 1
-    found = [record for record in records if record.get("matters")]
-    return [(f"{record['criterion']}: " if several else "") + record["text"] for record in found]
+    findings = [record for record in records if record.get("matters")]
+    return [(f"{record['criterion']}: " if several else "") + record["text"] for record in findings]
 
 
 def every_column(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """Return rows and the names of their columns: all fields of ratings, for spreadsheets."""
+    """Return rows and the names of their columns, which are all fields of the ratings."""
     rows = [
         record | {"group": ", ".join(f"{name}={value}" for name, value in record["group"].items())}
         if "group" in record else record
@@ -134,10 +151,30 @@ def _bound(value: float | None, infinite: str) -> str:
     return infinite if value is None else f"{value:.0f}"
 
 
-def _label(record: Record) -> str:
-    group = ", ".join(f"{value}" for value in record.get("group", {}).values())
-    criterion = SHORT.get(record["criterion"], record["criterion"])
-    return " ".join(part for part in (criterion, group) if part)
+def _board(record: Record) -> Board:
+    return record["criterion"], tuple(record.get("group", {}).items())
+
+
+def _labels(records: Iterable[Record]) -> dict[Board, str]:
+    """Return a heading for each board, in order: a group's value, or its field too where values are not enough."""
+    boards = list(dict.fromkeys(_board(record) for record in records))
+    short = {board: _short(*board) for board in boards}
+    shared = Counter(short.values())
+    blank = {board for board in boards if any(not str(value).strip() for _, value in board[1])}
+    return {
+        board: _long(*board) if board[1] and (board in blank or shared[label] > 1) else label
+        for board, label in short.items()
+    }
+
+
+def _short(criterion: str, group: Group) -> str:
+    values = ", ".join(str(value) for _, value in group)
+    return " ".join(part for part in (SHORT.get(criterion, criterion), values) if part)
+
+
+def _long(criterion: str, group: Group) -> str:
+    values = ", ".join(f"{name}={value if str(value).strip() else json.dumps(value)}" for name, value in group)
+    return " ".join(part for part in (SHORT.get(criterion, criterion), values) if part)
 
 
 def _column(kind: str, label: str) -> str:

@@ -1,4 +1,4 @@
-"""The metrics of training runs, as curves to draw and as results to stand in a table.
+"""The metrics of training runs, as curves for a figure and as results for a table.
 
 `latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg`
 """
@@ -20,12 +20,12 @@ Curve = tuple[Sequence[float], Sequence[float]]  # steps, losses
 
 @dataclass
 class Curves:
-    """Losses by run and set, both in order of first appearance; 16 bytes a step."""
+    """Losses by run and validation set, both in order of first appearance; a step takes 16 bytes."""
 
     runs: dict[str, dict[str, tuple[array[float], array[float]]]] = field(default_factory=dict)
 
     def add(self, run: str, records: Iterable[Record]) -> Iterator[Reject]:
-        """Take in metrics records of `run`; yield those that are no finite number, or of a step that was there."""
+        """Add metrics records of `run`; yield a Reject for a loss that is not finite and for a repeated step."""
         for record in records:
             if not math.isfinite(record["loss"]) or not math.isfinite(record["step"]):
                 yield Reject(record, "no finite value")
@@ -43,13 +43,13 @@ class Curves:
         return list(dict.fromkeys(name for curves in self.runs.values() for name in curves if name != TRAINING))
 
     def of(self, name: str) -> dict[str, Curve]:
-        """Return the curve of each run on the validation set `name`, or of its training loss."""
+        """Return the curve of each run on the validation set `name`; `TRAINING` names the training loss."""
         return {run: curves[name] for run, curves in self.runs.items() if name in curves}
 
     def results(self) -> Iterator[Record]:
-        """Yield results {model, task, metric, value}: of each run the last training loss, the best validation losses.
+        """Yield results {model, task, metric, value}: each run's last training loss and best loss on each set.
 
-        A run's name takes the place of the model's, so that they stand beside what the model was evaluated on.
+        `model` is the run's name, so that losses stand in one row with the results of the model of that name.
         """
         for run, curves in self.runs.items():
             for name in sorted(curves, key=lambda name: name != TRAINING):
@@ -60,9 +60,9 @@ class Curves:
 
 
 def run_names(files: Sequence[str]) -> dict[str, str]:
-    """Return for each file the name of its run: the folder that holds it, with as many above it as tell runs apart.
+    """Return the name of each file's run: its folder, with as many parent folders as tell the runs apart.
 
-    What comes from stdin, or from a dataset of the hub, has the name that it was given.
+    stdin is called `stdin`; a dataset of the hub keeps the name that the user gave.
     """
     folders = {file: Path(file).absolute().parts[:-1] for file in files if file != STDIN and not file.startswith("hf:")}
     depth = 1

@@ -1,4 +1,4 @@
-"""Who met and beat whom: an arena as it was counted, before any model of it.
+"""The battles of an arena, counted by pair of models, before any rating is fitted.
 
 `latxa report battles.jsonl --plot heat.pdf`
 """
@@ -20,7 +20,10 @@ Matrix = NDArray[np.float64]
 class Meetings:
     """The battles of p models, counted.
 
-    models: p names. won: (p, p) how often the row won against the column. met: (p, p) how often the two met.
+    Attributes:
+        models: p names.
+        won: (p, p), the battles that the row won against the column.
+        met: (p, p), the battles between the two.
     """
 
     models: Sequence[str]
@@ -30,17 +33,18 @@ class Meetings:
     def win_rates(self) -> Iterator[Record]:
         """Yield results {model, task, metric, value, n}: the share of its battles that each model won, best first.
 
-        A tie is won by neither, whether both were good or bad. Models without a battle have no share.
+        A tie is half a win for each, whether both were good or bad. Models without a battle are left out.
         """
-        wins, battles = self.won.sum(axis=1), self.met.sum(axis=1)
+        ties, battles = self.met - self.won - self.won.T, self.met.sum(axis=1)
+        wins = (self.won + ties / 2).sum(axis=1)
         shares = {model: wins[place] / battles[place] for place, model in enumerate(self.models) if battles[place]}
         for model in sorted(shares, key=lambda model: (-shares[model], model)):
             n = int(battles[self.models.index(model)])
             yield {"model": model, "task": "win rate", "metric": "win_rate", "value": float(shares[model]), "n": n}
 
     def in_order(self, first: Sequence[str] = ()) -> Meetings:
-        """Return the meetings of the models that fought: those of `first` in their order, then the others by share."""
-        fought = dict.fromkeys(result["model"] for result in self.win_rates())
-        models = list(dict.fromkeys([*(model for model in first if model in fought), *fought]))
+        """Return the meetings of models with battles: those of `first` in their order, then the others, best first."""
+        by_share = dict.fromkeys(result["model"] for result in self.win_rates())
+        models = list(dict.fromkeys([*(model for model in first if model in by_share), *by_share]))
         order = [self.models.index(model) for model in models]
         return Meetings(models, self.won[order][:, order], self.met[order][:, order])

@@ -1,4 +1,4 @@
-"""Results and ratings of many runs as one table: a row a model, a column a task.
+"""Results and ratings of many runs in one table: a row a model, a column a task.
 
 `latxa report results.jsonl ratings.jsonl`
 """
@@ -6,42 +6,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from latxa_cli.report.ratings import place_of, rating_of
 from latxa_cli.stream.kinds import SHARES
 from latxa_cli.stream.records import Record, Reject
 
-# What may tell two measurements of one task apart, and how a column's name says it.
-VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}"}
+# The fields that set two measurements of one task apart, and their words in the name of a column.
+VARIANTS = {"metric": "{}", "filter": "{}", "num_fewshot": "{}-shot", "language": "{}", "chat": "{}"}
 
-PLAIN = "winner"  # the board of battles that asked one question only: its columns need no name
+PLAIN = "winner"  # the board of battles with one question only: its columns need no name
 
-Column = tuple[str, ...]  # the task, then its values of VARIANTS
+Column = tuple[str, ...]  # the task, then its values of VARIANTS, then a fingerprint or nothing
+Row = tuple[str, str, str]  # the name of a model, a hash of its weights, and its path; empty where they are not known
 
 
 @dataclass
 class ModelTable:
-    """A row a model: results by model and column, ratings by model and board, both in order of first appearance."""
+    """Results by model and column, and ratings by model and board, all in order of first appearance.
 
-    results: dict[str, dict[Column, Record]] = field(default_factory=dict)
+    Models are told apart by their weights, or by their paths, since many checkpoints have the same name.
+    """
+
+    by_row: dict[Row, dict[Column, Record]] = field(default_factory=dict)
     ratings: dict[str, dict[str, Record]] = field(default_factory=dict)
     columns: dict[Column, None] = field(default_factory=dict)
     boards: dict[str, None] = field(default_factory=dict)
 
     def add(self, records: Iterable[Record]) -> Iterator[Reject]:
-        """Take in result and rating records; yield what a model has twice, or what is no finite number."""
+        """Add result and rating records; yield a Reject for a repeated one and for a value that is not finite."""
         for record in records:
             kind = "result" if "task" in record else "rating"
             if not math.isfinite(record["value"] if kind == "result" else record["rating"] or 0):  # null: infinite
                 yield Reject(record, "no finite value")
                 continue
             if kind == "result":
-                column = (record["task"], *(str(record.get(name, "")) for name in VARIANTS))
-                self.columns.setdefault(column)
-                shown = self.results.setdefault(record["model"], {}).setdefault(column, record)
+                shown = self._add_result(record)
             else:
                 board = _board(record)
                 self.boards.setdefault(board)
@@ -49,8 +50,40 @@ class ModelTable:
             if shown is not record:
                 yield Reject(record, f"repeated {kind}", "the first one is shown")
 
+    def _add_result(self, record: Record) -> Record:
+        """Add a result, and return the one that is shown in its place: itself, or an equal one that came before."""
+        column = (record["task"], *(_variant(record, name) for name in VARIANTS), "")
+        weights = record.get("weights") or ""
+        row = (record["model"], weights, "" if weights else record.get("path") or "")
+        shown = self.by_row.setdefault(row, {}).setdefault(column, record)
+        if shown.get("fingerprint") != record.get("fingerprint"):  # the same task in another setting
+            column = (*column[:-1], str(record.get("fingerprint"))[:8])
+            shown = self.by_row[row].setdefault(column, record)
+        self.columns.setdefault(column)
+        return shown
+
+    @property
+    def results(self) -> dict[str, dict[Column, Record]]:
+        """The results by the name of the model's row: its own, and where two models have it, what tells them apart."""
+        rows_of: dict[str, list[Row]] = {}
+        for row in self.by_row:
+            rows_of.setdefault(row[0], []).append(row)
+        shown: dict[str, dict[Column, Record]] = {}
+        for row, results in self.by_row.items():
+            shown[self._name(row, rows_of[row[0]])] = results
+        return shown
+
+    def _name(self, row: Row, others: Sequence[Row]) -> str:
+        if len(others) == 1:
+            return row[0]
+        paths = {other: next(iter(self.by_row[other].values())).get("path") or "" for other in others}
+        alike = [path for path in paths.values() if path == paths[row]]
+        if paths[row] and len(alike) == 1:
+            return _shortest_end(paths[row], [path for path in paths.values() if path != paths[row]])
+        return f"{row[0]} ({row[1][:8]})" if row[1] else row[0]
+
     def models(self) -> list[str]:
-        """Return all models: the rated ones first, best first by the first board, then the rest as they came."""
+        """Return all models: rated ones first, from the best on the first board, then the rest as they came."""
         names = list(dict.fromkeys([*self.ratings, *self.results]))
         board = next(iter(self.boards), "")
         place = {name: place_of(boards[board]) for name, boards in self.ratings.items() if board in boards}
@@ -61,7 +94,7 @@ class ModelTable:
         return {board: [boards[board] for boards in self.ratings.values() if board in boards] for board in self.boards}
 
     def labels(self) -> dict[Column, str]:
-        """Return the columns' names: the task, and of its variants what sets them apart."""
+        """Return the name of each column: its task, and the fields in which that task's columns differ."""
         tasks: dict[str, list[Column]] = {}
         for column in self.columns:
             tasks.setdefault(column[0], []).append(column)
@@ -77,7 +110,7 @@ class ModelTable:
 
     def rows(self) -> list[Record]:
         """Return one record a model: {model, ratings {board: …}, results {column: {value, stderr, n, metric}}}."""
-        labels = self.labels()
+        labels, results = self.labels(), self.results
         return [
             {
                 "model": model,
@@ -88,7 +121,7 @@ class ModelTable:
                 },
                 "results": {
                     labels[column]: {name: result.get(name) for name in ("value", "stderr", "n", "metric")}
-                    for column, result in self.results.get(model, {}).items()
+                    for column, result in results.get(model, {}).items()
                 },
             }
             for model in self.models()
@@ -122,11 +155,11 @@ class ModelTable:
 
 
 def _board(record: Record) -> str:
-    """Name the board that a rating stands on: its criterion, group of votes, model of ties, and island of models that
-    met."""
+    """Name a rating's board: its criterion, group of votes, model of ties and island (models that met each other)."""
     group, island, ties = record.get("group") or {}, record.get("island"), record.get("ties_as")
     groups = [f"{name} {value}" for name, value in group.items()] if isinstance(group, dict) else [str(group)]
-    parts = [*groups, f"ties {ties}"] if ties else groups  # on another scale
+    # Another model of ties gives another scale, and islands have none in common: neither may share a column.
+    parts = [*groups, f"ties {ties}"] if ties else groups
     parts = [*parts, f"island {island}"] if island else parts
     criterion = record.get("criterion") or PLAIN
     return " ".join([criterion, *parts] if criterion != PLAIN or not parts else parts)
@@ -146,10 +179,24 @@ def _label(column: Column, variants: list[Column]) -> str:
     for place, wording in enumerate(VARIANTS.values(), 1):
         if len({variant[place] for variant in variants}) > 1 and column[place]:
             words.append(wording.format(column[place]))
-    return " ".join(words)
+    return " ".join([*words, f"[{column[-1]}]"] if column[-1] else words)
 
 
-def _value(value: float, stderr: float | None, metric: str, **_: Any) -> str:
+def _variant(record: Record, name: str) -> str:
+    value = record.get(name)
+    if name == "chat" and value is not None:
+        return "chat" if value else "plain"
+    return "" if value is None else str(value)
+
+
+def _shortest_end(path: str, others: Sequence[str]) -> str:
+    """Return the fewest last parts of a path that no other path ends with."""
+    parts = path.rstrip("/").split("/")
+    ends = ("/".join(parts[-count:]) for count in range(1, len(parts) + 1))
+    return next((end for end in ends if not any(f"/{other.rstrip('/')}".endswith(f"/{end}") for other in others)), path)
+
+
+def _value(value: float, stderr: float | None, metric: str, **_: object) -> str:
     percent = metric in SHARES
     factor, digits = (100, 1) if percent else (1, 3)
     spread = f" ± {factor * stderr:.{digits}f}" if isinstance(stderr, int | float) and math.isfinite(stderr) else ""

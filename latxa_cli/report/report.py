@@ -1,4 +1,4 @@
-"""One report: what stands in its files, of whatever kind, gathered to be shown as one table and one figure.
+"""One report: the records of all its files, for one table and one figure.
 
 `latxa report results.jsonl ratings.jsonl battles.jsonl run/metrics.jsonl --plot figure.pdf`
 """
@@ -16,26 +16,29 @@ from latxa_cli.report.plots.style import check
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record, Reject
 
-# What may stand in the files. `arena-score` says more than ratings, which has no place in the table.
+# The kinds of records that a file may hold. The last three come from `arena-score` and are passed over.
 KINDS = ("result", "rating", "metrics", "battle", "difference", "finding", "correlation")
-AT_ONCE = 10_000  # battles that are counted together
+BATCH = 10_000  # battles counted together, so that memory stays bounded
 
-# Takes battles in, and yields those that cannot be counted.
+# Counts battles, and yields those that cannot be counted.
 Count = Callable[[list[Record]], Iterable[Reject]]
 
 
 @dataclass
 class Report:
-    """Results and ratings by model, losses by run; who met whom is given when all battles are counted."""
+    """Results and ratings by model, and losses by run; `meetings` is set when all battles are counted."""
 
     table: ModelTable = field(default_factory=ModelTable)
     curves: Curves = field(default_factory=Curves)
     meetings: Meetings | None = None
 
     def take(self, records: Iterable[Record], *, run: str, count: Count) -> Iterator[Reject]:
-        """Take in the records of one file, and yield what cannot be shown.
+        """Add the records of one file, and yield a Reject for each that cannot be shown.
 
-        run: the training run that metrics in the file are of. count: what counts battles.
+        Args:
+            records: of any of `KINDS`.
+            run: the name of the training run for metrics in the file.
+            count: counts battles.
         """
         battles: list[Record] = []
         for record in records:
@@ -45,30 +48,31 @@ class Report:
                 yield from self.curves.add(run, [record])
             elif "model_a" in record:
                 battles.append(record)
-            if len(battles) >= AT_ONCE:
+            if len(battles) >= BATCH:
                 yield from count(battles)
                 battles.clear()
         yield from count(battles)
 
     def complete(self, meetings: Meetings) -> Iterator[Reject]:
-        """Take in the counted battles, and add to the table what curves and battles say of each model."""
+        """Add the counted battles, and put losses and win rates into the table."""
         self.meetings = meetings
         yield from self.table.add([*self.curves.results(), *meetings.win_rates()])
 
     def draw(self, path: Path) -> bytes:
-        """Return the figure to be written to `path`: of losses, else of battles, else of ratings.
+        """Return the figure for `path`: of losses, else of battles, else of ratings.
 
-        Raises UsageError where there is none of them, and where losses and one of the others are there.
+        Raises:
+            UsageError: there is nothing to draw, or losses beside battles or ratings.
         """
         layout = check(path)
-        fought = self.meetings is not None and len(self.meetings.models) > 0
-        if self.curves.runs and (self.table.ratings or fought):
-            other = "battles" if fought else "ratings"
+        meetings = self.meetings if self.meetings is not None and len(self.meetings.models) > 0 else None
+        if self.curves.runs and (self.table.ratings or meetings):
+            other = "battles" if meetings else "ratings"
             raise UsageError(f"`{path}` cannot show training losses and {other} at once", hint="draw one of them")
         if self.curves.runs:
             return _losses(self.curves, layout)
-        if fought and self.meetings is not None:
-            return _battles(self.meetings.in_order(self.table.models() if self.table.ratings else ()), layout)
+        if meetings:
+            return _battles(meetings.in_order(self.table.models() if self.table.ratings else ()), layout)
         if self.table.ratings:
             from latxa_cli.report.plots.intervals import draw_intervals
 

@@ -1,7 +1,7 @@
 """Instructions that were drawn before, or nearly: a model draws the same ones again and again.
 
 What is remembered is bounded: the last `EXACT` instructions that were kept, by their words, the last `NEAR` of them by
-their shingles, of which candidates share a MinHash band (`latxa_cli.text.near`), and the last by their embeddings
+their shingles, of which candidates share a MinHash band (`latxa_cli.text.shingles`), and the last by their embeddings
 (`latxa_cli.sampling.meanings`).
 """
 
@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest
 from latxa_cli.native.minhash import BANDS
 from latxa_cli.sampling.meanings import AT_ONCE, Meanings
 from latxa_cli.stream.records import Outcome, Record, Reject, instruction_of
-from latxa_cli.text.near import bands, jaccard, shingles
+from latxa_cli.text.shingles import bands, jaccard, shingles
 from latxa_cli.text.words import segment
 
 EXACT, NEAR = 1 << 21, 1 << 18  # instructions

@@ -1,19 +1,20 @@
 """What an instruction and its answer must not be; the first fault is the reason why a conversation is rejected.
 
 The rules that Magpie's authors publish (quality aside) and those whose lack people report of its tools. None of them
-knows a language: what a refusal looks like stands in `refusals.txt`.
+knows a language: what a refusal looks like stands in `text/refusals.txt`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
 from latxa_cli.generation.engine import Completion
 from latxa_cli.stream.errors import UsageError, nearest
+from latxa_cli.text.loops import ends_in_loop
+from latxa_cli.text.refusals import refuses
+from latxa_cli.text.turns import begins_a_turn
 
 FILTERS = {
     "short": "instructions of fewer than 3 words",
@@ -28,12 +29,7 @@ FILTERS = {
 OF_INSTRUCTIONS = tuple(name for name in FILTERS if name != "refusal")  # where no answer is written
 
 SHORTEST = 3  # words of an instruction
-LOOPS, LOOP_WORDS = 4, 16  # a loop is a run of words that stands so often in a row, and has so many words in all
 SURELY = 0.8  # probability from which another language counts
-
-_ROLE = re.compile(
-    r"^[#*<\[\s]*(?:user|assistant|system|human|instruction|response|model)[#*>\]\s]*:?\s*$", re.I | re.M
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class Filters:
             return "turns before the instruction longer than the context"
         if fault := self._unfit(completion, text):
             return f"{fault} instruction"
-        if self.does("short") and len(text.split()) < SHORTEST and not _is_long_without_spaces(text):
+        if self.does("short") and _is_short(text):
             return "short instruction"
         if self.does("beginning") and (text[0].islower() or text[0] in ",.;:!?)]}"):
             return "instruction begins in the middle"
@@ -74,7 +70,7 @@ class Filters:
             return "instruction longer than the context"
         if fault := self._unfit(completion, text):
             return f"{fault} answer"
-        if self.does("refusal") and text.casefold().replace("’", "'").startswith(refusals()):
+        if self.does("refusal") and refuses(text):
             return "refusal"
         return ""
 
@@ -85,7 +81,7 @@ class Filters:
             return "special token in the"
         if not text:
             return "empty"
-        if self.does("role") and _ROLE.search(text):
+        if self.does("role") and begins_a_turn(text):
             return "role in the"
         return "loop in the" if self.does("loop") and ends_in_loop(text) else ""
 
@@ -111,44 +107,7 @@ def check_filters(skip: Iterable[str], known: Sequence[str], language: str | Non
         check_language(language)
 
 
-def ends_in_loop(text: str) -> bool:
-    """Whether a text ends in `LOOPS` times the same words or more, `LOOP_WORDS` in all at least."""
-    last = text.rsplit(None, 1)[-1:]
-    if not last or text.count(last[0]) < LOOPS:  # as nearly always; then the words need not be looked at
-        return len(text.split(None, LOOP_WORDS)) < LOOP_WORDS and _is_loop_of_characters(text)
-    words = text.split()
-    if len(words) < LOOP_WORDS or len(set(words)) * 2 > len(words):  # half of the words of most texts are new
-        return len(words) < LOOP_WORDS and _is_loop_of_characters(text)
-    words.reverse()
-    for period in range(1, len(words) // LOOPS + 1):
-        run = period
-        while run < len(words) and words[run] == words[run - period]:
-            run += 1
-        if run >= max(LOOPS * period, LOOP_WORDS):
-            return True
-    return False
+def _is_short(text: str) -> bool:
+    from latxa_cli.text.words import length
 
-
-def _is_loop_of_characters(text: str) -> bool:
-    """Whether a text without many spaces ends in a loop (`hahahaha…`, or one in a script without spaces)."""
-    tail = text[-200:][::-1]
-    if len(tail) < 200:
-        return False
-    return any(tail[period:] == tail[: len(tail) - period] for period in range(1, len(tail) // LOOPS + 1))
-
-
-def _is_long_without_spaces(text: str) -> bool:
-    """Whether a text of one or two words may be a sentence in a script that has no spaces."""
-    return len(text) >= 10 and not text.isascii() and len(text.split()) < SHORTEST and _words(text) >= SHORTEST
-
-
-def _words(text: str) -> int:
-    from latxa_cli.text.words import segment
-
-    return len(segment(text))
-
-
-@cache
-def refusals() -> tuple[str, ...]:
-    lines = (Path(__file__).parent / "refusals.txt").read_text(encoding="utf-8").splitlines()
-    return tuple(line for line in lines if line and not line.startswith("#"))
+    return length(text) < SHORTEST

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from latxa_cli.chat import PreQuery, TemplateError, pre_query, split_thought
+from latxa_cli.chat.pre_query import PreQuery, pre_query
+from latxa_cli.chat.rendering import Message, TemplateError
+from latxa_cli.chat.thinking import split_thought
 from latxa_cli.generation.engine import Completion, Engine, Request
-from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.generation.flow import Exchange, converse
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.tags import Tagger
 from latxa_cli.sampling.tasks import Task, task_of
@@ -22,9 +24,6 @@ from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 TRIES = 4  # at an instruction that does not begin with what its task forbids
-
-Message = dict[str, Any]
-
 
 # The text round the next instruction, given the messages so far and a system message.
 Query = Callable[[Sequence[Message], str | None], PreQuery]
@@ -71,7 +70,7 @@ def check_further_turns(query: Query, tasks: Iterable[Task]) -> None:
 
 def draw(draws: Iterable[int], engine: Engine, magpie: Magpie) -> Iterator[Outcome]:
     """Yield one conversation, or reject, for each number of `draws`; it depends on the seed and that number alone."""
-    return converse(engine, draws, lambda number: _Draw(magpie, number).talk())
+    return converse(engine, draws, lambda number: _Draw(magpie, number).exchange())
 
 
 class _Draw:
@@ -86,7 +85,7 @@ class _Draw:
         self.reason = ""  # why the last answer ended
         self.thoughts: list[str] = []
 
-    def talk(self) -> Talk:
+    def exchange(self) -> Exchange:
         filters = self.magpie.filters
         for turn in range(self.magpie.turns):
             try:
@@ -96,15 +95,19 @@ class _Draw:
                     raise
                 return self._reject("refused by the chat template")  # for what the turns before say
             instruction, begins = yield from self._instruct(query, turn)
+            self.tokens[0] += instruction.completion_tokens
+            if instruction.failure:
+                return self._reject(instruction.failure, instruction.text)
             text = instruction.text.strip()
             self._say("user", text)
-            self.tokens[0] += instruction.completion_tokens
             if fault := (begins and "forbidden beginning") or filters.fault_of_instruction(instruction):
                 return self._reject(fault)
             prompt = query.prefix + text + query.suffix
             (answer,) = yield [Request(self.task.answer, self._seed("answer", turn), prompt)]
             self.tokens[1] += answer.completion_tokens
             self.reason = answer.finish_reason
+            if answer.failure:
+                return self._reject(answer.failure, answer.text)
             answer = self._without_thought(answer, query.suffix)
             self._say("assistant", answer.text.strip())
             if fault := filters.fault_of_answer(answer):
@@ -141,8 +144,8 @@ class _Draw:
     def _say(self, role: str, text: str) -> None:
         self.messages.append({"role": role, "content": text})
 
-    def _reject(self, fault: str) -> Reject:
-        return Reject(self._record(), fault)
+    def _reject(self, fault: str, detail: str = "") -> Reject:
+        return Reject(self._record(), fault, detail)
 
     def _record(self) -> Record:
         magpie, system = self.magpie, self.task.system

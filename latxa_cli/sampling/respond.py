@@ -1,7 +1,8 @@
 """Answers to prompts, for evaluation and for arenas: one response record for each prompt, good or bad.
 
 No answer is filtered: a model that stays silent or never ends must lose its battles, not skip them. Rejected are only
-prompts that the model cannot be given: too long, refused by its chat template, or spelling its special tokens.
+prompts that the model cannot be given (too long, refused by its chat template or its server, or spelling its special
+tokens), and answers that a server's content filter ended.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from latxa_cli.generation.engine import Completion, Decoding, Engine, Request
-from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.generation.flow import Exchange, converse
 from latxa_cli.sampling.speaker import Speaker
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
@@ -24,7 +25,7 @@ def respond(
 ) -> Iterator[Outcome]:
     """Yield a response by the speaker for each prompt record; other fields of the prompt (`reference`, …) stay."""
 
-    def talk(prompt: Record) -> Talk:
+    def exchange(prompt: Record) -> Exchange:
         if marker := _spelt(prompt, speaker.markers):  # the model would take it for the end of a turn or the like
             return Reject(prompt, "special token in the prompt", marker)
         seed_of_prompt = keyed_hash(seed, "respond", prompt["id"])
@@ -33,7 +34,7 @@ def respond(
         ]
         return _outcome(prompt, completion, seed, speaker.name)
 
-    return converse(engine, prompts, talk)
+    return converse(engine, prompts, exchange)
 
 
 def _spelt(prompt: Record, markers: frozenset[str]) -> str:
@@ -56,6 +57,8 @@ def _outcome(prompt: Record, completion: Completion, seed: int, model: str) -> O
         )
     if completion.finish_reason == "refused":
         return Reject(prompt, "refused by the chat template", completion.text)
+    if completion.failure:
+        return Reject(prompt, completion.failure, completion.text)
     rest = {
         name: value for name, value in prompt.items() if name not in ("id", "messages", "prompt", "model", "metadata")
     }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from latxa_cli.generation.engine import Decoding, Engine, Request
-from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.generation.flow import Exchange, converse
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.tags import Tagger
 from latxa_cli.stream.errors import UsageError
@@ -25,7 +25,7 @@ ASK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reverse:
+class Reversal:
     """How to ask, and what the records say of it.
 
     `language`, `instruction_language`: the names of the languages of texts and instructions, as the prompt writes them;
@@ -71,18 +71,18 @@ def shots_of(conversations: Iterable[Record], path: str) -> list[tuple[str, str]
     return shots
 
 
-def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterator[Outcome]:
+def reverse(documents: Iterable[Record], engine: Engine, reversal: Reversal) -> Iterator[Outcome]:
     """Yield a conversation for each document: an instruction by the model, and the document as its answer."""
 
-    def talk(document: Record) -> Talk:
-        text = first_part(document["text"], how.longest)
+    def exchange(document: Record) -> Exchange:
+        text = first_part(document["text"], reversal.longest)
         if not document["text"].strip():
             return Reject(document, "empty text")
         if not text:
-            return Reject(document, "no paragraph ends soon enough", f"within {how.longest} words")
-        if marker := next((marker for marker in sorted(how.filters.markers) if marker in text), ""):
+            return Reject(document, "no paragraph ends soon enough", f"within {reversal.longest} words")
+        if marker := next((marker for marker in sorted(reversal.filters.markers) if marker in text), ""):
             return Reject(document, "special token in the text", marker)
-        (completion,) = yield [how.request(text, document["id"])]
+        (completion,) = yield [reversal.request(text, document["id"])]
         if completion.finish_reason == "too long":
             return Reject(
                 document,
@@ -91,10 +91,12 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
             )
         if completion.finish_reason == "refused":
             return Reject(document, "refused by the chat template", completion.text)
-        if fault := how.filters.fault_of_instruction(completion):
+        if completion.failure:
+            return Reject(document, completion.failure, completion.text)
+        if fault := reversal.filters.fault_of_instruction(completion):
             return Reject(document, fault, completion.text.strip())
         rest = {name: value for name, value in document.items() if name not in ("id", "text", "messages", "metadata")}
-        told = {"method": "reverse", "model": how.model, "seed": how.seed, "document": document["id"]}
+        told = {"method": "reverse", "model": reversal.model, "seed": reversal.seed, "document": document["id"]}
         record = {
             "id": f"reverse-{document['id']}",
             "messages": [
@@ -104,16 +106,18 @@ def reverse(documents: Iterable[Record], engine: Engine, how: Reverse) -> Iterat
             **rest,
             "metadata": (document.get("metadata") or {}) | told | {"instruction_tokens": completion.completion_tokens},
         }
-        return (yield from how.tagger.tag(record))
+        return (yield from reversal.tagger.tag(record))
 
-    return converse(engine, documents, talk)
+    return converse(engine, documents, exchange)
 
 
 def first_part(text: str, longest: int) -> str:
     """Return the first paragraphs of a text, of `longest` words together at most; nothing if the first has more."""
+    from latxa_cli.text.words import length
+
     kept, words = [], 0
     for paragraph in text.strip().split("\n"):
-        words += len(paragraph.split())
+        words += length(paragraph)
         if words > longest:
             break
         kept.append(paragraph)

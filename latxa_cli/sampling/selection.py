@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from latxa_cli.model import check
 from latxa_cli.sampling.filters import Filters, check_filters
-from latxa_cli.sampling.settings import own_files
 from latxa_cli.sampling.tags import FOLDER, Tag, Tagger, load_tags
 from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.tables import own_files
 
 if TYPE_CHECKING:
     from latxa_cli.sampling.meanings import Meanings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from latxa_cli import chat
+from latxa_cli.chat.special import special_tokens
+from latxa_cli.chat.thinking import can_think, heeds_thinking
 from latxa_cli.model import short_name
 from latxa_cli.stream.errors import UsageError
 
@@ -35,8 +36,7 @@ def speaker_of(model: str, tokenizer: Any, thinking: Literal["on", "off"] | None
     told = None if thinking is None else thinking == "on"
     if tokenizer is None:
         return Speaker(short_name(model), thinking=told)
-    can_be_told = bool(tokenizer.chat_template) and chat.heeds_thinking(tokenizer)
+    can_be_told = bool(tokenizer.chat_template) and heeds_thinking(tokenizer)
     if told is not None and not can_be_told:
         raise UsageError(f"`--thinking`: the chat template of `{model}` cannot be told", hint="leave it out")
-    markers, can_think = chat.special_tokens(tokenizer), chat.can_think(tokenizer)
-    return Speaker(short_name(model), markers, told, can_be_told, can_think)
+    return Speaker(short_name(model), special_tokens(tokenizer), told, can_be_told, can_think(tokenizer))

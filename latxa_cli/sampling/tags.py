@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.generation.engine import Completion, Decoding, Request
-from latxa_cli.sampling.settings import find_files, read_table
 from latxa_cli.stream.records import Outcome, Record, Reject, instruction_of
+from latxa_cli.stream.tables import find_files, read_table
 
 FOLDER = Path(__file__).parent / "tags"
 # What all tags of an instruction share comes first: engines that keep prefixes compute it once.
@@ -84,7 +84,10 @@ class Tagger:
             Request(decoding, messages=({"role": "user", "content": tag.ask(instruction)},), thinking=self.thinking)
             for tag in self.tags
         ]
-        told = {tag.name: tag.read(answer.text) for tag, answer in zip(self.tags, answers, strict=True)}
+        told = {
+            tag.name: None if answer.failure else tag.read(answer.text)
+            for tag, answer in zip(self.tags, answers, strict=True)
+        }
         self.unread.update(name for name, label in told.items() if label is None)
         before = record["metadata"].get("tags")
         tags = before | told if isinstance(before, dict) else told

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.generation.engine import Decoding
-from latxa_cli.sampling.settings import find_files, read_table
 from latxa_cli.stream.records import keyed_hash
+from latxa_cli.stream.tables import find_files, read_table
 
 FOLDER = Path(__file__).parent / "tasks"
 GENERAL = "general"
@@ -37,7 +37,7 @@ class Task:
         """Return the task with what is not None in place of its own."""
         return replace(
             self,
-            system=self.system if system is None else system,
+            system=self.system if system is None else system or None,
             instruction=replace(self.instruction, **_given(instruction)),
             answer=replace(self.answer, **_given(answer)),
         )

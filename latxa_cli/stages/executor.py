@@ -1,7 +1,7 @@
-"""Doing tasks: in this process, in processes of this machine, or (see `ray`) on the machines of a cluster.
+"""Executors, which do tasks: in this process, in processes of this machine, or (see `ray`) on a cluster.
 
-Whatever does them: each task is done once, again where what did it was killed; and when tasks fail, the error is that
-of the first of them in order, so that a run ends in the same way however many work on it.
+With every executor a task is done once, and again where its worker was killed. When tasks fail, the error is that of
+the first of them in order, so that a run ends in the same way with any number of workers.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from typing import Any, TypeVar
 from latxa_cli.stages.process import Process, do
 from latxa_cli.stream.errors import LatxaError
 
-ATTEMPTS = 4  # of one task, before it is thought to be what kills those that do it
+ATTEMPTS = 4  # after so many dead workers the task itself is taken for the cause
 Task = TypeVar("Task")
 Function = Callable[[Any], Any]
 
 
 class Died(Exception):  # noqa: N818
-    """What did a task ended before the task was done: `how`, in words."""
+    """A worker ended before its task was done; `cause` says how, in words."""
 
-    def __init__(self, how: str) -> None:
-        super().__init__(how)
-        self.how = how
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class Executor(ABC):
-    """What does tasks, at most `workers` at once."""
+    """Does tasks, at most `workers` at once."""
 
     workers: int
 
     def map(self, function: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield (index, `function(task)`) of all tasks, as they are done; function, tasks and results are pickled.
+        """Yield (index, `function(task)`) for all tasks, in the order in which they finish.
 
-        When tasks fail with a LatxaError, those before them in order are still done, and the first error is raised.
-        A task is done again when its worker is killed; after `ATTEMPTS` times LatxaError is raised.
+        - The function, tasks and results must be picklable.
+        - When a task fails with a LatxaError, those before it in order are still done, and the error of the first is
+          raised.
+        - A task whose worker is killed is done again, `ATTEMPTS` times at most; then LatxaError is raised.
         """
         waiting = list(range(len(tasks)))[::-1]
         running: dict[Hashable, int] = {}
@@ -50,7 +52,7 @@ class Executor(ABC):
                     index = waiting.pop()
                     running[self._start(function, tasks[index])] = index
                 for handle in self._wait(list(running)):
-                    if handle not in running:  # stopped a moment ago
+                    if handle not in running:  # an earlier failure in this loop has stopped it
                         continue
                     index = running.pop(handle)
                     try:
@@ -78,27 +80,27 @@ class Executor(ABC):
 
     @abstractmethod
     def check(self, file: Path) -> None:
-        """Raise LatxaError where not all that do tasks see `file`."""
+        """Raise LatxaError where a worker cannot see `file`."""
 
     @abstractmethod
     def close(self) -> None:
-        """End what does tasks."""
+        """End all workers."""
 
     @abstractmethod
-    def _start(self, function: Function, task: Any) -> Hashable:
+    def _start(self, function: Function, task: object) -> Hashable:
         """Begin a task and return its handle."""
 
     @abstractmethod
     def _wait(self, handles: list[Any]) -> list[Any]:
-        """Wait until a task or several are over, and return their handles."""
+        """Wait until at least one task is over, and return the handles of those that are."""
 
     @abstractmethod
     def _result(self, handle: Any) -> Any:
-        """Return the result of a task that is over; raises its LatxaError, or Died."""
+        """Return the result of a task that is over; raises the task's LatxaError, or Died."""
 
     @abstractmethod
     def _stop(self, handle: Any) -> None:
-        """End a task, done or not."""
+        """End a task, whether it is done or not."""
 
     def __enter__(self) -> Executor:
         return self
@@ -108,7 +110,10 @@ class Executor(ABC):
 
 
 class Local(Executor):
-    """Processes of this machine, which live until `close`; one worker, or one task, is done in this process."""
+    """Processes of this machine, which live until `close`.
+
+    Where there is only one worker or one task, this process does the work itself.
+    """
 
     def __init__(self, workers: int, preload: Sequence[str] = ()) -> None:
         self.workers = workers
@@ -124,14 +129,14 @@ class Local(Executor):
             yield index, do(function, task)
 
     def check(self, file: Path) -> None:
-        """All processes are on this machine."""
+        """Do nothing: all processes are on this machine."""
 
     def close(self) -> None:
         for process in self.processes:
             process.kill()
         self.processes, self.idle = set(), []
 
-    def _start(self, function: Function, task: Any) -> Process:
+    def _start(self, function: Function, task: object) -> Process:
         process = self.idle.pop() if self.idle else Process(self.preload)
         self.processes.add(process)
         process.send(function, task)
@@ -159,16 +164,16 @@ class Local(Executor):
 def _given_up(function: Function, index: int, count: int, death: Died) -> LatxaError:
     name = getattr(function, "__name__", "a stage")
     return LatxaError(
-        f"task {index + 1} of {count} of `{name}` was begun {ATTEMPTS} times, and its process {death.how} each time",
+        f"task {index + 1} of {count} of `{name}` was begun {ATTEMPTS} times, and its process {death.cause} each time",
         hint="if memory ran out, fewer `--workers` or a smaller `--memory` need less",
     )
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def one_a_core(cores: float, most: float) -> int:
-    """Return how many tasks to do at once on so many cores, where the memory has room for `most`."""
+    """Return the number of tasks to do at once: one per core, at least one, and at most `most`."""
     return max(1, int(min(cores, most)))

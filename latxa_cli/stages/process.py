@@ -1,8 +1,8 @@
-"""One worker process: it is sent tasks through a pipe and sends back their results.
+"""A worker process, which gets tasks through a pipe and sends back their results.
 
-Workers are forked from a server process of Python's, which starts anew and imports the libraries once for all of them.
+Workers are forked from Python's fork server, which is started fresh and imports the libraries once for all workers.
 Forking the run itself would be cheaper, but it may have threads (of its progress bar, of numpy, pyarrow or torch), and
-the locks that those hold at that moment stay locked in a worker for ever.
+the locks that they hold at the time of the fork stay locked in the worker for ever.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Any
 
 from latxa_cli.stream.errors import LatxaError
 
-STARTS = 6  # times that a worker's start is tried: the server may be killed, and it takes a moment until it is seen
+STARTS = 6  # attempts to start a worker: the fork server may have been killed, which is noticed only after a moment
 
 
 class Process:
-    """A worker process, and this side of its pipe. One task at a time."""
+    """A worker process, which does one task at a time, and the run's end of its pipe."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["__main__", __name__, *preload])  # for the first worker of all
+        context.set_forkserver_preload(["__main__", __name__, *preload])  # only the first call has an effect
         for attempt in range(STARTS):
             sleep(attempt / 4)
             self.pipe, theirs = context.Pipe()
@@ -40,16 +40,16 @@ class Process:
                 return
         raise LatxaError("no worker process can be started", hint="is there memory for fewer `--workers`?")
 
-    def send(self, function: Callable[[Any], Any], task: Any) -> None:
+    def send(self, function: Callable[[Any], Any], task: object) -> None:
         """Begin a task."""
-        with suppress(BrokenPipeError, ConnectionResetError):  # it was killed while idle: `receive` will tell
+        with suppress(BrokenPipeError, ConnectionResetError):  # it was killed while idle, which `receive` reports
             self.pipe.send((function, task))
 
     def receive(self) -> tuple[Any, LatxaError | None] | None:
-        """Return the task's (result, error), or None when the process has ended before it was done."""
+        """Return the task's (result, error), or None when the process ended before the task was done."""
         try:
             answer = self.pipe.recv_bytes()
-        except (EOFError, OSError):  # OSError: in the middle of its answer
+        except (EOFError, OSError):  # OSError where it ended in the middle of its answer
             return None
         return pickle.loads(answer)
 
@@ -60,7 +60,7 @@ class Process:
         return [process for process in processes if process.pipe in ready]
 
     def end(self) -> str:
-        """Return in words how the process was killed; raises RuntimeError when it ended by itself, which is a bug."""
+        """Return in words how the process ended; raises RuntimeError where it failed by itself, which is a bug."""
         self.process.join()
         code = self.process.exitcode
         self.kill()
@@ -69,7 +69,7 @@ class Process:
         return f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with {code}"
 
     def kill(self) -> None:
-        """End the process at once: what it was writing has no name yet."""
+        """End the process at once, which is safe: files that it is writing do not have their names yet."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
@@ -77,8 +77,9 @@ class Process:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C, which goes to all of a terminal: the run itself ends them."""
-    resource_tracker.ensure_running()  # which begins with the server, and would make this process hear them again
+    """Start processes that ignore Ctrl-C, which a terminal sends to every process; the run ends its workers itself."""
+    # The fork server would start the tracker, and that start unblocks interrupts in this process.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -89,35 +90,35 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection) -> None:
     """Do the tasks that come through `pipe`, until its other end is closed."""
     Thread(target=_end_with_run, daemon=True).start()
-    os.dup2(2, 1)  # stdout is for data, which only the run itself writes
+    os.dup2(2, 1)  # stdout is for data, and only the run itself writes data
     while True:
         try:
-            sent = pipe.recv_bytes()
+            message = pipe.recv_bytes()
         except (EOFError, OSError):  # the run has ended, or was killed before it had read all answers
             return
         answer: tuple[Any, LatxaError | None]
         try:
-            answer = do(_call, sent), None
+            answer = do(_call, message), None
         except LatxaError as error:
             answer = None, error
         with suppress(BrokenPipeError, ConnectionResetError):
             pipe.send(answer)
 
 
-def _call(sent: bytes) -> Any:
-    function, task = pickle.loads(sent)  # which may import a module, and memory run out
+def _call(message: bytes) -> Any:
+    function, task = pickle.loads(message)  # inside `do`, since it may import modules and run out of memory
     return function(task)
 
 
 def _end_with_run() -> None:
-    """Wait for the end of the run, whatever ends it, and end this process, in the middle of a task or not."""
+    """Kill this process when the run ends, for whatever reason and even in the middle of a task."""
     run = multiprocessing.parent_process()
     assert run is not None
     run.join()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def do(function: Callable[[Any], Any], task: Any) -> Any:
+def do(function: Callable[[Any], Any], task: object) -> Any:
     """Return `function(task)`; raises LatxaError where memory runs out."""
     try:
         return function(task)

@@ -1,4 +1,4 @@
-"""Doing tasks on a running Ray cluster, whose machines share the file system that all the files lie on."""
+"""The executor that does tasks on a running Ray cluster, whose machines must share one file system."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ try:
 except ModuleNotFoundError:
     raise UsageError("Ray is not installed", hint="`pip install 'latxa-cli[ray]'`") from None
 
-# With these, a worker, its machine or what it returned was lost: the task is done again, by `Executor.map`.
+# A worker, its machine or its result was lost; `Executor.map` does the task again.
 LOST = (
     exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError, exceptions.ObjectLostError,
     exceptions.RaySystemError, exceptions.TaskUnschedulableError,
@@ -30,7 +30,7 @@ LOST = (
 
 
 class Cluster(Executor):
-    """The cluster that was started on this machine, or that `RAY_ADDRESS` names; a task takes one core of it."""
+    """The cluster that runs on this machine, or that `RAY_ADDRESS` names; each task takes one core of it."""
 
     def __init__(self, workers: int | None, most: float) -> None:
         try:
@@ -41,28 +41,28 @@ class Cluster(Executor):
         _check_answers(address)
         try:
             ray.init(address=address, logging_level=logging.CRITICAL, log_to_driver=False)
-        except (ConnectionError, RuntimeError) as error:  # such as another version of Ray or Python there
+        except (ConnectionError, RuntimeError) as error:  # for example another version of Ray or Python there
             raise LatxaError(f"the Ray cluster at `{address}` cannot be used: {first_line(error)}") from None
-        # What the cluster has to say of machines that are lost would go to stdout, among the data.
+        # Ray would report lost machines on stdout, among the data.
         ray._private.worker._worker_logs_enabled = False
         self.workers = workers or one_a_core(ray.cluster_resources().get("CPU", 1), most)
         self.remote = ray.remote(max_retries=0)(_do)
 
     def check(self, file: Path) -> None:
-        """See that every machine has this version of `latxa` and the current folder, and sees `file`."""
-        asked = {}
+        """Raise LatxaError for a machine that has another version of `latxa`, or does not see `file`."""
+        checks = {}
         for node in ray.nodes():
             if node["Alive"] and node["Resources"].get("CPU"):
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 task = self.remote.options(num_cpus=0, scheduling_strategy=there).remote(
-                    str(Path.cwd()), _look, str(file)
+                    str(Path.cwd()), _version_and_file, str(file)
                 )
-                asked[node["NodeManagerAddress"]] = task
-        for address, task in asked.items():
+                checks[node["NodeManagerAddress"]] = task
+        for address, task in checks.items():
             try:
                 version, sees = self._result(task)
             except Died as death:
-                raise LatxaError(f"{address}, a machine of the Ray cluster, {death.how}") from None
+                raise LatxaError(f"{address}, a machine of the Ray cluster, {death.cause}") from None
             if version != __version__:
                 hint = "install the same one on all machines"
                 raise LatxaError(f"{address}, a machine of the Ray cluster, has `latxa` {version}", hint=hint)
@@ -73,7 +73,7 @@ class Cluster(Executor):
     def close(self) -> None:
         ray.shutdown()
 
-    def _start(self, function: Callable[[Any], Any], task: Any) -> Any:
+    def _start(self, function: Callable[[Any], Any], task: object) -> Any:
         return self.remote.remote(str(Path.cwd()), function, task)
 
     def _wait(self, handles: list[Any]) -> list[Any]:
@@ -84,9 +84,9 @@ class Cluster(Executor):
             result, error = ray.get(handle)
         except exceptions.RayTaskError as failed:
             if isinstance(failed.cause, ModuleNotFoundError | exceptions.RaySystemError):
-                what = getattr(failed.cause, "client_exc", failed.cause)
+                reason = getattr(failed.cause, "client_exc", failed.cause)
                 hint = "install the same `latxa-cli` on all machines"
-                raise LatxaError(f"a machine of the Ray cluster cannot do it: {what}", hint=hint) from None
+                raise LatxaError(f"a machine of the Ray cluster cannot do it: {reason}", hint=hint) from None
             raise  # a bug
         except exceptions.LocalRayletDiedError:
             hint = "start it again; with `-o FILE`, `--resume` continues"
@@ -102,7 +102,7 @@ class Cluster(Executor):
 
 
 def _check_answers(address: str) -> None:
-    """Raise LatxaError where nobody is at the address; Ray itself would try for minutes."""
+    """Raise LatxaError where nothing answers at the address; Ray itself would try for minutes."""
     if "://" in address:
         return
     host, _, port = address.rpartition(":")
@@ -113,8 +113,8 @@ def _check_answers(address: str) -> None:
         raise LatxaError(f"the Ray cluster at `{address}` does not answer", hint=hint) from None
 
 
-def _do(folder: str, function: Callable[[Any], Any], task: Any) -> tuple[Any, LatxaError | None]:
-    """Do a task as if in the folder that the run was started in."""
+def _do(folder: str, function: Callable[[Any], Any], task: object) -> tuple[Any, LatxaError | None]:
+    """Do a task in the folder in which the run was started."""
     try:
         os.chdir(folder)
         return do(function, task), None
@@ -122,5 +122,6 @@ def _do(folder: str, function: Callable[[Any], Any], task: Any) -> tuple[Any, La
         return None, error
 
 
-def _look(file: str) -> tuple[str, bool]:
+def _version_and_file(file: str) -> tuple[str, bool]:
+    """Return this machine's version of `latxa`, and whether it sees the file."""
     return __version__, Path(file).exists()

@@ -1,1 +1,9 @@
-"""What every verb stands on: checked records in, outcomes out, counts, manifests, resuming, the terminal."""
+"""What every verb stands on.
+
+- Reading: `sources` and `endings` (which files), `inputs` (their bytes; also `parquet`, `json_text`), `reader` (checked
+  `records`: `kinds`, `chat_formats`), `cutting` and `spool` (parts of large sources), `intake` (what a run reads).
+- Writing: `writer` (one file: `.part`, then its name), `outputs` (all files of a run), `rejects`, `manifest`, `resume`.
+- A run: `run` joins them. `terminal` and `display` are what people see.
+- Tools: `errors`, `files` (intermediate ones), `locks`, `named` (`NAME=VALUE`), `secrets` (which are hidden), `sizes`
+  (`2GB`), `tables` (TOML files).
+"""

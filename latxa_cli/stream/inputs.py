@@ -1,7 +1,7 @@
-"""Opening inputs: files (`.gz`, `.zst` by their ending), stdin (`-`), Parquet, Hugging Face datasets (`hf:NAME`).
+"""Inputs: files, stdin (`-`), Parquet, Hugging Face datasets (`hf:NAME`); `endings` says what each ending stands for.
 
-Text inputs give numbered raw lines, split on `\\n` only (JSON strings may hold U+2028); tables give numbered rows as
-dicts. What was read is hashed on the way, so that a manifest can say exactly what went in.
+Text inputs give numbered raw lines, split on `\\n` only (JSON strings may hold U+2028). Tables give numbered rows as
+dicts. Bytes are hashed while they are read, so that a manifest can say exactly which ones went in.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
+from latxa_cli.stream.endings import LARGEST_WINDOW, decompressed, ending_of
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.json_text import is_json_text, json_lines
+from latxa_cli.stream.records import JsonObject, Record
 
-CHUNK = 1 << 16  # bytes read at once: they stay in the processor's cache
-END = 1 << 20  # bytes of a file of weights, at both ends, that are hashed
+CHUNK = 1 << 16  # bytes per read: few enough to stay in the processor's cache while they are hashed and split
+END = 1 << 20  # bytes hashed at each end of a file of weights
 LONGEST_LINE = 64 << 20  # bytes; a longer line is a broken file, not a record
 STDIN = "-"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def check_exists(name: str) -> None:
-    """Raise UsageError when stdin is a terminal, LatxaError when there is no such file: before any work is begun."""
+    """Raise UsageError when stdin is a terminal, LatxaError for a missing file; called before any work begins."""
     if name == STDIN:
         if os.isatty(0):
             raise UsageError("stdin is a terminal", hint="name a FILE, or pipe records in")
@@ -39,7 +42,7 @@ def check_exists(name: str) -> None:
         raise LatxaError(f"{name}: no such file")
 
 
-class Hashed:
+class HashedFile:
     """A raw binary file that hashes and counts what is read through it."""
 
     def __init__(self, descriptor: int | str | Path) -> None:
@@ -48,116 +51,114 @@ class Hashed:
         self.bytes = 0
 
     def read(self, size: int = CHUNK) -> bytes:
-        """Return what one system call gives, at most `size` bytes: a pipe's records are not held back."""
+        """Return the bytes of one system call, `size` at most, so that records of a slow pipe are not held back."""
         data = self.raw.read(size)
         self.digest.update(data)
         self.bytes += len(data)
         return data
 
+    def read_all(self) -> None:
+        """Read to the end, for the hash alone, and close the file."""
+        while self.read():
+            pass
+        self.close()
+
     def close(self) -> None:
         self.raw.close()
 
 
-class Input:
-    """One input by the name that the user gave it; `entries` gives its numbered lines or rows.
+class EntryError(ValueError):
+    """An entry that cannot be made a record, with the problem in words; raw: how it stands in the input."""
 
-    `path`: where it lies when that is not its name (`FILE.zst.part` is compressed as FILE.zst).
+    def __init__(self, problem: str, raw: bytes) -> None:
+        super().__init__(problem)
+        self.raw = raw
+
+
+class Input:
+    """One input, under the name that the user gave it.
+
+    - path: the file to read where it has another name (`FILE.zst.part` is compressed as its final name FILE.zst says).
+    - window: the largest window of zstandard that there is memory for, in bytes.
     """
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
-        self.name = name
+    first_row = 1  # the number of the first row of a table
+
+    def __init__(self, name: str, path: Path | None = None, window: int = LARGEST_WINDOW) -> None:
+        self.name, self.window = name, window
         self.path = path or name
         self.label = "stdin" if name == STDIN else name
-        self.hashed: Hashed | None = None
+        self.file: HashedFile | None = None  # once `blocks` has opened it
 
-    def entries(self) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
-        """Yield (number from 1, raw line without its `\\n` | row); a line over `LONGEST_LINE` comes cut at that length.
+    def entries(self) -> Iterator[tuple[int, bytes | Record]]:
+        """Yield (number from 1, entry); an entry is a raw line without its `\\n`, or a row.
 
-        Raises LatxaError when the input cannot be opened, read or decompressed.
+        A line over `LONGEST_LINE` is cut. Raises LatxaError when the input cannot be opened, read or decompressed.
         """
         if self.is_table:
-            yield from enumerate(self.rows(), 1)
+            yield from enumerate(self.rows(), self.first_row)
         else:
-            for row, _, line in numbered_lines(without_mark(self.blocks())):
+            for row, _, line in numbered_lines(self.lines()):
                 yield row + 1, line
 
     @property
     def is_table(self) -> bool:
-        """Whether it holds rows, and not text."""
-        return self.name.startswith("hf:") or self.name.endswith(".parquet")
+        """Whether the input is a table of rows, and not lines of text."""
+        return self.name.startswith("hf:") or ending_of(self.name) == ".parquet"
 
     @property
     def is_text(self) -> bool:
-        """Whether it holds plain text, and no records."""
-        return self.name.removesuffix(".gz").removesuffix(".zst").endswith(".txt")
+        """Whether the input is plain text without records."""
+        return ending_of(self.name).startswith(".txt")
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Record]:
         """Yield the rows of a table; raises LatxaError."""
         with reading(self.label):
-            yield from _dataset_rows(self.name[3:]) if self.name.startswith("hf:") else _parquet_rows(str(self.path))
+            from latxa_cli.stream.parquet import dataset_rows, parquet_rows
+
+            yield from dataset_rows(self.name[3:]) if self.name.startswith("hf:") else parquet_rows(str(self.path))
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield blocks of JSON lines, or of a text file's lines, as they arrive; raises LatxaError.
+
+        JSON that is not in lines is made into lines.
+        """
+        blocks = without_byte_order_mark(self.blocks())
+        if self.is_text:
+            yield from blocks
+            return
+        head = b""
+        for block in blocks:
+            head += block
+            if b"\n" in head.lstrip() or len(head) >= CHUNK:
+                break
+        if is_json_text(head):
+            yield from json_lines(chain((head,), blocks), self.label)
+        elif head:
+            yield head
+            yield from blocks
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the decompressed bytes as they come; raises LatxaError."""
+        """Yield the decompressed bytes as they arrive; raises LatxaError."""
         with reading(self.label):
-            self.hashed = Hashed(0 if self.name == STDIN else self.path)
-            stream = self._decompressed(self.hashed)
+            self.file = HashedFile(0 if self.name == STDIN else self.path)
+            stream = decompressed(self.file, self.name, self.label, self.window)
             while block := stream.read(CHUNK):
-                for place in range(0, len(block), LONGEST_LINE):  # of a few bytes zstandard may make very many
+                for place in range(0, len(block), LONGEST_LINE):  # zstandard may expand a few bytes to gigabytes
                     yield block[place : place + LONGEST_LINE]
-            self.hashed.close()
+            self.file.close()
 
-    def _decompressed(self, hashed: Hashed) -> Any:
-        if self.name.endswith(".gz"):
-            import gzip
-
-            return gzip.GzipFile(fileobj=hashed, mode="rb")  # type: ignore[call-overload]
-        if self.name.endswith(".zst"):
-            return _Zstandard(hashed, self.label)
-        return hashed
-
-    def describe(self) -> dict[str, Any]:
-        """Return the input's name, bytes and hash, as they stand in a manifest."""
-        if self.hashed is None:
+    def describe(self) -> JsonObject:
+        """Return the input's entry in a manifest: its name, bytes and hash."""
+        if self.file is None:
             return {"path": self.name} | ({} if self.name.startswith("hf:") else fingerprint(self.name))
         if self.name != STDIN and not Path(self.name).is_file():
-            return {"path": self.name, "bytes": self.hashed.bytes}  # a pipe can't be read a second time to compare
-        return {"path": self.name, "bytes": self.hashed.bytes, "xxh3_128": self.hashed.digest.hexdigest()}
+            return {"path": self.name, "bytes": self.file.bytes}  # a pipe cannot be read again to compare hashes
+        return {"path": self.name, "bytes": self.file.bytes, "xxh3_128": self.file.digest.hexdigest()}
 
 
-class _Zstandard:
-    """Decompressed reading of a `.zst` file of one frame or several; a cut file is an error, never a short read."""
-
-    def __init__(self, hashed: Hashed, label: str) -> None:
-        import zstandard
-
-        self.hashed, self.label = hashed, label
-        self.error = zstandard.ZstdError
-        self.new_frame = zstandard.ZstdDecompressor().decompressobj
-        self.frame: Any = None  # between two frames
-        self.rest = b""
-
-    def read(self, _size: int = CHUNK) -> bytes:
-        while True:
-            data = self.rest or self.hashed.read(CHUNK >> 3)
-            if not data:
-                if self.frame is not None:
-                    raise LatxaError(f"{self.label}: ends in the middle of its compressed data")
-                return b""
-            if self.frame is None:
-                self.frame = self.new_frame()
-            try:
-                text = self.frame.decompress(data)
-            except self.error:
-                raise LatxaError(f"{self.label}: is not zstandard data, or is damaged") from None
-            self.rest = self.frame.unused_data if self.frame.eof else b""
-            if self.frame.eof:
-                self.frame = None
-            if text:
-                return text
-
-
-def without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the blocks of a file, the first without a byte order mark."""
+def without_byte_order_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks of a file, without the byte order mark that the first may begin with."""
     blocks = iter(blocks)
     if first := next(blocks, b"").removeprefix(BYTE_ORDER_MARK):
         yield first
@@ -165,13 +166,14 @@ def without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def numbered_lines(blocks: Iterable[bytes], offset: int = 0) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (row from 0, offset, line without its `\\n`) of the lines in `blocks` of bytes, the first at `offset`.
+    """Yield (row from 0, offset, line without its `\\n`) for each line in `blocks`; the first begins at `offset`.
 
-    A line is yielded as soon as it is complete. One over `LONGEST_LINE` comes cut at that length and one byte.
+    A line is yielded as soon as it is complete. One over `LONGEST_LINE` is cut to one byte more than that, by which
+    readers know that it is too long.
     """
     row = 0
-    pieces: list[bytes] = []  # of a line that no block has ended yet, the longest part that is of use
-    held = length = 0  # bytes of these, and of the line so far
+    pieces: list[bytes] = []  # the beginning of an unfinished line; what lies beyond `LONGEST_LINE` is not kept
+    held = length = 0  # bytes in `pieces`, and in the whole line so far
     for block in blocks:
         lines = block.split(b"\n")
         if held <= LONGEST_LINE:
@@ -194,12 +196,12 @@ def numbered_lines(blocks: Iterable[bytes], offset: int = 0) -> Iterator[tuple[i
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield as many whole lines as come at once; what ends the last one may lack its `\\n`.
+    """Yield the bytes of `blocks` cut at line ends, several lines at once; the very last line may lack its `\\n`.
 
-    A line over `LONGEST_LINE` comes alone, cut at that length and one byte.
+    A line over `LONGEST_LINE` is yielded alone, cut as by `numbered_lines`.
     """
     held = 0
-    pieces: list[bytes] = []  # of a line that no block has ended yet, the longest part that is of use
+    pieces: list[bytes] = []  # as in `numbered_lines`
     for block in blocks:
         end = block.rfind(b"\n") + 1
         if held > LONGEST_LINE and end:
@@ -216,37 +218,9 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest[: LONGEST_LINE + 1]
 
 
-def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        raise LatxaError(f"{path}: is not Parquet, or is damaged ({str(error).splitlines()[0]})") from None
-
-
-def _dataset_rows(name: str) -> Iterator[dict[str, Any]]:
-    import datasets
-
-    path, _, split = name.partition(":")
-    *repository, configuration = path.split("/") if path.count("/") == 2 else [*path.split("/"), None]
-    try:
-        yield from datasets.load_dataset(
-            "/".join(map(str, repository)), configuration, split=split or "train", streaming=True
-        )
-    except (OSError, ValueError) as error:  # what `datasets` raises for a hub out of reach, and for an unknown name
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LatxaError(
-            f"`hf:{name}` cannot be read: {reason}",
-            hint="is the name right (`hf:OWNER/NAME`, `/CONFIGURATION`, `:SPLIT`), and `HF_TOKEN` set if it is gated?",
-        ) from None
-
-
 @contextmanager
 def reading(label: str) -> Iterator[None]:
-    """Tell of what goes wrong while the input `label` is read as a LatxaError."""
+    """Turn the errors of reading the input `label` into a LatxaError that names it."""
     try:
         yield
     except OSError as error:
@@ -257,29 +231,33 @@ def reading(label: str) -> Iterator[None]:
         raise LatxaError(f"{label}: its compressed data are damaged") from None
 
 
-def fingerprint(path: str | Path) -> dict[str, Any]:
-    """Return {`bytes`, `xxh3_128`} of a file, or of a directory's files (names, sizes, first and last MiB of each).
+def fingerprint_of(files: Iterable[Path]) -> JsonObject:
+    """Return {`bytes`, `xxh3_128`} of several files together: of their names, their sizes and both their ends."""
+    digest, total = xxhash.xxh3_128(), 0
+    for file in sorted(files):
+        size = file.stat().st_size
+        total += size
+        digest.update(f"{file.name}\0{size}\0".encode())
+        with file.open("rb") as data:
+            digest.update(data.read(END))
+            data.seek(max(size - END, 0))
+            digest.update(data.read(END))
+    return {"bytes": total, "xxh3_128": digest.hexdigest()}
 
-    A directory is a model: its weights may be hundreds of GB, so that their ends must do. Missing paths give {}.
+
+def fingerprint(path: str | Path) -> JsonObject:
+    """Return {`bytes`, `xxh3_128`} of a file, or of the files in a directory together; {} for a missing path.
+
+    A directory is a model, whose weights may be hundreds of GB: of each file its name, its size and the first and last
+    MiB are hashed.
     """
     path = Path(path)
     if path.is_dir():
-        digest, total = xxhash.xxh3_128(), 0
-        for file in sorted(file for file in path.iterdir() if file.is_file()):
-            size = file.stat().st_size
-            total += size
-            digest.update(f"{file.name}\0{size}\0".encode())
-            with file.open("rb") as data:
-                digest.update(data.read(END))
-                data.seek(max(size - END, 0))
-                digest.update(data.read(END))
-        return {"bytes": total, "xxh3_128": digest.hexdigest()}
+        return fingerprint_of(file for file in path.iterdir() if file.is_file())
     if str(path) != STDIN and not path.is_file():
         return {}
     if str(path) == STDIN:
         check_exists(STDIN)
-    hashed = Hashed(0 if str(path) == STDIN else path)
-    while hashed.read():
-        pass
-    hashed.close()
-    return {"bytes": hashed.bytes, "xxh3_128": hashed.digest.hexdigest()}
+    whole = HashedFile(0 if str(path) == STDIN else path)
+    whole.read_all()
+    return {"bytes": whole.bytes, "xxh3_128": whole.digest.hexdigest()}

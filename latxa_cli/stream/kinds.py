@@ -1,7 +1,7 @@
-"""The kinds of records: which fields each has, what they hold, and what else must be so.
+"""The kinds of records: the fields of each, the types of their values, and one more rule where a kind needs it.
 
-`KINDS` is the whole of it. What is required must be there; what may be there holds what it should, or null. Fields that
-a kind does not name pass through untouched. A check raises ValueError with what is wrong in words; the reader of
+`KINDS` declares them all. A required field must be there; an optional one has a value of its type, or null. Fields that
+a kind does not name pass through untouched. A check raises ValueError with the problem in words, to which the reader of
 records adds file and line.
 """
 
@@ -17,13 +17,13 @@ Check = Callable[[Record], None]
 
 ROLES = frozenset(("system", "user", "assistant"))
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
-# Metrics of results that are shares (of items answered well, of battles won) from 0 to 1: people read percentages.
+# Metrics of results that are shares from 0 to 1 (of items answered well, of battles won): reports show percentages.
 SHARES = frozenset(("acc", "acc_norm", "exact_match", "win_rate"))
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """What a field may hold: the types of its value, and how people call them."""
+    """The type of a field: its name in messages, and the Python types of its values, the most frequent one first."""
 
     name: str
     types: tuple[type, ...]
@@ -35,7 +35,7 @@ BOOLEAN = Type("a boolean", (bool,))
 OBJECT = Type("an object", (dict,))
 LIST = Type("an array", (list,))
 MESSAGES = Type("a list of messages", (list,))
-TIME = Type("a string or a number", (str, int, float, date, datetime))  # tables have dates of their own
+TIME = Type("a string or a number", (str, int, float, date, datetime))  # Parquet has dates of its own
 LABEL = Type("a name or a number", (str, int, float, bool))
 VERDICT = Type("a verdict", (str,))
 ANYTHING = Type("anything", (str, int, float, bool, dict, list))
@@ -43,7 +43,7 @@ ANYTHING = Type("anything", (str, int, float, bool, dict, list))
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a kind: its name, what it may hold, and what it says."""
+    """A field of a kind: its name, its type, and its meaning for `recipes/records.md`."""
 
     name: str
     type: Type
@@ -54,12 +54,15 @@ class Field:
 class Kind:
     """A kind of record.
 
-    what: in one phrase. mark: the field that tells it from other kinds where a verb takes several. rule: what else must
-    be so, as a check; `rule_says` in words. is_talk: it is a conversation, and comes in other spellings too. is_named:
-    it has an id, made of its content where none is given; of what has none, two equal ones are two.
+    - title: the kind in one phrase, for `recipes/records.md`.
+    - mark: the field by which a verb that takes several kinds tells this one from the others.
+    - rule: a check beyond the types of fields; `rule_says` is the same in words.
+    - is_talk: records are conversations, and other spellings of conversations are accepted.
+    - is_named: records have ids, made from their content where none is given. Two equal records without ids are two
+      records, not one.
     """
 
-    what: str
+    title: str
     required: tuple[Field, ...]
     optional: tuple[Field, ...]
     mark: str = ""
@@ -68,8 +71,12 @@ class Kind:
     is_talk: bool = False
     is_named: bool = True
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return (*self.required, *self.optional)
 
-# --- what else must be so --------------------------------------------------------------------------------------------
+
+# --- rules -----------------------------------------------------------------------------------------------------------
 
 
 def _messages(record: Record) -> None:
@@ -132,7 +139,7 @@ def _answer(record: Record) -> None:
 
 INFINITE = ("above", "below", "unknown")
 
-_SOURCE = Field("source", STRING, "where it comes from; with `id` it is known by within a mix")
+_SOURCE = Field("source", STRING, "where it comes from; in a mix, `source` and `id` together identify a record")
 _LANGUAGE = Field("language", STRING, "its language, as a BCP-47 code (`eu`)")
 _METADATA = Field("metadata", OBJECT, "where it comes from and how it was made")
 _TASK = Field("task", STRING, "the task it is an example of (`code`, `math`)")
@@ -151,8 +158,9 @@ KINDS: dict[str, Kind] = {
         "A text.",
         (Field("text", STRING, "the text"),),
         (
-            _SOURCE, _LANGUAGE, Field("url", STRING, "where it was found"), Field("created", TIME, "when"),
-            Field("licence", STRING, "its licence"), Field("license", STRING, "the same, as others spell it"),
+            _SOURCE, _LANGUAGE, Field("url", STRING, "its web address"),
+            Field("created", TIME, "when it was written"),
+            Field("licence", STRING, "its licence"), Field("license", STRING, "another spelling of `licence`"),
             _METADATA,
         ),
         mark="text",
@@ -190,20 +198,21 @@ KINDS: dict[str, Kind] = {
         (Field("source", STRING, "the text"), Field("target", STRING, "its translation")),
         (_TASK, _METADATA),
     ),
+    "record": Kind("Any record with texts, such as an item of a benchmark.", (), (_METADATA,)),
     "battle": Kind(
         "Two models that answered one prompt, and who did better.",
         (Field("model_a", STRING, "the model shown first"), Field("model_b", STRING, "the other one")),
         (
             Field("winner", VERDICT, "`model_a`, `model_b`, `tie`, or `tie (bothbad)` where neither did well"),
-            Field("winner_content", VERDICT, "the same of what is said"),
-            Field("winner_language", VERDICT, "the same of how it is said"),
-            Field("prompt_id", LABEL, "the prompt"),
-            Field("user", LABEL, "who voted"),
-            Field("timestamp", TIME, "when"),
+            Field("winner_content", VERDICT, "the verdict on the content alone"),
+            Field("winner_language", VERDICT, "the verdict on the language alone"),
+            Field("prompt_id", LABEL, "the id of the prompt"),
+            Field("user", LABEL, "the person who voted"),
+            Field("timestamp", TIME, "when the vote was cast"),
             Field("judge", STRING, "the model or the metric that decided"),
-            Field("preference", NUMBER, "how likely the judge held that the first one is better, from 0 to 1"),
+            Field("preference", NUMBER, "the judge's probability, from 0 to 1, that the first model is better"),
             Field("conversation_a", LIST, "the messages of the first model's conversation"),
-            Field("conversation_b", LIST, "those of the other's"),
+            Field("conversation_b", LIST, "the messages of the other model's conversation"),
             _LANGUAGE, _SOURCE, _METADATA,
         ),
         mark="model_a",
@@ -220,12 +229,12 @@ KINDS: dict[str, Kind] = {
             *_BOUNDS,
             Field("rank", NUMBER, "its place"),
             Field("rank_lower", NUMBER, "the best place that it may have"),
-            Field("rank_upper", NUMBER, "the worst"),
-            Field("tier", NUMBER, "models of one tier are not surely worse than its first"),
-            Field("battles", NUMBER, "how many it stood in"),
+            Field("rank_upper", NUMBER, "the worst place that it may have"),
+            Field("tier", NUMBER, "the models of a tier are not surely worse than its first model"),
+            Field("battles", NUMBER, "the number of its battles"),
             Field("interval", STRING, "the interval in words (`--paper`)"),
             Field("ties_as", STRING, "how ties were counted, if not as half a win"),
-            Field("island", NUMBER, "which one of the groups of models that met"),
+            Field("island", NUMBER, "the number of its island; no battles connect models of different islands"),
             _CRITERION, _GROUP, _SOURCE, _METADATA,
         ),
         mark="rating",
@@ -234,7 +243,7 @@ KINDS: dict[str, Kind] = {
         is_named=False,
     ),
     "difference": Kind(
-        "How far a model's rating on one board is from that on another.",
+        "The difference between a model's ratings on two boards.",
         (_MODEL,),
         (
             Field("difference", NUMBER, "in points of the rating; null where it is not finite"),
@@ -247,20 +256,23 @@ KINDS: dict[str, Kind] = {
         "What a reader of ratings must know.",
         (Field("finding", STRING, "its name"),),
         (
-            Field("text", STRING, "in words"), Field("matters", BOOLEAN, "whether ratings are to be doubted for it"),
-            Field("value", NUMBER, "as a number"), _CRITERION, _SOURCE, _METADATA,
+            Field("text", STRING, "the finding in words"),
+            Field("matters", BOOLEAN, "whether it is a reason to doubt the ratings"),
+            Field("value", NUMBER, "its number"), _CRITERION, _SOURCE, _METADATA,
         ),
         mark="finding",
         is_named=False,
     ),
     "correlation": Kind(
         "How far ratings agree with results.",
-        (Field("benchmark", STRING, "the task, or of which tasks the mean is"),),
+        (Field("benchmark", STRING, "the task, or the tasks whose mean was taken"),),
         (
-            Field("correlation", NUMBER, "of the ranks, from -1 to 1; null where it is not known"),
+            Field("correlation", NUMBER, "the correlation of ranks, from -1 to 1; null where it is unknown"),
             *_BOUNDS,
-            Field("p", NUMBER, "how likely so much is by chance"), Field("models", NUMBER, "how many have both"),
-            Field("left_out", NUMBER, "how many lack one of the two"), _LANGUAGE, _CRITERION, _SOURCE, _METADATA,
+            Field("p", NUMBER, "the probability of such a correlation by chance"),
+            Field("models", NUMBER, "the number of models with a rating and a result"),
+            Field("left_out", NUMBER, "the number of models that lack one of the two"),
+            _LANGUAGE, _CRITERION, _SOURCE, _METADATA,
         ),
         mark="correlation",
         is_named=False,
@@ -268,13 +280,26 @@ KINDS: dict[str, Kind] = {
     "result": Kind(
         "How well a model did a task.",
         (
-            _MODEL, Field("task", STRING, "the task"), Field("metric", STRING, "how it was measured"),
-            Field("value", NUMBER, "what was measured"),
+            _MODEL, Field("task", STRING, "the task"), Field("metric", STRING, "the name of the metric"),
+            Field("value", NUMBER, "the value of the metric"),
         ),
         (
-            Field("stderr", NUMBER, "its standard error"), Field("n", NUMBER, "of how many items"),
-            Field("filter", STRING, "how answers were taken out of what the model wrote"),
-            Field("num_fewshot", NUMBER, "how many examples stood in the prompt"),
+            Field("stderr", NUMBER, "its standard error"), Field("n", NUMBER, "the number of items that it is of"),
+            Field("asked", NUMBER, "the number of items that were asked, where some may have no answer"),
+            Field("outcomes", OBJECT, "how many of these were answered, refused, cut off …"),
+            Field("filter", STRING, "how the answer was extracted from the model's text"),
+            Field("num_fewshot", NUMBER, "the number of examples in the prompt"),
+            Field("path", STRING, "the path or hub name of the model"),
+            Field("weights", STRING, "a hash of the model's weights, or its commit on the hub"),
+            Field("chat", BOOLEAN, "whether the model was asked through its chat template"),
+            Field("format", STRING, "how choices were asked: `mcqa`, `cloze`, `generate` or `cot`"),
+            Field("target_delimiter", STRING, "what stood between a prompt and a choice, unless a space did"),
+            Field("shot_seeds", LIST, "the seeds of the shots, where items were asked with several draws"),
+            Field("paper", BOOLEAN, "whether prompts were those of the paper"),
+            Field("contaminated", NUMBER, "the number of items that stand in training data"),
+            Field("searched", NUMBER, "the number of items that are long enough to be looked for there"),
+            Field("clean_value", NUMBER, "the value over the items that do not stand there"),
+            Field("bytes", NUMBER, "the bytes of the texts that were predicted"),
             Field("fingerprint", STRING, "equal for results that can be compared"),
             _LANGUAGE, _SOURCE, _METADATA,
         ),
@@ -286,14 +311,18 @@ KINDS: dict[str, Kind] = {
         (Field("task", STRING, "the task"), _MODEL),
         (
             Field("correct", BOOLEAN, "whether the answer is right"),
-            Field("value", NUMBER, "what was measured, where nothing is right or wrong"),
-            Field("metrics", OBJECT, "all that was measured of it"),
-            Field("filter", STRING, "how the answer was taken out of what the model wrote"),
-            Field("prompt", STRING, "what the model was asked"),
-            Field("choices", LIST, "what it could choose from"),
-            Field("loglikelihoods", LIST, "of each choice"),
-            Field("answer", ANYTHING, "what it chose (its place in `choices`) or wrote"),
+            Field("value", NUMBER, "the value of a metric, where nothing is right or wrong"),
+            Field("metrics", OBJECT, "the values of all metrics"),
+            Field("filter", STRING, "how the answer was extracted from the model's text"),
+            Field("shot_seed", NUMBER, "the seed of the shots, where items were asked with several draws"),
+            Field("prompt", STRING, "the prompt that the model was given"),
+            Field("choices", LIST, "the choices that it was given"),
+            Field("loglikelihoods", LIST, "the log-likelihood of each choice"),
+            Field("answer", ANYTHING, "the model's choice (its place in `choices`) or its text; null for no answer"),
             Field("target", ANYTHING, "the right answer"),
+            Field("outcome", STRING, "what became of the item: `answered`, `refused`, `cut off` …"),
+            Field("response", STRING, "what the model wrote, and the answer was looked for in"),
+            Field("thought", STRING, "what it thought aloud before"),
             _METADATA,
         ),
         rule=_answer,
@@ -303,7 +332,7 @@ KINDS: dict[str, Kind] = {
         "A step of training.",
         (Field("step", NUMBER, "its number"), Field("loss", NUMBER, "nats per token")),
         (
-            Field("validation", STRING, "the validation set that the loss is of; else it is that of training"),
+            Field("validation", STRING, "the validation set of the loss; without it, the loss is that of training"),
             _SOURCE, _METADATA,
         ),
         mark="step",
@@ -319,7 +348,7 @@ NAMELESS = frozenset(name for name, kind in KINDS.items() if not kind.is_named)
 
 
 def checker(kind: str | tuple[str, ...]) -> Check:
-    """Return the check for records of `kind`, or of any of several kinds (told apart by their marks)."""
+    """Return the check for records of one kind, or of several kinds that are told apart by their marks."""
     if isinstance(kind, str):
         return CHECKS[kind]
     marked = [(KINDS[name].mark, CHECKS[name]) for name in kind]
@@ -334,22 +363,23 @@ def checker(kind: str | tuple[str, ...]) -> Check:
 
 
 def _check_of(kind: Kind) -> Check:
-    """Return the check of one kind. It goes by the fields that a record has: they are fewer than those it may have."""
-    fields = {field.name: field.type for field in (*kind.required, *kind.optional)}
-    usual = {name: type_.types[0] for name, type_ in fields.items()}  # one `is` tells most values sound
-    needed = [field.name for field in kind.required]
+    """Return the check of one kind."""
+    # A check is run for every record that any verb reads, so its loop is over the fields of the record, which are fewer
+    # than those of the kind, and one `is` passes most values.
+    fields = {field.name: field.type for field in kind.fields}
+    first_types = {name: type_.types[0] for name, type_ in fields.items()}
+    required = [field.name for field in kind.required]
     rule = kind.rule
 
-    def odd(name: str, value: object) -> None:
-        """Look again at a value that is not of the first type of its field."""
-        if type(value) not in fields[name].types and (value is not None or name in needed):
+    def check_other_types(name: str, value: object) -> None:
+        if type(value) not in fields[name].types and (value is not None or name in required):
             raise ValueError(f"`{name}` is {spoken_type(value)}, not {fields[name].name}")
 
     def check(record: Record) -> None:
         for name in record:
-            if name in usual and record[name].__class__ is not usual[name]:
-                odd(name, record[name])
-        for name in needed:
+            if name in first_types and record[name].__class__ is not first_types[name]:
+                check_other_types(name, record[name])
+        for name in required:
             if name not in record:
                 raise ValueError(_lacks(record, name, fields[name]))
         if rule is not None:
@@ -358,9 +388,12 @@ def _check_of(kind: Kind) -> Check:
     return check
 
 
-def _lacks(record: Record, name: str, wanted: Type) -> str:
-    """Say of a field that is needed and not there, or null, what is wrong."""
-    return f"`{name}` is null, not {wanted.name}" if name in record else f"the field `{name}` is missing"
+def _lacks(record: Record, name: str, type_: Type) -> str:
+    """Return the message for a required field that is missing or null."""
+    return f"`{name}` is null, not {type_.name}" if name in record else f"the field `{name}` is missing"
 
 
 CHECKS = {name: _check_of(kind) for name, kind in KINDS.items()}
+# Fields whose values are objects or lists; also that of another spelling of conversations.
+CONTAINERS = {field.name for kind in KINDS.values() for field in kind.fields if {*field.type.types} <= {dict, list}}
+CONTAINERS.add("conversations")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system without them, as Lustre may be mounted
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # from file systems without locks, as Lustre is often mounted
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed; return whether no other process has it.
+    """Lock an open file until it is closed, and return whether that succeeded: no other process has locked it.
 
-    Where the file system knows no locks, there is none, and nobody else is thought to be there. Raises OSError.
+    On a file system without locks nothing is locked, and the answer is yes. Raises other OSErrors.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

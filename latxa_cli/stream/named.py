@@ -8,17 +8,18 @@ from typing import TypeVar
 from latxa_cli.stream.errors import UsageError
 
 Value = TypeVar("Value")
-PLAIN = (str, int, float)  # what these say of a wrong text is for programmers
+PLAIN = (str, int, float)  # readers whose own error messages are for programmers
 
 
 def named_value(
     flag: str, text: str, form: str, read: Callable[[str], Value], *, hint: str = "", last: bool = False
 ) -> tuple[str, Value]:
-    """Return the name and the value of a `text` such as `eu=2.5`, given by `flag` in a `form` such as `NAME=TIMES`.
+    """Return the name and the value in `text`, such as `eu=2.5`.
 
-    A form in which the name may be missing begins with a bracket, `[NAME=]VALUE`; such a name is the empty string.
-    `read` makes the value of its text, or raises ValueError with what is wrong. `last`: names may hold `=`, and values
-    do not.
+    - flag, form: for messages, such as `--weight` and `NAME=TIMES`. A form with an optional name begins with a bracket,
+      `[NAME=]VALUE`; a missing name is the empty string.
+    - read: turns the text of a value into the value; it raises ValueError with the problem in words.
+    - last: split at the last `=`, for names that may hold one.
 
     Raises UsageError for a text of another form.
     """
@@ -37,7 +38,7 @@ def named_value(
 def named_values(
     flag: str, texts: Sequence[str], form: str, read: Callable[[str], Value], *, hint: str = "", last: bool = False
 ) -> dict[str, Value]:
-    """Return {name: value} of texts as `named_value` reads them; raises UsageError for a name that comes twice."""
+    """Return {name: value} for all `texts`, as `named_value` reads them; raises UsageError for a repeated name."""
     values: dict[str, Value] = {}
     for text in texts:
         name, value = named_value(flag, text, form, read, hint=hint, last=last)

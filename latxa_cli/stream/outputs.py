@@ -1,41 +1,40 @@
-"""Everything that a run writes, in one hand: what may be written where, and when a file gets its name.
+"""The outputs of a run: every file that it writes, where each may lie, and when it gets its name.
 
-A file is written as `FILE.part`, locked, and renamed when the run is complete; the manifest comes last. Whatever
-cannot be is told before the work, and nothing is touched then: an output that is a folder, a device, a pipe, an input
-or another output, whose folder is missing or cannot be written to, whose ending promises another format, or that
-another run is writing.
+A file is written as `FILE.part`, locked, and renamed when the run is complete; the manifest comes last. Outputs are
+checked before the work, and a run that fails a check touches nothing. An output cannot be a folder, a device, a pipe,
+an input or another output. Its folder must exist and be writable, its ending must not promise another format, and no
+other run may be writing it.
 
-    Outputs            a file or stdout, made of all input: an interrupted run leaves no half one
-    StepwiseOutputs    the same, record by record: an interrupted run leaves a checkpoint to go on from
-    DirectoryOutputs   a directory, whose room looks after what is in it
+    Outputs            a file or stdout, complete or absent: an interrupted run starts again
+    StepwiseOutputs    the same with an outcome per record: an interrupted run goes on from a checkpoint
+    DirectoryOutputs   a directory, whose files are the business of the verb's room
+    FollowedOutputs    such a directory, in the processes beside the first one
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from latxa_cli.stream import resume
+from latxa_cli.stream.endings import COMPRESSED, NOT_WRITTEN, compression_of
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.manifest import manifest_of
-from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.stream.records import JsonObject, Outcome, Record, Reject
 from latxa_cli.stream.rejects import unfit_entry
 from latxa_cli.stream.resume import MAIN, REJECTS, Checkpoint, Counts
 from latxa_cli.stream.writer import Writer, make_directory, part_of
 
 MANIFEST = "--manifest"
-PACKED = (".gz", ".zst")  # how a file is packed that has this ending
-NOT_WRITTEN = frozenset((".parquet", ".arrow", ".bz2", ".xz", ".lz4", ".br", ".zip", ".7z", ".tar", ".tgz", *PACKED))
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a run's outputs go and how it talks: the flags that every verb has.
+    """The flags for outputs and messages that every verb has.
 
-    further: by flag, what else this verb writes.
+    further: the other files that this verb writes, by flag.
     """
 
     output: Path | None = None
@@ -48,14 +47,14 @@ class Destination:
 
 
 class Outputs:
-    """The outputs of a run of `verb` that makes a whole; raises UsageError for what cannot be.
+    """The outputs of a run whose main file needs all input; raises UsageError for a file that cannot be written.
 
-    files: by flag, the files that get their names at the end, the manifest not among them.
+    files: by flag, the files that get their names at the end, without the manifest.
     """
 
     stepwise = False
     main_is_file = True
-    owned = True  # by this process: it writes them, and the manifest
+    owned = True  # this process writes the outputs and the manifest
 
     def __init__(self, verb: str, destination: Destination) -> None:
         self.verb, self.destination = verb, destination
@@ -69,35 +68,35 @@ class Outputs:
 
     @property
     def main(self) -> Path | None:
-        """What `-o` names."""
+        """The path that `-o` names."""
         return self.destination.output
 
     @property
     def manifest(self) -> Path | None:
-        """Where the manifest goes."""
+        """The path of the manifest."""
         return self.destination.manifest or (manifest_of(self.main) if self.main else None)
 
     # --- before the work
 
     def check(self) -> None:
-        """Raise UsageError for a file that cannot be written as it is named."""
+        """Raise UsageError for a file that cannot be written under its name."""
         for flag, path in self.files.items():
             _check_place(flag, path)
-            if path.suffix.lower() in NOT_WRITTEN and path.suffix not in PACKED:
+            if path.suffix.lower() in NOT_WRITTEN:
                 hint = "JSON lines are written: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`"
                 raise UsageError(f"`{flag} {path}`: nothing is written as `{path.suffix}`", hint=hint)
         if self.destination.manifest:
             _check_place(MANIFEST, self.destination.manifest)
-            if self.destination.manifest.suffix.lower() in NOT_WRITTEN:
+            if self.destination.manifest.suffix.lower() in (*NOT_WRITTEN, *COMPRESSED):
                 raise UsageError(f"`{MANIFEST} {self.destination.manifest}`: it is plain JSON", hint="name a `.json`")
-        taken: dict[Path, str] = {}
+        flags: dict[Path, str] = {}
         for flag, path in self._claims():
-            other = taken.setdefault(_real(path), flag)
+            other = flags.setdefault(_real(path), flag)
             if other != flag:
                 raise UsageError(f"`{flag}` and `{other}` would both write `{path}`", hint="name another file")
 
     def _claims(self) -> Iterable[tuple[str, Path]]:
-        """Yield (flag, path) of all files that the run will write, those among them that it removes at the end."""
+        """Yield (flag, path) of all files that the run will write, also of those that it removes at the end."""
         for flag, path in self.files.items():
             yield from ((flag, path), (flag, part_of(path)))
         if self.main is not None:
@@ -109,34 +108,34 @@ class Outputs:
             yield from ((flag, self.manifest), (flag, part_of(self.manifest)))
 
     def keep_apart(self, inputs: Iterable[str | Path]) -> None:
-        """Raise UsageError where an output would take the place of one of the `inputs`."""
+        """Raise UsageError where an output would replace one of the `inputs`."""
         existing = [(flag, path) for flag, path in self._claims() if path.is_file()]
         for name in inputs if existing else ():
             for flag, path in existing:
                 if Path(name).is_file() and path.samefile(name):
                     raise UsageError(f"`{flag} {path}` is an input too", hint="name another file")
 
-    def interrupted(self, _settings: dict[str, Any]) -> Checkpoint | None:
-        """Return where the run that `--resume` continues stood."""
+    def interrupted(self, _settings: JsonObject) -> Checkpoint | None:
+        """Return the checkpoint of the run that `--resume` continues."""
         return None
 
-    def is_complete(self, settings: dict[str, Any]) -> bool:
+    def is_complete(self, settings: JsonObject, growing: Collection[str] = ()) -> bool:
         """Whether `--resume` finds the outputs complete; raises UsageError when they were made in another way."""
         if not self.destination.resume or self.main is None or self.manifest is None:
             return False
-        return resume.is_complete(self.main, self.manifest, settings)
+        return resume.is_complete(self.main, self.manifest, settings, growing=growing)
 
     # --- the work
 
-    def open(self, _settings: dict[str, Any], point: Checkpoint | None) -> None:
-        """Open all files and lock them; those of the interrupted run behind what its checkpoint knows of them."""
+    def open(self, _settings: JsonObject, point: Checkpoint | None) -> None:
+        """Open and lock all files; the interrupted run's are continued at the lengths in its checkpoint."""
         lengths = point.lengths if point else {}
         self.writers = {MAIN: Writer(None)} if self.main is None else {}
         for flag, path in self.files.items():
             self.writers[flag] = Writer(path, lengths.get(flag, 0))
 
     def write(self, outcome: Outcome) -> None:
-        """Write what came of a record where it belongs, and count it; raises LatxaError."""
+        """Write the outcome of a record to the main file or to the rejects, and count it; raises LatxaError."""
         if isinstance(outcome, dict):
             self.counts.written += 1
             self.writers[MAIN].write(outcome)
@@ -154,7 +153,7 @@ class Outputs:
             self.writers[MAIN].write_lines(outcome.data)
 
     def reject(self, reason: str, entry: Record) -> None:
-        """Set an entry of `rejects` aside, if there is a file for it, and count it."""
+        """Count an entry of `rejects`, and write it if there is a file for it."""
         self.counts.rejected[reason] += 1
         if REJECTS in self.writers:
             self.writers[REJECTS].write(entry)
@@ -165,22 +164,22 @@ class Outputs:
         self.writers[MAIN].write_text(text)
 
     def file(self, path: Path | None) -> Writer | None:
-        """Return the writer of a further output that a flag of the verb may name; it is complete when the run is."""
+        """Return the writer of one of the `further` outputs, or None for no path; the run completes the file."""
         flags = (flag for flag, given in self.destination.further.items() if given == path)
         return self.writers[next(flags)] if path is not None else None
 
     def flush(self) -> None:
         """Hand the records on to the next command in the pipe."""
-        if self.main is None or self.main.suffix not in PACKED:  # small frames would pack badly
+        if not compression_of(self.main or ""):  # a flush ends a frame, and small frames compress badly
             self.writers[MAIN].flush()
 
-    def checkpoint(self, point: Checkpoint, settings: dict[str, Any]) -> None:
-        """Keep where the run stands, for `--resume`."""
+    def checkpoint(self, point: Checkpoint, settings: JsonObject) -> None:
+        """Save the run's state, for `--resume`."""
 
     # --- the end
 
-    def finish_others(self, point: Checkpoint, settings: dict[str, Any]) -> None:
-        """Complete all files; those beside the main one get their names."""
+    def finish_others(self, point: Checkpoint, settings: JsonObject) -> None:
+        """Complete all files, and give those beside the main one their names."""
         for writer in self.writers.values():
             writer.sync()
         point.complete = True
@@ -190,56 +189,60 @@ class Outputs:
                 writer.finish()
 
     def finish_rejects(self) -> None:
-        """Complete the rejects, where the reader of the main output has gone."""
+        """Complete the rejects of a run whose main output has lost its reader."""
         if REJECTS in self.writers:
             self.writers[REJECTS].finish()
 
     def finish_main(self) -> None:
-        """Give the main file its name; the manifest is to be written next."""
+        """Give the main file its name; the caller writes the manifest next."""
         if self.manifest is not None:
-            self.manifest.unlink(missing_ok=True)  # that of an earlier output, which now goes
+            self.manifest.unlink(missing_ok=True)  # it describes an earlier output, which this one now replaces
         if MAIN in self.writers:
             self.writers[MAIN].finish()
 
+    def describe(self) -> list[JsonObject]:
+        """Return the manifest's entries of the complete files; `--rejects` is for people, who may remove it."""
+        return [writer.describe() for flag, writer in self.writers.items() if flag != REJECTS and writer.path]
+
     def forget(self) -> None:
-        """Remove what only a resume needs."""
+        """Remove the checkpoint, which only `--resume` needs."""
         if self.main is not None:
             resume.state_of(self.main).unlink(missing_ok=True)
 
     def drop_main(self) -> None:
-        """Leave nothing that looks like a main output or a run to continue."""
+        """Remove the main file and the checkpoint, so that nothing looks like an output or a run to continue."""
         self.writers[MAIN].discard()
         self.forget()
 
-    def abandon(self, point: Checkpoint | None, settings: dict[str, Any]) -> None:
-        """Keep what was done where the work fails, as far as `point` knows; raises LatxaError."""
+    def abandon(self, point: Checkpoint | None, settings: JsonObject) -> None:
+        """Save the work of a run that fails, up to `point`; raises LatxaError."""
         for writer in self.writers.values():
             writer.flush()
 
     def close(self) -> None:
-        """Let go of all files. A whole is written from its beginning again."""
+        """Close all files, and remove unfinished ones, which the next run would write from the beginning."""
         for writer in self.writers.values():
             writer.discard()
 
 
 class StepwiseOutputs(Outputs):
-    """The outputs of a run that writes one outcome for each record, in order, and can go on after any of them."""
+    """The outputs of a run that writes one outcome per record, in order, and can be continued after any of them."""
 
     stepwise = True
 
-    def interrupted(self, settings: dict[str, Any]) -> Checkpoint | None:
+    def interrupted(self, settings: JsonObject) -> Checkpoint | None:
         if not self.destination.resume or self.main is None:
             return None
         return resume.interrupted(self.main, self.files, settings)
 
-    def checkpoint(self, point: Checkpoint, settings: dict[str, Any]) -> None:
+    def checkpoint(self, point: Checkpoint, settings: JsonObject) -> None:
         if self.main is None:
             return
         point.lengths = {flag: writer.sync() for flag, writer in self.writers.items()}
         point.files = {flag: str(path) for flag, path in self.files.items()}
         point.save(self.main, settings)
 
-    def abandon(self, point: Checkpoint | None, settings: dict[str, Any]) -> None:
+    def abandon(self, point: Checkpoint | None, settings: JsonObject) -> None:
         if self.main is None:
             super().abandon(point, settings)
         elif point is not None:
@@ -251,10 +254,13 @@ class StepwiseOutputs(Outputs):
 
 
 class DirectoryOutputs(Outputs):
-    """The outputs of a run that makes a directory: while a state lies beside it, it is ours and not complete."""
+    """The outputs of a run that makes a directory.
+
+    A checkpoint beside the directory marks it as made by `latxa` and unfinished.
+    """
 
     main_is_file = False
-    is_new = False  # it was not there before this run
+    is_new = False  # this run made the directory
 
     def check(self) -> None:
         super().check()
@@ -269,7 +275,7 @@ class DirectoryOutputs(Outputs):
         if not ours:
             raise UsageError(f"`-o {directory}` was not made by `latxa {self.verb}`", hint=hint)
 
-    def open(self, settings: dict[str, Any], point: Checkpoint | None) -> None:
+    def open(self, settings: JsonObject, point: Checkpoint | None) -> None:
         assert self.main is not None
         self.is_new = not self.main.exists()
         make_directory(self.main)
@@ -277,32 +283,42 @@ class DirectoryOutputs(Outputs):
         for flag, path in self.files.items():
             self.writers[flag] = Writer(path)
 
+    def describe(self) -> list[JsonObject]:
+        """Return the manifest's entries of the further files and of those in the directory.
+
+        - Markdown is left out, since people edit it afterwards.
+        - Files in the directory have sizes and no hashes, since weights may be hundreds of GB.
+        """
+        assert self.main is not None
+        files = (file for file in sorted(self.main.iterdir()) if file.is_file() and file.suffix != ".md")
+        return [*super().describe(), *({"path": str(file), "bytes": file.stat().st_size} for file in files)]
+
     def drop_main(self) -> None:
-        """Keep the directory, whose room looks after it."""
+        """Keep the directory, since its files are the business of the verb's room."""
 
     def close(self) -> None:
         for writer in self.writers.values():
             writer.close()
         if self.main is not None and self.is_new:
-            with suppress(OSError):  # it holds something
+            with suppress(OSError):  # the directory is not empty
                 self.main.rmdir()
                 self.forget()
 
 
 class FollowedOutputs(DirectoryOutputs):
-    """The directory as a process beside the first one has it, whose run owns it."""
+    """The same directory in a process beside the first one, which alone checks it, opens it and writes its manifest."""
 
     owned = False
 
     def check(self) -> None:
-        """Leave that to the first process."""
+        """Do nothing: the first process checks."""
 
-    def open(self, settings: dict[str, Any], point: Checkpoint | None) -> None:
-        """Leave that to the first process."""
+    def open(self, settings: JsonObject, point: Checkpoint | None) -> None:
+        """Do nothing: the first process opens."""
 
 
 def _check_place(flag: str, path: Path) -> None:
-    """See that a file can come to stand at `path`, which is renamed to that name when it is complete."""
+    """Raise UsageError where no file can be renamed to `path`."""
     if path.is_dir():
         raise UsageError(f"`{flag} {path}` is a directory", hint="name a file in it")
     if path.exists() and not path.is_file():
@@ -313,7 +329,7 @@ def _check_place(flag: str, path: Path) -> None:
 
 
 def _real(path: Path) -> Path:
-    """Return the path without links and dots in its folders; a link itself would be replaced, not followed."""
+    """Return the path with the links and dots of its folders resolved; a link at its end would be replaced itself."""
     with suppress(OSError, RuntimeError):
         return path.parent.resolve() / path.name
     return path.absolute()

@@ -1,40 +1,59 @@
-"""Reading records: every line parsed, checked, given an id; every error with file and line."""
+"""Reading records: each line is parsed, checked and given an id, and each error names file and line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from latxa_cli.stream.chat_formats import respell
 from latxa_cli.stream.errors import RecordError
-from latxa_cli.stream.inputs import LONGEST_LINE, Input, numbered_lines, whole_lines, without_mark
+from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input, numbered_lines, whole_lines
 from latxa_cli.stream.kinds import HAVE_MESSAGES, NAMELESS, checker
-from latxa_cli.stream.records import Record, content_id, respell
+from latxa_cli.stream.records import Record, content_id
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DEEPEST = 254  # levels of nesting that orjson writes; it reads more
-HOLDS_NONE = frozenset((dict, list)).isdisjoint  # of types: is none of them one that holds values?
+ARE_SCALARS = frozenset((dict, list)).isdisjoint  # of types of values: none is a container
 
-BLOCK_ROWS = 256  # rows of a table that are taken together
+# The first bytes of files that are not text in UTF-8, and the words for each in an error.
+KNOWN_CONTENT = {
+    b"\x1f\x8b": "gzip data (name the file `.gz`)",
+    b"\x28\xb5\x2f\xfd": "zstandard data (name the file `.zst`)",
+    b"PAR1": "Parquet (name the file `.parquet`)",
+    b"BZh": "bzip2 data (decompress it)",
+    b"\xfd7zXZ": "xz data (decompress it)",
+    b"PK\x03\x04": "a ZIP archive (unpack it)",
+    b"\xff\xfe": "UTF-16 (make UTF-8 of it: `iconv -f UTF-16 -t UTF-8`)",
+    b"\xfe\xff": "UTF-16 (make UTF-8 of it: `iconv -f UTF-16 -t UTF-8`)",
+    b"{\0": "UTF-16 without a byte order mark (make UTF-8 of it: `iconv -f UTF-16LE -t UTF-8`)",
+    b"\0{": "UTF-16 without a byte order mark (make UTF-8 of it: `iconv -f UTF-16BE -t UTF-8`)",
+}
+_NOT_A_NUMBER = re.compile(rb"[:\[,]\s*(?:NaN|-?Infinity)\s*[,\]}]")
 
-# What is told of a malformed line: (`FILE:LINE`, what is wrong, the raw line).
-OnMalformed = Callable[[str, str, bytes], None]
+BLOCK_ROWS = 256  # rows of a table in one block
+
+OnMalformed = Callable[[str, str, bytes], None]  # called with `FILE:LINE`, the problem in words, and the raw line
 
 
 class Identifier:
-    """Gives ids to records that have none: a hash of the content, then `-2`, `-3` … for repeated content.
+    """Gives ids to records that have none: a hash of the content, with `-2`, `-3` … for repeated content.
 
-    Holds one number for every distinct record without an id.
+    It keeps one number in memory for every distinct record without an id.
     """
 
     def __init__(self) -> None:
         self.seen: dict[str, int] = {}
 
     def identify(self, record: Record) -> Record:
-        """Return the record with its id first; an id that is a number becomes a string."""
+        """Return the record with its id as the first field; an id that is a number becomes a string."""
         name, given = name_of(record)
         if not given:
             name = self.unique(name)
@@ -42,40 +61,49 @@ class Identifier:
         return {"id": name, **record}
 
     def unique(self, name: str) -> str:
-        """Return the content hash `name`, with a number for repeated content."""
+        """Return the content hash `name`, with a number behind it if it came before."""
         count = self.seen[name] = self.seen.get(name, 0) + 1
         return name if count == 1 else f"{name}-{count}"
 
 
 def name_of(record: Record) -> tuple[str, bool]:
-    """Return the record's id, and whether it was given or is the hash of its content; raises ValueError."""
+    """Return (id, True), or (hash of the content, False) for a record without an id; raises ValueError."""
     given = record.get("id")
     if given is None:
         return content_id({field: value for field, value in record.items() if field not in ("id", "metadata")}), False
     if type(given) is int:
         return str(given), True
-    if type(given) is not str or not given:
-        raise ValueError("`id` is neither a string nor a whole number")
+    if given == "":
+        raise ValueError("`id` is empty")
+    if type(given) is not str:
+        raise ValueError("`id` is neither a string nor a whole number of 64 bits")
     return given, True
 
 
 def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
-    """Return the function that makes a checked record (perhaps without `id`) of a line or a row.
+    """Return the function that turns a line or a row into a checked record, perhaps without `id`.
 
-    It raises ValueError (orjson's errors are ValueErrors too); `explain` says in words what was wrong.
+    That function raises ValueError, as orjson does; `explain` puts the error into words.
     """
     check = checker(kind)
     talks = not _kinds(kind).isdisjoint(HAVE_MESSAGES)
     checked = "messages" if _kinds(kind) <= HAVE_MESSAGES else ""
+    prompts = "prompt" in _kinds(kind)
     loads = orjson.loads
 
     def parse(entry: bytes | Record) -> Record:
         record: Any = loads(entry) if type(entry) is bytes else entry
         if type(record) is not dict:
-            raise ValueError("the line is JSON, but not an object")
-        if talks and "messages" not in record:
-            record = respell(record)
-        check(record)
+            raise record if isinstance(record, EntryError) else ValueError("the line is JSON, but not an object")
+        if talks and ("messages" not in record or "system" in record):
+            record = respell(record, prompts=prompts)
+        try:
+            check(record)
+        except ValueError:
+            if not talks or (ours := respell(record, prompts=prompts)) is record:
+                raise
+            record = ours
+            check(record)
         if (
             type(entry) is bytes
             and not _is_shallow(record, checked)
@@ -88,7 +116,7 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
 
 
 def text_prompt(line: bytes | Record) -> Record:
-    """Return the prompt that a line of a text file is; raises ValueError."""
+    """Return the prompt of one line of a text file; raises ValueError for a blank line."""
     assert type(line) is bytes
     text = line.decode().strip()
     if not text or len(line) > LONGEST_LINE:
@@ -99,7 +127,7 @@ def text_prompt(line: bytes | Record) -> Record:
 def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, ids: Identifier) -> Iterator[Record]:
     """Yield the checked records of `source`; blank lines are skipped, malformed ones go to `on_malformed`.
 
-    Where prompts are read, each line of a text file is one.
+    A text file can be read as prompts only, one a line.
     """
     parse = text_prompt if kind == "prompt" and source.is_text else parser(kind)
     named = not _kinds(kind) <= NAMELESS
@@ -109,17 +137,19 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
             if named and type(record.get("id")) is not str:
                 record = ids.identify(record)
         except ValueError as error:
-            _tell(entry, error, f"{source.label}:{number}", on_malformed)
+            _report(entry, error, f"{source.label}:{number}", on_malformed)
             continue
         yield record
 
 
 @dataclass
 class Block:
-    """Entries of an input that follow on one another: lines, or rows of a table. A verb that only counts takes what it
-    needs of all lines at once (`decoded`); where that cannot be done, and of tables, it takes `records`.
+    """Consecutive entries of an input: lines, or rows of a table.
 
-    label: the input; number: that of the first entry, from 1; count: records that were taken.
+    A verb that only counts decodes the fields that it needs from all lines at once (`decoded`). Tables, and blocks with
+    an unusual line, are read as `records`.
+
+    label: the input's name; number: the first entry's number, from 1; count: the records that were yielded so far.
     """
 
     label: str
@@ -130,26 +160,30 @@ class Block:
     count: int = 0
 
     def decoded(self, decode_lines: Callable[[bytes], list[Any]]) -> list[Any] | None:
-        """Return what `decode_lines` (of a decoder of msgspec) makes of the lines, an object for each.
+        """Return one object for each line, as msgspec's `decode_lines` decodes it.
 
-        None where a line is anything else; then `records` finds out what.
+        None for rows of a table, and where any line is not an object; then `records` finds the problem.
         """
         lines = self.entries
         if type(lines) is not bytes or not self._has_braces():
             return None
         try:
-            # msgspec passes over fields that it is not asked for without a look at their UTF-8. (Nor does it mind
-            # numbers too large and values too deep there, which `parser` does, since it makes records to be written.)
-            found = decode_lines(lines) if lines.isascii() or lines.decode() else []
+            # msgspec does not check the UTF-8 of fields that it skips, so `decode` does. It also skips numbers that are
+            # too large and values that are too deep. `parser` rejects those, but only because orjson could not write
+            # them; here nothing is written.
+            objects = decode_lines(lines) if lines.isascii() or lines.decode() else []
         except ValueError:
             return None
-        if len(found) != self.size:
+        if len(objects) != self.size:
             return None
-        self.count = len(found)
-        return found
+        self.count = len(objects)
+        return objects
 
     def _has_braces(self) -> bool:
-        """Whether all lines begin with `{` and end with `}`: then as many objects as lines are one on each."""
+        """Whether each line begins with `{` and ends with `}`.
+
+        msgspec lets an object span several lines; with braces at all ends, as many objects as lines are one a line.
+        """
         lines, ends, data = self.entries, self._ends, self._bytes
         first, last = lines[:1], lines[-1:]
         inner = ends[:-1] if last == b"\n" else ends
@@ -159,24 +193,24 @@ class Block:
 
     @cached_property
     def size(self) -> int:
-        """How many entries there are, blank lines too."""
+        """The number of entries, blank lines included."""
         if type(self.entries) is not bytes:
             return len(self.entries)
         return len(self._ends) + (not self.entries.endswith(b"\n"))
 
     @cached_property
-    def _bytes(self) -> Any:
+    def _bytes(self) -> np.ndarray:
         import numpy as np
 
         return np.frombuffer(self.entries, np.uint8)  # type: ignore[arg-type]
 
     @cached_property
-    def _ends(self) -> Any:
-        """Where lines end: in half the time of `bytes.count`."""
+    def _ends(self) -> np.ndarray:
+        """The offsets of the line breaks, which numpy finds in half the time of `bytes.count`."""
         return (self._bytes == ord("\n")).nonzero()[0]
 
     def records(self) -> Iterator[Record]:
-        """Yield the checked records (as they are: without `id` where none was given); malformed entries are told of."""
+        """Yield the checked records, some perhaps without `id`; malformed entries go to `on_malformed`."""
         for number, entry in self._numbered():
             record = self._checked(number, entry)
             if record is not None:
@@ -184,7 +218,7 @@ class Block:
                 yield record
 
     def record(self, place: int) -> Record | None:
-        """Return the record at a place (from 0) in what `decoded` returned; None where a check finds it malformed."""
+        """Return the whole record of the object at `place` in `decoded`; None where a check finds it malformed."""
         record = self._checked(self.number + place, self._lines[place])
         if record is None:
             self.count -= 1
@@ -194,7 +228,7 @@ class Block:
         try:
             return self._parse(entry)
         except ValueError as error:
-            _tell(entry, error, f"{self.label}:{number}", self.on_malformed)
+            _report(entry, error, f"{self.label}:{number}", self.on_malformed)
             return None
 
     @cached_property
@@ -213,25 +247,28 @@ class Block:
 
 
 def read_blocks(source: Input, kind: str, on_malformed: OnMalformed) -> Iterator[Block]:
-    """Yield the entries of `source`, many at a time, whose records are of `kind` and need no id."""
+    """Yield the entries of `source` many at a time; `kind` is one whose records have no ids."""
     assert kind in NAMELESS
     if source.is_table:
-        rows, number = source.rows(), 1
+        rows, number = source.rows(), source.first_row
         while entries := list(islice(rows, BLOCK_ROWS)):
             yield Block(source.label, number, entries, kind, on_malformed)
             number += len(entries)
         return
     number = 1
-    for lines in whole_lines(without_mark(source.blocks())):
+    for lines in whole_lines(source.lines()):
         block = Block(source.label, number, lines, kind, on_malformed)
         yield block
         number += block.size
 
 
-def _tell(entry: bytes | Record, error: ValueError, where: str, on_malformed: OnMalformed) -> None:
+def _report(entry: bytes | Record, error: ValueError, place: str, on_malformed: OnMalformed) -> None:
+    """Call `on_malformed` for an entry, unless it is a blank line, which parsing fails on too."""
     raw = entry if type(entry) is bytes else orjson.dumps(entry, default=str)
+    if isinstance(error, EntryError):
+        raw = error.raw
     if raw.strip():
-        on_malformed(where, explain(error, raw), raw)
+        on_malformed(place, explain(error, raw), raw)
 
 
 def _kinds(kind: str | tuple[str, ...]) -> set[str]:
@@ -239,18 +276,18 @@ def _kinds(kind: str | tuple[str, ...]) -> set[str]:
 
 
 def _is_shallow(record: Record, checked: str) -> bool:
-    """Whether no value lies deeper than the fields of messages: the usual case, told without a look at each byte.
+    """Whether no value lies deeper than the fields of messages, which is cheaper than to count brackets in the line.
 
-    checked: the field of messages whose `role` and `content` are known to be strings; most have nothing else.
+    checked: the name of a field of messages whose `role` and `content` are already known to be strings.
     """
     for name, value in record.items():
         if type(value) is dict:
-            if not HOLDS_NONE(map(type, value.values())):
+            if not ARE_SCALARS(map(type, value.values())):
                 return False
         elif type(value) is list:
             for item in value:
                 if type(item) is dict:
-                    if (len(item) != 2 or name != checked) and not HOLDS_NONE(map(type, item.values())):
+                    if (len(item) != 2 or name != checked) and not ARE_SCALARS(map(type, item.values())):
                         return False
                 elif type(item) is list:
                     return False
@@ -260,14 +297,17 @@ def _is_shallow(record: Record, checked: str) -> bool:
 def _check_depth(record: Record) -> None:
     try:
         orjson.dumps(record)
-    except TypeError:  # what orjson raises for what it cannot write
+    except TypeError:  # raised by orjson for a value that it cannot write
         raise ValueError(f"values are nested more than {DEEPEST} deep") from None
 
 
 def explain(error: ValueError, raw: bytes) -> str:
-    """Return in words what is wrong with the malformed line `raw`, for which `error` was raised."""
+    """Return in words the problem of the line `raw`, for which parsing or a check raised `error`."""
     if len(raw) > LONGEST_LINE:
         return f"the line is longer than {LONGEST_LINE >> 20} MiB"
+    for magic, content in KNOWN_CONTENT.items():
+        if raw.startswith(magic):
+            return f"this is {content}, not UTF-8 text"
     try:
         raw.decode()
     except UnicodeDecodeError as broken:
@@ -276,9 +316,11 @@ def explain(error: ValueError, raw: bytes) -> str:
         return str(error)
     if b"\0" in raw:
         return f"a NUL at byte {raw.index(0) + 1}"
+    if _NOT_A_NUMBER.search(raw):
+        return "not JSON (`NaN` and `Infinity` are no JSON numbers)"
     return f"not JSON ({error.msg} at column {error.colno})"
 
 
-def stop_at_malformed(where: str, what: str, _raw: bytes) -> None:
-    """The rule without `--rejects`: the first malformed line ends the run."""
-    raise RecordError(where, what)
+def stop_at_malformed(place: str, problem: str, _raw: bytes) -> None:
+    """End the run at the first malformed line, as without `--rejects`."""
+    raise RecordError(place, problem)

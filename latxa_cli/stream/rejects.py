@@ -1,7 +1,7 @@
-"""What `--rejects` holds: an entry for every record that is left out, each with its reason.
+"""Entries of `--rejects`, one for every record that is left out. There are two forms:
 
-{"reason": "malformed", "detail": what is wrong, "where": "FILE:LINE", "line": the line as it stood there}
-{"reason": why it is unfit, "detail": in words, "record": the record as it was read}
+{"reason": "malformed", "detail": the problem in words, "where": "FILE:LINE", "line": the line itself}
+{"reason": a name that is counted, "detail": the same in words, "record": the record as it was read}
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ LONGEST_SHOWN = 1 << 20  # bytes of a malformed line: a broken file may be one l
 SHOWS_WHY = "`--rejects FILE` shows why"  # the hint where nothing was kept
 
 
-def malformed_entry(where: str, what: str, raw: bytes, *, set_aside: bool) -> Record:
-    """Return the entry of a malformed line; raises RecordError where none are set aside."""
+def malformed_entry(place: str, problem: str, line: bytes, *, set_aside: bool) -> Record:
+    """Return the entry of the malformed line at `place`; raises RecordError unless such lines are `set_aside`."""
     if not set_aside:
-        raise RecordError(where, what, hint="`--rejects FILE` sets such lines aside and goes on")
-    return {"reason": MALFORMED, "detail": what, "where": where, "line": raw[:LONGEST_SHOWN].decode("utf-8", "replace")}
+        raise RecordError(place, problem, hint="`--rejects FILE` sets such lines aside and goes on")
+    shown = line[:LONGEST_SHOWN].decode("utf-8", "replace")
+    return {"reason": MALFORMED, "detail": problem, "where": place, "line": shown}
 
 
 def unfit_entry(record: Record, reason: str, detail: str) -> Record:

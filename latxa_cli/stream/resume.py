@@ -1,4 +1,4 @@
-"""`--resume`: is the output complete, and if not, where does the interrupted run stand?
+"""`--resume`: whether the output is complete, and if not, where the interrupted run stood.
 
 There are three ways to go on, one for each kind of work:
 
@@ -7,21 +7,21 @@ There are three ways to go on, one for each kind of work:
 - by training steps: whole checkpoints of the model, in the folder of `training.checkpoints`.
 
 The checkpoint is small, because outcomes are written in input order: the position in the input, the id of the last
-record there, the length of each output file, and the counts. It lies there until FILE is complete.
+record before it, the length of each output file, and the counts. It is removed when FILE is complete.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from latxa_cli.stream import manifest
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import part_of, write_file
 
 MAIN, REJECTS = "-o", "--rejects"
@@ -29,47 +29,49 @@ MAIN, REJECTS = "-o", "--rejects"
 
 @dataclass
 class Counts:
-    """Records in, records out, the rejected by reason, and those that a smaller subset left."""
+    """The numbers of records that were read, written, rejected (by reason), and left out of a random subset."""
 
     read: int = 0
     written: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     not_taken: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts as they stand in a manifest."""
+    def as_dict(self) -> JsonObject:
+        """Return the counts for a manifest."""
         counts = {"in": self.read, "out": self.written, "rejected": dict(sorted(self.rejected.items()))}
         return counts | ({"not taken": self.not_taken} if self.not_taken else {})
 
     def words(self, *, made: bool) -> list[str]:
-        """Return the counts as people are told; `made`: records were."""
-        told = [f"{self.read:,} in" + (f", {self.written:,} out" if made else "")]
+        """Return the counts as phrases for people; `made`: the run writes records, so that those are counted too."""
+        phrases = [f"{self.read:,} in" + (f", {self.written:,} out" if made else "")]
         if total := self.rejected.total():
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.rejected.most_common())
-            told.append(f"{total:,} rejected ({reasons})")
+            phrases.append(f"{total:,} rejected ({reasons})")
         if self.not_taken:
-            told.append(f"{self.not_taken:,} not taken")
-        return told
+            phrases.append(f"{self.not_taken:,} not taken")
+        return phrases
 
 
 @dataclass
 class Checkpoint:
-    """Where a run stands: `position` outcomes are written, the last for the record `last`.
+    """The state of a run after `position` outcomes, the last of them for the record `last`.
 
-    files, lengths: by flag, the output files, and how many bytes of each are written; uses: the side inputs (model,
-    shots), since a run goes on with the same ones; complete: all is written, and the files are about to get their
-    names.
+    - files, lengths: the output files, and the bytes written to each, by flag.
+    - uses: the side inputs (model, shots), which must be the same when the run goes on.
+    - complete: everything is written, and the files are about to get their names.
+    - kept: facts that hold for the runs which continue this one too (`Run.keep`).
     """
 
     position: int = 0
     last: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
-    uses: list[dict[str, Any]] = field(default_factory=list)
+    uses: list[JsonObject] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     complete: bool = False
+    kept: JsonObject = field(default_factory=dict)
 
-    def save(self, output: Path, settings: dict[str, Any]) -> None:
+    def save(self, output: Path, settings: JsonObject) -> None:
         """Write the checkpoint of the run that makes `output`; raises LatxaError."""
         counts = {"read": self.counts.read, "written": self.counts.written, "rejected": dict(self.counts.rejected)}
         state = {"settings": settings, **vars(self), "counts": counts}
@@ -77,23 +79,23 @@ class Checkpoint:
 
 
 def state_of(output: Path) -> Path:
-    """Return where the checkpoint of the run that makes `output` lies."""
+    """Return the path of the checkpoint of the run that makes `output`."""
     return output.with_name(output.name + ".part.state")
 
 
-def interrupted(output: Path, files: Mapping[str, Path], settings: dict[str, Any]) -> Checkpoint | None:
+def interrupted(output: Path, files: Mapping[str, Path], settings: JsonObject) -> Checkpoint | None:
     """Return the checkpoint of an interrupted run that made `output`, if there is one.
 
-    `files`: what this run writes, by flag. Rejects may be asked for from now on; all else must be as it was.
+    files: the output files of this run, by flag; they must be the same, except that `--rejects` may be new.
 
-    Raises UsageError when it had other settings or files, LatxaError when what it had written is not there any more.
+    Raises UsageError for other settings or files, LatxaError where a file that the run had written is gone.
     """
     state = manifest.load(state_of(output))
     if state is None:
         return None
     is_written = state.get("complete") and not part_of(output).exists()
     if is_written and output.exists() and manifest.manifest_of(output).exists():
-        return None  # the kill came at the very end: all is there
+        return None  # a kill after the last rename: the output is complete
     hint = f"remove `{state_of(output)}` to start again"
     if different := manifest.difference(state.pop("settings", {}), settings):
         raise UsageError(f"{output}: the interrupted run had other settings: {different}", hint=hint)
@@ -113,27 +115,34 @@ def interrupted(output: Path, files: Mapping[str, Path], settings: dict[str, Any
 
 
 def _restore(path: Path, length: int, hint: str, *, complete: bool) -> None:
-    """See that the unfinished file is there as far as the checkpoint says."""
+    """Raise LatxaError unless the unfinished file is there, and at least as long as the checkpoint says."""
     part = part_of(path)
-    if complete and path.exists() and not part.exists():  # the kill came between two renames at the end
+    if complete and path.exists() and not part.exists():  # a kill between two of the renames at the end
         path.replace(part)
     if not part.exists() or part.stat().st_size < length:
         raise LatxaError(f"{part}: what the interrupted run had written is not there any more", hint=hint)
 
 
-def is_complete(output: Path, manifest_path: Path, settings: dict[str, Any]) -> bool:
-    """Whether `output` is complete and was made by the same settings from inputs that are still the same.
+def is_complete(output: Path, manifest_path: Path, settings: JsonObject, *, growing: Collection[str] = ()) -> bool:
+    """Whether `output` is complete, with the same settings, from inputs that have not changed.
 
-    Raises UsageError when it is complete but was made in another way.
+    With other settings of those in `growing`, such as more epochs, the run is to go on.
+
+    Raises UsageError when it was made from other settings or inputs, or has changed itself since then.
     """
     written = manifest.load(manifest_path)
     if written is None or not output.exists():
         return False
-    hint = "remove it, choose another `-o`, or leave `--resume` out"
-    if different := manifest.difference(written.get("settings", {}), settings):
+    hint, was = "remove it, choose another `-o`, or leave `--resume` out", written.get("settings", {})
+    before, grown = ({name: given.get(name) for name in settings if name in growing} for given in (was, settings))
+    if different := manifest.difference(was | grown, settings):
         raise UsageError(f"{output}: was made with other settings: {different}", hint=hint)
-    if not all(Path(further).exists() for further in written.get("outputs", [])):
+    outputs = written.get("outputs", [])
+    if not all(Path(entry["path"]).exists() for entry in outputs):
         return False
-    if changed := manifest.changed_input(written.get("inputs", [])):
+    if changed := manifest.changed_file(outputs):
+        hint = f"restore it, or remove `{output}` and `{manifest_path}` to make it anew"
+        raise UsageError(f"{changed}: is not as the run that made it left it", hint=hint)
+    if changed := manifest.changed_file(written.get("inputs", [])):
         raise UsageError(f"{output}: its input `{changed}` has changed since", hint=hint)
-    return True
+    return before == grown

@@ -9,7 +9,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes that `text` says; raises ValueError."""
+    """Return the number of bytes in a `text` such as `2GB`; raises ValueError."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise ValueError(f"`{text}` is not a size such as `2GB` or `800MB`")
@@ -17,7 +17,7 @@ def parse_size(text: str) -> int:
 
 
 def show_size(count: float) -> str:
-    """Return a number of bytes as people read it: `950 kB`, `1.4 GB`."""
+    """Return a number of bytes as a text for people, such as `950 kB` or `1.4 GB`."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""`[NAME=]SOURCE` on the command line: which files a source is, before any of them is opened.
+"""Sources on the command line, `[NAME=]SOURCE`, and the files of each, before any of them is opened.
 
 SOURCE is a file, a folder (with all below it), a quoted glob, `-` (stdin), or `hf:DATASET[/CONFIG][:SPLIT]`.
 """
@@ -12,23 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from latxa_cli.stream.endings import COMPRESSED, READABLE, ending_of
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.inputs import STDIN, check_exists
 
-PACKED = ("", ".gz", ".zst")
-ENDINGS = (*(kind + packed for kind in (".jsonl", ".ndjson", ".json", ".txt") for packed in PACKED), ".parquet")
-# In a folder a `.json` file is more often a description of data than data: such files are read where they are named.
-NAMED_ONLY = tuple(".json" + packed for packed in PACKED)
-OURS = (".part", ".manifest.json", ".work")  # what stands beside an output of `latxa`
-KINDS = "`.jsonl`, `.ndjson`, `.json` and `.txt`, also with `.gz` or `.zst`, and `.parquet` are read"
+# A `.json` file in a folder more often describes data than holds them, so it is read only where the user names it.
+NAMED_ONLY = tuple(".json" + packed for packed in ("", *COMPRESSED))
+SHOWN_NAMES = 5
+OURS = (".part", ".manifest.json", ".work")  # files that `latxa` puts beside its outputs
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source and its files, in the order in which they are read.
+    """One source.
 
-    `files`: their paths as the user would write them; or `-`, or `hf:…`. `named`: the user gave the name. `root`: the
-    folder that names of text documents are relative to. `ignored`: files found in folders that are not of kinds read.
+    - argument: the source as the user wrote it; named: the user gave the name.
+    - files: paths as the user would write them, or `-`, or `hf:…`, in the order of reading.
+    - root: the folder that names of text documents are relative to.
+    - ignored: files in its folders that are of no kind that is read.
     """
 
     name: str
@@ -36,26 +37,26 @@ class Source:
     files: tuple[str, ...]
     named: bool
     root: str = ""
-    ignored: int = 0
+    ignored: tuple[str, ...] = ()
 
 
 class _Found(NamedTuple):
-    """What a SOURCE stands for, and the name that it has by itself."""
+    """The files that a SOURCE stands for, and its name where the user gives none."""
 
     files: list[str]
     name: str
     root: str = ""
-    ignored: int = 0
+    ignored: tuple[str, ...] = ()
 
 
 def parse_sources(arguments: list[str]) -> list[Source]:
     """Return the sources that `arguments` name, in their order.
 
-    Raises UsageError for two sources of one name, a file or stdin in two sources, files of unknown kinds, a terminal
-    as stdin; LatxaError for what is not there, and for a folder or glob without files to read.
+    Raises UsageError for two sources of one name, a file or stdin in two sources, files of unknown kinds and a terminal
+    as stdin; LatxaError for a missing file, and for a folder or glob without files to read.
     """
     sources: dict[str, Source] = {}
-    taken: dict[str, Source] = {}
+    owners: dict[str, Source] = {}
     for argument in arguments:
         source = _source(argument)
         if source.name in sources:
@@ -63,20 +64,27 @@ def parse_sources(arguments: list[str]) -> list[Source]:
             raise UsageError(f"two sources have the name `{source.name}`", hint=hint)
         sources[source.name] = source
         for file in source.files:
-            other = taken.setdefault(_identity(file), source)
+            other = owners.setdefault(_identity(file), source)
             if other is not source:
-                what = "stdin" if file == STDIN else f"`{file}`"
-                raise UsageError(f"{what} is in two sources, `{other.argument}` and `{source.argument}`")
+                label = "stdin" if file == STDIN else f"`{file}`"
+                raise UsageError(f"{label} is in two sources, `{other.argument}` and `{source.argument}`")
     return list(sources.values())
 
 
-def ending_of(file: str) -> str:
-    """Return the ending by which a file is read; the empty string where it is not known."""
-    return next((ending for ending in ENDINGS if file.endswith(ending)), "")
+def left_unread(source: Source) -> str:
+    """Return a sentence about the files in a source's folders that are not read; the empty string when all are."""
+    names = [f"`{os.path.relpath(file, source.root or '.')}`" for file in source.ignored]
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    by_name = any(file.lower().endswith(NAMED_ONLY) for file in source.ignored)
+    hint = "; a `.json` file is read where it is named" if by_name else ""
+    files = "1 file" if len(names) == 1 else f"{len(names):,} files"
+    return f"{source.argument}: {files} left unread: {', '.join(names[:SHOWN_NAMES])}{more}{hint}"
 
 
 def is_regular(file: str) -> bool:
-    """Whether a source's file is one that every process can open and read again: no stdin, pipe or dataset."""
+    """Whether every process can open and read a source's file again: it is not stdin, a pipe or a dataset."""
     return file != STDIN and not file.startswith("hf:") and Path(file).is_file()
 
 
@@ -107,15 +115,17 @@ def _find(where: str) -> _Found:
     else:
         check_exists(where)
         if path.is_file() and not ending_of(where):
-            raise UsageError(f"`{where}` is of no kind that is read", hint=f"{KINDS}; `-` (stdin) takes JSON lines")
+            raise UsageError(f"`{where}` is of no kind that is read", hint=f"{READABLE}; `-` (stdin) takes JSON lines")
         return _Found([where], path.name.removesuffix(ending_of(where)), str(path.parent))
     if not found.files:
-        what = f"none of the {found.ignored:,} files there can be read" if found.ignored else "there is no such file"
-        raise LatxaError(f"{where}: {what}", hint=KINDS)
+        none = f"none of the {len(found.ignored):,} files there can be read"
+        empty = "there is no file in this folder" if path.is_dir() else "there is no such file"
+        reason = none if found.ignored else empty
+        raise LatxaError(f"{where}: {reason}", hint=READABLE)
     for file in found.files:
         if not _is_text(file):
             raise UsageError(f"{where}: the name `{file!a}` in it is not UTF-8", hint="rename the file")
-    once = {os.path.realpath(file): file for file in sorted(found.files, reverse=True)}  # links may lead to it too
+    once = {os.path.realpath(file): file for file in sorted(found.files, reverse=True)}  # links may name a file twice
     return found._replace(files=sorted(once.values()))
 
 
@@ -125,12 +135,13 @@ def _globbed(pattern: str) -> _Found:
     root = "/".join(parts[:fixed]) or ("/" if fixed else "")
     # `crawls/wiki-*.jsonl` is known as `wiki`, `crawls/*.jsonl` as `crawls`.
     start = re.split(r"[*?[]", parts[-1])[0].strip("-_.") if fixed == len(parts) - 1 else ""
-    files, ignored = [], 0
+    files: list[str] = []
+    ignored: list[str] = []
     for match in glob.glob(pattern, recursive=True):  # noqa: PTH207
         if any(part.endswith(OURS) for part in match.split("/")[fixed:]):
             continue
         if Path(match).is_dir():
-            if "**" in parts:  # which goes into folders by itself
+            if "**" in parts:  # which descends into folders by itself
                 continue
             inside = _in_folder(match)
             files += inside.files
@@ -138,14 +149,15 @@ def _globbed(pattern: str) -> _Found:
         elif ending_of(match):
             files.append(match)
         else:
-            ignored += 1
-    return _Found(files, start or Path(root).resolve().name, root, ignored)
+            ignored.append(match)
+    return _Found(files, start or Path(root).resolve().name, root, tuple(ignored))
 
 
 def _in_folder(folder: str) -> _Found:
-    """Find the files in a folder and all below it, but for hidden ones and what `latxa` puts beside its outputs."""
-    files, ignored = [], 0
-    seen: set[str] = set()  # folders: a link may lead to one above it
+    """Find the files at any depth of a folder, without hidden ones and those that `latxa` puts beside its outputs."""
+    files: list[str] = []
+    ignored: list[str] = []
+    seen: set[str] = set()  # a link may lead to a folder above itself, round and round
 
     def fail(error: OSError) -> None:
         raise LatxaError(f"{error.filename}: cannot be read ({error.strerror})")
@@ -156,21 +168,22 @@ def _in_folder(folder: str) -> _Found:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if _is_seen(name))
-        for name in filter(_is_seen, names):
-            if ending_of(name) and not name.endswith(NAMED_ONLY):
+        folders[:] = sorted(name for name in folders if _is_data(name))
+        for name in filter(_is_data, names):
+            if ending_of(name) and not name.lower().endswith(NAMED_ONLY):
                 files.append(os.path.join(above, name))  # noqa: PTH118
             else:
-                ignored += 1
-    return _Found(files, Path(folder).resolve().name, folder, ignored)
+                ignored.append(os.path.join(above, name))  # noqa: PTH118
+    return _Found(files, Path(folder).resolve().name, folder, tuple(sorted(ignored)))
 
 
 def _is_text(name: str) -> bool:
-    """Whether the name of a file or folder is UTF-8."""
+    """Whether the name of a file or folder is UTF-8; Python keeps other bytes of names as lone surrogates."""
     return not any("\udc80" <= character <= "\udcff" for character in name)
 
 
-def _is_seen(name: str) -> bool:
+def _is_data(name: str) -> bool:
+    """Whether a file or folder may hold data: it is not hidden, and not one that `latxa` puts beside its outputs."""
     return not name.startswith(".") and not name.endswith(OURS)
 
 

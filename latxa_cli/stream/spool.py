@@ -1,25 +1,32 @@
 """Spooling: inputs that cannot be cut where they lie become compressed chunks of JSON lines.
 
-Lines keep their numbers: a row of the chunks stands for a line of the input (or a row of a table), blank ones included.
+Each line of the chunks stands for one line of the input or one row of a table, blank lines included, so that numbers of
+lines in messages stay true.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import orjson
 
-from latxa_cli.stream.errors import LatxaError, RecordError
+from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.files import new_file
-from latxa_cli.stream.inputs import LONGEST_LINE, Input, numbered_lines, without_mark
+from latxa_cli.stream.inputs import LONGEST_LINE, Input, numbered_lines, without_byte_order_mark
 
-TextUnit = Literal["file", "blank-line", "line"]  # what is a document of a text file
+TextUnit = Literal["file", "blank-line", "line"]  # the extent of one document in a text file
+
+
+class Writable(Protocol):
+    """Anything that bytes are written to."""
+
+    def write(self, data: bytes, /) -> int: ...
 
 
 class SpoolChunk(NamedTuple):
-    """A file of lines: their bytes before compression, how many they are, and the number of the first one, from 1."""
+    """A file of lines: their bytes before compression, their count, and the number of the first one, from 1."""
 
     path: str
     bytes: int
@@ -28,9 +35,9 @@ class SpoolChunk(NamedTuple):
 
 
 def write_chunks(blocks: Iterable[bytes], stem: Path, chunk_bytes: int) -> list[SpoolChunk]:
-    """Write the lines in `blocks` (bytes, never empty) to `STEM-00000.jsonl.zst` and so on.
+    """Write the lines in `blocks` (none empty) to `STEM-00000.jsonl.zst`, `STEM-00001.jsonl.zst` and so on.
 
-    A chunk ends with the first line that reaches `chunk_bytes`. Raises LatxaError when it cannot be written.
+    A chunk ends with the line that reaches `chunk_bytes`. Raises LatxaError when it cannot be written.
     """
     import zstandard
 
@@ -46,8 +53,8 @@ def write_chunks(blocks: Iterable[bytes], stem: Path, chunk_bytes: int) -> list[
     return chunks
 
 
-def _fill(writer: Any, block: bytes, blocks: Iterator[bytes], chunk_bytes: int) -> tuple[int, int, bytes]:
-    """Write `block` and more until a line ends at `chunk_bytes` or behind; return (bytes, lines, what is left over)."""
+def _fill(writer: Writable, block: bytes, blocks: Iterator[bytes], chunk_bytes: int) -> tuple[int, int, bytes]:
+    """Write one chunk from `block` and those that follow; return its bytes, its lines and the last block's rest."""
     size = lines = 0
     while block:
         reaches = size + len(block) >= chunk_bytes
@@ -63,28 +70,26 @@ def _fill(writer: Any, block: bytes, blocks: Iterator[bytes], chunk_bytes: int) 
 
 
 def lines_of_table(source: Input) -> Iterator[bytes]:
-    """Yield the rows of a table as JSON lines; raises RecordError for one that JSON cannot hold."""
-    for number, row in enumerate(source.rows(), 1):
-        try:
-            yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-        except TypeError as error:
-            what = f"the row holds what JSON cannot ({error})"
-            raise RecordError(f"{source.label}:{number}", what, hint="leave that column out") from None
+    """Yield the rows of a table as JSON lines; raises LatxaError."""
+    for row in source.rows():
+        yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def lines_of_text(source: Input, name: str, unit: TextUnit) -> Iterator[bytes]:
-    """Yield the documents of a text file as JSON lines, the file being called `name` in their ids.
+    """Yield the documents of a text file as JSON lines.
 
-    A document of the whole file has the id NAME, others NAME#LINE, where they begin. Text that is not UTF-8 comes as
-    it is, on one line: whoever reads it finds what is wrong. Raises LatxaError for documents over `LONGEST_LINE`.
+    - The id is `name` where the whole file is one document, else `name#LINE` with the line that it begins at.
+    - Text that is not UTF-8 is yielded as it is, on one line; the reader of the chunks will call it malformed.
+
+    Raises LatxaError for a document over `LONGEST_LINE`.
     """
-    blocks = without_mark(source.blocks())
+    blocks = without_byte_order_mark(source.blocks())
     if unit == "file":
         data = b"".join(_up_to_longest(source.label, unit, blocks))
         yield _document(source.label, unit, name, [data]) if data else b"\n"
         return
-    pending: list[bytes] = []  # the lines of a document
-    held = first = 0  # bytes of these, number of the first one
+    pending: list[bytes] = []  # the lines of an unfinished document
+    held = first = 0  # their bytes, and the number of the first one
     for row, _, line in numbered_lines(blocks):
         if not pending:
             held, first = 0, row + 1
@@ -113,7 +118,7 @@ def _up_to_longest(where: str, unit: TextUnit, blocks: Iterable[bytes]) -> Itera
 
 
 def _document(where: str, unit: TextUnit, name: str, lines: list[bytes]) -> bytes:
-    """Return the JSON line of a document, and a blank one for each of its `lines` but the first."""
+    """Return the JSON line of a document, then a blank line for each of its `lines` after the first."""
     raw, more = b"\n".join(lines), b"\n" * (len(lines) - 1)
     try:
         text = raw.decode().replace("\r\n", "\n").removesuffix("\r")

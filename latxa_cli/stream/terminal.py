@@ -1,4 +1,4 @@
-"""What people see: lines and one progress line on stderr. stdout is for data and is never touched here."""
+"""Messages for people, and one progress line, on stderr. stdout is for data and is never touched here."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NoReturn
 
+from latxa_cli.stream.secrets import without_secrets
+
 
 class Terminal:
-    """Talk on stderr: `say` unless quiet, `detail` only when verbose, `progress` only where stderr is a terminal."""
+    """Messages on stderr: `say` unless quiet, `detail` if verbose, `progress` only where stderr is a terminal."""
 
     def __init__(self, verb: str, *, quiet: bool = False, verbose: bool = False) -> None:
         self.verb = verb
@@ -20,12 +22,12 @@ class Terminal:
         self.draws = sys.stderr.isatty() and not quiet
         self._bar: Any = None
         self._task: Any = None
-        self._drawn = 0.0
+        self._last_draw = 0.0
 
     def say(self, text: str) -> None:
         """Write one line for people, unless `-q`."""
         if not self.quiet:
-            self._line(f"latxa {self.verb}: {printable(text)}")
+            self._line(f"latxa {self.verb}: {printable(without_secrets(text))}")
 
     def say_all(self, lines: Iterable[str]) -> None:
         """Write several lines for people, unless `-q`."""
@@ -33,12 +35,12 @@ class Terminal:
             self.say(line)
 
     def table(self, lines: list[str]) -> None:
-        """Write the lines of a table (`stream.table` made them printable), their spaces kept, unless `-q`."""
+        """Write the lines of a table with their spaces, unless `-q`; `stream.display` has made them printable."""
         if not self.quiet:
             self._line("\n".join(f"latxa {self.verb}:   {line}" for line in lines))
 
     def marked(self, parts: Iterable[tuple[str, bool]]) -> None:
-        """Write a text, the parts that are true in colour, or in brackets where there is none; unless `-q`."""
+        """Write a text of (part, marked) unless `-q`; marked parts are coloured, or bracketed where colour is off."""
         if self.quiet:
             return
         colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
@@ -49,21 +51,21 @@ class Terminal:
     def detail(self, text: str) -> None:
         """Write one line for people who asked for detail (`-v`)."""
         if self.verbose:
-            self._line(f"latxa {self.verb}: {printable(text)}")
+            self._line(f"latxa {self.verb}: {printable(without_secrets(text))}")
 
     def _line(self, text: str) -> None:
         self.clear()
         try:
             print(text, file=sys.stderr, flush=True)
-        except BrokenPipeError:  # nobody listens any more: the data still flow
+        except BrokenPipeError:  # nobody reads stderr any more, which is no reason to stop the data
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def progress(self, done: int, total: int | None = None, **figures: object) -> None:
         """Redraw the progress line: `done` of `total` units, and figures such as `loss=1.234`."""
         now = time.monotonic()
-        if not self.draws or (now - self._drawn < 0.2 and done != total):
+        if not self.draws or (now - self._last_draw < 0.2 and done != total):
             return
-        self._drawn = now
+        self._last_draw = now
         if self._bar is None:
             self._start()
         text = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
@@ -86,7 +88,7 @@ class Terminal:
         self._bar.start()
 
     def clear(self) -> None:
-        """Take the progress line away; the next `progress` draws it again."""
+        """Remove the progress line; the next `progress` draws it again."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -101,22 +103,23 @@ class Terminal:
 
 
 def _harmless(text: str) -> str:
-    """Return a text of several lines without control characters."""
+    """Return a text, perhaps of several lines, with its control characters replaced."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def tell_error(message: str, hint: str = "") -> None:
-    """Write an error as every run that fails ends: in one line, and perhaps a hint in a second one."""
+    """Write an error as one line on stderr, with the hint, if any, on a second one."""
+    message, hint = without_secrets(message), without_secrets(hint)
     lines = [f"latxa: {printable(message)}"] + ([f"hint: {printable(hint)}"] if hint else [])
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def end_now(message: str, hint: str = "") -> NoReturn:
-    """End the process with an error from whichever thread, as a job that hangs cannot end itself."""
+    """End the process with an error, also from another thread, since the main one may hang."""
     tell_error(message, hint)
     os._exit(1)
 
 
 def printable(text: str) -> str:
-    """Return `text` on one line without control characters: what records and models say must not drive a terminal."""
+    """Return `text` on one line with its control characters replaced, so that no record can drive a terminal."""
     return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))

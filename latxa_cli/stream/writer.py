@@ -1,6 +1,6 @@
-"""Writing records: JSONL to stdout or to `FILE.part`, which is renamed when all is done; compressed by FILE's ending.
+"""Writing records as JSONL: to stdout, or to `FILE.part`, which is renamed when complete and compressed as FILE says.
 
-A pipe that its reader closed is success, not an error. A full disk is one line, and what was written stays.
+A pipe that its reader closed is success, not an error. A full disk is an error of one line, and the part file stays.
 """
 
 from __future__ import annotations
@@ -9,26 +9,29 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import orjson
+import xxhash
 
+from latxa_cli.stream.endings import compressor
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.locks import try_lock
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import JsonObject, Record
 
-BUFFER = 1 << 16  # bytes held before they are written: they stay in the processor's cache
-COMPRESSED_BUFFER = 1 << 20  # a frame of less would compress worse
+BUFFER = 1 << 16  # bytes held before a write: few enough to stay in the processor's cache
+COMPRESSED_BUFFER = 1 << 20  # bytes of a frame: smaller ones compress worse
 MODE = 0o666
 JSON_LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class Writer:
-    """Records to one destination, in order. `offset` is where the next byte goes, always between two records.
+    """Writes records to one destination, in order.
 
-    With `--resume`, `offset` is where an earlier run's last checkpoint stood: what lies behind it is cut off, but not
-    before something is written, so that a run which fails before its work leaves the earlier one's as it was.
-    Each flush of a compressed file is a frame (zstandard) or member (gzip) of its own, so that an offset can be cut at.
+    - offset: the place of the next byte, always between two records. With `--resume` it begins at an interrupted run's
+      last checkpoint. The bytes behind it are cut off only at the first write, so that a run which fails before its
+      work leaves the interrupted one's file as it was.
+    - Each flush of a compressed file makes a frame (zstandard) or member (gzip), so that the file can be cut at any
+      offset.
     """
 
     def __init__(self, path: Path | None, offset: int = 0) -> None:
@@ -37,10 +40,11 @@ class Writer:
         self.offset = offset
         self.lines: list[bytes | memoryview] = []
         self.held = 0
-        self.compress = _compressor(path)
+        self.compress = compressor(path)
         self.buffer = BUFFER if self.compress is memoryview else COMPRESSED_BUFFER
-        self.has_begun = self.part is None  # what lay behind `offset` is gone
+        self.has_begun = self.part is None  # the bytes behind `offset` are cut off
         self.is_new = self.part is not None and not self.part.exists()
+        self.digest = xxhash.xxh3_128()
         try:
             self.descriptor = self._open()
         except OSError as error:
@@ -55,23 +59,27 @@ class Writer:
             os.close(descriptor)
             raise LatxaError(f"{self.path}: another run is writing it", hint="name another file")
         if not self.part.exists() or not os.path.samestat(os.fstat(descriptor), self.part.stat()):
-            os.close(descriptor)  # the run that had it has given it its name a moment ago
+            os.close(descriptor)  # the run that had it locked has just renamed it
             return self._open()
         return descriptor
 
     def begin(self) -> None:
-        """Cut off what lies behind the offset, since from now on this file is this run's; raises LatxaError."""
+        """Cut off the bytes behind the offset, since from now on the file is this run's; raises LatxaError."""
         if self.has_begun:
             return
+        assert self.part is not None
         try:
             os.ftruncate(self.descriptor, self.offset)
             os.lseek(self.descriptor, self.offset, os.SEEK_SET)
+            with self.part.open("rb", buffering=0) as written:
+                while block := written.read(BUFFER):
+                    self.digest.update(block)
         except OSError as error:
             raise self._cannot_write(error) from None
         self.has_begun = True
 
     def write(self, record: Record) -> None:
-        """Write one record as one line; raises LatxaError for what JSON cannot hold."""
+        """Write one record as one line; raises LatxaError for a value that JSON cannot hold."""
         try:
             line = orjson.dumps(record, option=JSON_LINE)
         except TypeError as error:
@@ -79,14 +87,14 @@ class Writer:
         self.write_lines(line)
 
     def write_lines(self, data: bytes | memoryview) -> None:
-        """Write whole lines, each with its line break, as they are."""
+        """Write whole lines, each with its line break."""
         self.lines.append(data)
         self.held += len(data)
         if self.held >= self.buffer:
             self.flush()
 
     def write_text(self, text: str) -> None:
-        """Write text as it is (tables for people, where the format asked for is not JSONL)."""
+        """Write text that is not JSONL, such as a table for people."""
         self.lines.append(text.encode())
         self.flush()
 
@@ -101,6 +109,7 @@ class Writer:
         try:
             while data:
                 written = os.write(self.descriptor, data)
+                self.digest.update(data[:written])
                 self.offset += written
                 data = data[written:]
         except BrokenPipeError:
@@ -110,7 +119,7 @@ class Writer:
             raise self._cannot_write(error) from None
 
     def sync(self) -> int:
-        """Flush, wait until the disk has it, and return the offset."""
+        """Flush, wait for the disk, and return the offset."""
         self.flush()
         self.begin()
         if self.part is not None:
@@ -123,14 +132,18 @@ class Writer:
     def finish(self) -> None:
         """Flush, and give the file its name."""
         if self.offset == 0 and not self.lines:
-            self.lines = [b""]  # an empty compressed file is not one of 0 bytes
+            self.lines = [b""]  # a compressed file without content is not one of 0 bytes
         self.sync()
         if self.path is not None and self.part is not None:
             self.part.replace(self.path)
         self.close()
 
+    def describe(self) -> JsonObject:
+        """Return the manifest's entry of a file that is complete: its path, bytes and hash."""
+        return {"path": str(self.path), "bytes": self.offset, "xxh3_128": self.digest.hexdigest()}
+
     def close(self) -> None:
-        """Let go of the file, which keeps its unfinished name; one that is new and was not begun goes."""
+        """Close the file, which keeps its unfinished name; a new one that nothing was written to is removed."""
         if self.part is not None and self.descriptor >= 0:
             if self.is_new and not self.has_begun:
                 with suppress(OSError):
@@ -139,7 +152,7 @@ class Writer:
             self.descriptor = -1
 
     def discard(self) -> None:
-        """Let go of the file and remove it, unless it has its name already, or is of an earlier run."""
+        """Close and remove the file, unless it has its final name or is an earlier run's that was not begun."""
         if self.part is not None and self.descriptor >= 0 and (self.is_new or self.has_begun):
             with suppress(OSError):
                 self.part.unlink()
@@ -152,25 +165,13 @@ class Writer:
 
 
 def part_of(path: Path) -> Path:
-    """Return the name under which `path` is written until it is complete."""
+    """Return the name that the file `path` has until it is complete."""
     return path.with_name(path.name + ".part")
 
 
 def close_stdout_quietly() -> None:
     """Point stdout at the null device, so that nothing complains about the closed pipe at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _compressor(path: Path | None) -> Any:
-    if path is not None and path.suffix == ".gz":
-        import gzip
-
-        return lambda data: gzip.compress(data, mtime=0)
-    if path is not None and path.suffix == ".zst":
-        import zstandard
-
-        return zstandard.ZstdCompressor(level=3).compress
-    return memoryview
 
 
 def make_directory(path: Path) -> None:
@@ -182,7 +183,7 @@ def make_directory(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole small file so that it is either the old one or the new one, never half; raises LatxaError."""
+    """Replace a small file atomically: a reader sees the old one or the new one; raises LatxaError."""
     part = part_of(path)
     try:
         with part.open("wb") as file:

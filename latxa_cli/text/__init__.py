@@ -1,1 +1,1 @@
-"""What several rooms need to know about text: its clean form, its words, its language, what it shares with another."""
+"""Facts about texts that several rooms need: clean form, words, language, repeats, n-grams, embeddings, chrF."""

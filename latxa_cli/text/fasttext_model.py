@@ -1,8 +1,8 @@
-"""Language identification by a fastText model file of the user's, such as GlotLID or lid.176.
+"""Language identification by the user's fastText model file, such as GlotLID or lid.176.
 
-The library reads a model without looking where the file ends: a download that broke off makes it crash, or answer from
-nowhere. So the file is checked first. Its format is what `FastText::saveModel` writes (fasttext.cc and the files of
-the parts: args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc, productquantizer.cc), little endian.
+The library does not check where a file ends: with a truncated download it crashes, or returns nonsense. So the file is
+checked first. Its format is that of `FastText::saveModel` (fasttext.cc, args.cc, dictionary.cc, densematrix.cc,
+quantmatrix.cc, productquantizer.cc), in little endian.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import mmap
 import re
 import struct
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 
@@ -26,11 +26,13 @@ _QUANTISER = struct.Struct("<4I")  # dimension …; then 256 float32 centroids o
 
 
 class FastTextModel:
-    """Called with a text, it returns the code of its likeliest label's language and the label's probability in [0, 1].
+    """A classifier: called with a text, it returns the code of the most probable language, and its probability.
 
-    `languages`: the codes that it can return. Labels such as `__label__eus_Latn` (GlotLID) and `__label__eu` (lid.176)
-    become BCP-47 codes without a script (`eu`), of the macrolanguage where that is usual (`ekk`: `et`). Raises
-    UsageError where the package is not installed, LatxaError for a file that cannot be read.
+    - languages: the codes that it can return.
+    - Labels such as `__label__eus_Latn` (GlotLID) and `__label__eu` (lid.176) become BCP-47 codes without script
+      (`eu`), or that of the macrolanguage where this is usual (`et` for `ekk`).
+
+    Raises UsageError where the package is not installed, LatxaError for a file that cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -51,7 +53,7 @@ class FastTextModel:
             raise LatxaError(f"`{path}` cannot be loaded: {first_line(error)}") from None
 
     def __call__(self, text: str) -> tuple[str, float]:
-        # It takes one line, without lone surrogates.
+        # The library accepts a single line, without lone surrogates.
         line = text.replace("\n", " ").encode("utf-8", "ignore").decode()
         labels, probabilities = self._model.predict(line, k=1)
         if not labels:  # the model knows no part of the text
@@ -59,8 +61,8 @@ class FastTextModel:
         return self._codes[labels[0]], min(float(probabilities[0]), 1.0)
 
 
-def _code(langcodes: Any, label: str) -> str:
-    """Return the BCP-47 code of a label's language; what is none stays as it is."""
+def _code(langcodes: ModuleType, label: str) -> str:
+    """Return the BCP-47 code of a label's language, or the label itself if it names no language."""
     name = label.removeprefix("__label__")
     try:
         return langcodes.standardize_tag(name, macro=True).split("-")[0]
@@ -69,19 +71,19 @@ def _code(langcodes: Any, label: str) -> str:
 
 
 def read_labels(path: str) -> list[str]:
-    """Return the labels of a fastText model; raises LatxaError unless the file is a whole model for classification."""
+    """Return the labels of a fastText model; raises LatxaError unless the file is a complete classification model."""
     try:
         with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             labels = _labels(data, path)
     except OSError as error:
         raise LatxaError(f"`{path}` cannot be read ({error.strerror or error})") from None
-    except (ValueError, struct.error):  # ValueError: also where there is nothing to map
+    except (ValueError, struct.error):  # ValueError also for an empty file, which cannot be mapped
         raise LatxaError(f"`{path}` is damaged or cut off", hint="download the model again") from None
     return labels
 
 
 def _labels(data: mmap.mmap, path: str) -> list[str]:
-    """Walk through a whole model; raises ValueError or struct.error where it does not hold together."""
+    """Read through a whole model; raises ValueError or struct.error where the file is inconsistent or too short."""
     magic, version, *settings = _HEADER.unpack_from(data)
     if magic != _MAGIC or version not in _VERSIONS:
         raise LatxaError(f"`{path}` is no fastText model", hint="a `.bin` or `.ftz` file is needed")

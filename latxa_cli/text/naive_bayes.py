@@ -1,7 +1,7 @@
-"""The classifier of py3langid (naive Bayes over byte n-grams, about 140 languages) in a compiled kernel.
+"""The classifier of py3langid (naive Bayes over byte n-grams, about 140 languages), with a compiled kernel.
 
-The model and the arithmetic are py3langid's, and so are the answers, in about an eighth of its time. The method is that
-of Lui and Baldwin, langid.py: An Off-the-shelf Language Identification Tool (ACL 2012, system demonstrations).
+The model, the arithmetic and the answers are py3langid's; the kernel takes about an eighth of its time. The method is
+that of Lui and Baldwin, langid.py: An Off-the-shelf Language Identification Tool (ACL 2012, system demonstrations).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from latxa_cli.stream.errors import LatxaError
 
 
 class NaiveBayes:
-    """Called with a text, it returns the code of the likeliest language and its probability in [0, 1].
+    """A classifier: called with a text, it returns the code of the most probable language, and its probability.
 
-    `languages`: the codes that it can return (ISO 639-1 where one exists, else 639-3; `zxx` for no language). To load
-    it takes half a second and 100 MB. The kernel keeps the GIL, since all calls share one workspace.
+    - languages: the codes that it can return (ISO 639-1 where one exists, else 639-3; `zxx` for no language).
+    - It takes half a second and 100 MB to load.
+    - The kernel keeps the GIL, since all calls share one array of counts.
     """
 
     def __init__(self) -> None:
@@ -26,25 +27,25 @@ class NaiveBayes:
 
         try:
             model = LanguageIdentifier.from_model_file(MODEL_FILE)
-        except OSError as error:  # it is unpacked into a temporary file
+        except OSError as error:  # the library unpacks the model into a temporary file
             reason = error.strerror or error
             raise LatxaError(f"the model for language identification cannot be unpacked ({reason})") from None
         self.languages: list[str] = model.labels
-        # Some languages have two classes, one for each script.
+        # Some languages have two classes, one per script.
         self._language_of = np.array([self.languages.index(label) for label in model.nb_classes])
         self._prior = model.nb_pc.astype(np.float32)
-        # States where no feature ends count as one more feature that says nothing, which saves the kernel a branch.
+        # States where no feature ends count as a further feature with zero weights, which saves the kernel a branch.
         nothing = len(model.nb_ptc)
         weights = np.empty((nothing + 1, len(model.nb_classes)), dtype=np.int16)
         np.multiply(model.nb_ptc, UNIT, out=weights[:nothing], casting="unsafe")
         weights[nothing] = 0
-        # A constant taken from all classes of a feature changes no probability, and small sums are more exact.
+        # Subtracting a constant from all classes of a feature changes no probability, and smaller sums are more exact.
         weights -= weights.max(axis=1, keepdims=True)
         self._weights = weights
         features = np.array(model.tk_output)
         features[features < 0] = nothing
         self._states = np.stack([np.array(model.tk_row), features], axis=1).astype(np.uint32)
-        # A copy, since numpy asks for huge pages where `array` does not: walking takes a fifth less time.
+        # Copied, since numpy allocates huge pages where `array` does not, which saves a fifth of the automaton's time.
         self._moves = np.array(model.tk_nextmove, dtype=np.uint32).reshape(-1, 256)
         self._counts = np.zeros(nothing + 1, dtype=np.int32)
 

@@ -1,6 +1,6 @@
 """The clean form of a text, and the fingerprint by which exact duplicates are found.
 
-Nothing here depends on a language. Clean text, which is most text, is looked through once and never rebuilt.
+Nothing here depends on a language. Most texts are clean already: they are scanned once and returned as they are.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from latxa_cli.native.normal_form import (
     UNUSUAL,
     defects,
 )
+from latxa_cli.text.fences import code_lines, may_have_fences
 
-# What becomes a plain line end: vertical tab, form feed, carriage return, next line, line and paragraph separator.
+# These become a line end: vertical tab, form feed, carriage return, next line, line and paragraph separator.
 _LINE_ENDS = "\x0b\x0c\r\x85\u2028\u2029"
-# What becomes a plain space: every space separator (category Zs) but the space itself.
+# These become a space: all space separators (category Zs) except the space itself.
 _SPACES = "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-# What goes: controls, the soft hyphen and the byte order mark, which only tear words apart, lone surrogates, which no
-# UTF-8 file can hold, and noncharacters. Joiners (U+200C, U+200D) and the zero-width space stay: in Persian, Hindi
-# or Khmer they carry meaning.
+# These are removed: controls, the soft hyphen and the byte order mark, which split words, lone surrogates, which no
+# UTF-8 file can hold, and noncharacters. Joiners (U+200C, U+200D) and the zero-width space stay, since they carry
+# meaning in Persian, Hindi or Khmer.
 _CONTROLS = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 _DROPPED = set(_CONTROLS) - set("\t\n" + _LINE_ENDS) | set("\xad\ufeff\ufffe\uffff")
 
@@ -43,47 +44,64 @@ _TABLE: dict[int, str | None] = (
     {ord(c): None for c in _DROPPED} | dict.fromkeys(map(ord, _LINE_ENDS), "\n") | dict.fromkeys(map(ord, _SPACES), " ")
 )
 _SURROGATES = re.compile("[\ud800-\udfff]+")
-_INNER_RUNS = re.compile(r"[ \t][ \t](?<=\S[ \t][ \t])[ \t]*")  # two blanks first, which few positions have
+_INNER_RUNS = re.compile(r"[ \t][ \t](?<=\S[ \t][ \t])[ \t]*")  # it tests two blanks first, since they are rare
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def normalise(text: str) -> str:
-    """Return `text` in its clean form; doing it twice changes nothing more.
+    """Return `text` in its clean form; a second call changes nothing.
 
-    Letters that UTF-8 read as another encoding has taken apart (`Ã±`) are put together again (by ftfy), line ends
-    become `\\n` and unusual spaces plain ones, controls go, Unicode is composed (NFC), runs of spaces and tabs inside a
-    line become one space, no line ends in a space, at most one empty line separates paragraphs, and the whole is
-    stripped. The indentation of a line stays, since code depends on it.
+    - Mojibake is repaired (by ftfy): UTF-8 that was decoded as another encoding, as in `Ã±`.
+    - Line ends become `\\n`, unusual spaces become plain ones, and controls are removed.
+    - Unicode is composed (NFC).
+    - Runs of spaces and tabs inside a line become one space, and blanks at the end of a line are removed. Indentation
+      stays, since code depends on it.
+    - At most one empty line separates paragraphs, and the text is stripped.
+    - Spaces and empty lines of code in fences stay.
     """
     while True:
         found = defects(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32), _kinds())
-        # By itself and first, since some of the bytes that were read wrongly look like spaces and controls.
+        # The repair comes first and alone, since wrongly decoded bytes may look like spaces and controls.
         clean = _repaired(text) if found & MOJIBAKE else text
         if clean == text:
             clean = _clean(text, found)
-        # What one step removes can bring together what another one acts on: an accent and its letter, two bytes.
+        # A removal can join characters that another step acts on, such as a letter and its accent: so try again.
         if clean == text:
             return clean
         text = clean
 
 
 def _clean(text: str, found: int) -> str:
-    """Return `text` after the steps that `found` calls for."""
+    """Return `text` after the steps for the defects in `found`."""
     if found & STRANGE:
         text = _SURROGATES.sub("", text.replace("\r\n", "\n")).translate(_TABLE)
     if found & UNCOMPOSED:
         text = unicodedata.normalize("NFC", text)
-    if found & LOOSE_ENDS:
-        text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    if found & RUNS:
-        text = _INNER_RUNS.sub(" ", text)
-    if found & GAPS:
-        text = _BLANK_LINES.sub("\n\n", text)
+    if found & (LOOSE_ENDS | RUNS | GAPS) and may_have_fences(text):
+        text = _spaced_around_code(text)
+    else:
+        if found & LOOSE_ENDS:
+            text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
+        if found & RUNS:
+            text = _INNER_RUNS.sub(" ", text)
+        if found & GAPS:
+            text = _BLANK_LINES.sub("\n\n", text)
     return text.strip()
 
 
+def _spaced_around_code(text: str) -> str:
+    lines = text.split("\n")
+    spaced: list[str] = []
+    for line, is_code in zip(lines, code_lines(lines), strict=True):
+        if is_code:
+            spaced.append(line)
+        elif (clean := _INNER_RUNS.sub(" ", line.rstrip(" \t"))) or spaced[-1:] != [""]:
+            spaced.append(clean)
+    return "\n".join(spaced)
+
+
 def _repaired(text: str) -> str:
-    """Undo wrong decodings, as a whole where that can be, else line by line: one may be right where another is not."""
+    """Undo wrong decodings of the whole text where possible, else of each line, since only some lines may be wrong."""
     from ftfy import fix_encoding
     from ftfy.badness import is_bad
 
@@ -99,7 +117,7 @@ def _repaired(text: str) -> str:
 
 @cache
 def _kinds() -> np.ndarray:
-    """Return u8 [0x110000]: what each code point is, as a sum of flags."""
+    """Return u8 [0x110000]: the kinds of each code point, as a sum of flags."""
     kinds = np.zeros(0x110000, dtype=np.uint8)
     kinds[0x300:] = COMPOSABLE  # below, every character is its own composed form
     kinds[list(_TABLE)] |= UNUSUAL
@@ -115,7 +133,7 @@ def _kinds() -> np.ndarray:
 
 
 def fingerprint(text: str) -> bytes:
-    """Return the XXH3 hash (128 bits) of a text as it is. Among 10^10 texts an accident has a chance of 10^-18."""
+    """Return the XXH3 hash (128 bits) of a text; the probability of any collision among 10^10 texts is below 10^-18."""
     import xxhash
 
     return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))

@@ -1,12 +1,12 @@
 """Training: records to packed rows, rows to steps, steps to a model.
 
 - `config`: the settings.
-- `data`: sources, tokenised (records to marked tokens), packing, rows (on the disk); `prepare` wires them.
-- `session`: a whole run: load, prove, train, export.
-- `plan`: which rows each step takes, and its learning rate: a function of the seed.
-- `loop`: the steps, and when a checkpoint is written or a set of validation looked at.
-- `network`: forward (rows in, loss out), attention, isolation (the proof that texts do not see each other).
-- `backends`: who computes gradients and updates weights: torch, DeepSpeed.
-- `checkpoints`: checkpoint (written, and read to go on), saved and export (to a model), card.
+- `data`: records to rows. `tokenised` marks tokens, `packing` fills rows, `rows` stores them; `prepare` wires them.
+- `session`: a whole run, from loading over the proof and the training to the export.
+- `plan`: the rows and the learning rate of each step, a function of the seed.
+- `loop`: the steps, with their checkpoints and validations.
+- `network`: the forward pass. `isolation` proves that packed texts do not see each other.
+- `backends`: torch or DeepSpeed, which compute gradients and update weights.
+- `checkpoints`: written, read to resume, and exported to a model with its card.
 - beside the loop: `processes`, `validation`, `tracking`, `step_report`.
 """

@@ -16,6 +16,7 @@ from typing import Any
 
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 from latxa_cli.stream.named import named_values
+from latxa_cli.stream.records import JsonObject
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "chat_loss": ("assistant", "all"),
@@ -28,24 +29,29 @@ CHOICES: dict[str, tuple[str, ...]] = {
 AT_LEAST_ONE = ("sequences_per_step", "batch_size")
 SHARES = ("warmup_ratio", "minimum_learning_rate_ratio", "beta1", "beta2")
 NOT_NEGATIVE = (
-    "weight_decay", "neftune_alpha", "checkpoint_every", "validate_every", "seed", "lora_rank", "lora_alpha",
-    "watchdog_minutes",
+    "max_steps", "weight_decay", "neftune_alpha", "checkpoint_every", "validate_every", "keep", "seed", "lora_rank",
+    "lora_alpha", "watchdog_minutes",
 )  # fmt: skip
-# Settings that change how fast or where a run goes, not what it learns: a resumed run may have others.
+# Settings that change the speed or place of a run but not its result: a resumed run may have others.
 WAYS_OF_COMPUTING = (
-    "batch_size", "checkpoint_every", "validate_every", "backend", "zero_stage", "deepspeed", "gradient_checkpointing",
-    "attention", "kernels", "watchdog_minutes",
+    "batch_size", "checkpoint_every", "keep", "validate_every", "backend", "zero_stage", "deepspeed",
+    "gradient_checkpointing", "attention", "kernels", "watchdog_minutes",
 )  # fmt: skip
+LENGTH = ("epochs", "max_steps")  # settings that a resumed run may have others of, to train longer
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How to train. Defaults are those of the Basque study (arXiv 2506.07597, appendix) but for sequence and batch.
+    """The settings of a run; defaults are those of the Basque study (arXiv 2506.07597, appendix), at a smaller scale.
 
-    Raises UsageError for a value that cannot be.
+    The study has longer sequences and larger batches.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     epochs: float = 1.0
+    max_steps: int = 0  # so many steps, in place of `epochs`; 0: by `epochs`
     learning_rate: float = 1e-5  # peak
     sequences_per_step: int = 8  # rows of one optimiser step, over all processes
     sequence_length: int = 1024  # tokens of a row
@@ -56,28 +62,29 @@ class TrainConfig:
     beta2: float = 0.95
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
-    chat_loss: str = "assistant"  # or "all": user turns too
-    source_loss: dict[str, str] = field(default_factory=dict)  # that of the conversations of one source, by its name
+    chat_loss: str = "assistant"  # turns that the loss counts; "all": user turns too
+    source_loss: dict[str, str] = field(default_factory=dict)  # {source: the loss of its conversations}
+    fold_system: bool = False  # system turns become part of the user's, for templates that have none
     neftune_alpha: float = 0.0  # noise on the embeddings (arXiv 2310.05914); 0: none
-    neftune_scale: str = "sequence"  # by the length of the token's own text; "row": by that of the packed row
+    neftune_scale: str = "sequence"  # noise by the length of the token's own text; "row": by that of the packed row
     dtype: str = "float32"  # or "bfloat16": forward and backward in bfloat16, weights and optimiser in float32
-    lora_rank: int = 0  # of low-rank adapters (arXiv 2106.09685), which alone are trained; 0: none
-    lora_alpha: float = 0.0  # they count alpha / rank times; 0: twice the rank
-    lora_targets: list[str] = field(
-        default_factory=list
-    )  # that get them, by the end of their names; []: all but the head
-    freeze: list[str] = field(default_factory=list)  # parameters with this in their name are not trained
+    lora_rank: int = 0  # low-rank adapters (arXiv 2106.09685), which alone are trained; 0: none
+    lora_alpha: float = 0.0  # adapters are scaled by alpha / rank; 0: twice the rank
+    # Layers with adapters, by the end of their names; []: all linear layers but the head.
+    lora_targets: list[str] = field(default_factory=list)
+    freeze: list[str] = field(default_factory=list)  # parameters with one of these in their name are not trained
 
     batch_size: int = 8  # rows in one forward pass of one process
-    gradient_checkpointing: bool = False  # less memory, a third more computing
-    attention: str = "auto"  # "varlen": FlashAttention as torch has it, on a GPU in bfloat16; else "sdpa"
-    kernels: str = "auto"  # "liger" where that is installed and there is a GPU; or "compile": torch.compile
+    gradient_checkpointing: bool = False  # less memory for a third more computation
+    attention: str = "auto"  # "varlen" (torch's FlashAttention) on a GPU in bfloat16, else "sdpa"
+    kernels: str = "auto"  # "liger" on a GPU where it is installed; or "compile": torch.compile
     backend: str = "torch"  # or "deepspeed"
-    zero_stage: int = 2  # of DeepSpeed: what processes share out: 1 moments, 2 and gradients, 3 and weights
-    deepspeed: str = ""  # a JSON file of DeepSpeed's own settings, laid over ours
-    checkpoint_every: int = 500  # steps; and one at the end. 0: that alone
-    validate_every: int = 0  # steps; and at the end. 0: with every checkpoint
-    watchdog_minutes: float = 30.0  # without a step, after which the run is ended; 0: never
+    zero_stage: int = 2  # DeepSpeed shares out moments (1), gradients too (2), weights too (3)
+    deepspeed: str = ""  # a JSON file of DeepSpeed's own settings, which win over ours
+    checkpoint_every: int = 500  # steps; the last step always has one. 0: the last step alone
+    keep: int = 0  # checkpoints that stay, also after the end. 0: two, and none after the end
+    validate_every: int = 0  # steps; the last step always validates. 0: with every checkpoint
+    watchdog_minutes: float = 30.0  # without a step, after which the run ends itself; 0: never
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -105,13 +112,16 @@ class TrainConfig:
         if self.lora_rank and self.freeze:
             _refuse("freeze", self.freeze, "cannot be combined with `lora_rank`, which freezes all but the adapters")
         if self.sequence_length < 2:
-            _refuse("sequence_length", self.sequence_length, "must be at least 2: each token is told from those before")
+            _refuse("sequence_length", self.sequence_length, "must be at least 2: nothing predicts the first token")
 
 
-def chat_losses(values: Sequence[str]) -> tuple[str | None, dict[str, str]]:
-    """Return the loss of all conversations, if it is among `values`, and those of single sources (`SOURCE=LOSS`).
+def chat_losses(values: Sequence[str] | None) -> JsonObject:
+    """Return as `chat_loss` the loss of all conversations, and as `source_loss` {source: loss} from each `SOURCE=LOSS`.
 
-    Raises UsageError for another loss.
+    Each is None where `values` have none.
+
+    Raises:
+        UsageError: a loss is unknown.
     """
 
     def loss(text: str) -> str:
@@ -119,19 +129,22 @@ def chat_losses(values: Sequence[str]) -> tuple[str | None, dict[str, str]]:
             raise ValueError("a loss is `assistant` or `all`")
         return text
 
-    found = named_values("--chat-loss", values, "[SOURCE=]LOSS", loss, last=True)
-    return found.pop("", None), found
+    losses = named_values("--chat-loss", values or [], "[SOURCE=]LOSS", loss, last=True)
+    return {"chat_loss": losses.pop("", None), "source_loss": losses or None}
 
 
 def resolve(path: Path | None, prepared: Mapping[str, Any] = MappingProxyType({}), **flags: Any) -> TrainConfig:
-    """Return the settings: those of the TOML file `path`, overruled by the `flags` that are not None.
+    """Return the settings from the TOML file `path`, from `flags` that are not None, and from the prepared data.
 
-    `prepared`: those that the data were prepared with, which cannot be changed any more.
+    Args:
+        path: the file, whose settings `flags` overrule.
+        prepared: the settings with which the data were prepared, and which cannot change any more.
+        flags: settings by name.
 
     Raises:
         LatxaError: the file cannot be read.
-        UsageError: it is not TOML, has an unknown key (the nearest known one is named), or a value of a wrong type; or
-            a setting is another than that of the prepared data.
+        UsageError: the file is not TOML, has an unknown key (the hint names the nearest one) or a value of a wrong
+            type; or a setting differs from that of the prepared data.
     """
     settings = _from_toml(path) if path is not None else {}
     settings.update({name: value for name, value in flags.items() if value is not None})
@@ -144,7 +157,7 @@ def resolve(path: Path | None, prepared: Mapping[str, Any] = MappingProxyType({}
     return TrainConfig(**{**settings, **prepared})
 
 
-def _from_toml(path: Path) -> dict[str, Any]:
+def _from_toml(path: Path) -> JsonObject:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -168,7 +181,7 @@ def _from_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(config: TrainConfig) -> str:
-    """Write the settings as TOML that `resolve` reads back."""
+    """Return the settings as TOML that `resolve` reads back."""
     lines, tables = [], []
     for name, value in asdict(config).items():
         if isinstance(value, dict):
@@ -180,7 +193,7 @@ def to_toml(config: TrainConfig) -> str:
     return "\n".join(lines + tables) + "\n"
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, list):
@@ -189,8 +202,8 @@ def _written(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # all else that JSON writes is TOML too
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # the one character that TOML alone forbids
 
 
-def _refuse(name: str, value: Any, why: str) -> None:
-    raise UsageError(f"`{name}` is `{value}`: it {why}", hint="settings come from `--config` and from flags")
+def _refuse(name: str, value: object, rule: str) -> None:
+    raise UsageError(f"`{name}` is `{value}`: it {rule}", hint="settings come from `--config` and from flags")

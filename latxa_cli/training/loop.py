@@ -1,33 +1,33 @@
-"""The training loop: one, over both backends, any number of processes.
+"""The training loop, the same for both backends and any number of processes.
 
-Steps, order of rows and noise depend only on the settings and the seed, so that a run that was cut off and resumed
-gives the same losses as one that was not: to the last bit on the same number of processes (and threads), within
-rounding on another.
+Steps, the order of rows and noise depend only on the settings and the seed. So an interrupted run that is resumed gives
+the losses of an uninterrupted one: to the last bit on the same number of processes and threads, else within rounding.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latxa_cli.launch import alike
 from latxa_cli.model import writing
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.records import keyed_hash
+from latxa_cli.stream.records import Record, keyed_hash
 from latxa_cli.training.backends.torch_backend import TorchBackend
 from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.data.rows import PreparedRows
+from latxa_cli.training.interruption import Interruption
+from latxa_cli.training.metrics import MetricsFile
 from latxa_cli.training.network import attention, parameters, throughput
 from latxa_cli.training.network.forward import PackedLoss, noise_for, to_device
 from latxa_cli.training.network.kernels import use_kernels
@@ -35,15 +35,17 @@ from latxa_cli.training.plan import TrainingPlan
 from latxa_cli.training.processes import Processes
 from latxa_cli.training.validation import ValidationSets, batch_of
 
-METRICS = "metrics.jsonl"
-TRIAL_STEPS = 4  # of `estimate`, the first of which makes moments and buffers and is not timed
-SHOWN = 60  # characters of a text that is named in an error
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TRIAL_STEPS = 4  # steps of `estimate`; the first one allocates moments and buffers, and is not timed
+EXCERPT = 60  # characters of a text that an error names
 SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[Record], None]
 
 
 class Backend(checkpoint.ParameterStates, Protocol):
-    """What computes gradients and takes steps: see `TorchBackend`, whose methods say what they do."""
+    """A library that computes gradients and takes steps; `TorchBackend` documents the methods."""
 
     def before_loading(self) -> None: ...
 
@@ -55,7 +57,7 @@ class Backend(checkpoint.ParameterStates, Protocol):
 
 
 def open_backend(config: TrainConfig, processes: Processes) -> Backend:
-    """Return the backend of the settings, ready for its model to be loaded; raises LatxaError."""
+    """Return the backend of the settings, ready to load its model; raises LatxaError where it cannot start."""
     processes.meet(always=config.backend == "deepspeed")
     if config.backend == "torch":
         return TorchBackend(config, processes)
@@ -67,19 +69,23 @@ def open_backend(config: TrainConfig, processes: Processes) -> Backend:
 
 
 class Trainer:
-    """A model, what trains it, and the rows; `step` does one optimiser step. All processes have one."""
+    """A model, its backend and its rows, in each process; `step` does one optimiser step."""
 
     def __init__(
         self,
-        model: Any,
+        model: PreTrainedModel,
         rows: PreparedRows,
         config: TrainConfig,
         *,
         processes: Processes | None = None,
         backend: Backend | None = None,
-        tokenizer: Any = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
-        """`tokenizer`: names texts in errors. Raises UsageError for settings that the model does not take."""
+        """Prepare `model` for training; `tokenizer` serves errors, which quote texts.
+
+        Raises:
+            UsageError: the model does not allow these settings.
+        """
         self.model, self.rows, self.config, self.tokenizer = model, rows, config, tokenizer
         self.processes = processes or Processes()
         self.plan = TrainingPlan(len(rows), config, self.processes.rank, self.processes.world)
@@ -91,30 +97,32 @@ class Trainer:
         if config.gradient_checkpointing:
             if not model.supports_gradient_checkpointing:
                 raise UsageError(f"`{type(model).__name__}` has no `gradient_checkpointing`", hint="leave it out")
+            # The reentrant kind gives no gradients where a layer's input has none, as behind frozen embeddings.
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.network = PackedLoss(model, attention=attention_name, casts=half)
         self.backend = backend or TorchBackend(config, self.processes)
         self.backend.wrap(self.network)
         self.network.train()
 
-    def step(self, step: int) -> dict[str, Any]:
+    def step(self, step: int) -> Record:
         """Do optimiser step `step`, counted from 0; return its metrics (see `train`).
 
         Raises:
-            LatxaError: the loss or the gradient is not a number, or infinite.
+            LatxaError: the loss or the gradient is infinite or NaN.
         """
         started = time.perf_counter()
-        # Dropout depends on seed and step alone; hashed, since torch's draws on a CPU know the lower 32 bits only.
+        # Dropout depends on seed and step alone. They are hashed, since torch uses the lower 32 bits only on a CPU.
         torch.manual_seed(keyed_hash(self.config.seed, "dropout", str(step)) >> 1)
         batches = self.plan.batches(step)
-        of_all = self.plan.rows_of(step)
-        trained = self.rows.trained_in(of_all)
+        rows_of_all = self.plan.rows_of(step)
+        trained = self.rows.trained_in(rows_of_all)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         pairs = 0
         for place, numbers in enumerate(batches):
             arguments, attended = self._arguments(numbers, step)
             pairs += attended
             last = place + 1 == len(batches)
+            # Divided by the trained tokens of the whole step: a mean of means would favour tokens of short batches.
             total += self.backend.accumulate(arguments, 1 / max(1, trained), last=last)
         loss_sum, all_pairs = self.processes.sum(total.item(), pairs)
         loss = loss_sum / max(1, trained)
@@ -123,14 +131,13 @@ class Trainer:
                 raise self._not_finite(loss, step, mine=not math.isfinite(total.item()))
         rate = self.plan.learning_rate(step)
         norm = self.backend.update(rate)
-        if not 0 <= norm < math.inf:  # DeepSpeed says -1; the weights are spoilt now, and no checkpoint may have them
-            what = f"the gradient became infinite, or no number, at step {step + 1}"
+        if not 0 <= norm < math.inf:  # DeepSpeed gives -1; the weights are spoilt now, and no checkpoint may hold them
             with alike(self.processes.launch):
-                raise LatxaError(what, hint=SMALLER_STEPS)
+                raise LatxaError(f"the gradient became infinite, or no number, at step {step + 1}", hint=SMALLER_STEPS)
         if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+            torch.cuda.synchronize(self.device)  # kernels run on after their call, and the clock would miss them
         seconds = time.perf_counter() - started
-        tokens = len(of_all) * self.rows.sequence_length
+        tokens = len(rows_of_all) * self.rows.sequence_length
         figures = {
             "step": step + 1,
             "epoch": round((step + 1) / self.plan.steps_per_epoch, 4),
@@ -142,17 +149,17 @@ class Trainer:
             "seconds": round(seconds, 4),
         }
         if (peak := throughput.peak(self.device)) and not self.config.lora_rank and not self.config.freeze:
-            done = throughput.operations(self.model, round(tokens * self.rows.fill), round(all_pairs))
-            figures["mfu"] = round(done / seconds / peak / self.processes.world, 4)
+            operations = throughput.operations(self.model, round(tokens * self.rows.fill), round(all_pairs))
+            figures["mfu"] = round(operations / seconds / peak / self.processes.world, 4)
         return figures
 
-    def _arguments(self, numbers: Any, step: int) -> tuple[dict[str, Any], int]:
-        """Return what the network takes for rows, and how many pairs of tokens attend in them."""
+    def _arguments(self, numbers: Sequence[int] | NDArray[np.int64], step: int) -> tuple[dict[str, Any], int]:
+        """Return the arguments of the network for these rows, and the number of pairs of tokens that attend."""
         batch = batch_of(self.rows, numbers)
         arguments = to_device(batch, self.device)._asdict()
         config = self.config
         if config.neftune_alpha and len(numbers):
-            size = parameters.shape(self.model.get_input_embeddings().weight)[-1]
+            size = parameters.shape(cast(Tensor, self.model.get_input_embeddings().weight))[-1]
             arguments["noise"] = noise_for(
                 batch, numbers, alpha=config.neftune_alpha, by_row=config.neftune_scale == "row", size=size,
                 seed=config.seed, step=step, device=self.device,
@@ -160,20 +167,20 @@ class Trainer:
         return arguments, throughput.attended_pairs(batch.position_ids) if len(numbers) else 0
 
     def _not_finite(self, loss: float, step: int, *, mine: bool) -> LatxaError:
-        """Return the error that names the texts whose loss is not finite; `mine`: some are this process's."""
-        found: list[str] = []
+        """Return an error that quotes the texts whose loss is not finite; `mine`: this process has some of them."""
+        texts: list[str] = []
         own = [int(number) for batch in self.plan.batches(step) for number in batch] if mine else []
         numbers = [number for each in self.processes.all(own) for number in each]
-        if self.processes.world == 1:  # else the others wait elsewhere: a forward pass may need them
+        if self.processes.world == 1:  # of several, each forward pass may need all, and the others do not come
             with torch.no_grad():
                 for number in numbers:
                     arguments, _ = self._arguments([number], step)
                     if not math.isfinite(self.network(**arguments).item()):
-                        found.append(f"row {number} ({self._beginning(number)})" if self.tokenizer else f"row {number}")
-        if len(found) == len(numbers):
-            where = f"in all rows, the first is {found[0]}: the weights are not finite, or the data are not to blame"
-        elif found:
-            where = f"in {', '.join(found[:3])}" + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+                        texts.append(self._excerpt(number))
+        if len(texts) == len(numbers):
+            where = f"in all rows, the first is {texts[0]}: the weights are not finite, or the data are not to blame"
+        elif texts:
+            where = f"in {', '.join(texts[:3])}" + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
         else:
             where = f"in one of the rows {', '.join(map(str, sorted(numbers)[:8]))}"
         return LatxaError(
@@ -181,11 +188,15 @@ class Trainer:
             hint=SMALLER_STEPS,
         )
 
-    def _beginning(self, number: int) -> str:
+    def _excerpt(self, number: int) -> str:
+        """Return the number of a row, with the beginnings of its first texts if there is a tokenizer."""
+        if not self.tokenizer:
+            return f"row {number}"
         batch = self.rows.batch([number])
         starts = np.flatnonzero(batch.position_ids[0] == 0)[:3]
-        texts = (self.tokenizer.decode(batch.input_ids[0, start : start + 32].tolist()) for start in starts)
-        return ", ".join(f"`{' '.join(text.split())[:SHOWN]}`" for text in texts)
+        texts = (str(self.tokenizer.decode(batch.input_ids[0, start : start + 32].tolist())) for start in starts)
+        excerpts = (f"`{' '.join(text.split())[:EXCERPT]}`" for text in texts)
+        return f"row {number} ({', '.join(excerpts)})"
 
 
 def train(
@@ -195,65 +206,74 @@ def train(
     done: int = 0,
     report: Report,
     validation: ValidationSets | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Train from step `done` to the end, yielding the metrics of each step after they are in `directory/metrics.jsonl`.
+) -> Iterator[Record]:
+    """Train from step `done` to the end; yield the metrics of each step when `directory/metrics.jsonl` has them.
 
-    A step's metrics: step (from 1), epoch (done, a fraction), loss (mean over trained tokens, before the step),
-    learning_rate, gradient_norm (before clipping), tokens (padding included), trained_tokens, seconds, and mfu where
-    the device's peak is known. A line a set of `validation` follows where it was looked at. The last step too has a
-    checkpoint.
+    The metrics of a step:
+
+    - `step`: from 1.
+    - `epoch`: those done, a fraction.
+    - `loss`: the mean over trained tokens, before the step.
+    - `learning_rate`.
+    - `gradient_norm`: before clipping.
+    - `tokens`: with padding.
+    - `trained_tokens`.
+    - `seconds`.
+    - `mfu`: where the device's peak is known.
+
+    After a validation, a line for each set follows. The last step always has a checkpoint, and so has the step in
+    which a process hears SIGTERM or Ctrl-C. A validation that they cut short is done when the run goes on.
 
     Raises:
         LatxaError: the loss or the gradient is not finite, or `directory` cannot be written.
+        KeyboardInterrupt: after the checkpoint of the step at hand (`Terminated` after SIGTERM).
     """
-    config, plan, processes = trainer.config, trainer.plan, trainer.processes
-    every = config.validate_every or config.checkpoint_every
-    with writing(directory), _metrics_file(directory, done, processes) as metrics:
-        for step in range(done, plan.steps):
-            figures = trainer.step(step)
-            lines = [figures]
-            last = step + 1 == plan.steps
-            if validation and (last or (every and (step + 1) % every == 0)):
-                found = validation(trainer.network)
-                lines += [{"step": step + 1, "validation": name, **values} for name, values in found.items()]
-            metrics.write("".join(json.dumps(line) + "\n" for line in lines))
-            metrics.flush()
+    plan, processes = trainer.plan, trainer.processes
+    validation = validation if validation and validation.sets else None
+    with (
+        writing(directory), Interruption() as interruption,
+        MetricsFile(directory, done, writes=processes.is_first) as metrics,
+    ):  # fmt: skip
+
+        def write(lines: list[Record]) -> None:
+            metrics.write(lines)
             for line in lines:
                 report(line)
-            if last or (config.checkpoint_every and (step + 1) % config.checkpoint_every == 0):
+
+        def validate(step: int) -> list[Record]:
+            if validation is None or not _validates_after(step, plan):
+                return []
+            return validation.lines(trainer.network, step, stop=lambda: interruption.agreed(processes) is not None)
+
+        if done and not processes.from_first(metrics.validated):
+            write(validate(done))
+        for step in range(done, plan.steps):
+            figures = trainer.step(step)
+            write([figures, *validate(step + 1)])
+            end = interruption.agreed(processes)
+            if end or _saves_after(step + 1, plan):
                 if processes.is_first:
-                    os.fsync(metrics.fileno())  # a checkpoint must not be ahead of the metrics on the disk
-                checkpoint.save(directory, step + 1, trainer.backend, processes)
+                    metrics.synchronise()  # a checkpoint must not be ahead of the metrics on the disk
+                checkpoint.save(directory, step + 1, trainer.backend, processes, keep=trainer.config.keep)
             yield figures
+            if end:
+                raise end
 
 
-def _metrics_file(directory: Path, done: int, processes: Processes) -> TextIO:
-    """Open the metrics, of which the lines up to step `done` stay; the first process alone writes them."""
-    if not processes.is_first:
-        return Path(os.devnull).open("a", encoding="utf-8")
-    metrics = (directory / METRICS).open("a+", encoding="utf-8", errors="replace")
-    metrics.seek(0)
-    while True:  # nothing is written again, so that a full disk loses nothing
-        place = metrics.tell()
-        if not _is_of_steps_up_to(done, metrics.readline()):
-            break
-    metrics.truncate(place)
-    metrics.seek(0, os.SEEK_END)
-    return metrics
+def _validates_after(step: int, plan: TrainingPlan) -> bool:
+    every = plan.config.validate_every or plan.config.checkpoint_every
+    return step == plan.steps or (every > 0 and step % every == 0)
 
 
-def _is_of_steps_up_to(done: int, line: str) -> bool:
-    """Whether a line is whole, and of a step that is done; what is behind one that a disk has spoilt goes too."""
-    try:
-        return line.endswith("\n") and json.loads(line)["step"] <= done
-    except (ValueError, KeyError, TypeError):
-        return False
+def _saves_after(step: int, plan: TrainingPlan) -> bool:
+    every = plan.config.checkpoint_every
+    return step == plan.steps or (every > 0 and step % every == 0)
 
 
 def go_on(trainer: Trainer, path: Path) -> int:
-    """Take over the state of the checkpoint `path`; return its step."""
+    """Load the state of the checkpoint `path`; return its step."""
     step = checkpoint.step_of(path)
-    if trainer.config.backend == "deepspeed":  # which makes its moments in its first step; they are written over
+    if trainer.config.backend == "deepspeed":  # its first step makes the moments, which the checkpoint overwrites
         arguments, _ = trainer._arguments([], 0)
         trainer.backend.accumulate(arguments, 1.0, last=True)
         trainer.backend.update(0.0)
@@ -263,9 +283,16 @@ def go_on(trainer: Trainer, path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What a run would cost: `peak_bytes`, of one process, and the speed of all are measured in the trial.
+    """The cost of a run.
 
-    `state_bytes`: weights; of what is trained, which is float32, also gradients and two moments.
+    Attributes:
+        steps: optimiser steps.
+        parameters, trained_parameters: their numbers.
+        state_bytes: the weights, and in float32 the gradients and two moments of those that are trained.
+        peak_bytes: the largest memory of one process in the trial.
+        tokens_per_second: the speed of all processes in the trial.
+        seconds: of the whole run.
+        mfu: the share of the device's peak, where that is known.
     """
 
     steps: int
@@ -279,7 +306,7 @@ class CostEstimate:
 
 
 def estimate(trainer: Trainer) -> CostEstimate:
-    """Do some real steps and extrapolate; the model is changed by them. The first one warms up and is not timed."""
+    """Do some real steps, which change the model, and extrapolate from all but the first."""
     figures = [trainer.step(step % trainer.plan.steps) for step in range(TRIAL_STEPS)][1:]
     tokens_per_second = sum(f["tokens"] for f in figures) / max(1e-9, sum(f["seconds"] for f in figures))
     row_tokens = len(trainer.rows) * trainer.rows.sequence_length
@@ -291,6 +318,6 @@ def estimate(trainer: Trainer) -> CostEstimate:
         state_bytes=parameters.state_bytes(trainer.model),
         peak_bytes=throughput.memory(trainer.device),
         tokens_per_second=tokens_per_second,
-        seconds=trainer.config.epochs * row_tokens / tokens_per_second,
+        seconds=trainer.plan.steps / trainer.plan.steps_per_epoch * row_tokens / tokens_per_second,
         mfu=sum(shares) / len(shares) if shares else None,
     )

@@ -1,25 +1,29 @@
-"""A training run from end to end: load, prove, train, export. The pieces are in the other modules of this folder."""
+"""A training run from end to end: load, prove, train, export; the other modules of this room hold the parts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latxa_cli import __version__
 from latxa_cli.launch import Launch, alike
-from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, save_beside_weights, writing
-from latxa_cli.stream.errors import LatxaError
+from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, writing
+from latxa_cli.model_files import save_beside_weights
+from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.stream.terminal import Terminal, end_now
 from latxa_cli.training import loop
 from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.checkpoints.export import export
-from latxa_cli.training.config import TrainConfig, to_toml
+from latxa_cli.training.config import LENGTH, TrainConfig, to_toml
 from latxa_cli.training.data.prepare import digest_of
 from latxa_cli.training.data.rows import PreparedRows
+from latxa_cli.training.metrics import METRICS
 from latxa_cli.training.network import isolation, parameters
 from latxa_cli.training.plan import TrainingPlan
 from latxa_cli.training.processes import Processes, Watchdog
@@ -27,17 +31,20 @@ from latxa_cli.training.step_report import StepReport
 from latxa_cli.training.tracking import Tracker, open_tracker, values_of
 from latxa_cli.training.validation import ValidationSets
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 GIB = 1 << 30
 LIBRARIES = ("torch", "transformers", "deepspeed", "peft", "liger-kernel")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model called `name` on its device, its tokenizer, and what will train it."""
+    """A model on its device, by its name, with its tokenizer, its processes and the backend that trains it."""
 
     name: str
-    model: Any
-    tokenizer: Any
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     processes: Processes
     backend: loop.Backend
     trust_remote_code: bool = False
@@ -45,8 +52,13 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class RunListeners:
-    """Who is told what: `report` of each line of metrics, `warn` of what went wrong and was mended, `give_up` why a
-    run that hangs is ended (and a hint), which it then does."""
+    """The callers' side of a run.
+
+    Attributes:
+        report: takes each line of metrics.
+        warn: takes a line about a fault that the run has survived.
+        give_up: takes an error and a hint, and ends a run that hangs.
+    """
 
     report: loop.Report
     warn: Callable[[str], None]
@@ -54,7 +66,7 @@ class RunListeners:
 
 
 def listeners_on(terminal: Terminal, rows: PreparedRows, config: TrainConfig) -> RunListeners:
-    """Return those by whom a run is told of on a terminal, and ended where it hangs."""
+    """Return listeners that write to a terminal, and end the process where it hangs."""
     return RunListeners(StepReport(terminal, TrainingPlan(len(rows), config).steps), terminal.say, end_now)
 
 
@@ -62,13 +74,13 @@ def load(
     name: str, config: TrainConfig, *, device: str | None, threads: int | None, trust_remote_code: bool = False,
     launch: Launch | None = None,
 ) -> LoadedModel:  # fmt: skip
-    """Meet the other processes, read model and tokenizer, put the model on the device, set the number of CPU threads.
+    """Meet the other processes, load the tokenizer and the model onto the device, and set the number of CPU threads.
 
-    `threads` None: as many as `latxa_cli.model.load_model` finds right for the model.
+    With `threads` None, `latxa_cli.model.load_model` chooses by the size of the model.
 
     Raises:
-        LatxaError: one of them cannot be read, or the sequence is longer than the model's context; the other processes
-            are not there.
+        LatxaError: the model or tokenizer cannot be read, the sequence is longer than the model's context, or another
+            process does not come.
         UsageError: there is no such device.
     """
     import torch
@@ -81,9 +93,9 @@ def load(
     processes = Processes(launch, place)
     backend = loop.open_backend(config, processes)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    frozen = config.dtype if config.lora_rank else "float32"  # what is not trained needs no more than is computed with
-    with processes.reporting():  # shared-out weights are read by all together
-        model = load_model(name, device=str(place), dtype=frozen, trust_remote_code=trust_remote_code)
+    dtype = config.dtype if config.lora_rank else "float32"  # frozen weights need no wider dtype than that of computing
+    with processes.reporting():  # ZeRO-3 reads weights in all processes together
+        model = load_model(name, device=str(place), dtype=dtype, trust_remote_code=trust_remote_code)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and config.sequence_length > context:
         raise LatxaError(
@@ -92,13 +104,13 @@ def load(
         )
     if threads is not None:
         torch.set_num_threads(threads)
-    elif place.type == "cpu" and launch.local_world > 1:
+    elif place.type == "cpu" and launch.local_world > 1:  # the processes of a machine share its cores
         torch.set_num_threads(max(1, torch.get_num_threads() // launch.local_world))
     return LoadedModel(name, model, tokenizer, processes, backend, trust_remote_code)
 
 
 def check_rows(rows: PreparedRows, loaded: LoadedModel, name: str) -> None:
-    """Raise LatxaError where rows that were prepared are not for this model; else it learns their chat template."""
+    """Give the model's tokenizer the chat template of the rows; raises LatxaError for rows of another tokenizer."""
     if rows.facts["tokenizer"] != digest_of(loaded.tokenizer):
         raise LatxaError(
             f"the data were prepared with the tokenizer of `{rows.facts['model']}`, and that of `{name}` is another",
@@ -108,14 +120,14 @@ def check_rows(rows: PreparedRows, loaded: LoadedModel, name: str) -> None:
 
 
 def trainer_for(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> loop.Trainer:
-    """Return what trains the model; raises UsageError for settings that the model does not take."""
+    """Return the trainer of the model; raises UsageError for settings that the model does not allow."""
     return loop.Trainer(
         loaded.model, rows, config, processes=loaded.processes, backend=loaded.backend, tokenizer=loaded.tokenizer
     )
 
 
 def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[str]:
-    """Prove that packing is exact, do a few steps, and say what the whole run would take."""
+    """Prove that packing is exact, do a few steps, and return lines on the cost of the whole run."""
     with loaded.processes.reporting():
         trainer = trainer_for(loaded, rows, config)
         difference = isolation.check(trainer.network, rows)
@@ -142,12 +154,22 @@ def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[s
 def run(
     loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, directory: Path, *, resume: bool,
     listeners: RunListeners, validation: Mapping[str, PreparedRows] | None = None, track: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Train and export into `directory`; return facts for the manifest. `track`: the name of a tracker, see `tracking`.
+) -> JsonObject:  # fmt: skip
+    """Train and export into `directory`; return facts for the manifest.
 
-    `directory` then holds the model as transformers reads it, `README.md` (a model card), `metrics.jsonl` and
-    `train.toml`; and the checkpoints, which the caller removes when all is done. Until then `resume` finds the last one
-    and goes straight to the export.
+    `directory` then holds the model as transformers reads it, `README.md` (a model card), `metrics.jsonl`, `train.toml`
+    and the checkpoints. The caller removes those at the very end. Until then a resumed run finds the last one, and goes
+    straight to the export.
+
+    Args:
+        loaded: the model.
+        rows: the data.
+        config: the settings.
+        directory: the output.
+        resume: whether to continue from the newest checkpoint.
+        listeners: see `RunListeners`.
+        validation: rows by the name of the set.
+        track: the name of a tracker, see `tracking`.
 
     Raises:
         LatxaError: as `isolation.check`, `loop.train`, `checkpoint` and `export` do.
@@ -156,7 +178,7 @@ def run(
     watchdog = Watchdog(config.watchdog_minutes, listeners.give_up)
     tracker: Tracker | None = None
 
-    def report(line: dict[str, Any]) -> None:
+    def report(line: Record) -> None:
         watchdog.alive()
         if processes.is_first:
             listeners.report(line)
@@ -164,7 +186,7 @@ def run(
             tracker.log(line["step"], values_of(line))
 
     try:
-        with processes.reporting():
+        with _reporting_interruption(processes, directory, listeners.warn), processes.reporting():
             with alike(processes.launch):
                 trainer = trainer_for(loaded, rows, config)
                 facts = _facts(loaded, rows, config, trainer)
@@ -184,15 +206,31 @@ def run(
         watchdog.stop()
         if tracker:
             tracker.close()
-    processes.part()
+    processes.leave()  # before the export, so that the others need not wait for it
     if not processes.is_first:
         return {}
     exported = export(directory, directory, say=listeners.warn)
     with writing(directory):
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
-    return exported | {
-        "steps": exported["step"],
-        "loss": last_loss(directory),
+    facts = {"steps": exported["step"], "loss": last_loss(directory), **_result_facts(loaded, rows)}
+    return exported | facts | computing_facts(trainer)
+
+
+@contextmanager
+def _reporting_interruption(processes: Processes, directory: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Say from which step a run that is interrupted can go on; only the first process of a machine reports that end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if processes.is_first and (found := checkpoint.complete(directory)):
+            warn(f"the newest checkpoint is that of step {checkpoint.step_of(found[-1]):,}")
+        with alike(processes.launch):
+            raise
+
+
+def _result_facts(loaded: LoadedModel, rows: PreparedRows) -> JsonObject:
+    """Return the facts about model and data, for the manifest."""
+    return {
         "parameters": parameters.count(loaded.model),
         "trained_parameters": parameters.count(loaded.model, trained_only=True),
         "rows": len(rows),
@@ -200,12 +238,11 @@ def run(
         "trained_tokens": rows.trained,
         "fill": round(rows.fill, 4),
         "sources": rows.shares,
-        **computing_facts(trainer),
     }
 
 
-def computing_facts(trainer: loop.Trainer) -> dict[str, Any]:
-    """Return how a run is computed, for the manifest."""
+def computing_facts(trainer: loop.Trainer) -> JsonObject:
+    """Return the facts about backend and hardware, for the manifest."""
     import torch
 
     return {
@@ -219,19 +256,19 @@ def computing_facts(trainer: loop.Trainer) -> dict[str, Any]:
 
 
 def summary(facts: Mapping[str, Any]) -> str:
-    """Return what is said at the end of a run."""
+    """Return the line for people at the end of a run."""
     loss = "" if facts["loss"] is None else f", the loss of the last is {facts['loss']:.4f}"
     return f"{facts['steps']:,} steps{loss}"
 
 
 def last_loss(directory: Path) -> float | None:
-    """Return the loss of the last step; None where its metrics have got lost."""
-    lines = (directory / loop.METRICS).read_text(encoding="utf-8").splitlines()
+    """Return the loss of the last step, or None where its metrics are lost."""
+    lines = (directory / METRICS).read_text(encoding="utf-8").splitlines()
     return next((line["loss"] for line in map(json.loads, reversed(lines)) if "validation" not in line), None)
 
 
-def _facts(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, trainer: loop.Trainer) -> dict[str, Any]:
-    """Return what a run is made of, as its checkpoints keep it."""
+def _facts(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, trainer: loop.Trainer) -> JsonObject:
+    """Return the facts that define a run, for its checkpoints."""
     processes = loaded.processes
     digest = checkpoint.digest_of_weights(directory_of(loaded.name)) if processes.is_first else ""
     prepared = {name: rows.facts[name] for name in ("model", "sequence_length")}
@@ -241,7 +278,7 @@ def _facts(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, trainer
         "starting_model": processes.from_first(digest),
         "data": rows.digest,
         "settings": asdict(config) | {"lora_alpha": parameters.lora_alpha(config)},
-        "parameters": {name: list(parameters.shape(held)) for name, held in trainer.backend.trained.items()},
+        "parameters": {name: list(parameters.shape(value)) for name, value in trainer.backend.trained.items()},
         "prepared": {**prepared, "rows": len(rows), "fill": rows.fill, "sources": rows.shares},
         "versions": {"latxa": __version__} | _versions(),
         "processes": processes.world,
@@ -249,33 +286,59 @@ def _facts(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, trainer
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _begin(
-    trainer: loop.Trainer, facts: dict[str, Any], loaded: LoadedModel, directory: Path, *, resume: bool,
+    trainer: loop.Trainer, facts: JsonObject, loaded: LoadedModel, directory: Path, *, resume: bool,
     warn: Callable[[str], None],
 ) -> int:  # fmt: skip
-    """Begin a run, or take over the newest checkpoint of the one to resume; return how many steps are done."""
+    """Begin a run, or load the newest checkpoint of the one to resume; return the number of steps done."""
     processes = trainer.processes
-    goes_on = processes.from_first(resume and (checkpoint.folder(directory) / checkpoint.RUN).exists())
-    if goes_on:
+    if processes.from_first(resume and (checkpoint.folder(directory) / checkpoint.RUN).exists()):
         names = ("starting_model", "data", "settings", "parameters")
-        checkpoint.check_run(directory, {name: facts[name] for name in names})
+        begun = processes.from_first(checkpoint.check_run(directory, {name: facts[name] for name in names}))
         newest = checkpoint.newest(directory, processes, warn)
-        return loop.go_on(trainer, newest) if newest else 0
+        done = loop.go_on(trainer, newest) if newest else 0
+        if _is_lengthened(trainer.plan, begun, facts, done, warn) and processes.is_first:
+            checkpoint.lengthen(directory, begun, facts["settings"], done)
+        return done
     if processes.is_first:
         with writing(directory):
 
             def save_model(folder: Path) -> None:
-                save_beside_weights(loaded.model, loaded.tokenizer, folder)
+                start = directory_of(loaded.name)
+                save_beside_weights(loaded.model, loaded.tokenizer, folder, start, same_tokenizer=True)
 
             checkpoint.begin(directory, facts, save_model)
     processes.wait()
     return 0
+
+
+def _is_lengthened(
+    plan: TrainingPlan, begun: JsonObject, facts: JsonObject, done: int, note: Callable[[str], None]
+) -> bool:
+    """Whether a run that goes on after `done` steps is to have another number of them than when it began.
+
+    `note` takes a line for people. Raises UsageError where it has done more than that.
+    """
+    before = {name: begun["settings"].get(name, getattr(TrainConfig(), name)) for name in LENGTH}
+    if all(facts["settings"][name] == value for name, value in before.items()):
+        return False
+    steps = TrainingPlan(plan.rows, replace(plan.config, **before)).steps
+    if done > plan.steps:
+        raise UsageError(
+            f"the run has done {done:,} steps, and is to have {plan.steps:,}",
+            hint=f"`--max-steps {done}` ends it there",
+        )
+    note(
+        f"the run was to have {steps:,} steps and is to have {plan.steps:,}; from step {done:,} on, the learning rate "
+        "is that of a run of this length"
+    )
+    return True

@@ -1,27 +1,27 @@
-"""What people see of a run as it goes on: a line of figures for a step, and one for each set of validation."""
+"""The progress of a run on a terminal: a line of figures for a step, and one for each validation set."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import torch
 
+from latxa_cli.stream.records import Record
 from latxa_cli.stream.sizes import show_size
 from latxa_cli.stream.terminal import Terminal
 from latxa_cli.training.network.throughput import memory
 
-SECONDS_BETWEEN_LINES = 60  # where there is no terminal to draw on
+SECONDS_BETWEEN_LINES = 60  # in a log: one line a step would bury all others
 
 
 class StepReport:
-    """Shows each line of metrics on `terminal`: as it comes where that draws, else once a minute."""
+    """A listener that shows metrics on `terminal`: every step where that draws, else one a minute."""
 
     def __init__(self, terminal: Terminal, steps: int) -> None:
         self.terminal, self.steps = terminal, steps
         self._said = time.monotonic()
 
-    def __call__(self, line: dict[str, Any]) -> None:
+    def __call__(self, line: Record) -> None:
         """Show a line of `metrics.jsonl`."""
         if "validation" in line:
             self.terminal.say(validation_line(line))
@@ -30,12 +30,12 @@ class StepReport:
         self.terminal.progress(line["step"], self.steps, **figures)
         if not self.terminal.draws and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
-            self.terminal.say(f"step {line['step']:,} of {self.steps:,}: {told}")
+            words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+            self.terminal.say(f"step {line['step']:,} of {self.steps:,}: {words}")
 
 
-def step_figures(line: dict[str, Any]) -> dict[str, str]:
-    """Return the figures of a step as they are shown, by name."""
+def step_figures(line: Record) -> dict[str, str]:
+    """Return the figures of a step as texts, by name."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "loss": f"{line['loss']:.3f}",
@@ -46,8 +46,8 @@ def step_figures(line: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def validation_line(line: dict[str, Any]) -> str:
-    """Return what is said of a set of validation."""
+def validation_line(line: Record) -> str:
+    """Return the line for people on a validation set."""
     size = f", {line['bits_per_byte']:.4f} bits per byte" if "bits_per_byte" in line else ""
     return (
         f"step {line['step']:,}, {line['validation']}: loss {line['loss']:.4f}, "

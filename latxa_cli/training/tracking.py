@@ -1,8 +1,8 @@
-"""Training metrics for people who watch a run: TensorBoard, Weights & Biases or Trackio, beside `metrics.jsonl`.
+"""Training metrics in TensorBoard, Weights & Biases or Trackio, for people who watch a run.
 
-`metrics.jsonl` is the record of a run; a tracker shows it. So a tracker that cannot be opened is told of before any
-work is done, and one that fails later is told of once and then left alone: training goes on without it. Each library
-reads its own settings where it always does (`WANDB_MODE=offline`, `WANDB_PROJECT`, `TRACKIO_DIR`, `TRACKIO_SPACE_ID`).
+`metrics.jsonl` is the record of a run, and a tracker only shows it. A tracker that does not open is an error before the
+work. One that fails later gives one warning, and training continues without it. Each library reads its usual settings
+(`WANDB_MODE=offline`, `WANDB_PROJECT`, `TRACKIO_DIR`, `TRACKIO_SPACE_ID`).
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from typing import Any, Protocol
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 
 PROJECT = "latxa"
-IDENTITY = "tracked-as"  # the file that keeps the name under which a run goes on after `--resume`
+IDENTITY = "tracked-as"  # the file with the name of the run, under which `--resume` continues it
 
 
 class TrackingLibrary(Protocol):
-    """What is asked of a library. Its constructor takes (directory, run_name, settings, done), as `open_tracker` does.
+    """A tracker's library; its constructor takes (directory, run_name, settings, done), as `open_tracker` does.
 
-    `failures` are the errors that may come of a disk, a network or a process of its own; any other is a bug, in the
-    library or here, and is not hidden. `where`: how to look at the run.
+    Attributes:
+        failures: errors of a disk, a network or the library's own process; any other is a bug, and is not hidden.
+        where: a command or an address that shows the run.
     """
 
-    failures: tuple[type[Exception], ...]
-    where: str
+    @property
+    def failures(self) -> tuple[type[Exception], ...]: ...
+
+    @property
+    def where(self) -> str: ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
 
@@ -39,27 +43,27 @@ class TrackingLibrary(Protocol):
 
 
 class Tracker:
-    """Hands values on to a library until that fails, which `warn` is told once."""
+    """A tracker that hands values to a library until that fails, and then warns once."""
 
     def __init__(self, name: str, library: TrackingLibrary, warn: Callable[[str], None]) -> None:
         self.name, self.warn, self.where = name, warn, library.where
         self.library: TrackingLibrary | None = library
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Show the `values` of the optimiser step `step`; those that are no finite numbers are left out."""
+        """Show the finite ones of `values`, of optimiser step `step`."""
         finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
-        self._ask(lambda library: library.log(step, finite))
+        self._attempt(lambda library: library.log(step, finite))
 
     def close(self) -> None:
-        """Hand over what is still held."""
-        self._ask(lambda library: library.close())
+        """Let the library send the rest and end."""
+        self._attempt(lambda library: library.close())
         self.library = None
 
-    def _ask(self, ask: Callable[[TrackingLibrary], None]) -> None:
+    def _attempt(self, call: Callable[[TrackingLibrary], None]) -> None:
         if self.library is None:
             return
         try:
-            ask(self.library)
+            call(self.library)
         except self.library.failures as error:
             self.library = None
             self.warn(f"{self.name} failed ({first_line(error)}): training goes on, `metrics.jsonl` has everything")
@@ -74,13 +78,19 @@ def open_tracker(
     done: int = 0,
     warn: Callable[[str], None],
 ) -> Tracker:
-    """Return a tracker of the run that trains into `directory`; for one process of those that train together.
+    """Return a tracker of the run that trains into `directory`; only one of several processes opens one.
 
-    `settings`: what the run is, shown beside it. `done`: the steps of an interrupted run, which this one continues.
+    Args:
+        name: one of `LIBRARIES`.
+        directory: the output of the run.
+        run_name: its name in the tracker.
+        settings: shown beside the run.
+        done: the steps of an interrupted run, which this one continues.
+        warn: takes a line about a failure.
 
     Raises:
         UsageError: there is no such tracker, or its library is not installed.
-        LatxaError: the library refuses to begin (no login, no network, a disk that is full).
+        LatxaError: the library does not start (no login, no network, a full disk).
     """
     check_installed(name)
     try:
@@ -90,7 +100,7 @@ def open_tracker(
 
 
 def check_installed(name: str | None) -> None:
-    """Raise UsageError where there is no such tracker, or its library is not installed; None is none."""
+    """Raise UsageError for an unknown tracker, or one whose library is not installed; None stands for no tracker."""
     if name is None:
         return
     if name not in LIBRARIES:
@@ -105,24 +115,24 @@ def _does_not_start(name: str, error: Exception, hint: str = "") -> LatxaError:
     return LatxaError(f"the tracker `{name}` does not start: {first_line(error)}", hint=hint)
 
 
-def values_of(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a line of `metrics.jsonl` measured, by name: `train/loss`, or `validation/eu/loss`."""
-    of = f"validation/{metrics['validation']}" if "validation" in metrics else "train"
+def values_of(metrics: Mapping[str, object]) -> dict[str, float]:
+    """Return the numbers in a line of `metrics.jsonl` by name, such as `train/loss` or `validation/eu/loss`."""
+    prefix = f"validation/{metrics['validation']}" if "validation" in metrics else "train"
     numbers = {name: value for name, value in metrics.items() if name != "step" and isinstance(value, int | float)}
-    return {f"{of}/{name}": value for name, value in numbers.items()}
+    return {f"{prefix}/{name}": value for name, value in numbers.items()}
 
 
 class TensorBoard:
     """Event files in `directory/tensorboard`."""
 
-    failures = (OSError,)  # of the disk: there is nothing else that could fail
+    failures = (OSError,)  # it only writes to the disk
 
     def __init__(self, directory: Path, run_name: str, settings: Mapping[str, Any], done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         folder = directory / "tensorboard"
         self.where = f"tensorboard --logdir {folder}"
-        # What an interrupted run had shown of the steps that now come again is hidden.
+        # Steps that an interrupted run had shown, and that now come again, are hidden.
         self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
         text = json.dumps(settings, indent=2, ensure_ascii=False, default=str)
         self.writer.add_text("settings", "\n".join("    " + line for line in [run_name, *text.splitlines()]), done)
@@ -136,12 +146,12 @@ class TensorBoard:
 
 
 class Wandb:
-    """A run of Weights & Biases, by a process of its own (`directory/wandb` holds what it has not sent)."""
+    """A run of Weights & Biases, whose own process sends it; `directory/wandb` holds what is not sent yet."""
 
     def __init__(self, directory: Path, run_name: str, settings: Mapping[str, Any], done: int) -> None:
         import wandb
 
-        # Its own; a broken connection to its process; what its event loop says when that has gone.
+        # Its own errors; a broken connection to its process; those of its event loop when the process is gone.
         self.failures = (wandb.Error, OSError, RuntimeError)
         try:
             self.run = wandb.init(
@@ -164,14 +174,14 @@ class Wandb:
 class Trackio:
     """A run of Trackio: a database on this machine, or a Space of the hub."""
 
-    failures = (OSError, RuntimeError)  # it tells of its own failures by warnings, and goes on
+    failures = (OSError, RuntimeError)  # of its own failures it only warns
 
     def __init__(self, directory: Path, run_name: str, settings: Mapping[str, Any], done: int) -> None:
         import trackio
 
         self.where = f"trackio show --project {PROJECT}"
-        name = f"{run_name}-{_identity(directory, done)}"  # its runs are told apart by their names alone
-        with redirect_stdout(io.StringIO()):  # it greets, and stdout is not for that
+        name = f"{run_name}-{_identity(directory, done)}"  # it tells runs apart by their names alone
+        with redirect_stdout(io.StringIO()):  # it prints a greeting, and stdout is for records
             self.run = trackio.init(
                 project=PROJECT, name=name, config=dict(settings), resume="allow", embed=False, auto_log_cpu=False,
                 auto_log_gpu=False,
@@ -188,12 +198,16 @@ class Trackio:
 
 
 def _identity(directory: Path, done: int) -> str:
-    """Return the name of this run among all runs: a new one, or that of the interrupted run that is continued."""
-    kept = directory / IDENTITY
-    if not done or not kept.exists():
+    """Return a unique name of this run: a new one, or that of the interrupted run that this one continues."""
+    identity = directory / IDENTITY
+    if not done or not identity.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        kept.write_text(secrets.token_hex(4), encoding="utf-8")
-    return kept.read_text(encoding="utf-8")
+        identity.write_text(secrets.token_hex(4), encoding="utf-8")
+    return identity.read_text(encoding="utf-8")
 
 
-LIBRARIES: dict[str, Any] = {"tensorboard": TensorBoard, "wandb": Wandb, "trackio": Trackio}
+LIBRARIES: dict[str, Callable[[Path, str, Mapping[str, Any], int], TrackingLibrary]] = {
+    "tensorboard": TensorBoard,
+    "wandb": Wandb,
+    "trackio": Trackio,
+}

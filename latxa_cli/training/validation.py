@@ -1,61 +1,78 @@
-"""Loss on texts that are not trained on, by named set: each set is rows that were prepared like those of training."""
+"""The loss on held-out texts, in named sets of rows that are prepared like those of training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latxa_cli.stream.records import Record
 from latxa_cli.training.data.rows import IGNORED, PackedRows, PreparedRows
 from latxa_cli.training.network.forward import PackedLoss, to_device
 from latxa_cli.training.plan import shares
 from latxa_cli.training.processes import Processes
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 class ValidationSets:
-    """Named sets, of which each process computes its share of rows."""
+    """Named sets; each process computes the loss of its share of their rows."""
 
     def __init__(
         self,
         sets: Mapping[str, PreparedRows],
         processes: Processes,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         batch_size: int,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """`alive` is called after each forward pass, so that a watchdog knows."""
+        """Prepare the sets; `alive` is called after each forward pass, for a watchdog."""
         self.sets, self.processes, self.batch_size, self.alive = sets, processes, batch_size, alive
         self.bytes = {name: self._bytes(rows, tokenizer) for name, rows in sets.items()}
 
-    def __call__(self, network: PackedLoss) -> dict[str, dict[str, Any]]:
-        """Return for each set the mean loss of its trained tokens, in nats, and what follows from it.
+    def lines(self, network: PackedLoss, step: int, *, stop: Callable[[], bool] = lambda: False) -> list[Record]:
+        """Return a line of metrics for each set after so many steps, or none if `stop` says so on the way.
 
-        perplexity: e^loss, a token; bits_per_byte: the loss of all over the bytes of UTF-8 that they stand for, which
-        does not depend on the tokenizer.
+        All processes must get the same from `stop`, which they ask before each forward pass.
+
+        - `loss`: the mean over trained tokens, in nats.
+        - `perplexity`: e^loss, of a token.
+        - `bits_per_byte`: the loss of all trained tokens over their bytes in UTF-8, whatever the tokenizer.
+        - `tokens`: the number of trained tokens.
         """
         training = network.training
         network.eval()
         try:
             with torch.no_grad():
-                return {name: self._validate(network, name) for name in self.sets}
+                lines = []
+                for name in self.sets:
+                    figures = self._validate(network, name, stop)
+                    if figures is None:
+                        return []
+                    lines.append({"step": step, "validation": name, **figures})
+                return lines
         finally:
             network.train(training)
 
-    def _validate(self, network: PackedLoss, name: str) -> dict[str, Any]:
+    def _validate(self, network: PackedLoss, name: str, stop: Callable[[], bool]) -> dict[str, float] | None:
         rows, device = self.sets[name], next(network.parameters()).device
         total = torch.zeros((), dtype=torch.float64, device=device)
         for numbers in self._mine(rows):
+            if stop():
+                return None
             total += network(*to_device(batch_of(rows, numbers), device))
             self.alive()
         (nats,) = self.processes.sum(total.item())
         loss = nats / rows.trained
-        figures: dict[str, Any] = {"loss": loss, "perplexity": math.exp(min(loss, 700.0)), "tokens": rows.trained}
+        perplexity = math.exp(min(loss, 700.0))  # e^710 is more than a float holds
+        figures = {"loss": loss, "perplexity": perplexity, "tokens": rows.trained}
         if self.bytes[name]:
             figures["bits_per_byte"] = nats / math.log(2) / self.bytes[name]
         return figures
@@ -63,30 +80,31 @@ class ValidationSets:
     def _mine(self, rows: PreparedRows) -> list[NDArray[np.int64]]:
         return shares(np.arange(len(rows)), self.batch_size, self.processes.rank, self.processes.world)
 
-    def _bytes(self, rows: PreparedRows, tokenizer: Any) -> int:
-        """Return how many bytes of text the trained tokens of a set stand for."""
+    def _bytes(self, rows: PreparedRows, tokenizer: PreTrainedTokenizerBase) -> int:
+        """Return the bytes of text of a set's trained tokens, over all processes."""
         mine = (trained_bytes(rows.batch(numbers), tokenizer) for numbers in self._mine(rows) if len(numbers))
         return round(self.processes.sum(sum(mine))[0])
 
 
-def trained_bytes(batch: PackedRows, tokenizer: Any) -> int:
-    """Return the bytes of UTF-8 that the trained tokens of rows stand for; special tokens stand for none."""
+def trained_bytes(batch: PackedRows, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the bytes in UTF-8 of the trained tokens of rows; special tokens have none."""
 
     def size(ids: NDArray[np.int32]) -> int:
-        return len(tokenizer.decode(ids.tolist(), skip_special_tokens=True).encode("utf-8", "replace"))
+        return len(str(tokenizer.decode(ids.tolist(), skip_special_tokens=True)).encode("utf-8", "replace"))
 
     total = 0
     for ids, positions, labels in zip(*batch, strict=True):
         for start, end in pairwise([*np.flatnonzero(positions == 0).tolist(), len(ids)]):
             trained = (labels[start:end] != IGNORED).astype(np.int8)
             turns = np.flatnonzero(np.diff(np.concatenate([[0], trained, [0]])))
-            for first, last in turns.reshape(-1, 2).tolist():  # what goes before decides how a token is written
+            for first, last in turns.reshape(-1, 2).tolist():
+                # A turn is not decoded alone: the tokens before it decide on the space at its beginning.
                 total += size(ids[start : start + last]) - size(ids[start : start + first])
     return total
 
 
-def batch_of(rows: PreparedRows, numbers: Any) -> PackedRows:
-    """Return these rows; where there are none, one of which nothing is trained, for a process that must take part."""
+def batch_of(rows: PreparedRows, numbers: Sequence[int] | NDArray[np.int64]) -> PackedRows:
+    """Return these rows; for no rows one without trained tokens, since every process must take part."""
     if len(numbers):
         return rows.batch(numbers)
     batch = rows.batch([0])

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from latxa_cli.stream.table import Format
+from latxa_cli.stream.display import Format
 
 FORMATS = get_args(Format)
 MODELS = ("m1", "m2", "m3", "m4")
@@ -340,18 +340,20 @@ def test_control_rates_as_if_responses_were_alike(scored, votes, control):
 
 
 def test_intervals_by_user_are_said_to_be_so(latxa, votes, tmp_path):
-    for flags, unit in (((), "user"), (("--resample", "prompt"), "prompt"), (("--resample", "vote"), "vote")):
+    for flags, unit in (((), "both"), *((("--resample", unit), unit) for unit in ("prompt", "user", "vote"))):
         out = tmp_path / f"{unit}.jsonl"
         assert latxa("arena-score", votes, "--rounds", "20", *flags, "-o", out).returncode == 0
         assert json.loads((tmp_path / f"{unit}.jsonl.manifest.json").read_text())["resampled"] == unit
 
 
-def test_sandwich_and_bootstrap_agree(scored, votes):
+@pytest.mark.parametrize(("unit", "apart"), [("vote", 0.1), ("user", 0.15), ("both", 0.35)])
+def test_sandwich_and_bootstrap_agree(scored, votes, unit, apart):
+    flags = ("--resample", unit)
     widths = [
-        {record["model"]: record["upper"] - record["lower"] for record in scored(votes, "--interval", kind)[0]}
+        {record["model"]: record["upper"] - record["lower"] for record in scored(votes, "--interval", kind, *flags)[0]}
         for kind in ("bootstrap", "sandwich")
     ]
-    assert widths[0] == pytest.approx(widths[1], rel=0.15)
+    assert widths[0] == pytest.approx(widths[1], rel=apart)
 
 
 def test_copies_are_listed_with_their_original(scored):

@@ -6,6 +6,7 @@ import pytest
 
 from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.filters import battle_filters, exclusion, moment, period, user_limit
+from latxa_cli.arena.pseudonyms import pseudonym
 from latxa_cli.stream.errors import UsageError
 
 
@@ -27,6 +28,15 @@ def test_a_model_is_excluded_on_either_side_and_a_field_by_its_text():
         "excluded by round", "excluded by round", None, None, None
     ]  # fmt: skip
     assert reasons(exclusion("round", "None"), battle(round=None), battle()) == [None, None]
+
+
+def test_a_user_is_excluded_by_the_pseudonym_that_findings_name():
+    check = exclusion("user", pseudonym("ane"))
+    battles = [battle(user="ane"), battle(voter="ane"), battle(user="jon"), battle(), battle(user=pseudonym("ane"))]
+    assert reasons(check, *battles) == ["excluded by user", "excluded by user", None, None, "excluded by user"]
+    assert reasons(exclusion("user", pseudonym("7")), battle(user=7), battle(user="7")) == ["excluded by user"] * 2
+    assert reasons(exclusion("judge", pseudonym("ane")), battle(judge="ane")) == ["excluded by judge"]
+    assert reasons(exclusion("prompt_id", pseudonym("q")), battle(prompt_id="q")) == [None]
 
 
 def test_a_cap_counts_each_user_for_themselves_and_none_who_is_not_named():

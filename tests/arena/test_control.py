@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from latxa_cli.arena.battles import Tally
+from latxa_cli.arena.clusters import Dependence
 from latxa_cli.arena.control import LENGTH, POSITION, STYLE, fit_controlled, style_measure, style_of
 from latxa_cli.arena.fits.bradley_terry import Wins, covariance, fit, vote_spread
 from latxa_cli.arena.fits.comparisons import Comparisons
@@ -209,12 +210,16 @@ def test_a_long_way_from_the_start_is_gone_in_steps_that_climb():
     assert -np.diff(comparisons(*rows, models=7).fit().at[:7]) == pytest.approx([np.log(999)] * 6, abs=1e-6)
 
 
+def each(codes):
+    return Dependence.of(Column(codes, [str(n) for n in range(codes.max(initial=-1) + 1)]))
+
+
 def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():
     votes, _ = simulated(votes=600)
     by_vote = fit_controlled(votes, "winner", LENGTH)
-    alone = fit_controlled(votes, "winner", LENGTH, clusters=np.arange(600))
-    unnamed = fit_controlled(votes, "winner", LENGTH, clusters=np.full(600, NONE))
-    assert alone.covariance == pytest.approx(by_vote.covariance * 600 / 599)
+    alone = fit_controlled(votes, "winner", LENGTH, dependence=each(np.arange(600)))
+    unnamed = fit_controlled(votes, "winner", LENGTH, dependence=each(np.full(600, NONE)))
+    assert alone.covariance == pytest.approx(by_vote.covariance * 600 / 599)  # the jackknife's
     assert unnamed.covariance == pytest.approx(alone.covariance)
     four = Votes(
         votes.models,
@@ -223,18 +228,18 @@ def test_clusters_of_one_are_votes_and_copies_of_a_vote_are_one():
         {"winner": np.tile(votes.verdicts["winner"], 4)},
         features={"characters": np.tile(votes.features["characters"], (4, 1))},
     )
-    copied = fit_controlled(four, "winner", LENGTH, clusters=np.tile(np.arange(600), 4))
+    copied = fit_controlled(four, "winner", LENGTH, dependence=each(np.tile(np.arange(600), 4)))
     assert copied.covariance == pytest.approx(alone.covariance)
     assert copied.gamma_error == pytest.approx(alone.gamma_error)
 
 
 def test_blocks_of_clusters_change_nothing(monkeypatch):
     votes, _ = simulated(votes=600)
-    whole = fit_controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes)
+    whole = fit_controlled(votes, "winner", LENGTH, dependence=Dependence.of(votes.columns["user"]))
     monkeypatch.setattr("latxa_cli.arena.fits.comparisons.BLOCK", 7 * 9)
-    assert fit_controlled(votes, "winner", LENGTH, clusters=votes.columns["user"].codes).covariance == pytest.approx(
-        whole.covariance
-    )
+    assert fit_controlled(
+        votes, "winner", LENGTH, dependence=Dependence.of(votes.columns["user"])
+    ).covariance == pytest.approx(whole.covariance)
 
 
 def test_the_places_of_the_responses_change_nothing():
@@ -286,5 +291,5 @@ def test_infinite_strengths_are_refused_unless_there_is_a_prior():
 def test_few_votes_do_not_break_it(kept):
     votes, _ = simulated(votes=5)
     votes.verdicts["winner"][:] = TIE
-    found = fit_controlled(votes.where(np.arange(5) < kept), "winner", (), clusters=np.zeros(kept, dtype=int))
+    found = fit_controlled(votes.where(np.arange(5) < kept), "winner", (), dependence=each(np.zeros(kept, dtype=int)))
     assert found.theta.tolist() == [0.0] * 6 and found.votes == kept

@@ -35,7 +35,7 @@ def log_likelihood(battles, theta, nu):
     return total
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arenas)
 def test_a_general_purpose_optimiser_finds_the_same(battles):
     battles = battles + circle
@@ -51,7 +51,7 @@ def test_a_general_purpose_optimiser_finds_the_same(battles):
     assert likelihood(counts_of(battles), theta, nu)[0] == pytest.approx(log_likelihood(battles, theta, nu))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arenas, st.randoms(), st.lists(st.floats(-3, 3), min_size=5, max_size=5))
 def test_order_position_copies_and_start_change_nothing(battles, random, start):
     battles = battles + circle
@@ -65,7 +65,7 @@ def test_order_position_copies_and_start_change_nothing(battles, random, start):
     assert theta.mean() == pytest.approx(0, abs=1e-12)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.lists(st.builds(lambda pair, verdict: (*pair, verdict), pairs, verdicts), min_size=2, max_size=9))
 def test_it_is_known_where_the_likelihood_grows_for_ever(battles):
     """It does where strengths exist that a linear programme finds: wins lead by 2 or more, ties by no more."""

@@ -1,18 +1,20 @@
 """Intervals: bootstrap and sandwich agree with each other and with what is known, and cover the truth."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import beta
 
+from latxa_cli.arena.clusters import ClusterCounts, Clusters, Dependence
+from latxa_cli.arena.fits import sandwich as module
 from latxa_cli.arena.fits.arithmetic import reachable
 from latxa_cli.arena.fits.bradley_terry import SCALE
 from latxa_cli.arena.fits.connectivity import core, islands, strongly_connected
-from latxa_cli.arena.rankings import resampling as module
-from latxa_cli.arena.rankings.intervals import Core, RatingMethod, bounds, covariance_by, rate, to_scale
+from latxa_cli.arena.fits.sandwich import cluster_covariance, quantile, two_way, vote_covariance
+from latxa_cli.arena.rankings.intervals import RatingMethod, bounds, rate, to_scale
 from latxa_cli.arena.rankings.ranking import rank
-from latxa_cli.arena.rankings.resampling import ClusterCounts
 from latxa_cli.arena.votes import A_WON, B_WON, TIE, Column, PairCounts, Votes, count
 from latxa_cli.stream.errors import UsageError
 
@@ -41,9 +43,9 @@ def simulated(random, theta, votes, tied=0.0, tastes=None, users=None):
 
 
 def ranked(votes, **method):
-    clusters = method.pop("clusters", None)
+    dependence = method.pop("dependence", None)
     interval = method.pop("interval", "bootstrap")
-    return rank(votes, ["winner"], RatingMethod(**method), clusters=clusters, interval=interval)[0]
+    return rank(votes, ["winner"], RatingMethod(**method), dependence=dependence, interval=interval)[0]
 
 
 def bounds_of(ranking):
@@ -253,42 +255,129 @@ def clustered(seed=3):
 def test_sandwich_and_bootstrap_agree_by_vote_and_by_user():
     votes = clustered()
     errors = {}
-    for unit in (None, votes.columns["user"]):
-        drawn = ranked(votes, rounds=3000, clusters=unit)
-        [one] = drawn.cores
-        sandwich = np.sqrt(np.diag(covariance_by(one, drawn.cluster_counts)))
+    for unit in (None, Dependence.of(votes.columns["user"])):
+        drawn = ranked(votes, rounds=3000, dependence=unit)
+        sandwich = np.sqrt(np.diag(drawn.covariance))
         assert drawn.replicates.std(axis=0) == pytest.approx(sandwich, rel=0.08)
-        smooth = ranked(votes, rounds=3000, clusters=unit, interval="sandwich")
+        smooth = ranked(votes, rounds=3000, dependence=unit, interval="sandwich")
         assert smooth.replicates.std(axis=0) == pytest.approx(sandwich, rel=0.05)
         errors[unit is None] = sandwich
     assert (errors[False] > 1.3 * errors[True]).all()  # users of a taste of their own
 
 
-@pytest.mark.parametrize("part", [10, 1 << 16])
-def test_the_sandwich_by_user_is_the_sum_over_users(monkeypatch, part):
-    monkeypatch.setattr(module, "PART", part)
+@pytest.mark.parametrize(("block", "heavy"), [(10, 0.0), (1 << 20, 0.0), (1 << 20, 9.0)])
+def test_the_sandwich_by_user_is_the_sum_over_users_of_what_each_moves(monkeypatch, block, heavy):
+    """Each user's gradient is that of the fit without the user, in one step; or as much larger as its share is."""
+    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "PART", block)
+    monkeypatch.setattr(module, "HEAVY", heavy)
     votes = clustered()
     counts, place = count(votes)
     theta = rate(counts, counts.cells[None], RatingMethod())[0]
-    whole = Core(0, np.arange(4), counts, np.arange(len(counts.first)), theta)
     users = votes.columns["user"]
     chance = 1 / (1 + np.exp(theta[votes.b] - theta[votes.a]))
     score = np.array([1, 0, 0.5])[votes.verdicts["winner"]]
-    middle, curve = np.zeros((4, 4)), np.zeros((4, 4))
+    gradients, curves = np.zeros((60, 4)), np.zeros((60, 4, 4))
     for user in range(60):
-        gradient = np.zeros(4)
         for vote in np.flatnonzero(users.codes == user):
             step = np.zeros(4)
             step[votes.a[vote]], step[votes.b[vote]] = 1, -1
-            gradient += (score[vote] - chance[vote]) * step
-            curve += chance[vote] * (1 - chance[vote]) * np.outer(step, step)
-        middle += np.outer(gradient, gradient)
-    inverse = np.linalg.pinv(curve, hermitian=True, rcond=1e-9)
-    expected = inverse @ middle @ inverse * 60 / 59
-    assert covariance_by(whole, ClusterCounts.of(users, place, counts.cells.size)) == pytest.approx(expected, rel=1e-6)
-    each = Column(np.arange(len(votes)), [str(n) for n in range(len(votes))])
-    by_one = covariance_by(whole, ClusterCounts.of(each, place, counts.cells.size))
-    assert by_one * (len(votes) - 1) / len(votes) == pytest.approx(covariance_by(whole), rel=1e-6)
+            gradients[user] += (score[vote] - chance[vote]) * step
+            curves[user] += chance[vote] * (1 - chance[vote]) * np.outer(step, step)
+    curve, plain, exact = curves.sum(axis=0), np.zeros((4, 4)), np.zeros((4, 4))
+    for user in range(60):
+        share = (users.codes == user).mean()
+        without = np.linalg.pinv(curve - curves[user], hermitian=True, rcond=1e-9)
+        moved = np.linalg.pinv(curve, hermitian=True, rcond=1e-9) @ gradients[user] / (1 - share)
+        moved = without @ gradients[user] if not heavy else moved
+        exact += np.outer(moved, moved) * 59 / 60
+        moved = np.linalg.pinv(curve, hermitian=True, rcond=1e-9) @ gradients[user]
+        plain += np.outer(moved, moved)
+    clusters, pairs = ClusterCounts.of(Clusters.of(users), place, counts.cells.size), np.arange(len(counts.first))
+    assert cluster_covariance(counts, theta, clusters, pairs) == pytest.approx(exact, rel=1e-5)
+    assert cluster_covariance(counts, theta, clusters, pairs, exact=False) == pytest.approx(plain, rel=1e-6)
+    assert np.trace(exact) > 1.01 * np.trace(plain)
+
+
+def test_clusters_of_one_vote_are_votes():
+    votes = clustered()
+    counts, place = count(votes)
+    theta = rate(counts, counts.cells[None], RatingMethod())[0]
+    each = ClusterCounts.of(Clusters(np.arange(len(votes)), len(votes)), place, counts.cells.size)
+    by_one = cluster_covariance(counts, theta, each, np.arange(len(counts.first)))
+    assert by_one == pytest.approx(vote_covariance(counts, theta), rel=1e-3)
+
+
+def test_two_ways_are_one_plus_the_other_less_both():
+    one, other, both = np.diag([4.0, 2.0]), np.diag([1.0, 3.0]), np.diag([0.5, 0.5])
+    assert two_way([one, other], both) == pytest.approx(np.diag([4.5, 4.5]))
+    assert two_way([one, other], np.diag([3.0, 3.0])) == pytest.approx(one)  # no less than one way alone
+
+
+def test_errors_have_students_distribution_by_few_clusters():
+    assert quantile(0.9, np.inf) == pytest.approx(1.6449, abs=1e-4)
+    assert quantile(0.9, 15) == pytest.approx(1.7613, abs=1e-4)
+    assert quantile(0.9, 1) == np.inf
+    users = Clusters(np.repeat([0, 1, 2], [2, 1, 1]), 3)
+    assert users.effective(np.ones(4, bool)) == pytest.approx(16 / 6)
+    assert users.effective(np.array([True, False, True, False])) == 2
+
+
+def test_intervals_by_few_users_reach_further_than_their_rounds():
+    votes = clustered()
+    few = votes.where(votes.columns["user"].codes < 6)
+    ranking = ranked(few, rounds=3000, dependence=Dependence.of(few.columns["user"]))
+    low, high = bounds(ranking.replicate_ratings, 0.9)
+    lower, upper = ranking.bounds()
+    effective = ranking.reach.clusters
+    factor = quantile(0.9, effective) / quantile(0.9, np.inf) * np.sqrt(effective / (effective - 1))
+    assert 5 < effective < 6
+    assert upper - ranking.ratings == pytest.approx((high - ranking.ratings) * factor)
+    assert ranking.ratings - lower == pytest.approx((ranking.ratings - low) * factor)
+
+
+def test_the_sandwichs_bounds_are_exact_and_relative_to_the_anchor():
+    votes = clustered()
+    ranking = ranked(votes, rounds=10, interval="sandwich", anchor=("m1", 1000.0))
+    error = SCALE * quantile(0.9, np.inf)
+    low, high = ranking.bounds()
+    variance = ranking.covariance
+    for model in (0, 2, 3):
+        gap = variance[model, model] + variance[1, 1] - 2 * variance[model, 1]
+        assert high[model] - low[model] == pytest.approx(2 * error * np.sqrt(gap))
+    assert (low[1], high[1]) == (1000, 1000)
+
+
+def test_a_model_of_one_user_alone_has_no_bounds():
+    """All its battles are of one user, whose votes make its gradient zero, and so its error."""
+    votes = clustered()
+    own = (votes.a == 3) | (votes.b == 3)
+    users = np.where(own, 60, votes.columns["user"].codes)
+    names = [f"u{n}" for n in range(61)]
+    votes = replace(votes, columns={"user": Column(users, names)})
+    for interval in ("bootstrap", "sandwich"):
+        of_model = bounds_of(ranked(votes, interval=interval, dependence=Dependence.of(votes.columns["user"])))
+        assert of_model["m3"] == (None, None)
+        assert None not in of_model["m0"]
+
+
+def test_a_prior_counts_in_the_sandwich():
+    """20 wins of 20, and half a win each way: B and H are those of 20.5 wins and half a loss."""
+    [low, high] = bounds_of(ranked(votes_of(("a", "b", 20)), prior=1.0, interval="sandwich"))["a"]
+    chance = 20.5 / 21
+    spread = 20.5 * (1 - chance) ** 2 + 0.5 * chance**2
+    error = np.sqrt(spread) / (21 * chance * (1 - chance)) / 2  # half of the difference is each one's
+    assert (high - low) / 2 == pytest.approx(1.6449 * SCALE * error, rel=1e-3)
+
+
+@pytest.mark.parametrize(("won", "lost"), [(20, 0), (1, 9), (3, 17)])
+def test_with_a_prior_of_one_battle_rounds_are_jeffreys(won, lost):
+    posterior = beta(won + 0.5, lost + 0.5)
+    votes = votes_of(("a", "b", won), ("b", "a", lost)) if lost else votes_of(("a", "b", won))
+    bounds = bounds_of(ranked(votes, prior=1.0, rounds=20_000))["a"]
+    for bound, level in zip(bounds, (0.05, 0.95), strict=True):
+        share = 1 / (1 + 10 ** (-(bound - 1000) / 200))
+        assert posterior.cdf(share) == pytest.approx(level, abs=0.01)
 
 
 @pytest.mark.parametrize("interval", ["bootstrap", "sandwich"])
@@ -299,7 +388,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(interval):
     covered = []
     for number in range(150):
         ranking = ranked(simulated(random, theta, 500), rounds=200, seed=number, interval=interval)
-        low, high = bounds(ranking.replicate_ratings, 0.9)
+        low, high = ranking.bounds()
         truth = 1000 + SCALE * theta
         covered += ((low <= truth) & (truth <= high)).tolist()
     assert 0.86 < np.mean(covered) < 0.935

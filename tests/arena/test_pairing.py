@@ -134,7 +134,7 @@ def test_contested_pairs_come_before_decided_ones():
 verdicts = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)).filter(lambda vote: vote[0] != vote[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(verdicts), st.integers(0, 30), st.integers(0, 3), st.integers(0, 2))
 def test_any_arena_gets_battles_of_two_models_fairly_seated(battles, amount, seed, newcomers):
     counts, new = counts_of("abcdef", battles), [f"new{number}" for number in range(newcomers)]
@@ -151,7 +151,7 @@ def test_any_arena_gets_battles_of_two_models_fairly_seated(battles, amount, see
         assert 0 <= record["gain"] < np.inf
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(verdicts, min_size=1), st.randoms())
 def test_the_order_of_the_battles_and_a_swap_of_sides_change_nothing(battles, random):
     turned = [(b, a, 1 - verdict if verdict < 2 else verdict) for a, b, verdict in battles]

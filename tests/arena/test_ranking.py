@@ -6,6 +6,7 @@ from ballots import column_of, votes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latxa_cli.arena.clusters import Dependence
 from latxa_cli.arena.fits.bradley_terry import SCALE, Wins, covariance, fit, to_ratings, vote_spread
 from latxa_cli.arena.rankings.differences import differences
 from latxa_cli.arena.rankings.intervals import RatingMethod, bounds
@@ -58,7 +59,7 @@ def simulated(votes=3000, seed=1, users=50):
 # --- what changes nothing --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows, st.randoms(), TIES)
 def test_order_changes_nothing_and_sides_no_rating(drawn, random, ties):
     votes = drawn + RING
@@ -70,7 +71,7 @@ def test_order_changes_nothing_and_sides_no_rating(drawn, random, ties):
     assert list(other.records()) == list(expected.records())  # cells are of the pair, whoever stood first
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows, TIES, st.integers(2, 5))
 def test_names_change_no_rating_and_copies_of_all_votes_none(drawn, ties, copies):
     votes = drawn + WINS
@@ -83,7 +84,7 @@ def test_names_change_no_rating_and_copies_of_all_votes_none(drawn, ties, copies
     assert mirrored == pytest.approx({model: 2000 - rating for model, rating in expected.items()}, abs=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows, st.sampled_from(MODELS), st.floats(-3000, 3000))
 def test_an_anchor_shifts_a_ranking_and_changes_no_rank(drawn, model, rating):
     votes = votes_of(drawn + RING)
@@ -131,7 +132,7 @@ def test_differences_of_criteria_are_of_the_same_redrawn_votes(clustered):
     votes = simulated(800)
     users = votes.columns["user"]
     method = RatingMethod(rounds=200, seed=4)
-    boards = rank(votes, ["winner", "winner_language"], method, clusters=users if clustered else None)
+    boards = rank(votes, ["winner", "winner_language"], method, dependence=Dependence.of(users) if clustered else None)
     found = {record["model"]: record for record in differences(boards)}
     random = np.random.default_rng(4)
     redone = []
@@ -141,9 +142,9 @@ def test_differences_of_criteria_are_of_the_same_redrawn_votes(clustered):
         else:
             weight = np.bincount(random.integers(0, len(votes), len(votes)), minlength=len(votes))
         redone.append(by_hand(votes, "winner_language", weight) - by_hand(votes, "winner", weight))
-    low, high = bounds(np.array(redone), 0.9)
     each = np.ones(len(votes))
     point = by_hand(votes, "winner_language", each) - by_hand(votes, "winner", each)
+    low, high = bounds(point + boards[0].reach.widening(0.9) * (np.array(redone) - point), 0.9)
     for place, model in enumerate(MODELS):
         record = found[model]
         assert record["difference"] == pytest.approx(point[place], abs=1e-5)
@@ -347,6 +348,7 @@ def test_subgroups_are_redrawn_by_cluster_too():
     votes = simulated(600, users=12)
     level = ["x" if place % 2 else "y" for place in range(600)]
     both = Votes(votes.models, votes.a, votes.b, votes.verdicts, votes.columns | {"level": column_of(level)})
-    boards = rank(both, ["winner"], RatingMethod(rounds=20), by=["level"], clusters=votes.columns["user"])
-    assert [one.clusters is votes.columns["user"] for one in boards] == [True] * 3
-    assert boards[1].cluster_counts.clusters == 12
+    dependence = Dependence.of(votes.columns["user"])
+    boards = rank(both, ["winner"], RatingMethod(rounds=20), by=["level"], dependence=dependence)
+    assert [one.dependence is dependence for one in boards] == [True] * 3
+    assert [counts.clusters for counts in boards[1].clusters_by(dependence)] == [12]

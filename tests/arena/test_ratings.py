@@ -39,14 +39,14 @@ def minorise_maximise(counts, prior=0.0, rounds=200_000):
     return np.log(strength)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arenas, st.sampled_from([0.0, 0.5, 3.0]))
 def test_newton_and_minorise_maximise_agree(battles, prior):
     counts = counts_of(battles + ring)
     assert strengths(counts, prior) == pytest.approx(minorise_maximise(counts, prior), abs=1e-8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arenas, st.randoms())
 def test_order_position_and_copies_of_votes_change_nothing(battles, random):
     battles = battles + ring
@@ -58,7 +58,7 @@ def test_order_position_and_copies_of_votes_change_nothing(battles, random):
     assert expected.mean() == pytest.approx(0, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arenas, st.permutations(MODELS))
 def test_renaming_the_models_renames_the_ratings(battles, names):
     new = dict(zip(MODELS, names, strict=True))
@@ -67,7 +67,7 @@ def test_renaming_the_models_renames_the_ratings(battles, names):
     assert [renamed[MODELS.index(name)] for name in names] == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arenas, st.lists(st.floats(-3, 3), min_size=5, max_size=5))
 def test_where_the_search_starts_changes_nothing(battles, start):
     counts = counts_of(battles + ring)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from latxa_cli.arena.rankings import resampling as module
-from latxa_cli.arena.rankings.resampling import ClusterCounts, Resampling
+from latxa_cli.arena import clusters as module
+from latxa_cli.arena.clusters import Clusters, Dependence
+from latxa_cli.arena.rankings.resampling import Resampling
 from latxa_cli.arena.votes import NONE, Column
 
 CELLS = 12
@@ -29,8 +30,7 @@ def users(votes=300, number=20, unnamed=0.1):
 def redraw(clustered, seed=7):
     boards = places()
     cells = (CELLS, 8)
-    tables = [ClusterCounts.of(users(), place, count) for place, count in zip(boards, cells, strict=True)]
-    return Resampling(boards, cells, tables if clustered else None, seed)
+    return Resampling(boards, cells, Dependence.of(users()) if clustered else None, seed)
 
 
 def whole(draws):
@@ -93,6 +93,31 @@ def test_boards_that_count_alike_are_redrawn_alike():
 @pytest.mark.parametrize("clusters", [None, Column(np.zeros(0, np.int64), [])])
 def test_no_votes_are_redrawn_as_none(clusters):
     nothing = np.zeros(0, np.int64)
-    tables = None if clusters is None else [ClusterCounts.of(clusters, nothing, 4)]
-    [[table]] = Resampling([nothing], [4], tables, 0).tables(3, 10)
+    dependence = None if clusters is None else Dependence.of(clusters)
+    [[table]] = Resampling([nothing], [4], dependence, 0).tables(3, 10)
     assert table.tolist() == [[0] * 4] * 3
+
+
+def test_in_two_ways_the_weight_of_a_vote_is_the_product_of_its_clusters():
+    column, prompts = users(), Column(np.arange(300) % 7, [f"p{n}" for n in range(7)])
+    first, _ = places()
+    rounds = whole(Resampling([first], [CELLS], Dependence.of(column, prompts), 3).tables(40, 9))[0]
+    random, codes = np.random.default_rng(3), Clusters.of(column)
+    for table in rounds:
+        of_user = np.bincount(random.integers(0, codes.number, codes.number), minlength=codes.number)
+        of_prompt = np.bincount(random.integers(0, 7, 7), minlength=7)
+        weights = of_user[codes.codes] * of_prompt[prompts.codes]
+        assert np.bincount(first, weights, CELLS) == pytest.approx(table)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_smooth_rounds_have_the_mean_of_the_votes_and_the_variance_of_draws(clustered):
+    first, _ = places()
+    column = users(unnamed=0)
+    dependence = Dependence.of(column) if clustered else None
+    rounds = whole(Resampling([first], [CELLS], dependence, 0, smooth=True).tables(6000, 1000))[0]
+    counts = np.bincount(first, minlength=CELLS)
+    assert rounds.mean(axis=0) == pytest.approx(counts, rel=0.03)
+    each = np.array([np.bincount(first[column.codes == code], minlength=CELLS) for code in range(20)])
+    variance = (each**2).sum(axis=0) if clustered else counts
+    assert rounds.var(axis=0) == pytest.approx(variance, rel=0.1)

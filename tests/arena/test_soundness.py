@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from latxa_cli.arena.findings.annotators import agreement, concentration, decided_chance, krippendorff, outlying
+from latxa_cli.arena.findings.annotators import agreement, concentration, krippendorff
 from latxa_cli.arena.findings.leverage import _influence, leverage
+from latxa_cli.arena.findings.outliers import decided_chance, outlying
 from latxa_cli.arena.findings.soundness import both_bad, evidence_of, findings, position_bias, ties
 from latxa_cli.arena.fits.bradley_terry import Wins, fit
 from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, NONE, TIE, Column, Votes, count
@@ -273,7 +274,7 @@ def test_blocks_of_users_change_nothing(monkeypatch):
     votes = simulated(votes=4000)
     votes = with_votes(votes, votes.columns["user"].codes >= 48, np.random.default_rng(9).integers(0, 2, len(votes)))
     whole = outlying(evidence(votes))
-    monkeypatch.setattr("latxa_cli.arena.findings.annotators.BLOCK", 150)
+    monkeypatch.setattr("latxa_cli.arena.findings.outliers.BLOCK", 150)
     assert outlying(evidence(votes)) == whole
     assert whole["judged"] == 50
 
@@ -284,7 +285,7 @@ def test_decided_votes_are_as_decided_as_they_are():
     theta = fit(counts, Wins.of(counts.cells[None]))[0]
     strengths = np.array((1.2, 0.5, 0, -0.5, -1.2))
     truth = 1 / (1 + np.exp(strengths[counts.second] - strengths[counts.first]))
-    assert decided_chance(counts, theta) == pytest.approx(truth, abs=0.03)
+    assert decided_chance(counts, theta, counts.cells) == pytest.approx(truth, abs=0.03)
     assert 1 / (1 + np.exp(theta[counts.second] - theta[counts.first])) != pytest.approx(truth, abs=0.06)
 
 

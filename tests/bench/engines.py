@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tiny
 
 from latxa_cli.generation.engine import Decoding, Engine, EngineOptions, Request, open_engine
-from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.generation.flow import Exchange, converse
 
 GOAL, GOAL_MIXED = 0.95, 1.3
 PROMPTS = 256
@@ -88,7 +88,7 @@ def prompts(shortest: int, longest: int) -> list[str]:
 def ours(engine: Engine, texts: Sequence[str], decoding: Decoding) -> int:
     """Have the engine go on with the texts, as a verb does; return how many tokens it makes."""
 
-    def begin(number: int) -> Talk:
+    def begin(number: int) -> Exchange:
         (completion,) = yield [Request(decoding, number, texts[number])]
         return {"tokens": completion.completion_tokens, "text": completion.text}
 

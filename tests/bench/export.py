@@ -1,18 +1,25 @@
-"""What `latxa export` takes, against the size of the model that it writes.
+"""What `latxa export` takes, against the size of the model that it writes; and what others read in such a model.
 
     python tests/bench/export.py [MEGABYTES] [DIR]
+    python tests/bench/export.py --readers [--transformers-4 PYTHON] [--vllm PYTHON]
 
 A run that trained all parameters and one that trained adapters (LoRA), both of a Llama of random float32 weights (as
 many layers as make MEGABYTES, default 1000), in DIR or in a temporary folder; with the result they take three times
 MEGABYTES. Each is exported in float32 and in bfloat16, with one thread. Start-up (an export of a few kB) is taken off
 the times, and shown; it is the import of libraries. The peer is a copy of the weights by `cp`, synchronised.
 Goal: at most 100 MB of memory beyond mapped files (`RssAnon`) more than at start-up, whatever the size.
+
+`--readers`: tiny base models of three kinds (Llama 3.1 with its RoPE, Qwen3, Gemma 3 of text) are trained with a chat
+template to give one answer. transformers of this environment and of another, and vLLM read what `latxa train` exported.
+Goal: the logits of the trained weights within 1e-4, and an answer that ends where it should.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -20,10 +27,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import readers
 from merge import LATXA, Contestant
 from timing import by_turns, table, verdict
 
 GOAL = 100  # MB more than at start-up
+GOAL_OF_LOGITS = 1e-4
 ROUNDS = 1
 RANK = 16
 LARGE = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_key_value_heads": 8}
@@ -83,9 +92,9 @@ def contestants(folder: Path, output: Path) -> dict[str, Contestant]:
     return found
 
 
-def main(megabytes: int, arguments: list[str]) -> None:
+def measure(megabytes: int, place: str | None) -> None:
     costs, memory, size = {}, {}, 0
-    with nullcontext(arguments[0]) if arguments else tempfile.TemporaryDirectory() as place:
+    with nullcontext(place) if place else tempfile.TemporaryDirectory() as place:
         for what, sizes, wanted in (("start-up", LITTLE, 0), ("model", LARGE, megabytes)):
             folder = Path(place) / what
             folder.mkdir(parents=True)
@@ -106,5 +115,49 @@ def main(megabytes: int, arguments: list[str]) -> None:
     verdict(f"{more:.0f} MB more than at start-up for a model of {size / 1e6:.0f} MB (goal {GOAL})", more <= GOAL)
 
 
+def compare(transformers_4: str | None, vllm: str | None) -> None:
+    """Print for each reader and kind of model the largest difference of logits, and whether its answer ends."""
+    asked = {"transformers": (sys.executable, readers.TRANSFORMERS, "5.")}
+    if transformers_4:
+        asked["transformers, another"] = (transformers_4, readers.TRANSFORMERS, "4.")
+    if vllm:
+        asked["vLLM"] = (vllm, readers.VLLM, "")
+    rows = [("", "version", *(column for kind in readers.KINDS for column in (kind, "stops")))]
+    largest, failed = 0.0, 0
+    with tempfile.TemporaryDirectory() as temporary:
+        models = {kind: readers.learnt(kind, Path(temporary) / kind, latxa) for kind in readers.KINDS}
+        logits = {kind: readers.as_trained(directory) for kind, directory in models.items()}
+        for name, (python, reader, version) in asked.items():
+            found = readers.read(python, reader, models, version=version)
+            cells = []
+            for kind, one in found.items():
+                largest = max(largest, difference := readers.difference(one, logits[kind]))
+                failed += not (stops := readers.stops(one, kind, models[kind]))
+                cells += [f"{difference:.1g}", "yes" if stops else "NO"]
+            rows.append((name, found["llama"]["version"], *cells))
+    table(rows)
+    said = f"logits within {largest:.1g} (goal {GOAL_OF_LOGITS:.0e}); {failed} answers do not end (goal 0)"
+    verdict(said, largest <= GOAL_OF_LOGITS and not failed)
+
+
+def latxa(*words: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a folder."""
+    return subprocess.run([LATXA, *words], cwd=cwd, capture_output=True, check=False)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(usage=(__doc__ or "").split("\n\n")[1].strip())
+    options.add_argument("megabytes", type=int, nargs="?", default=1000)
+    options.add_argument("directory", nargs="?")
+    options.add_argument("--readers", action="store_true")
+    options.add_argument("--transformers-4")
+    options.add_argument("--vllm")
+    given = options.parse_args()
+    if given.readers:
+        compare(given.transformers_4, given.vllm)
+    else:
+        measure(given.megabytes, given.directory)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000, sys.argv[2:])
+    main()

@@ -29,6 +29,7 @@ from latxa_cli.model import load_tokenizer
 from latxa_cli.stages import Work, open_executor
 from latxa_cli.stream.sources import parse_sources
 from latxa_cli.training.data import prepare as room
+from latxa_cli.training.data.tokenised import TokenisingSettings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FILES = ("corpus_eu.jsonl", "corpus_en.jsonl", "corpus_es.jsonl", "instructions_en.jsonl")
@@ -90,7 +91,7 @@ def main(rounds: int) -> None:
 
         def ours() -> None:
             shutil.rmtree(folder / "work", ignore_errors=True)
-            settings = room.settings_for(str(folder), LENGTH, "assistant", {})
+            settings = room.settings_for(str(folder), TokenisingSettings(LENGTH))
             with open_executor("local", 1) as pool, Work(folder / "work", {}, pool) as work:
                 found["made"] = room.prepare(parse_sources([str(file)]), settings, work, folder / "rows")
 

@@ -1,5 +1,5 @@
-"""How fast texts are judged by the profile `eu`, against datatrove's filters as FineWeb-2 sets them, and how often both
-decide the same.
+"""How fast texts are judged by the profile `fineweb2-eu`, against datatrove's filters as FineWeb-2 sets them, and how
+often both decide the same.
 
     python tests/bench/quality.py --peers PYTHON [MEGABYTES]
 
@@ -67,10 +67,12 @@ def options(spec: dict[str, Any], key: str) -> dict[str, Any]:
 
 def latxa(spec: dict[str, Any]) -> tuple[Judge, dict[str, Judge]]:
     from latxa_cli.corpus.profile import Profile
+    from latxa_cli.corpus.rules import QualityRules
     from latxa_cli.text.words import segment
 
     def judge(profile: Profile) -> Judge:
-        return lambda text: profile.judge(text, segment(text))
+        rules = QualityRules(profile)
+        return lambda text: rules.judge(text, segment(text))
 
     limits = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     alone = {key: {each: limits[each] for each in (key, *WITH.get(key, ()))} for key in RULES}
@@ -136,10 +138,10 @@ def texts(folder: Path, megabytes: int) -> list[str]:
 
 
 def limits() -> dict[str, Any]:
-    """Return the limits of our profile `eu` that both have."""
+    """Return the limits of our profile `fineweb2-eu` that both have."""
     from latxa_cli.corpus.profile import load_profile
 
-    profile = load_profile("eu")
+    profile = load_profile("fineweb2-eu")
     keys = {key for rule in RULES for key in (rule, *WITH.get(rule, ()))}
     return {key: getattr(profile, key) for key in sorted(keys)}
 

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 from timing import table
 
-from latxa_cli.chat import PreQuery
+from latxa_cli.chat.pre_query import PreQuery
 from latxa_cli.generation.engine import Completion, Request
 from latxa_cli.sampling.distinct import Distinct
 from latxa_cli.sampling.filters import FILTERS, Filters

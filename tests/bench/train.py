@@ -86,6 +86,7 @@ def prepared(folder: Path, options: argparse.Namespace) -> Path:
     from latxa_cli.stages import Work, open_executor
     from latxa_cli.stream.sources import parse_sources
     from latxa_cli.training.data import prepare
+    from latxa_cli.training.data.tokenised import TokenisingSettings
 
     folder = options.keep or folder
     mix = [SHARED / name for name in ("corpus_eu.jsonl", "corpus_en.jsonl", "instructions_en.jsonl")]
@@ -94,7 +95,7 @@ def prepared(folder: Path, options: argparse.Namespace) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     texts = [json.loads(line) for path in mix for line in path.read_text(encoding="utf-8").split("\n") if line]
     initialise(folder / "config.json", texts, folder / "tokenizer", vocabulary_size=8192, seed=0)
-    how = prepare.settings_for(str(folder / "tokenizer"), options.sequence_length, "assistant", {})
+    how = prepare.settings_for(str(folder / "tokenizer"), TokenisingSettings(options.sequence_length))
     with open_executor("local", 1) as pool, Work(folder / "work", {}, pool) as work:
         made = prepare.prepare(parse_sources([str(path) for path in mix]), how, work, folder / "rows")
         sys.stdout.write("\n".join(made.lines()) + "\n")

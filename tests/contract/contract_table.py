@@ -38,6 +38,7 @@ sample           .      .       x       .       .          .        x       x   
 respond          x      .       .       x       x          x        x       x        x          x       x      .
 reverse          x      .       .       x       x          x        x       x        x          x       x      x
 translate        x      .       x       x       x          x        x       x        x          x       x      x
+audit            x      x       x       x       x          x        .       x        x          x       x      x
 variants         .      .       .       .       .          .        .       .        .          .       x      .
 mix              x      x       x       x       x          x        .       x        x          x       x      .
 prepare          x      .       .       .       x          x        .       .        x          x       x      .
@@ -100,6 +101,14 @@ def conversations(count: int) -> Records:
         }
         for n in range(count)
     ]
+
+
+def originals(count: int) -> Records:
+    """What `conversations` are translations of: every word backwards."""
+    records = conversations(count)
+    for message in (message for record in records for message in record["messages"]):
+        message["content"] = " ".join(word[::-1] for word in message["content"].split())
+    return records
 
 
 def prompts(count: int) -> Records:
@@ -197,11 +206,19 @@ CASES = {
         unkept="--max-tokens 1",
     ),
     "translate": Case(
-        "translate IN --model trained --shots shots.jsonl --to Euskara --max-tokens 16 --batch-size 2",
+        "translate IN --model trained --shots shots.jsonl --from en --to qaa --to-name Euskara --max-tokens 16 "
+        "--batch-size 2",
         conversations,
         16,
         model=True,
         unkept="--max-tokens 1",
+    ),
+    "audit": Case(
+        "audit IN --source originals.jsonl --to qaa",
+        conversations,
+        300,
+        cannot_resume_midway=True,
+        unkept="--source none.jsonl",
     ),
     "variants": Case("variants"),
     "mix": Case("mix docs=IN", documents, 300, stdin_is_default=False, cannot_resume_midway=True),

@@ -112,7 +112,19 @@ def test_an_unknown_engine_is_a_usage_error(heavy: Workspace) -> None:
 def test_side_inputs_that_are_broken_are_named(heavy: Workspace, tmp_path: Path) -> None:
     shots = tmp_path / "shots.jsonl"
     shots.write_text(json.dumps({"source": "a", "target": "b"}) + '\n{"source": "a"}\n')
-    words = ["translate", "translate.jsonl", "--model", "trained", "--to", "Euskara", "--shots"]
+    words = [
+        "translate",
+        "translate.jsonl",
+        "--model",
+        "trained",
+        "--from",
+        "en",
+        "--to",
+        "qaa",
+        "--to-name",
+        "Euskara",
+        "--shots",
+    ]
     broken, missing = together(lambda: heavy.run(*words, shots), lambda: heavy.run(*words, tmp_path / "none.jsonl"))
     assert broken.returncode == missing.returncode == 1
     assert broken.stderr.decode().startswith(f"latxa: {shots}:2: the field `target` is missing")

@@ -10,12 +10,13 @@ import importlib
 import inspect
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import preloaded
 import pytest
 from contract_table import CASES
+from preloaded import Server
 from workspace import Workspace, is_one_error
 
 from latxa_cli.cli import VERBS
@@ -207,18 +208,20 @@ def refuse(*_):
     raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = refuse
 from latxa_cli.cli import main
-main()
+if __name__ == "__main__":
+    main()
 """
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in LIGHT}))
-def test_a_file_system_without_locks(name: str, light: Workspace, tmp_path: Path) -> None:
+def test_a_file_system_without_locks(name: str, light: Workspace, fork_server: Server, tmp_path: Path) -> None:
     parameters = [parameter for one, parameter in LIGHT if one == name and parameter not in GIVEN_BY_EVERY_VERB]
     words = words_for(light, name, *parameters)
     for parameter in parameters:
         words += [f"--{parameter.replace('_', '-')}", str(tmp_path / f"more{ENDINGS.get(parameter, parameter)}")]
     words += ["-o", str(tmp_path / "out.jsonl"), "--rejects", str(tmp_path / "rejects.jsonl")]
-    command = [sys.executable, "-c", WITHOUT_LOCKS, *words]
-    done = subprocess.run(command, cwd=light.folder, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    (tmp_path / "latxa").write_text(WITHOUT_LOCKS)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    done = preloaded.run(fork_server, [tmp_path / "latxa", *words], cwd=light.folder, **pipes)
     assert done.returncode == 0, done.stderr.decode()
     assert (tmp_path / "out.jsonl").exists() and (tmp_path / "rejects.jsonl").exists()

@@ -57,10 +57,12 @@ def test_the_installed_command_makes_the_same(
     whole, done = together(lambda: space.finished(name), made)
     assert done.returncode == 0, done.stderr.decode()
     assert contents(output) == whole.data
-    manifest = space.collect(output, tmp_path / "none").manifest
+    manifest, whole_manifest = space.collect(output, tmp_path / "none").manifest, dict(whole.manifest)
     for of_time in ("started", "seconds", "argv"):
         assert manifest.pop(of_time) and of_time in whole.manifest
-    assert manifest == {key: whole.manifest[key] for key in manifest}
+    outputs = [[entry | {"path": ""} for entry in found.pop("outputs")] for found in (manifest, whole_manifest)]
+    assert outputs[0] == outputs[1]
+    assert manifest == {key: whole_manifest[key] for key in manifest}
     assert len(done.stderr.splitlines()) == len(whole.stderr.splitlines())
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,28 +20,36 @@ from typing import Any
 import pytest
 import zstandard
 from contract_table import CASES, Case, cases
+from preloaded import Server
 from tiny import Latxa
 from workspace import TIMEOUT, Workspace, contents, is_one_error, remove, start, together
 
-PIECES, PAUSE = 100, 0.025  # a slow pipe: the input comes in so many pieces, with so many seconds between them
+PIECES, PAUSE = 100, 0.03  # a slow pipe: the input comes in so many pieces, with so many seconds between them
 
 
-def fed(space: Workspace, words: list[str], data: bytes) -> subprocess.Popen[bytes]:
-    """Start a run and feed `data` into its stdin slowly, so that a kill finds it at its work."""
+def fed(
+    space: Workspace, words: list[str], data: bytes, pieces: int = PIECES - 1, *, server: Server | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a run and feed so many pieces of `data` into its stdin slowly, and then nothing: it waits for its kill.
+
+    server: what forks the run, which is the installed command without it.
+    """
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # else all may be there before a slow process begins to read
-    process = start(space, *words, stdin=reading)
+    process = start(space, *words, stdin=reading, server=server)
     os.close(reading)
-    threading.Thread(target=_feed, args=(writing, data), daemon=True).start()
+    size = len(data) // PIECES + 1
+    fed = [data[size * piece : size * (piece + 1)] for piece in range(pieces)]
+    threading.Thread(target=_feed, args=(writing, fed, process), daemon=True).start()
     return process
 
 
-def _feed(writing: int, data: bytes) -> None:
-    size = len(data) // PIECES + 1
+def _feed(writing: int, pieces: list[bytes], process: subprocess.Popen[bytes]) -> None:
     with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
-        for place in range(0, len(data), size):
-            pipe.write(data[place : place + size])
+        for piece in pieces:
+            pipe.write(piece)
             time.sleep(PAUSE)
+        process.wait()
 
 
 def position(output: Path) -> int:
@@ -62,10 +71,11 @@ def kill(process: subprocess.Popen[bytes], output: Path, beyond: int, how: int =
     process.communicate(timeout=TIMEOUT)
 
 
-def finish(process: subprocess.Popen[bytes]) -> str:
-    _, stderr = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 0, stderr.decode()
-    return stderr.decode()
+def finish(space: Workspace, *words: str, data: bytes) -> None:
+    """Let a run come to its end, by the installed command."""
+    done = start(space, *words, stdin=subprocess.PIPE)
+    _, stderr = done.communicate(data, timeout=TIMEOUT)
+    assert done.returncode == 0, stderr.decode()
 
 
 def unpacked(path: Path) -> bytes:
@@ -77,15 +87,18 @@ def unpacked(path: Path) -> bytes:
     return data
 
 
+PACKED = "judge"  # the verb by which compressed outputs are tried: all that go record by record have one writer
 STREAMED = [
     (name, ending)
     for name in cases("killed", model=False)
-    for ending in (["", ".gz", ".zst"] if not CASES[name].cannot_resume_midway else [""])
+    for ending in (["", ".gz", ".zst"] if name == PACKED else [""])
 ]
 
 
 @pytest.mark.parametrize(("name", "ending"), STREAMED)
-def test_killed_and_resumed(name: str, ending: str, case: Case, space: Workspace, tmp_path: Path) -> None:
+def test_killed_and_resumed(
+    name: str, ending: str, case: Case, space: Workspace, fork_server: Server, tmp_path: Path
+) -> None:
     data = space.input(name).read_bytes()
     half = data.index(b"\n", len(data) // 3) + 1
     data = data[:half] + b"this line is broken\n" + data[half:]
@@ -96,10 +109,10 @@ def test_killed_and_resumed(name: str, ending: str, case: Case, space: Workspace
     early.kill()
     early.communicate(timeout=TIMEOUT)
     reached = [0]
-    for _ in range(1 if case.cannot_resume_midway else 2):
-        interrupted = fed(space, words, data)
+    for pieces in (PIECES - 1,) if case.cannot_resume_midway else (PIECES // 2, PIECES - 1):
+        interrupted = fed(space, words, data, pieces, server=fork_server)
         if case.cannot_resume_midway:  # no checkpoints to wait for: at any moment before the input ends
-            time.sleep(0.5 + random.random())
+            time.sleep(0.2 + random.random())
             interrupted.kill()
             interrupted.communicate(timeout=TIMEOUT)
         else:
@@ -108,7 +121,7 @@ def test_killed_and_resumed(name: str, ending: str, case: Case, space: Workspace
         reached.append(position(output))
     assert case.cannot_resume_midway or reached == sorted(set(reached)), "every kill came after more work"
 
-    finish(fed(space, words, data))
+    finish(space, *words, data=data)
     whole = space.finished(name)
     assert unpacked(output) == whole.data
     entries = [json.loads(line) for line in unpacked(rejects).split(b"\n")[:-1]]
@@ -123,12 +136,16 @@ def test_killed_and_resumed(name: str, ending: str, case: Case, space: Workspace
 
 
 @pytest.mark.parametrize("name", [name for name in cases("killed", model=True) if not CASES[name].directory])
-def test_a_model_killed_and_resumed(name: str, case: Case, space: Workspace, tmp_path: Path) -> None:
+def test_a_model_killed_and_resumed(
+    name: str, case: Case, space: Workspace, fork_server: Server, tmp_path: Path
+) -> None:
+    """The installed command is killed where no other test here calls it."""
+    server = fork_server if name in ("sample", "translate") else None
     output, rejects = tmp_path / "out.jsonl", tmp_path / "rejects.jsonl"
     words = [*space.words(name), "-o", str(output), "--rejects", str(rejects), "--resume"]
 
     def interrupted() -> None:
-        kill(start(space, *words), output, 0)
+        kill(start(space, *words, server=server), output, 0)
 
     whole, _ = together(lambda: space.finished(name), interrupted)
     assert output.exists() or position(output) > 0
@@ -160,7 +177,9 @@ def test_training_killed_and_resumed(name: str, case: Case, space: Workspace, tm
     assert contents(output) == whole.data
 
 
-def test_interrupted_by_the_user_and_resumed(light: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_and_resumed(light: Workspace, tmp_path: Path, number: int, code: int) -> None:
+    """By the user or by a cluster."""
     data, case = light.input("judge").read_bytes(), CASES["judge"]
     output = tmp_path / "out.jsonl"
     words = [*case.words("-"), "-o", str(output)]
@@ -169,12 +188,12 @@ def test_interrupted_by_the_user_and_resumed(light: Workspace, tmp_path: Path) -
         assert process.poll() is None
         time.sleep(0.01)
     time.sleep(0.5 + random.random() / 2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert stderr.decode().splitlines() == ["latxa: interrupted", "hint: with `-o FILE`, `--resume` continues"]
     assert position(output) > 0, "what was done before the interruption is kept"
-    finish(fed(light, [*words, "--resume"], data))
+    finish(light, *words, "--resume", data=data)
     assert output.read_bytes() == light.finished("judge").data
 
 
@@ -195,6 +214,30 @@ def test_a_complete_output_is_left_alone(name: str, case: Case, space: Workspace
     assert is_one_error(other.stderr.decode(), hint=True), other.stderr.decode()
     assert _stamps(output) == before
 
+    for damaged in _damages(output):
+        refused = space.run(*words, "--resume")
+        assert refused.returncode == 2
+        assert refused.stderr.decode().startswith(f"latxa: {damaged}: is not as the run that made it left it\n")
+        assert is_one_error(refused.stderr.decode(), hint=True), refused.stderr.decode()
+    assert _stamps(output) == before
+
+
+def _damages(output: Path) -> Iterator[Path]:
+    """Damage a file of a complete output in one way after the other, and make it whole again."""
+    file = output
+    if output.is_dir():
+        files = (file for file in sorted(output.iterdir()) if file.is_file())
+        file = next(file for file in files if file.suffix != ".md" and file.name != "manifest.json")
+    data, status = file.read_bytes(), file.stat()
+    damages = [data[: len(data) // 2], b"", data + b"\n"]
+    if file == output:  # files of a directory may be large: they are known by their sizes
+        damages.append(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+    for damage in damages:
+        file.write_bytes(damage)
+        yield file
+    file.write_bytes(data)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
 
 def _another_setting(case: Case) -> list[str]:
     return {
@@ -205,6 +248,7 @@ def _another_setting(case: Case) -> list[str]:
         "merge": ["--scale", "0.25"],
         "report": ["--format", "csv"],
         "prepare": ["--chat-loss", "all"],
+        "audit": ["--from", "en"],
     }.get(case.verb, ["--seed", "12"])
 
 

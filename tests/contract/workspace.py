@@ -8,10 +8,12 @@ import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contract_table import CASES, TASK, items, responses, shots
+from contract_table import CASES, TASK, items, originals, responses, shots
+from preloaded import Call, Server
 from safetensors.torch import load_file
 from saved_run import write_checkpoint, write_run
 from tiny import BINARY, CONFIG, write_jsonl
@@ -39,6 +41,7 @@ class Workspace:
             if case.make:
                 write_jsonl(self.input(name), case.make(case.count))
         write_jsonl(folder / "theirs.jsonl", responses(2000, "theirs"))
+        write_jsonl(folder / "originals.jsonl", originals(2000))
         write_jsonl(folder / "none.jsonl", [])
         write_jsonl(folder / "shots.jsonl", shots())
         (folder / "config.json").write_text(json.dumps(CONFIG))
@@ -111,10 +114,13 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-def start(workspace: Workspace, *words: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a run, of the installed command, that the test will interrupt."""
+def start(
+    workspace: Workspace, *words: str | Path, server: Server | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a run that the test will interrupt, of the installed command or forked by a server."""
     given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen([str(BINARY), *map(str, words)], cwd=workspace.folder, **given)
+    started: Callable[..., subprocess.Popen[bytes]] = partial(Call, server) if server else subprocess.Popen
+    return started([str(BINARY), *map(str, words)], cwd=workspace.folder, **given)
 
 
 def is_one_error(stderr: str, *, hint: bool | None = None) -> bool:

@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
 from latxa_cli.corpus.examine import ROW
 from latxa_cli.native.minhash import BANDS
 from latxa_cli.stages import Work, open_executor, save_array, save_bytes
-from latxa_cli.text.near import bands, shingles
+from latxa_cli.text.shingles import bands, shingles
 from latxa_cli.text.words import segment
 
 Document = dict[str, Any]

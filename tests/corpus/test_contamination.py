@@ -7,8 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from latxa_cli.corpus.contamination import leaks, read_items, save_items, texts
+from latxa_cli.corpus.contamination import leaks, read_items, save_items
 from latxa_cli.stream.errors import LatxaError, RecordError
+from latxa_cli.text.items import texts
 
 
 def test_all_that_is_asked_counts_and_nothing_about_it() -> None:
@@ -21,6 +22,18 @@ def test_all_that_is_asked_counts_and_nothing_about_it() -> None:
         "messages": [{"role": "user", "content": "Say it"}],
     }
     assert list(texts(item)) == ["Who built it?", "A mason", "b", "A farmer", "Say it"]
+
+
+@pytest.mark.parametrize(
+    "field", ["id", "source", "licence", "license", "url", "language", "task", "metadata", "role", "model"]
+)
+def test_what_is_told_of_an_item_is_no_question(field: str) -> None:
+    assert list(texts({field: "Not asked", "question": "Asked?"})) == ["Asked?"]
+
+
+def test_the_source_of_a_pair_is_text() -> None:
+    """In parallel text `source` is what is translated, elsewhere it is where the item comes from."""
+    assert list(texts({"id": "p", "source": "Where is it?", "target": "Non dago?"})) == ["Where is it?", "Non dago?"]
 
 
 def test_items_are_named_by_file_and_id(tmp_path: Path) -> None:

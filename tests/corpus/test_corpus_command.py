@@ -68,7 +68,8 @@ def test_each_kind_has_the_fate_that_it_deserves(world: World) -> None:
     assert fates["mixed"]["kept"] <= 0.3 * fates["mixed"].total(), fates["mixed"]
     assert fates["mixed"]["review"] > 0
     assert fates["contaminated"]["contaminated"] == fates["contaminated"].total(), fates["contaminated"]
-    assert fates["short"]["kept"] == fates["junk"]["kept"] == 0
+    assert fates["junk"]["kept"] <= 0.1 * fates["junk"].total(), fates["junk"]
+    assert fates["short"]["too short"] == 0, "a sentence is text"
     assert fates["exact"]["exact duplicate"] > 0.4 * fates["exact"].total(), fates["exact"]
     assert fates["near"]["near duplicate"] > 0.5 * fates["near"].total(), fates["near"]
     assert fates["version"]["duplicate URL"] > 0.3 * fates["version"].total(), fates["version"]

@@ -222,7 +222,7 @@ exit $first
 def whole(latxa: Run, tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     """A folder with an input, `in.jsonl`, and what an uninterrupted run made of it."""
     folder = tmp_path_factory.mktemp("whole")
-    built = mess.build(folder / "mess", 2, seed=5)
+    built = mess.build(folder / "mess", 1, seed=5)
     write(folder / "in.jsonl", [record for path in built.files.values() for record in read(path)])
     done = spell(latxa, folder, "docs=in.jsonl")
     assert done.returncode == 0, done.stderr.decode()

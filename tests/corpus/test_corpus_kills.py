@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import psutil
 import pytest
 from bench import mess
 from corpus_world import OUTCOMES, outcomes, read, write
-from tiny import BINARY
+from preloaded import Call, Server
+from tiny import BINARY, Latxa
 
-KILLS = 6
+KILLS = 4
 TIMEOUT = 120  # seconds for any one process
 WORDS = [
     "corpus", "docs=in", "--language", "eu", "--workers", "2", "-o", "out.jsonl", "--rejects", "rejects.jsonl",
@@ -26,10 +28,13 @@ WORDS = [
 ]  # fmt: skip
 
 
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
 class Uninterrupted:
     """What a run left that nobody killed, and how long it took."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, start: Start) -> None:
         started = time.monotonic()
         process = start(folder, *WORDS)
         assert process.wait(TIMEOUT) == 0, stderr_of(folder)
@@ -41,15 +46,26 @@ class Uninterrupted:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Uninterrupted:
+def start(fork_server: Server) -> Start:
+    """`start(folder, *words)` starts the command, loaded already, as its workers are."""
+
+    def run(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+        with (folder / "stderr.txt").open("wb") as stderr:
+            return Call(fork_server, [BINARY, *words], cwd=folder, stdin=subprocess.DEVNULL, stderr=stderr)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, start: Start) -> Uninterrupted:
     folder = tmp_path_factory.mktemp("whole")
-    built = mess.build(tmp_path_factory.mktemp("mess"), 3, seed=7)
+    built = mess.build(tmp_path_factory.mktemp("mess"), 1, seed=7)
     records = [record for path in built.files.values() for record in read(path)]
     (folder / "in").mkdir()
     for number in range(12):  # each file is a part of its own
         write(folder / "in" / f"{number:02}.jsonl", records[number::12])
     (folder / "items.jsonl").write_bytes(built.items.read_bytes())
-    return Uninterrupted(folder)
+    return Uninterrupted(folder, start)
 
 
 @pytest.fixture
@@ -58,11 +74,6 @@ def folder(whole: Uninterrupted, tmp_path: Path) -> Path:
     for name in ("in", "items.jsonl"):
         (tmp_path / name).symlink_to(whole.folder / name)
     return tmp_path
-
-
-def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    with (folder / "stderr.txt").open("wb") as stderr:
-        return subprocess.Popen([str(BINARY), *words], cwd=folder, stdin=subprocess.DEVNULL, stderr=stderr)
 
 
 def stderr_of(folder: Path) -> str:
@@ -108,7 +119,7 @@ def at_a_file(process: subprocess.Popen[bytes], folder: Path, seconds: float, dr
 
 
 @pytest.mark.parametrize("wait", [at_a_time, at_a_file])
-def test_killed_again_and_again(whole: Uninterrupted, folder: Path, wait: Any) -> None:
+def test_killed_again_and_again(whole: Uninterrupted, folder: Path, start: Start, wait: Any) -> None:
     seed = random.randrange(10**6)
     draw, kills, completed = random.Random(seed), 0, 0
     while kills < KILLS or not completed:
@@ -129,7 +140,7 @@ def test_killed_again_and_again(whole: Uninterrupted, folder: Path, wait: Any) -
                 assert outcomes(folder) == whole.outcomes, seed
 
 
-def test_a_killed_worker_is_replaced(whole: Uninterrupted, folder: Path) -> None:
+def test_a_killed_worker_is_replaced(whole: Uninterrupted, folder: Path, start: Start) -> None:
     draw, killed = random.Random(), 0
     for _ in range(3):
         process = start(folder, *WORDS)
@@ -145,8 +156,9 @@ def test_a_killed_worker_is_replaced(whole: Uninterrupted, folder: Path) -> None
     assert killed
 
 
-def test_interrupted_by_the_user(whole: Uninterrupted, folder: Path) -> None:
-    process = start(folder, *WORDS)
+def test_interrupted_by_the_user(whole: Uninterrupted, folder: Path, start: Start) -> None:
+    with (folder / "stderr.txt").open("wb") as stderr:
+        process = subprocess.Popen([BINARY, *WORDS], cwd=folder, stdin=subprocess.DEVNULL, stderr=stderr)
     at_a_file(process, folder, whole.seconds, random.Random())
     kill(process, signal.SIGINT)
     assert process.returncode == 130, stderr_of(folder)
@@ -158,7 +170,7 @@ def test_interrupted_by_the_user(whole: Uninterrupted, folder: Path) -> None:
     assert outcomes(folder) == whole.outcomes
 
 
-def interrupted(folder: Path) -> None:
+def interrupted(folder: Path, start: Start) -> None:
     """Leave a run in `folder` that was killed in the middle."""
     process = start(folder, *WORDS)
     while progress(folder) < 20:
@@ -175,8 +187,10 @@ CHANGES = {
 }
 
 
-def test_an_interrupted_run_goes_on_with_the_same_settings_and_input_only(whole: Uninterrupted, folder: Path) -> None:
-    interrupted(folder)
+def test_an_interrupted_run_goes_on_with_the_same_settings_and_input_only(
+    whole: Uninterrupted, folder: Path, start: Start
+) -> None:
+    interrupted(folder, start)
     before = intermediate(folder)
     for change in CHANGES.values():
         assert start(folder, *WORDS, "--resume", *change).wait(TIMEOUT) == 2, change
@@ -196,27 +210,23 @@ def test_an_interrupted_run_goes_on_with_the_same_settings_and_input_only(whole:
     assert outcomes(folder) == whole.outcomes
 
 
-def test_without_resume_a_run_starts_again(whole: Uninterrupted, folder: Path) -> None:
-    interrupted(folder)
+def test_without_resume_a_run_starts_again(whole: Uninterrupted, folder: Path, start: Start) -> None:
+    interrupted(folder, start)
     assert start(folder, *WORDS).wait(TIMEOUT) == 0, stderr_of(folder)
     assert outcomes(folder) == whole.outcomes
     assert {path.name for path in folder.iterdir()} == whole.files
 
 
-def test_two_runs_do_not_share_a_work_folder(whole: Uninterrupted, folder: Path) -> None:
+def test_two_runs_do_not_share_a_work_folder(whole: Uninterrupted, folder: Path, start: Start, latxa: Latxa) -> None:
     first = start(folder, *WORDS)
     while progress(folder) < 8:
         assert first.poll() is None, stderr_of(folder)
         time.sleep(0.001)
     os.kill(first.pid, signal.SIGSTOP)
     try:
-        (folder / "second").mkdir()
-        with (folder / "second" / "stderr.txt").open("wb") as stderr:
-            second = subprocess.run(
-                [str(BINARY), *WORDS, "--resume"], cwd=folder, stderr=stderr, timeout=TIMEOUT, check=False
-            )
+        second = latxa(*WORDS, "--resume", cwd=folder, timeout=TIMEOUT)
     finally:
         os.kill(first.pid, signal.SIGCONT)
-    assert second.returncode in (1, 2) and "another run" in stderr_of(folder / "second")
+    assert second.returncode in (1, 2) and b"another run" in second.stderr
     assert first.wait(TIMEOUT) == 0
     assert outcomes(folder) == whole.outcomes

@@ -16,7 +16,7 @@ from latxa_cli.corpus import scan
 from latxa_cli.corpus.assessment import AssessmentSettings
 from latxa_cli.corpus.examine import ExamineTask, examine
 from latxa_cli.stages import load_array
-from latxa_cli.stream.parts import Part
+from latxa_cli.stream.cutting import Part
 
 NEAR, EXACT = frozenset(("exact", "url", "near")), frozenset(("exact",))
 LICENCES = st.one_of(st.none(), TEXTS, st.sampled_from(["CC0-1.0", ""]))
@@ -53,7 +53,7 @@ def examined(folder: Path, data: bytes, steps: frozenset[str], named: bool) -> t
     return counts, plain, texts, licences, keys.tolist(), aside
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(documents(), lines(), st.sampled_from([b"", b" \r"]), st.binary(max_size=9)), max_size=12))
 @pytest.mark.parametrize("steps", [NEAR, EXACT], ids=["near", "exact"])
 def test_the_kernel_finds_what_the_reader_does(steps: frozenset[str], given: list[bytes]) -> None:
@@ -69,5 +69,5 @@ def test_lines_longer_than_a_block(tmp_path: Path) -> None:
     ours, theirs = (examined(tmp_path, data, NEAR, named) for named in (False, True))
     assert ours == theirs
     part = Part(0, 0, "in.jsonl", str(tmp_path / "in.jsonl"), 0, len(data), 1, "jsonl")
-    taken = [line for block in scan.blocks(part, near=False) for line in block.taken().tolist()]
+    taken = [line for block in scan.blocks(part, near=False) for line in block.documents().tolist()]
     assert taken == [True] * len(texts), "these are for the kernel"

@@ -22,7 +22,7 @@ from latxa_cli.native.similarity import KEPT, LISTED, EarlierMatches, GroupState
 from latxa_cli.native.similarity import decide as decide_chunk
 from latxa_cli.stages import Work
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.text.near import bands, jaccard, shingles
+from latxa_cli.text.shingles import bands, jaccard, shingles
 from latxa_cli.text.words import segment
 
 ALL = ["exact", "url", "near"]
@@ -119,7 +119,7 @@ def a_corpus(seed: int, size: int) -> list[Document]:
 # --- the rule
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10**6),
     size=st.integers(0, 40),

@@ -16,8 +16,8 @@ from latxa_cli.corpus.assessment import AssessmentSettings
 from latxa_cli.corpus.examine import SPLITS, ExamineTask, examine, split_of
 from latxa_cli.corpus.steps import STEPS
 from latxa_cli.stages import load_array, save_array
+from latxa_cli.stream.cutting import Part
 from latxa_cli.stream.errors import RecordError
-from latxa_cli.stream.parts import Part
 
 ENGLISH = "The old bridge over the river was built of stone by the people of the valley, and it still stands there."
 WELSH = "Mae'r hen bont dros yr afon wedi ei hadeiladu o garreg gan bobl y dyffryn, ac y mae hi yno o hyd."

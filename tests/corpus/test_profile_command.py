@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from latxa_cli.corpus.derive import Derived, Trusted, derive
+from latxa_cli.corpus.derive import DerivedProfile, TrustedSample, derive
 from latxa_cli.corpus.profile import Profile, load_profile, parse_profile
+from latxa_cli.corpus.rules import QualityRules
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import keyed_hash
 from latxa_cli.text.normalise import normalise
@@ -49,15 +50,16 @@ def documents(count: int, seed: int, paragraphs: int = 5) -> Records:
     return made
 
 
-def derived(records: Records, language: str | None = "qu") -> Derived:
-    trusted = Trusted()
+def derived(records: Records, language: str | None = "qu") -> DerivedProfile:
+    trusted = TrustedSample()
     assert list(trusted.add(records)) == []
     return derive(trusted, language)
 
 
 def lost(profile: Profile, texts: list[str]) -> float:
     """Return the share of the texts that a profile rejects."""
-    return sum(profile.judge(normalise(text), segment(normalise(text))) is not None for text in texts) / len(texts)
+    rules = QualityRules(profile)
+    return sum(rules.judge(normalise(text), segment(normalise(text))) is not None for text in texts) / len(texts)
 
 
 def texts_of(records: Records) -> list[str]:
@@ -65,12 +67,12 @@ def texts_of(records: Records) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def whole() -> Derived:
+def whole() -> DerivedProfile:
     return derived(documents(1200, seed=1))
 
 
 @pytest.fixture(scope="module")
-def profile(whole: Derived) -> Profile:
+def profile(whole: DerivedProfile) -> Profile:
     return parse_profile(whole.toml.encode(), "derived")
 
 
@@ -99,8 +101,8 @@ def test_stop_words_belong_to_no_topic(profile: Profile) -> None:
     assert profile.minimum_stop_words == 2
 
 
-def test_limits_are_what_the_documents_have_or_wider(whole: Derived, profile: Profile) -> None:
-    general = load_profile("generic")
+def test_limits_are_what_the_documents_have_or_wider(whole: DerivedProfile, profile: Profile) -> None:
+    general = load_profile("massivetext")
     assert profile.language == "qu"
     assert set(profile.alphabet) == set("".join(FUNCTION + SYLLABLES) + "xyz")
     assert profile.minimum_words and 40 <= profile.minimum_words <= 50
@@ -111,7 +113,7 @@ def test_limits_are_what_the_documents_have_or_wider(whole: Derived, profile: Pr
     assert all(a >= b for a, b in zip(profile.maximum_repeated_ngrams, general.maximum_repeated_ngrams, strict=True))
 
 
-def test_every_value_says_where_it_comes_from(whole: Derived) -> None:
+def test_every_value_says_where_it_comes_from(whole: DerivedProfile) -> None:
     values = tomllib.loads(whole.toml)
     lines = [line for line in whole.toml.split("\n") if line and not line.startswith("#")]
     assert len(lines) == len(values) > 20
@@ -120,7 +122,7 @@ def test_every_value_says_where_it_comes_from(whole: Derived) -> None:
     assert f"Of 120 others among them it rejects {whole.rejected.total()}" in whole.toml
 
 
-def test_the_same_documents_give_the_same_bytes(whole: Derived) -> None:
+def test_the_same_documents_give_the_same_bytes(whole: DerivedProfile) -> None:
     assert derived(documents(1200, seed=1)).toml == whole.toml
 
 
@@ -182,7 +184,7 @@ def test_the_sample_is_bounded_and_depends_on_no_order() -> None:
     records = documents(400, seed=4, paragraphs=1)
     drawn = []
     for order in (records, records[::-1]):
-        trusted = Trusted(most=50, most_characters=3000)
+        trusted = TrustedSample(most=50, most_characters=3000)
         assert list(trusted.add(order)) == []
         assert trusted.read == 400
         assert trusted.characters == sum(len(entry[-1]) for entry in trusted.heap) <= 3000

@@ -87,6 +87,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with heads of 32 numbers, since vLLM has no narrower ones on a CPU."""
+    directory = tmp_path_factory.mktemp("models") / "wide"
+    build_model(directory, hidden=128, layers=1, vocabulary=400)
+    return directory
+
+
 @pytest.fixture
 def task_folder(tmp_path: Path) -> Path:
     """A folder with `towns.yaml` and, beside it, the 12 items that it names by a relative path."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latxa_cli.cli import load
-from latxa_cli.evaluation import run as runs
-from latxa_cli.evaluation.run import Evaluation, Pair, Settings
+from latxa_cli.evaluation import wiring
+from latxa_cli.evaluation.run import Evaluation, Pair
+from latxa_cli.evaluation.settings import Settings
 from latxa_cli.stream.errors import LatxaError, UsageError
 
+TODAY = date.today()
 Eval = Callable[..., None]
 
 
@@ -32,10 +36,16 @@ class Calls:
         self.stop_before: Pair | None = None
 
     def evaluate(
-        self, units: Iterable[Pair], loaded: dict[str, Any], names: dict[str, str], settings: Settings, talk: Any
+        self,
+        units: Iterable[Pair],
+        loaded: dict[str, Any],
+        names: dict[str, str],
+        settings: Settings,
+        console: Any,
+        work: Path | None = None,
     ) -> Iterator[Evaluation]:
         units = list(units)
-        self.settings.append(settings)
+        self.settings.append(replace(settings, engine=None))
         self.units.append(units)
         self.names.append(names)
         self.shots += [task.tasks["towns"].get_config("num_fewshot") for task in loaded.values()]
@@ -50,7 +60,7 @@ class Calls:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, task_folder: Path, tmp_path: Path) -> Calls:
     made = Calls()
-    monkeypatch.setattr(runs, "evaluate", made.evaluate)
+    monkeypatch.setattr(wiring, "evaluate", made.evaluate)
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -69,10 +79,13 @@ def lines(name: str = "out.jsonl") -> list[Any]:
 
 def test_every_flag_reaches_the_evaluation(calls: Calls) -> None:
     run("a", "--task", "towns")
-    assert calls.settings[-1] == Settings(None, False, None, 16, 1234, None, False) and calls.shots == [0]
-    flags = "--few-shot 3 --chat --limit 7 --batch-size 5 --seed 99 --device cpu --trust-remote-code"
+    assert calls.settings[-1] == Settings(None, None, None, None, 1234, None, False, TODAY) and calls.shots == [0]
+    flags = "--few-shot 3 --no-chat --take 7 --batch-size 5 --seed 99 --device cpu --trust-remote-code --format cloze "
+    flags += "--shot-seeds 2"
     run("a", "--task", "towns", *flags.split())
-    assert calls.settings[-1] == Settings(3, True, 7, 5, 99, "cpu", True) and calls.shots == [0, 3]
+    assert calls.settings[-1] == Settings(
+        3, False, 7, 5, 99, "cpu", True, None, "cloze", shot_seeds=2
+    ) and calls.shots == [0, 3]
     assert calls.names[-1] == {"a": "a"}
 
 
@@ -118,7 +131,7 @@ def test_results_of_a_pair_are_safe_before_the_next_pair_is_run(calls: Calls, mo
             safe.append(len(lines("answers.jsonl.part")))
             yield one
 
-    monkeypatch.setattr(runs, "evaluate", evaluate)
+    monkeypatch.setattr(wiring, "evaluate", evaluate)
     run("a", "b", "--task", "towns", "--answers", "answers.jsonl")
     assert safe == [0, 0, 1, 2]
 
@@ -130,7 +143,7 @@ def test_shards_share_the_pairs(calls: Calls) -> None:
 
 
 def test_a_dry_run_evaluates_and_writes_nothing(calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
-    run("a", "--task", "towns", "--limit", "3", "--dry-run")
+    run("a", "--task", "towns", "--take", "3", "--dry-run")
     assert "12 requests in all; nothing was run" in capfd.readouterr().err
     assert calls.units == [] and not list(Path().glob("out*"))
 

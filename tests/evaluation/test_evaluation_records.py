@@ -13,11 +13,10 @@ from latxa_cli.evaluation.records import (
     answers,
     check_finite,
     fingerprint,
-    joint_fingerprint,
+    group_fingerprint,
     leaked,
     leaves,
     results,
-    without_target,
 )
 from latxa_cli.stream.errors import LatxaError
 
@@ -48,7 +47,7 @@ FINGERPRINTS = {"exams": "e", "law": "l", "drive": "d"}
 def test_each_figure_has_the_error_number_filter_and_shots_of_its_own() -> None:
     found = [
         (r["task"], r["metric"], r["filter"], r["value"], r["stderr"], r["n"], r["num_fewshot"], r["fingerprint"])
-        for r in results("m", REPORT, FINGERPRINTS)
+        for r in results({"model": "m"}, REPORT, FINGERPRINTS, {})
     ]
     assert found == [
         ("exams", "acc", "none", 0.5, 0.1, 29, 4, "e"),
@@ -58,7 +57,7 @@ def test_each_figure_has_the_error_number_filter_and_shots_of_its_own() -> None:
         ("drive", "acc", "none", 0.2, None, 10, 3, "d"),
         ("drive", "f1", "none", 0.3, None, 10, 3, "d"),
     ]
-    assert {result["model"] for result in results("m", REPORT, FINGERPRINTS)} == {"m"}
+    assert {result["model"] for result in results({"model": "m"}, REPORT, FINGERPRINTS, {})} == {"m"}
 
 
 def test_a_group_consists_of_the_tasks_of_all_its_members() -> None:
@@ -79,16 +78,16 @@ def test_a_group_has_a_language_where_all_its_tasks_have_that_one(
     law: dict[str, Any], drive: dict[str, Any], expected: str | None
 ) -> None:
     report = REPORT | {"configs": {"law": law, "drive": drive}}
-    languages = {result["task"]: result.get("language") for result in results("m", report, FINGERPRINTS)}
+    languages = {result["task"]: result.get("language") for result in results({"model": "m"}, report, FINGERPRINTS, {})}
     assert languages["exams"] == expected
     assert languages["law"] == law["metadata"].get("language")
-    assert all(result.get("language", "") is not None for result in results("m", report, FINGERPRINTS))
+    assert all(result.get("language", "") is not None for result in results({"model": "m"}, report, FINGERPRINTS, {}))
 
 
 def test_a_figure_that_is_no_number_ends_the_run() -> None:
     report = REPORT | {"results": {"law": {"sample_len": 2, "mcc,none": math.nan}}}
     with pytest.raises(LatxaError, match="`law`, `m`: the metric `mcc` is not a number"):
-        list(results("m", report, FINGERPRINTS))
+        list(results({"model": "m"}, report, FINGERPRINTS, {}))
 
 
 # --- answers
@@ -187,39 +186,6 @@ def test_infinite_likelihoods_and_texts_are_passed() -> None:
     check_finite("m", [{"resps": [[(-math.inf, False)], ["text"]]}])
 
 
-@pytest.mark.parametrize(
-    ("target", "is_lacking"),
-    [
-        (0, 0),
-        (1, 0),
-        (2, 1),
-        (-1, 1),
-        (-100, 1),
-        ("y", 0),
-        ("z", 1),
-        ([5, 1], 0),
-        ([5, 6], 1),
-        ([], 1),
-        (["z", "x"], 0),
-    ],
-)
-def test_items_whose_right_answer_is_no_choice_are_counted(target: Any, is_lacking: int) -> None:
-    assert without_target(task(), [sample(), sample(target=target), sample(target=target)]) == 2 * is_lacking
-
-
-def test_only_plain_multiple_choice_is_looked_at() -> None:
-    lacking = [sample(target=9)]
-    assert without_target(task(), lacking) == 1
-    assert without_target(task("generate_until"), lacking) == 0
-    own, several = task(), task()
-    own.config.process_results = len
-    several.multiple_input = True
-    assert without_target(own, lacking) == without_target(several, lacking) == 0
-    unlisted = task()
-    unlisted.doc_to_choice = lambda doc: "xy"
-    assert without_target(unlisted, [sample(target=0)]) == 1
-
-
 def shown(prompt: str, question: str = "Where?", shots: int = 2, **more: Any) -> int:
     """Return how often an item `Where? here` is found among its own shots in `prompt`."""
     style = SimpleNamespace(
@@ -266,7 +232,7 @@ def configured(**more: Any) -> Any:
     return SimpleNamespace(dump_config=lambda: configuration | more)
 
 
-ITEMS = [{"doc_hash": "a"}, {"doc_hash": "b"}]
+ITEMS = [{"doc_hash": name, "prompt_hash": f"{name}?", "target_hash": f"{name}!"} for name in "ab"]
 NOW = {"seed": 1, "versions": {"torch": "2"}, "chat template": None}
 
 
@@ -293,7 +259,9 @@ def test_a_fingerprint_depends_on_all_that_makes_figures_unlike_and_on_nothing_e
         fingerprint(configured(num_fewshot=5), ITEMS, NOW),
         fingerprint(configured(), ITEMS[:1], NOW),
         fingerprint(configured(), ITEMS[::-1], NOW),
-        fingerprint(configured(), [*ITEMS, {"doc_hash": "c"}], NOW),
+        fingerprint(configured(), [*ITEMS, ITEMS[0] | {"doc_hash": "c"}], NOW),
+        fingerprint(configured(), [ITEMS[0], ITEMS[1] | {"prompt_hash": "with other shots"}], NOW),
+        fingerprint(configured(), [ITEMS[0], ITEMS[1] | {"target_hash": "another answer"}], NOW),
         fingerprint(configured(), ITEMS, NOW | {"seed": 2}),
         fingerprint(configured(), ITEMS, NOW | {"versions": {"torch": "3"}}),
         fingerprint(configured(), ITEMS, NOW | {"chat template": "x"}),
@@ -307,6 +275,8 @@ def test_a_function_in_a_task_stands_for_itself_by_its_text() -> None:
     assert fingerprint(configured(f=min), ITEMS, NOW) != fingerprint(configured(f=len), ITEMS, NOW)
 
 
-def test_a_groups_fingerprint_is_that_of_all_its_tasks_in_order() -> None:
-    assert joint_fingerprint(["a", "b"]) == joint_fingerprint(iter(["a", "b"]))
-    assert len({joint_fingerprint(parts) for parts in (["a", "b"], ["a", "c"], ["b", "a"], ["a"], ["b"])}) == 5
+def test_a_groups_fingerprint_is_that_of_its_members_in_order_and_of_its_mean() -> None:
+    macro, micro = [{"metric": "acc", "weight_by_size": False}], [{"metric": "acc", "weight_by_size": True}]
+    parts = (["a", "b"], ["a", "c"], ["b", "a"], ["a"], ["b"])
+    found = {group_fingerprint(members, how) for members in parts for how in ([], macro, micro)}
+    assert len(found) == 15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +13,17 @@ import pytest
 
 from latxa_cli.evaluation import model as models
 from latxa_cli.evaluation import run as runs
-from latxa_cli.evaluation.libraries import Talk
-from latxa_cli.evaluation.run import Pair, Settings, evaluate, load_tasks, pairs, preview
-from latxa_cli.evaluation.tasks import LoadedTask, find
+from latxa_cli.evaluation.libraries import Console
+from latxa_cli.evaluation.run import Pair, evaluate, load_tasks, pairs, preview
+from latxa_cli.evaluation.settings import Settings
+from latxa_cli.evaluation.tasks.loading import LoadedTask, find
 from latxa_cli.stream.errors import LatxaError
 
-QUIET = Talk()
-GIVEN = Settings(few_shot=3, chat=True, limit=7, batch_size=5, seed=99, device="cpu", trust_remote_code=True)
+QUIET = Console()
+GIVEN = Settings(
+    few_shot=3, chat=True, take=7, batch_size=5, seed=99, device="cpu", trust_remote_code=True, day=date(2031, 2, 28),
+    format="cloze", paper=True,
+)  # fmt: skip
 REPORT = {
     "results": {"law": {"sample_len": 1, "acc,none": 1.0}},
     "samples": {"law": []},
@@ -60,6 +65,7 @@ class Harness:
             get_config=lambda name: 0,
             dump_config=dict,
             OUTPUT_TYPE="generate_until",
+            eval_docs=[{"id": str(number)} for number in range(7)],
         )
         loaded = {unit.task: LoadedTask(unit.task, {"tasks": {"law": task}}) for unit in units}
         return list(evaluate(units, loaded, {"hub/m": "m", "hub/n": "n"}, settings, QUIET))
@@ -79,19 +85,22 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
 
 def test_the_model_is_loaded_as_the_settings_say(harness: Harness) -> None:
     harness.run()
-    assert harness.loaded == [("hub/m", {"device": "cpu", "batch_size": 5, "trust_remote_code": True})]
+    given = {"device": "cpu", "batch_size": 5, "day": date(2031, 2, 28), "trust_remote_code": True, "console": QUIET}
+    assert harness.loaded == [("hub/m", given)]
     harness.run(Settings())
-    assert harness.loaded[1] == ("hub/m", {"device": None, "batch_size": 16, "trust_remote_code": False})
+    assert harness.loaded[1] == (
+        "hub/m", {"device": None, "batch_size": None, "day": None, "trust_remote_code": False, "console": QUIET}
+    )  # fmt: skip
 
 
 def test_the_harness_runs_the_task_on_the_model_as_the_settings_say(harness: Harness) -> None:
     harness.run()
     [call] = harness.calls
     assert call.pop("lm").name == "hub/m" and list(call.pop("task_dict")["tasks"]) == ["law"]
-    assert call == {"limit": 7, "apply_chat_template": True, "fewshot_as_multiturn": True}
+    assert call == {"samples": {"law": [*range(7)]}, "apply_chat_template": True, "fewshot_as_multiturn": True}
     harness.run(Settings())
     assert harness.calls[1]["apply_chat_template"] is harness.calls[1]["fewshot_as_multiturn"] is False
-    assert harness.calls[1]["limit"] is None
+    assert harness.calls[1]["samples"] is None
 
 
 def test_random_numbers_are_those_of_the_seed_and_as_the_harness_itself_sets_them(harness: Harness) -> None:
@@ -173,11 +182,18 @@ def test_only_tasks_that_are_to_be_run_are_loaded_with_shots_and_seed(
     monkeypatch: pytest.MonkeyPatch, task_folder: Path
 ) -> None:
     asked: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(runs, "load", lambda found, **how: asked.append((found, how)))
+    formats: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        runs, "load", lambda found, **how: asked.append((found, how)) or LoadedTask(found, {"tasks": {}})
+    )
+    monkeypatch.setattr(runs, "files_of", lambda sources: [])
+    monkeypatch.setattr(runs, "check_items", lambda tasks, **how: None)
+    monkeypatch.setattr(runs, "asked_as", lambda loaded, form, **how: formats.append((form, how)))
     found: Any = {"x": "found x", "y": "found y", "z": "found z"}
     loaded = load_tasks(found, [Pair("a", "z"), Pair("b", "x"), Pair("b", "z")], GIVEN, QUIET)
     assert list(loaded) == ["z", "x"]
-    assert asked == [(f"found {name}", {"few_shot": 3, "seed": 99, "talk": QUIET}) for name in "zx"]
+    assert asked == [(f"found {name}", {"few_shot": 3, "seed": 99, "console": QUIET}) for name in "zx"]
+    assert formats == [("cloze", {"paper": True})] * 2
 
 
 def test_other_seeds_draw_other_shots(task_folder: Path) -> None:
@@ -191,9 +207,9 @@ def test_other_seeds_draw_other_shots(task_folder: Path) -> None:
     assert prompts(1) == prompts(1) != prompts(2)
 
 
-def test_what_would_be_done_is_counted_for_all_models_within_the_limit(task_folder: Path) -> None:
+def test_what_would_be_done_is_counted_for_all_models_of_the_part_that_is_taken(task_folder: Path) -> None:
     said: list[str] = []
-    settings = Settings(limit=3)
+    settings = Settings(take=3)
     loaded = load_tasks(find(["towns"], task_folder, QUIET), [Pair("m", "towns")], settings, QUIET)
-    preview(loaded, {"hub/m": "m", "hub/n": "n"}, settings, Talk(say=said.append))
+    preview(loaded, {"hub/m": "m", "hub/n": "n"}, settings, Console(say=said.append))
     assert said == ["`towns`: 3 items, 12 requests, 0 shots", "models: m, n; 24 requests in all; nothing was run"]

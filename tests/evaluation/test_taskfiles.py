@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from latxa_cli.evaluation import libraries, tasks
+from latxa_cli.evaluation import libraries
 from latxa_cli.evaluation import model as models
-from latxa_cli.evaluation.libraries import Talk, quiet_libraries
-from latxa_cli.evaluation.taskfiles import broken_line, data_files, has_files, read
-from latxa_cli.evaluation.tasks import LoadedTask, find, items, load
+from latxa_cli.evaluation.libraries import Console, quiet_libraries
+from latxa_cli.evaluation.tasks import loading
+from latxa_cli.evaluation.tasks.files import broken_line, data_files, has_files, read
+from latxa_cli.evaluation.tasks.loading import LoadedTask, find, items, load
 from latxa_cli.stream.errors import LatxaError, UsageError
 
-QUIET = Talk()
+QUIET = Console()
 
 
 @pytest.fixture
@@ -94,8 +97,8 @@ def test_a_tag_and_a_group_stand_for_all_their_tasks_and_their_data(task_folder:
     (task_folder / "inner.yaml").write_text("group: inner\ntask: [places]\n")
     for name, members in (("places", {"ports", "hills"}), ("all", {"ports", "hills", "towns"})):
         found = find([name], task_folder, QUIET)[name]
-        assert {path.stem for path in tasks.files_of([found])} == members
-        assert set(load(found, few_shot=None, seed=1, talk=QUIET).tasks) == members
+        assert {path.stem for path in loading.files_of([found])} == members
+        assert set(load(found, few_shot=None, seed=1, console=QUIET).tasks) == members
 
 
 @pytest.mark.parametrize("missing", ["ports", "hills", "towns"])
@@ -105,19 +108,19 @@ def test_data_that_lack_are_told_of_every_member(task_folder: Path, missing: str
     (task_folder / "all.yaml").write_text("group: all\ntask: [ports, hills, towns]\n")
     (task_folder / f"{missing}.jsonl").unlink()
     with pytest.raises(LatxaError, match=rf"{missing}\.jsonl: no such file"):
-        load(find(["all"], task_folder, QUIET)["all"], few_shot=None, seed=1, talk=QUIET)
+        load(find(["all"], task_folder, QUIET)["all"], few_shot=None, seed=1, console=QUIET)
 
 
 def test_a_group_that_names_itself_is_no_endless_search(task_folder: Path) -> None:
     (task_folder / "loop.yaml").write_text("group: loop\ntask: [loop, towns]\n")
     found = find(["loop"], task_folder, QUIET)["loop"]
-    assert [path.stem for path in tasks.files_of([found])] == ["towns"]
+    assert [path.stem for path in loading.files_of([found])] == ["towns"]
 
 
 def test_items_are_numbered_within_their_task(task_folder: Path) -> None:
     put(task_folder, "ports")
     (task_folder / "all.yaml").write_text("group: all\ntask: [ports, towns]\n")
-    loaded: LoadedTask = load(find(["all"], task_folder, QUIET)["all"], few_shot=None, seed=1, talk=QUIET)
+    loaded: LoadedTask = load(find(["all"], task_folder, QUIET)["all"], few_shot=None, seed=1, console=QUIET)
     numbered = list(items(loaded))
     assert [name for name, _ in numbered] == [f"{task}:{n}" for task in ("ports", "towns") for n in range(12)]
     assert [item["id"] for _, item in numbered] == [f"town-{n}" for n in range(12)] * 2
@@ -131,7 +134,7 @@ def test_the_number_of_shots(task_folder: Path, own: str, flag: int | None, shot
         with (task_folder / "towns.yaml").open("a") as file:
             file.write(f"num_fewshot: {own}\n")
     said: list[str] = []
-    loaded = load(find(["towns"], task_folder, QUIET)["towns"], few_shot=flag, seed=1, talk=Talk(say=said.append))
+    loaded = load(find(["towns"], task_folder, QUIET)["towns"], few_shot=flag, seed=1, console=Console(say=said.append))
     assert loaded.tasks["towns"].get_config("num_fewshot") == shots and said == []
 
 
@@ -140,7 +143,7 @@ def test_zero_shots_by_the_file_and_by_the_flag_are_no_contradiction(task_folder
         file.write("num_fewshot: 0\n")
     said: list[str] = []
     for flag in (None, 0):
-        load(find(["towns"], task_folder, QUIET)["towns"], few_shot=flag, seed=1, talk=Talk(say=said.append))
+        load(find(["towns"], task_folder, QUIET)["towns"], few_shot=flag, seed=1, console=Console(say=said.append))
     assert said == []
 
 
@@ -150,13 +153,13 @@ def test_data_in_the_cache_do_without_the_hub(
 ) -> None:
     from datasets import config
 
-    monkeypatch.setattr(tasks.hub, "can_be_reached", lambda: False)
+    monkeypatch.setattr(loading.hub, "can_be_reached", lambda: False)
     monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
     said: list[str] = []
     with pytest.raises(LatxaError, match="`me/data`, and the hub cannot be reached"):
-        tasks._check_reachable("towns", {"dataset_path": "me/data"}, QUIET)
+        loading._check_reachable("towns", {"dataset_path": "me/data"}, QUIET)
     (tmp_path / "cache" / copy).mkdir(parents=True)
-    tasks._check_reachable("towns", {"dataset_path": "me/data"}, Talk(say=said.append))
+    loading._check_reachable("towns", {"dataset_path": "me/data"}, Console(say=said.append))
     assert said == ["the hub cannot be reached: `towns` uses the copy of `me/data` in the local cache"]
 
 
@@ -173,7 +176,7 @@ def test_loading_twice_shuffles_alike(task_folder: Path, monkeypatch: pytest.Mon
         found.manager, "load", lambda names: (drawn.append((random.random(), numpy.random.random())), build(names))[1]
     )
     for _ in range(2):
-        load(found, few_shot=None, seed=1, talk=QUIET)
+        load(found, few_shot=None, seed=1, console=QUIET)
     assert drawn[0] == drawn[1] == (random.Random(0).random(), numpy.random.RandomState(1234).random())
 
 
@@ -202,8 +205,8 @@ def test_libraries_have_their_logging_back_afterwards(monkeypatch: pytest.Monkey
 
 @pytest.mark.filterwarnings("ignore:a library")
 def test_what_libraries_say_reaches_who_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
-    def heard(talk: Talk) -> str:
-        with quiet_libraries(talk):
+    def heard(console: Console) -> str:
+        with quiet_libraries(console):
             import sys
             import warnings
 
@@ -217,8 +220,8 @@ def test_what_libraries_say_reaches_who_asks_for_it(capsys: pytest.CaptureFixtur
         return captured.err
 
     assert heard(QUIET) == ""
-    assert heard(Talk(bars=True)) == "bar\n"
-    loud = heard(Talk(verbose=True))
+    assert heard(Console(bars=True)) == "bar\n"
+    loud = heard(Console(verbose=True))
     assert "printed" in loud and "lm_eval: logged" in loud and "transformers: warned" in loud and "bar" not in loud
 
 
@@ -229,11 +232,22 @@ def test_a_model_is_named_by_its_whole_path_wherever_it_stands_among_namesakes()
 
 def test_the_models_loader_gets_what_the_run_says(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(models, "load_tokenizer", lambda *a, **how: asked.append((a, how)) or "tokenizer")
-    monkeypatch.setattr(models, "load_model", lambda *a, **how: asked.append((a, how)) or "network")
-    monkeypatch.setattr("lm_eval.models.huggingface.HFLM", lambda **how: how)
-    harness = models.load("m", device="cuda:1", batch_size=7, trust_remote_code=True)
-    assert harness == {"pretrained": "network", "tokenizer": "tokenizer", "batch_size": 7}
+    tokenizer, network = SimpleNamespace(chat_template="{{ strftime_now('%Y') }}"), object()
+    monkeypatch.setattr(models, "load_tokenizer", lambda *a, **how: asked.append((a, how)) or tokenizer)
+    monkeypatch.setattr(models, "load_model", lambda *a, **how: asked.append((a, how)) or network)
+    made: list[Any] = []
+
+    class Scorer:
+        network = SimpleNamespace(fault="")
+
+        def __init__(self, *given: Any, **how: Any) -> None:
+            made.append((given, how))
+
+    monkeypatch.setattr("latxa_cli.evaluation.scoring.scorer.Scorer", Scorer)
+    models.load("m", device="cuda:1", batch_size=7, day=date(2026, 1, 2), trust_remote_code=True)
+    [(given, how)] = made
+    assert how.pop("chat_template_args")["strftime_now"]("%Y-%m-%d") == "2026-01-02"
+    assert given == (network, tokenizer) and how == {"batch_size": 7, "most_rows": 7}
     assert asked == [(("m",), {"trust_remote_code": True}), (("m",), {"device": "cuda:1", "trust_remote_code": True})]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latxa_cli.generation.engine import Completion, Decoding, Request
-from latxa_cli.generation.flow import Talk, converse
+from latxa_cli.generation.flow import Exchange, converse, side_by_side
 from latxa_cli.stream.errors import LatxaError
 
 
@@ -20,6 +20,8 @@ class Continuous:
     """An engine that works on some requests at once and finishes them in any order; takes None for what it says."""
 
     tokenizer: Any = None
+    context = None
+    constrains = weighs = False
 
     def __init__(self, at_once: int, window: int, seed: int = 0) -> None:
         self.at_once, self.window, self.draw = at_once, window, random.Random(seed)
@@ -48,7 +50,7 @@ class Continuous:
         return {}
 
 
-def talk(item: list[int]) -> Talk:
+def exchange(item: list[int]) -> Exchange:
     """Ask so many things at a time as the numbers of the item say."""
     heard = ""
     for turn, count in enumerate(item):
@@ -69,7 +71,7 @@ def test_every_conversation_is_as_if_it_were_alone(
 ) -> None:
     engines = [Continuous(at_once, window, data.draw(st.integers(0, 99))), FakeEngine(lambda r: f"<{r.seed}>", window)]
     for engine in engines:
-        assert list(converse(engine, items, talk)) == [alone(item) for item in items]
+        assert list(converse(engine, items, exchange)) == [alone(item) for item in items]
 
 
 def test_few_are_under_way_and_the_engine_is_kept_busy() -> None:
@@ -81,7 +83,7 @@ def test_few_are_under_way_and_the_engine_is_kept_busy() -> None:
             yield [1, 1]
 
     engine = Continuous(at_once=6, window=8)
-    for _ in converse(engine, items(), talk):
+    for _ in converse(engine, items(), exchange):
         over += 1
         assert len(begun) - over <= 8
     assert over == 200 and engine.most == 6
@@ -95,7 +97,7 @@ def test_conversations_that_ask_nothing_take_no_more_room() -> None:
             begun.append(number)
             yield []
 
-    outcomes = converse(FakeEngine(lambda _: "", window=4), items(), talk)
+    outcomes = converse(FakeEngine(lambda _: "", window=4), items(), exchange)
     next(outcomes)
     assert len(begun) <= 4
     assert len(list(outcomes)) == 49
@@ -107,4 +109,37 @@ def test_an_error_of_the_input_is_that_of_the_run() -> None:
         raise LatxaError("in.jsonl:2: no")
 
     with pytest.raises(LatxaError, match="no"):
-        list(converse(Continuous(2, 2), items(), talk))
+        list(converse(Continuous(2, 2), items(), exchange))
+
+
+# --- several within one conversation ---------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=4), max_size=5), st.integers(1, 5))
+def test_several_side_by_side_come_to_what_each_would_alone(items: list[list[int]], window: int) -> None:
+    def together(_: None) -> Exchange:
+        outcomes = yield from side_by_side([exchange(item) for item in items])
+        return {"all": outcomes}
+
+    engine = FakeEngine(lambda request: f"<{request.seed}>", window)
+    assert list(converse(engine, [None], together)) == [{"all": [alone(item) for item in items]}]
+
+
+def test_they_ask_in_rounds() -> None:
+    steps = side_by_side([exchange([1, 2]), exchange([2]), exchange([])])
+    assert [request.seed for request in next(steps)] == [0, 0, 1]
+    assert [request.seed for request in steps.send([stopped("a"), stopped("b"), stopped("c")])] == [10, 11]
+    with pytest.raises(StopIteration) as end:
+        steps.send([stopped("d"), stopped("e")])
+    assert end.value.value == [{"heard": "a;de;"}, {"heard": "bc;"}, {"heard": ""}]
+
+
+def test_an_error_of_one_ends_all() -> None:
+    def failing() -> Exchange:
+        yield [Request(Decoding())]
+        raise KeyError("unfit")
+
+    steps = side_by_side([exchange([1]), failing()])
+    next(steps)
+    with pytest.raises(KeyError):
+        steps.send([stopped("a"), stopped("b")])

@@ -122,8 +122,9 @@ def test_a_batch_that_the_gpu_has_no_room_for_is_done_in_halves(engine: Any, mon
     monkeypatch.setattr(engine, "batch_size", 4)
     assert complete(engine) == expected and engine.batch_size == 2
     fits = 0
-    with pytest.raises(LatxaError, match="do not fit in the memory of `cpu`"):
-        complete(engine, 1)
+    found = complete(engine, 3)
+    assert [one.finish_reason for one in found] == ["failed"] * 3
+    assert "do not fit in the memory of `cpu`" in found[0].text and found[0].prompt_tokens > 0
 
 
 def test_a_width_for_each_layer_is_no_trouble(engine: Any) -> None:
@@ -140,3 +141,67 @@ def test_what_a_batch_takes_is_near_what_it_really_takes(engine: Any) -> None:
     assert engine.memory.bytes_of_token > keys
     assert engine.memory.of_rows(2, 100) == 2 * engine.memory.of_rows(1, 100) > 2 * 100 * keys
     assert 0 < engine.memory.free() < 1 << 50
+
+
+def test_a_stop_string_whose_last_letter_is_many_tokens_is_found(engine: Any) -> None:
+    import torch
+
+    ids = engine.tokenizer("the 漢字", add_special_tokens=False)["input_ids"]
+    assert engine._stop_finder(("漢字",))(torch.tensor(ids)) and not engine._stop_finder(("漢",))(
+        torch.tensor(ids[:-4])
+    )
+
+
+def test_a_stop_string_is_found_by_a_decoder_that_drops_a_first_space(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    stop, decode = " 漢字\n", engine.codec.decode
+    ids = engine.tokenizer(f"the{stop}", add_special_tokens=False)["input_ids"]
+    monkeypatch.setattr(engine.codec, "decode", lambda ids: decode(ids).removeprefix(" "))
+    assert engine._stop_finder((stop,))(torch.tensor(ids))
+
+
+def test_rows_of_a_batch_end_each_at_its_own_time(engine: Any) -> None:
+    """By an end token, and where the context is full."""
+
+    def asked(*contents: str) -> list[Completion]:
+        requests = [Request(Decoding(40), messages=({"role": "user", "content": words},)) for words in contents]
+        return [completion for _, completion in sorted(engine.generate(requests), key=lambda entry: entry[0])]
+
+    contents = ("old storm", "the", "harbour " * 40 + "lamps", "lamps and storms")
+    alone = [asked(words)[0] for words in contents]
+    assert len({one.completion_tokens for one in alone}) > 1 and any(one.finish_reason == "stop" for one in alone)
+    assert asked(*contents) == alone
+    prompts = [Request(Decoding(40), prompt="a" * 250), Request(Decoding(40), prompt="a")]
+    first, beside = (dict(engine.generate(prompts[:count]))[0] for count in (1, 2))
+    assert first == beside and (first.finish_reason, first.completion_tokens) == ("length", 6)
+
+
+def test_next_to_no_temperature_is_the_likeliest_token(engine: Any) -> None:
+    cold = Request(Decoding(12, temperature=1e-40), 3, "English: harbour\nEuskara:")
+    assert [one for _, one in engine.generate([cold])] == complete(engine, 1)
+
+
+def test_what_is_decoded_alike_is_done_together(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    together = engine._continue
+    monkeypatch.setattr(engine, "_continue", lambda batch: sizes.append(len(batch)) or together(batch))
+    asked = [Request((GREEDY, Decoding(11))[n % 2], n, "the " * (n % 8 + 1)) for n in range(16)]
+    list(engine.generate(asked))
+    assert sizes == [2, 2, 2, 2, 4, 4], "the first windows are small"
+
+
+def test_the_first_completions_come_after_one_batch(engine: Any) -> None:
+    """So that a command in a pipe writes as soon as it has read that much."""
+    pulled: list[int] = []
+
+    def requests() -> Any:
+        for number in range(64):
+            pulled.append(number)
+            yield Request(GREEDY, number, text="the old harbour")
+
+    completions = engine.generate(requests())
+    next(completions)
+    assert len(pulled) == engine.batch_size < engine.window

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +13,10 @@ import orjson
 import pytest
 import tiny
 from tiny import Latxa
+from vllm_server import serving
 
 pytest.importorskip("vllm", reason="`vllm` is not installed: `recipes/test-vllm.sh` runs its tests")
 
-SERVE = (
-    "--enforce-eager", "--dtype", "float32", "--kv-cache-memory-bytes", "64M", "--max-num-seqs", "16",
-    "--served-model-name", "tiny", "--disable-uvicorn-access-log",
-)  # fmt: skip
-SECONDS = 400  # the server starts two processes, each of which loads everything
 LAX = ("--max-tokens", "30", "--skip", "beginning", "--skip", "short", "--skip", "near")  # a tiny model fails these
 RESPOND = ("respond", "--max-tokens", "30")
 
@@ -32,33 +24,8 @@ RESPOND = ("respond", "--max-tokens", "30")
 @pytest.fixture(scope="module")
 def server(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    # Not `vllm serve`, which wants to know the version of the package `vllm`; the CPU build has another name.
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", tiny_models / "trained", *SERVE]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=out, stderr=out, start_new_session=True
-        )
-    try:
-        end = time.monotonic() + SECONDS
-        while not listens(port):
-            assert process.poll() is None and time.monotonic() < end, log.read_text()[-3000:]
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-        with contextlib.suppress(ProcessLookupError):  # its processes too
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as attempt:
-        return attempt.connect_ex(("127.0.0.1", port)) == 0
+    with serving(tiny_models / "trained", tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
 
 
 @pytest.fixture

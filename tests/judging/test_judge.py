@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latxa_cli.judging.chrf import ChrF
 from latxa_cli.judging.judge import Contender, Judge, rubric_named
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Reject
+from latxa_cli.text.chrf import ChrF
 
 
 def response(name, model, answer, asked="Zer moduz?", **more):
@@ -287,3 +287,10 @@ def test_a_margin_must_be_a_number_from_zero():
     for margin in (-1.0, float("nan"), float("inf")):
         with pytest.raises(UsageError):
             Judge(ChrF(), margin)
+
+
+def test_an_id_that_comes_twice_in_the_first_file_is_an_error_too():
+    first = [response("q1", "a", "bat"), response("q1", "a", "bi")]
+    judge = Judge(rubric_named("reference"))
+    with pytest.raises(LatxaError, match="two responses have the id `q1`"):
+        list(judge.battles(first, [Contender.of("b.jsonl", [response("q1", "b", "bat")])]))

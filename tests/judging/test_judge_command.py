@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from latxa_cli.judging.chrf import ChrF
+from latxa_cli.text.chrf import ChrF
 
 
 def response(name, model, answer, **more):

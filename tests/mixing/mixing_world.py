@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from latxa_cli.mixing.choose import Wishes
-from latxa_cli.mixing.mix import Mix, MixOptions, build, diversifier, planned
+from latxa_cli.mixing.inputs import InputFlags
+from latxa_cli.mixing.mix import Mix, build, diversifier, make_plan
+from latxa_cli.mixing.options import MixOptions
 from latxa_cli.stages import Work, open_executor
-from latxa_cli.stream.parts import cut
+from latxa_cli.stream.cutting import cut
 from latxa_cli.stream.sources import parse_sources
 
 Record = dict[str, Any]
@@ -61,7 +62,7 @@ class Made:
         return [(record["source"], record["id"]) for record in self.records]
 
 
-NOTHING = Wishes()
+NOTHING = InputFlags()
 
 
 class Collector:
@@ -80,7 +81,7 @@ def parsed(data: bytes) -> list[Record]:
 
 def mix(
     folder: Path, inputs: dict[str, Sequence[Record | bytes] | Path], *, in_memory: bool = True,
-    part_bytes: int = 1 << 20, wishes: Wishes = NOTHING, **options: Any,
+    part_bytes: int = 1 << 20, input_flags: InputFlags = NOTHING, **options: Any,
 ) -> Made:  # fmt: skip
     """Mix records, or files, by the names of the inputs."""
     given = {"memory": 1 << 30, "workers": 1, "set_aside": True} | options
@@ -96,7 +97,7 @@ def mix(
         Work(folder / f"{number}.work", {}, pool) as work,
     ):
         parts, _ = cut(parse_sources(arguments), work, part_bytes=part_bytes)
-        plan = planned(chosen, wishes, list(inputs), work.folder)
+        plan = make_plan(chosen, input_flags, list(inputs), work.folder)
         made = build(plan, parts, work, in_memory=in_memory, diversify=diversifier(chosen, work.folder, print))
         outcomes = [(bytes(lines.data), lines.count, lines.reason) for lines in made.outcomes(held)]  # type: ignore
     for data, count, _ in outcomes:

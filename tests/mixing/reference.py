@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from xxhash import xxh64_intdigest
+from xxhash import xxh3_64_intdigest, xxh64_intdigest
 
 Record = dict[str, Any]
 BITS = 2**64
@@ -70,9 +70,9 @@ def mix(
 
 def distinct(name: str, records: Sequence[Record], seed: int, duplicates: list[str]) -> list[tuple[int, int, Record]]:
     """Give ids, name the source, leave out what comes again; return (content, identity, record)."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, int]] = set()
     hashes: Counter[tuple[str, str]] = Counter()
-    kept = []
+    named: list[tuple[str, str, str, Record]] = []
     for record in records:
         own = record.get("source") or ""
         source = f"{name}/{own}" if own else name
@@ -86,9 +86,25 @@ def distinct(name: str, records: Sequence[Record], seed: int, duplicates: list[s
         elif isinstance(given, int):
             given = str(given)
             record = {"id": given} | {field: value for field, value in record.items() if field != "id"}
-        if (source, given) in seen:
+        named.append((own, source, given, record))
+    contents: dict[tuple[str, str], set[int]] = {}
+    for _, source, given, record in named:
+        contents.setdefault((source, given), set()).add(text_hash(record))
+    keys = {(source, given): identities_of(name, own, given, seed) for own, source, given, _ in named}
+    shared = {keys[key][0] for key, hashes_of_key in contents.items() if len(hashes_of_key) > 1}
+    kept = []
+    for _, source, given, record in named:
+        text, (content, identity) = text_hash(record), keys[source, given]
+        if (source, given, text) in seen:
             duplicates.append(f"{source}: {given}")
             continue
-        seen.add((source, given))
-        kept.append((*identities_of(name, own, given, seed), record | {"source": source}))
+        seen.add((source, given, text))
+        if content in shared:
+            content, identity = (spread(key ^ text) for key in (content, identity))
+        kept.append((content, identity, record | {"source": source}))
     return kept
+
+
+def text_hash(record: Record) -> int:
+    content = record.get("messages") or record["text"]
+    return xxh3_64_intdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from mixing_world import conversation, document, write
 
-from latxa_cli.mixing.admission import Admission, answered_in, mean_score, save_scores
+from latxa_cli.mixing.admission import Admission, ask_for_language, mean_score, save_scores
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import Input
 from latxa_cli.stream.records import Reject
@@ -16,17 +16,17 @@ from latxa_cli.stream.records import Reject
 def test_the_last_user_turn_asks_for_the_language() -> None:
     record = conversation("1", "Hi", "Hello", "Bye?\n", "Bye", metadata={"a": 1})
     before = orjson.dumps(record)
-    asked = answered_in(record, "Old Welsh")
+    asked = ask_for_language(record, "Old Welsh")
     assert isinstance(asked, dict)
     assert [message["content"] for message in asked["messages"]] == ["Hi", "Hello", "Bye? Answer in Old Welsh.", "Bye"]
     assert asked["metadata"] == {"a": 1, "answer_in": "Old Welsh"}
-    assert answered_in(asked, "Old Welsh") == asked, "done twice, it is done once"
+    assert ask_for_language(asked, "Old Welsh") == asked, "done twice, it is done once"
     assert orjson.dumps(record) == before
 
 
 @pytest.mark.parametrize("ends", ["Answer in Welsh.", "Hi. Answer in Welsh.", "Hi Answer in Welsh. \n"])
 def test_a_turn_that_asks_for_the_language_is_not_made_to_ask_again(ends: str) -> None:
-    asked = answered_in(conversation("1", ends, "Helo"), "Welsh")
+    asked = ask_for_language(conversation("1", ends, "Helo"), "Welsh")
     assert isinstance(asked, dict)
     assert asked["messages"][0]["content"] == ends.rstrip()
     assert asked["metadata"] == {"answer_in": "Welsh"}
@@ -35,7 +35,7 @@ def test_a_turn_that_asks_for_the_language_is_not_made_to_ask_again(ends: str) -
 def test_all_else_of_a_conversation_stays() -> None:
     turn = {"role": "user", "content": "Hi", "name": "Ane", "weight": 0}
     record = {"id": "1", "messages": [turn, {"role": "assistant", "content": "Helo", "model": "m"}], "task": "t"}
-    assert answered_in(record, "Welsh") == record | {
+    assert ask_for_language(record, "Welsh") == record | {
         "messages": [turn | {"content": "Hi Answer in Welsh."}, record["messages"][1]],
         "metadata": {"answer_in": "Welsh"},
     }
@@ -47,7 +47,7 @@ def test_all_else_of_a_conversation_stays() -> None:
     ids=["text", "system"],
 )
 def test_without_a_user_turn_there_is_nobody_to_ask(record: dict[str, object]) -> None:
-    rejected = answered_in(record, "Welsh")
+    rejected = ask_for_language(record, "Welsh")
     assert isinstance(rejected, Reject) and rejected.reason == "no user turn"
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mixing_world import conversation, document, mix
 
-from latxa_cli.mixing.choose import Wishes
-from latxa_cli.mixing.clusters import clustered, nearest, spread_over
 from latxa_cli.mixing.diversify import Diversifier, instruction
 from latxa_cli.mixing.draw import Decision
+from latxa_cli.mixing.inputs import InputFlags
+from latxa_cli.mixing.kmeans import cluster, nearest, spread_over
 from latxa_cli.mixing.rows import ROW
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.text.embedding import Embedder
@@ -37,29 +37,29 @@ def clouds(*sizes: int, spread: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
 
 def test_clouds_that_lie_apart_are_the_clusters() -> None:
     vectors, truth = clouds(300, 20, 5, 700)
-    found = clustered(vectors, 4, keys(len(truth)))
+    found = cluster(vectors, 4, keys(len(truth)))
     assert len(set(zip(found.tolist(), truth.tolist(), strict=True))) == 4
 
 
 def test_a_sample_finds_the_same_clouds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latxa_cli.mixing.clusters.SAMPLE", 100)
+    monkeypatch.setattr("latxa_cli.mixing.kmeans.SAMPLE", 100)
     vectors, truth = clouds(300, 300, 300)
-    found = clustered(vectors, 3, keys(len(truth)))
+    found = cluster(vectors, 3, keys(len(truth)))
     assert len(set(zip(found.tolist(), truth.tolist(), strict=True))) == 3
 
 
 def test_there_may_be_more_clusters_than_a_sample_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latxa_cli.mixing.clusters.SAMPLE", 3)
+    monkeypatch.setattr("latxa_cli.mixing.kmeans.SAMPLE", 3)
     vectors, truth = clouds(*[1] * 9)
-    assert len(set(clustered(vectors, 9, keys(len(truth))).tolist())) == 9
+    assert len(set(cluster(vectors, 9, keys(len(truth))).tolist())) == 9
 
 
 def test_the_sample_is_drawn_by_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two clouds, the keys let one alone into the sample: it is split, and the other is one cluster with a part."""
-    monkeypatch.setattr("latxa_cli.mixing.clusters.SAMPLE", 40)
+    monkeypatch.setattr("latxa_cli.mixing.kmeans.SAMPLE", 40)
     vectors, truth = clouds(40, 40)
     for cloud in (0, 1):
-        found = clustered(vectors, 2, np.where(truth == cloud, 0, 10**9).astype(np.uint64) + keys(80) % np.uint64(99))
+        found = cluster(vectors, 2, np.where(truth == cloud, 0, 10**9).astype(np.uint64) + keys(80) % np.uint64(99))
         assert len(set(found[truth == cloud].tolist())) == 2 and len(set(found[truth != cloud].tolist())) == 1
 
 
@@ -67,14 +67,14 @@ def test_the_clusters_are_settled() -> None:
     """When Lloyd's algorithm is done, each vector is in the cluster whose mean is nearest, but for a few."""
     vectors, truth = clouds(300, 300, spread=2.0)
     points = vectors.astype(np.float32)
-    found = clustered(vectors, 6, keys(len(truth)))
+    found = cluster(vectors, 6, keys(len(truth)))
     means = np.array([points[found == cluster].mean(axis=0) for cluster in range(6)])
     assert (nearest(points, means) != found).mean() < 0.02
 
 
 def test_clusters_depend_on_keys_alone() -> None:
     vectors, truth = clouds(80, 80, spread=3.0)
-    one, again, other = (clustered(vectors, 12, keys(len(truth), seed)) for seed in (1, 1, 2))
+    one, again, other = (cluster(vectors, 12, keys(len(truth), seed)) for seed in (1, 1, 2))
     assert one.tolist() == again.tolist() != other.tolist()
 
 
@@ -88,7 +88,7 @@ def test_every_vector_goes_to_its_nearest_centre() -> None:
 def test_lloyd_makes_clusters_no_wider() -> None:
     vectors, truth = clouds(200, 200, spread=2.0)
     points = vectors.astype(np.float32)
-    found = clustered(vectors, 8, keys(len(truth)))
+    found = cluster(vectors, 8, keys(len(truth)))
     within = sum(((points[found == c] - points[found == c].mean(axis=0)) ** 2).sum() for c in set(found.tolist()))
     at_random = np.random.default_rng(0).integers(0, 8, len(points))
     loose = sum(((points[at_random == c] - points[at_random == c].mean(axis=0)) ** 2).sum() for c in range(8))
@@ -98,7 +98,7 @@ def test_lloyd_makes_clusters_no_wider() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_equal_vectors_and_as_many_clusters_as_vectors(count: int) -> None:
     vectors = np.ones((count, 4), np.float16)
-    assert set(clustered(vectors, count, keys(count)).tolist()) <= set(range(count))
+    assert set(cluster(vectors, count, keys(count)).tolist()) <= set(range(count))
 
 
 # --- the draw over clusters ------------------------------------------------------------------------------------------
@@ -206,8 +206,8 @@ def test_a_mix_is_drawn_over_the_clusters_of_each_input(
     english = [conversation(f"{n}", "Aaaa aaaa aaaa" + " a" * (n % 3), f"answer {n}") for n in range(54)]
     english += [conversation(f"rare {n}", 5 * (chr(ord("k") + n) + "~^#%&*"[n]), "yes") for n in range(6)]
     welsh = [conversation(str(n), f"cwestiwn {n}", "ateb") for n in range(9)]
-    wishes = Wishes(diversify=["en=12", "cy=20"], hold_out=["en=3"], weight=["en=2"])
-    options = {"wishes": wishes, "in_memory": in_memory, "part_bytes": 2000, "set_aside": False}
+    input_flags = InputFlags(diversify=["en=12", "cy=20"], hold_out=["en=3"], weight=["en=2"])
+    options = {"input_flags": input_flags, "in_memory": in_memory, "part_bytes": 2000, "set_aside": False}
     made = mix(tmp_path, {"en": english, "cy": welsh}, embedder=models["encoder"], clusters=9, **options)
     chosen = {given for source, given in made.keys if source == "en"}
     held = {record["id"] for record in made.held}

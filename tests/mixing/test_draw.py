@@ -16,14 +16,13 @@ from latxa_cli.mixing.draw import (
     TAKE,
     Budget,
     Decision,
-    InputWishes,
+    InputOptions,
     Picks,
-    RowTable,
     bound_of,
     decide,
-    draw,
-    without_duplicates,
+    draw_hashes,
 )
+from latxa_cli.mixing.duplicates import RowTable, find_duplicates
 from latxa_cli.mixing.plan import MixPlan
 from latxa_cli.mixing.rows import InputReading, epoch_of, key_of, key_seeds
 from latxa_cli.native.layout import AGAIN, ROW, UNNAMED
@@ -52,13 +51,13 @@ def picked(rows: RowTable, decision: Decision) -> list[tuple[int, int, int]]:
     """Return (part, row, epoch) of all copies, in their order in the mix."""
     found = []
     for part, those in rows.of():
-        picks: Picks = decision.look(part, those, rows.inputs[part]).picks()
+        picks: Picks = decision.for_part(part, those, rows.inputs[part]).picks()
         found += [(order, part, row, epoch) for row, epoch, order, _ in zip(*(a.tolist() for a in picks), strict=True)]
     return [tuple(place) for _, *place in sorted(found)]  # type: ignore[misc]
 
 
-def decided(rows: RowTable, *wanted: InputWishes, memory: int = MEMORY, **budget: int) -> Decision:
-    return decide(rows, wanted or [InputWishes("docs")], Budget(**budget), memory)
+def decided(rows: RowTable, *wanted: InputOptions, memory: int = MEMORY, **budget: int) -> Decision:
+    return decide(rows, wanted or [InputOptions("docs")], Budget(**budget), memory)
 
 
 MANY = rows_of([f"d{n}" for n in range(2000)])
@@ -78,20 +77,20 @@ def test_keys_tell_inputs_sources_ids_and_seeds_apart() -> None:
 
 def test_the_id_of_repeated_content_has_the_key_that_repeated_content_gets() -> None:
     rows = parts_of(rows_of([None, None, f"{HASH}-2", f"{HASH}-3"]))
-    assert without_duplicates(rows, MEMORY).duplicates.tolist() == [2]
-    assert without_duplicates(rows, MEMORY).counts.tolist() == [2]
+    assert find_duplicates(rows, MEMORY).duplicates.tolist() == [2]
+    assert find_duplicates(rows, MEMORY).counts.tolist() == [2]
 
 
 @pytest.mark.parametrize("given_id", [f"{HASH}-1", f"{HASH}-02", f"{HASH}-", "0123456789abcdeg-2", f"{HASH}-2x"])
 def test_other_ids_are_as_they_are(given_id: str) -> None:
     rows = parts_of(rows_of([None, None, None, given_id]))
-    assert without_duplicates(rows, MEMORY).duplicates.tolist() == []
+    assert find_duplicates(rows, MEMORY).duplicates.tolist() == []
 
 
 def test_draws_of_different_purposes_and_epochs_are_independent() -> None:
     identity = MANY["identity"]
     halves = [
-        set(np.argsort(draw(identity, p, e))[:1000].tolist())
+        set(np.argsort(draw_hashes(identity, p, e))[:1000].tolist())
         for p, e in ((ORDER, 1), (TAKE, 1), (TAKE, 2), (SUBSET, 1))
     ]
     for place, one in enumerate(halves):
@@ -146,13 +145,13 @@ def test_which_copy_of_a_record_it_is(given_epoch: object, expected: int) -> Non
 # --- records that come twice -----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.lists(st.sampled_from(["a", "b", "c", None, f"{HASH}-2", f"{HASH}-3"]), max_size=6), max_size=4),
     st.integers(1, 2000),
 )
 def test_the_first_of_a_key_is_kept_in_however_many_rounds(parts: list[list[str | None]], memory: int) -> None:
-    decision = without_duplicates(parts_of(*map(rows_of, parts)), memory)
+    decision = find_duplicates(parts_of(*map(rows_of, parts)), memory)
     seen: set[str] = set()
     numbers: Counter[str] = Counter()
     duplicates, repeats = [], {}
@@ -174,7 +173,7 @@ def test_the_first_of_a_key_is_kept_in_however_many_rounds(parts: list[list[str 
 def test_a_collision_of_one_hash_is_no_duplicate() -> None:
     rows = rows_of(["a", "b"])
     rows["identity"] = rows["identity"][0]
-    assert without_duplicates(parts_of(rows), MEMORY).duplicates.tolist() == []
+    assert find_duplicates(parts_of(rows), MEMORY).duplicates.tolist() == []
 
 
 # --- order, subsets, copies ------------------------------------------------------------------------------------------
@@ -216,7 +215,7 @@ def test_smaller_draws_are_part_of_larger_ones_in_the_same_order() -> None:
     ("weight", "counts"), [(1.0, {1: 2000}), (2.0, {2: 2000}), (2.5, {2: 1000, 3: 1000}), (0.25, {1: 500})]
 )
 def test_weights_are_numbers_of_copies(weight: float, counts: dict[int, int]) -> None:
-    places = picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=weight)))
+    places = picked(IN_PARTS, decided(IN_PARTS, InputOptions("docs", weight=weight)))
     copies: dict[tuple[int, int], list[int]] = {}
     for part, row, epoch in places:
         copies.setdefault((part, row), []).append(epoch)
@@ -230,9 +229,9 @@ def test_weights_are_numbers_of_copies(weight: float, counts: dict[int, int]) ->
 
 def test_fractions_are_part_of_larger_ones() -> None:
     quarter, half = (
-        set(picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=weight)))) for weight in (0.25, 0.5)
+        set(picked(IN_PARTS, decided(IN_PARTS, InputOptions("docs", weight=weight)))) for weight in (0.25, 0.5)
     )
-    more = {place for place in picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=1.5))) if place[2] == 2}
+    more = {place for place in picked(IN_PARTS, decided(IN_PARTS, InputOptions("docs", weight=1.5))) if place[2] == 2}
     assert quarter < half
     assert {place[:2] for place in half} == {place[:2] for place in more}
 
@@ -240,22 +239,24 @@ def test_fractions_are_part_of_larger_ones() -> None:
 def test_what_is_held_out_does_not_depend_on_the_rest_and_is_in_no_copy() -> None:
     held: list[set[tuple[int, int]]] = []
     for wanted, budget in (
-        (InputWishes("docs", 50), {}),
-        (InputWishes("docs", 50, 3.5), {}),
-        (InputWishes("docs", 50, take_from=70), {"records": 9}),
+        (InputOptions("docs", 50), {}),
+        (InputOptions("docs", 50, 3.5), {}),
+        (InputOptions("docs", 50, take_from=70), {"records": 9}),
     ):
         decision = decided(IN_PARTS, wanted, **budget)
-        looks = [(part, decision.look(part, rows, 0)) for part, rows in IN_PARTS.of()]
-        held.append({(part, row) for part, look in looks for row in look.held_out().rows.tolist()})
+        looks = [(part, decision.for_part(part, rows, 0)) for part, rows in IN_PARTS.of()]
+        held.append({(part, row) for part, part_decision in looks for row in part_decision.held_out().rows.tolist()})
         assert not held[-1] & {place[:2] for place in picked(IN_PARTS, decision)}
     assert len(held[0]) == 50 and held[0] == held[1] == held[2]
-    larger = decided(IN_PARTS, InputWishes("docs", 80))
-    assert held[0] < {(p, row) for p, rows in IN_PARTS.of() for row in larger.look(p, rows, 0).held_out().rows.tolist()}
+    larger = decided(IN_PARTS, InputOptions("docs", 80))
+    assert held[0] < {
+        (p, row) for p, rows in IN_PARTS.of() for row in larger.for_part(p, rows, 0).held_out().rows.tolist()
+    }
 
 
 def test_more_than_there_is_cannot_be_held_out() -> None:
     with pytest.raises(LatxaError, match="`docs` has 2,000 records, of which 2,001"):
-        decided(IN_PARTS, InputWishes("docs", 2001))
+        decided(IN_PARTS, InputOptions("docs", 2001))
 
 
 # Forty contents, each three times: without ids, or with the ids that a mix of them gives.
@@ -269,9 +270,9 @@ REPEATED = {
 def held_and_rest(rows: RowTable, decision: Decision) -> tuple[list[int], list[int]]:
     """Return the rows that are held out, and those in the mix, counted through all parts."""
     starts = np.cumsum([0, *(len(those) for _, those in rows.of())]).tolist()
-    looks = [(starts[part], decision.look(part, those, rows.inputs[part])) for part, those in rows.of()]
-    held = [start + row for start, look in looks for row in look.held_out().rows.tolist()]
-    return held, [start + row for start, look in looks for row in look.picks().rows.tolist()]
+    looks = [(starts[part], decision.for_part(part, those, rows.inputs[part])) for part, those in rows.of()]
+    held = [start + row for start, part_decision in looks for row in part_decision.held_out().rows.tolist()]
+    return held, [start + row for start, part_decision in looks for row in part_decision.picks().rows.tolist()]
 
 
 @pytest.mark.parametrize("what", REPEATED)
@@ -279,9 +280,9 @@ def test_contents_are_held_out_and_not_records(what: str) -> None:
     """Those with the least hashes: the first record of each is held out, and no other of that content is in the mix."""
     found = REPEATED[what]
     rows = parts_of(found[:50], found[50:])
-    order = np.argsort(draw(found["identity"][:40], HOLD_OUT))
+    order = np.argsort(draw_hashes(found["identity"][:40], HOLD_OUT))
     for count in (1, 7, 39):
-        held, rest = held_and_rest(rows, decided(rows, InputWishes("docs", count)))
+        held, rest = held_and_rest(rows, decided(rows, InputOptions("docs", count)))
         assert sorted(held) == sorted(order[:count].tolist()), "each is the first of its content"
         assert rest == [row for row in range(120) if row % 40 not in held]
 
@@ -289,25 +290,25 @@ def test_contents_are_held_out_and_not_records(what: str) -> None:
 @pytest.mark.parametrize("what", REPEATED)
 def test_as_many_contents_as_there_are_can_be_held_out(what: str) -> None:
     rows = parts_of(REPEATED[what])
-    assert held_and_rest(rows, decided(rows, InputWishes("docs", 40))) == (list(range(40)), [])
+    assert held_and_rest(rows, decided(rows, InputOptions("docs", 40))) == (list(range(40)), [])
     with pytest.raises(LatxaError, match="`docs` has 40 records, of which 41 are to be held out"):
-        decided(rows, InputWishes("docs", 41))
+        decided(rows, InputOptions("docs", 41))
 
 
 @pytest.mark.parametrize("what", REPEATED)
 def test_those_that_repeat_a_content_are_drawn_each_for_itself(what: str) -> None:
     rows = parts_of(REPEATED[what])
-    half = (InputWishes("docs", take_from=60), InputWishes("docs", weight=0.5), InputWishes("docs"))
+    half = (InputOptions("docs", take_from=60), InputOptions("docs", weight=0.5), InputOptions("docs"))
     for wanted, budget in zip(half, ({}, {}, {"records": 60}), strict=True):
         _, rest = held_and_rest(rows, decided(rows, wanted, **budget))
         assert len(rest) == 60 and set(Counter(row % 40 for row in rest).values()) >= {1, 2}
-    assert len(set(decided(rows).look(0, REPEATED[what], 0).picks().order.tolist())) == 120
+    assert len(set(decided(rows).for_part(0, REPEATED[what], 0).picks().order.tolist())) == 120
 
 
 def test_each_input_holds_out_for_itself_and_by_the_seed() -> None:
     names = [f"d{number}" for number in range(100)]
     rows = parts_of(*(rows_of(names, name=name, seed=seed) for name in "ab" for seed in (0, 1)), inputs=[0, 1, 2, 3])
-    decision = decided(rows, InputWishes("a", 10), InputWishes("a1", 10), InputWishes("b"), InputWishes("b1", 90))
+    decision = decided(rows, InputOptions("a", 10), InputOptions("a1", 10), InputOptions("b"), InputOptions("b1", 90))
     held, rest = held_and_rest(rows, decision)
     counts = Counter(row // 100 for row in held)
     assert counts == {0: 10, 1: 10, 3: 90}
@@ -316,14 +317,14 @@ def test_each_input_holds_out_for_itself_and_by_the_seed() -> None:
 
 
 def test_what_is_held_out_is_in_the_order_of_a_mix() -> None:
-    found = decided(IN_PARTS, InputWishes("docs", 50)).look(0, MANY[:700], 0).held_out()
-    assert found.order.tolist() == draw(MANY["identity"][found.rows], ORDER).tolist()
+    found = decided(IN_PARTS, InputOptions("docs", 50)).for_part(0, MANY[:700], 0).held_out()
+    assert found.order.tolist() == draw_hashes(MANY["identity"][found.rows], ORDER).tolist()
     assert set(found.epochs.tolist()) == {1}
 
 
 def test_a_subset_of_an_input_comes_before_its_weight() -> None:
     small, large = (
-        picked(IN_PARTS, decided(IN_PARTS, InputWishes("docs", weight=1.5, take_from=count))) for count in (20, 60)
+        picked(IN_PARTS, decided(IN_PARTS, InputOptions("docs", weight=1.5, take_from=count))) for count in (20, 60)
     )
     assert (len(small), len({place[:2] for place in small})) == (30, 20)
     assert {place[:2] for place in small} < {place[:2] for place in large}
@@ -331,7 +332,7 @@ def test_a_subset_of_an_input_comes_before_its_weight() -> None:
 
 def test_inputs_have_rules_of_their_own() -> None:
     rows = parts_of(MANY[:1000], MANY[1000:], inputs=[0, 1])
-    decision = decided(rows, InputWishes("a", 10, 2.0), InputWishes("b", take_from=7))
+    decision = decided(rows, InputOptions("a", 10, 2.0), InputOptions("b", take_from=7))
     assert Counter(part for part, _, _ in picked(rows, decision)) == {0: 2 * 990, 1: 7}
 
 
@@ -344,7 +345,7 @@ def test_what_clustering_leaves_out_is_kept_of_every_input() -> None:
         assert decision.bounds[number].hold_out, "what is held out is not to be chosen"
         return np.arange(50 * number, 100 - count, dtype=np.uint64) | np.uint64(number << 32)
 
-    wanted = (InputWishes("a", 5, diversify=40), InputWishes("b", 5, diversify=30, take_from=10))
+    wanted = (InputOptions("a", 5, diversify=40), InputOptions("b", 5, diversify=30, take_from=10))
     decision = decide(rows, wanted, Budget(), MEMORY, choose)
     assert asked == [(0, 40), (1, 30)]
     places = picked(rows, decision)
@@ -357,12 +358,12 @@ def test_what_clustering_leaves_out_is_kept_of_every_input() -> None:
 @pytest.mark.parametrize(("count", "weight", "copies"), [(10, 1.75, 18), (7, 0.1, 1), (7, 0.07, 0), (3, 2.5, 8)])
 def test_fractions_of_copies_are_rounded(count: int, weight: float, copies: int) -> None:
     rows = parts_of(MANY[:count])
-    assert len(picked(rows, decided(rows, InputWishes("docs", weight=weight)))) == copies
+    assert len(picked(rows, decided(rows, InputOptions("docs", weight=weight)))) == copies
 
 
 def test_the_highest_epoch_of_an_input_is_that_of_all_its_parts() -> None:
     readings = (InputReading("a"), InputReading("b", 1))
-    plan = MixPlan(readings, (InputWishes("a", weight=2.25), InputWishes("b", weight=0.5)), Budget(), MEMORY)
+    plan = MixPlan(readings, (InputOptions("a", weight=2.25), InputOptions("b", weight=0.5)), Budget(), MEMORY)
     assert plan.last_epochs([0, 0, 0, 1, 1], [1, 5, 2, 1, 1]) == (5, 1)
     assert plan.epochs == 3
 
@@ -370,11 +371,11 @@ def test_the_highest_epoch_of_an_input_is_that_of_all_its_parts() -> None:
 def test_a_budget_of_tokens_counts_copies() -> None:
     tokens = [np.full(len(rows), 3, np.uint32) for _, rows in IN_PARTS.of()]
     rows = parts_of(*(those for _, those in IN_PARTS.of()), tokens=tokens)
-    found = picked(rows, decided(rows, InputWishes("docs", weight=2.0), tokens=100))
+    found = picked(rows, decided(rows, InputOptions("docs", weight=2.0), tokens=100))
     assert len(found) == 33
-    assert set(found) < set(picked(rows, decided(rows, InputWishes("docs", weight=2.0), tokens=1000)))
+    assert set(found) < set(picked(rows, decided(rows, InputOptions("docs", weight=2.0), tokens=1000)))
 
 
 def test_nothing_at_all() -> None:
     for rows in (parts_of(), parts_of(rows_of([]))):
-        assert picked(rows, decided(rows, InputWishes("docs", weight=2.5, take_from=3), records=5)) == []
+        assert picked(rows, decided(rows, InputOptions("docs", weight=2.5, take_from=3), records=5)) == []

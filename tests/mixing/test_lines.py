@@ -11,7 +11,7 @@ from mixing_world import Record, document, documents
 
 from latxa_cli.mixing import lines as module
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.lines import LineTable, array_of, from_data, from_lines, placed
+from latxa_cli.mixing.lines import LineTable, array_of, from_data, from_lines, with_addresses
 from latxa_cli.mixing.rows import InputReading
 
 
@@ -20,7 +20,7 @@ def table(records: Sequence[Record], *, epochs: int = 1, number: int = 0) -> Lin
     array = array_of(data)
     found = from_data(array, len(data), InputReading("docs", number))
     made = array_of(found.made)
-    return LineTable(placed(found.rows, array, made), [array, made], ["docs"], [1], epochs)
+    return LineTable(with_addresses(found.rows, array, made), [array, made], ["docs"], [1], epochs)
 
 
 def picks(rows: Sequence[int], epochs: Sequence[int] | None = None) -> Picks:
@@ -41,7 +41,7 @@ def test_a_chunk_is_good_until_two_more_have_been_asked_for(size: int, monkeypat
 def _held_back(table: LineTable, rows: Sequence[int]) -> list[bytes]:
     """Return what chunks hold, each looked at when two more have been made."""
     found, waiting = [], []
-    for chunk in table.written(picks(rows)):
+    for chunk in table.chunks(picks(rows)):
         waiting.append(chunk)
         assert chunk.ends[-1] == len(chunk.data)
         if len(waiting) == 3:
@@ -53,7 +53,7 @@ def test_lines_that_copies_make_longer_have_room(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "CHUNK", 100)
     records = [document(str(n)) for n in range(9)]
     order, epochs = [8, 0, 8, 3, 8] * 9, [1, 2, 3, 1000, 2] * 9
-    data = b"".join(chunk.data.tobytes() for chunk in table(records, epochs=1000).written(picks(order, epochs)))
+    data = b"".join(chunk.data.tobytes() for chunk in table(records, epochs=1000).chunks(picks(order, epochs)))
     found = [orjson.loads(line) for line in data.split(b"\n")[:-1]]
     assert [(int(r["id"]), r.get("metadata", {}).get("epoch", 1)) for r in found] == list(
         zip(order, epochs, strict=True)

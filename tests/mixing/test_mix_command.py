@@ -166,17 +166,20 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
             start = draw.randrange(4000)
             record = {"id": f"d{number}", "text": text[start : start + 6000], "metadata": {"n": number}}
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-        file.write(orjson.dumps({"id": "d7", "text": "again"}) + b"\n")
+        again = {"id": "d7", "text": "another text"}
+        file.write(orjson.dumps(again) + b"\n" + orjson.dumps(again) + b"\n")
     return path
 
 
 def test_killed_again_and_again_it_ends_with_the_same_mix(latxa: Latxa, large: Path, tmp_path: Path) -> None:
-    wishes = ["--weight", "docs=1.5", "--hold-out", "docs=100"]
-    whole = latxa("mix", f"docs={large}", *wishes, "--hold-out-file", tmp_path / "held", "-o", tmp_path / "whole.jsonl")
+    input_flags = ["--weight", "docs=1.5", "--hold-out", "docs=100"]
+    whole = latxa(
+        "mix", f"docs={large}", *input_flags, "--hold-out-file", tmp_path / "held", "-o", tmp_path / "whole.jsonl"
+    )
     assert whole.returncode == 0, whole.stderr.decode()
     output, held = tmp_path / "out.jsonl", tmp_path / "held-again"
     words = [
-        BINARY, "mix", f"docs={large}", *wishes, "--hold-out-file", held, "-o", output,
+        BINARY, "mix", f"docs={large}", *input_flags, "--hold-out-file", held, "-o", output,
         "--rejects", tmp_path / "rejects", "--memory", "350MB", "--resume",
     ]  # fmt: skip
     draw = random.Random()

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from spellings import TEXTS, lines
 
 from latxa_cli.mixing.draw import Picks
-from latxa_cli.mixing.lines import LineTable, ScannedLines, array_of, from_data, from_lines, look_at, placed
+from latxa_cli.mixing.lines import LineTable, ScannedLines, array_of, from_data, from_lines, map_part, with_addresses
 from latxa_cli.mixing.rows import InputReading
 from latxa_cli.native.layout import MADE, PADDING
-from latxa_cli.stream.parts import Part
+from latxa_cli.stream.cutting import Part
 
 HOW = InputReading("docs", seed=5, set_aside=True)
 COMPARED = ["identity", "check", "bytes", "words", "input"]
-MANY = settings(max_examples=400, deadline=None)
+MANY = settings(max_examples=400)
 
 
 def read(line: bytes, how: InputReading = HOW) -> tuple[ScannedLines, np.ndarray]:
@@ -33,9 +33,9 @@ def read(line: bytes, how: InputReading = HOW) -> tuple[ScannedLines, np.ndarray
 def written(found: ScannedLines, data: np.ndarray, epoch: int = 1, count: int = 1) -> bytes:
     """Return what becomes of the one record that was read, as a copy or as repeated content."""
     made = array_of(found.made)
-    table = LineTable(placed(found.rows, data, made), [data, made], ["docs"], [1], epoch)
+    table = LineTable(with_addresses(found.rows, data, made), [data, made], ["docs"], [1], epoch)
     picks = Picks(np.array([0]), np.array([epoch]), np.array([0], np.uint64), np.array([count]))
-    return b"".join(chunk.data.tobytes() for chunk in table.written(picks))
+    return b"".join(chunk.data.tobytes() for chunk in table.chunks(picks))
 
 
 def in_plain_python(line: bytes, how: InputReading = HOW) -> ScannedLines:
@@ -50,7 +50,7 @@ def is_by_kernel(found: ScannedLines) -> bool:
 @given(lines(), st.integers(1, 3))
 def test_the_kernel_reads_and_writes_as_plain_python_does(line: bytes, epoch: int) -> None:
     (ours, data), theirs = read(line), in_plain_python(line)
-    assert (ours.read, ours.other_split, ours.asides) == (theirs.read, theirs.other_split, theirs.asides)
+    assert (ours.read, ours.other_split, ours.rejected) == (theirs.read, theirs.other_split, theirs.rejected)
     assert ours.rows[COMPARED].tolist() == theirs.rows[COMPARED].tolist()
     if len(theirs.rows):
         assert written(ours, data, epoch) == written(theirs, data, epoch)
@@ -65,7 +65,7 @@ def test_a_line_that_was_damaged_is_not_taken_for_another(line: bytes, data: st.
     )
     broken = (line[:place] + put + line[place + 1 :]).replace(b"\n", b" ")
     (ours, array), theirs = read(broken), in_plain_python(broken)
-    assert (ours.read, [aside.reason for aside in ours.asides]) == (theirs.read, [a.reason for a in theirs.asides])
+    assert (ours.read, [aside.reason for aside in ours.rejected]) == (theirs.read, [a.reason for a in theirs.rejected])
     assert ours.rows[COMPARED].tolist() == theirs.rows[COMPARED].tolist()
     if len(theirs.rows):
         assert orjson.loads(written(ours, array)) == orjson.loads(written(theirs, array))
@@ -155,7 +155,7 @@ def test_unusual_lines_come_out_in_our_spelling(what: str) -> None:
 
 def test_a_text_with_messages_that_are_none_is_malformed() -> None:
     found, _ = read(b'{"id":"1","text":"a","messages":3}')
-    assert [aside.reason for aside in found.asides] == ["malformed"]
+    assert [aside.reason for aside in found.rejected] == ["malformed"]
 
 
 def test_other_splits_are_left_out_and_counted() -> None:
@@ -172,7 +172,7 @@ def test_lines_are_counted_where_blank_ones_are_between() -> None:
     data = b'\n  \n{"id":"1","text":"x"}\r\n\t\nbroken\n\n{"id":"2","text":"y"}'
     found = from_data(array_of(data), len(data), HOW, lambda row: f"FILE:{row + 1}")
     assert (len(found.rows), found.read) == (2, 3)
-    assert [orjson.loads(aside.entry)["where"] for aside in found.asides] == ["FILE:5"]
+    assert [orjson.loads(aside.entry)["where"] for aside in found.rejected] == ["FILE:5"]
 
 
 @pytest.mark.parametrize("behind", [21, 40])
@@ -183,6 +183,6 @@ def test_what_may_be_read_behind_a_part_is_there(tmp_path: Path, behind: int) ->
     first = b'{"id":"1","text":"%b"}\n' % (b"x" * (2 * mmap.PAGESIZE - 21 - behind))
     file.write_bytes(first + rest)
     assert file.stat().st_size == 2 * mmap.PAGESIZE and len(rest) == behind
-    data = look_at(Part(0, 0, "in.jsonl", str(file), 0, len(first), 1, "jsonl"))
+    data = map_part(Part(0, 0, "in.jsonl", str(file), 0, len(first), 1, "jsonl"))
     assert len(data) >= len(first) + PADDING
     assert data[: len(first)].tobytes() == first

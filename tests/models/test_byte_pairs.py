@@ -7,7 +7,7 @@ from itertools import count, islice, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latxa_cli.models.byte_pairs import FEWEST, WordSymbols, learn
@@ -76,7 +76,6 @@ some_words = st.dictionaries(
 )
 
 
-@settings(deadline=None)  # the first call compiles
 @given(some_words, st.integers(0, 30), st.sets(st.tuples(small, small), max_size=3))
 def test_it_joins_what_the_simple_one_joins(words, most, banned):
     joined, sequences = learnt(words, most, banned)

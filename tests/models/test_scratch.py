@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from latxa_cli.chat import encode_chat, end_of_turn_ids, pre_query
+from latxa_cli.chat.loss_mask import encode_chat
+from latxa_cli.chat.pre_query import pre_query
+from latxa_cli.chat.turn_end import end_of_turn_ids
 from latxa_cli.models.scratch import SMALLEST_VOCABULARY, initialise, new_tokenizer, read_config
 from latxa_cli.stream.errors import LatxaError, UsageError
 

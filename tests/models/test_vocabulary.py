@@ -76,7 +76,7 @@ any_text = st.one_of(
 
 
 @every_kind
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=any_text)
 def test_any_text_is_read_back_as_before_and_new_tokens_stand_for_the_old_ones(kind, text):
     made = extended(kind)

@@ -80,6 +80,13 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 ONE_LINE = st.one_of(lines(), damaged())
+TOKEN_LINES = st.one_of(
+    st.lists(TOKENS, max_size=4).map(b"".join),
+    TEXTS.map(orjson.dumps),
+    TEXTS.map(lambda text: orjson.dumps(text)[1:]),
+    st.one_of(st.integers(-(2**63), 2**63), st.floats(allow_nan=False)).map(lambda number: str(number).encode()),
+    st.sampled_from([b"01", b"01e5", b"-00", b"1.e5", b"0.0", b"1.50"]),
+).map(lambda data: data.replace(b"\n", b" "))
 BLOCKS = st.tuples(
     st.lists(st.one_of(ONE_LINE, ONE_LINE, st.sampled_from([b"", b" \r", b"x"])), max_size=5), st.booleans()
 ).map(lambda drawn: b"\n".join(drawn[0]) + b"\n" * drawn[1])
@@ -378,7 +385,7 @@ def real_kinds() -> np.ndarray:
 CASES = {
     "byte_pairs.count": Case(symbols().map(counted)),
     "byte_pairs.join": Case(joins(), joined),
-    "byte_pairs.moved": Case(moves()),
+    "byte_pairs.rehash": Case(moves()),
     "byte_pairs.slot_of": Case(st.tuples(tables(), FEW.map(np.uint64))),
     "components.pack": Case(forests(), lambda batches, *_: batches),
     "components.union": Case(
@@ -409,6 +416,10 @@ CASES = {
     "json_lines.record": Case(
         ONE_LINE.map(record), lambda end, at, found, _: (end, found[: json_lines.SLOTS] if end else 0)
     ),
+    "json_tokens.scalar": Case(TOKEN_LINES.map(lambda data: (At(Bytes(data)),))),
+    "json_tokens.string": Case(
+        TOKEN_LINES.map(lambda data: (At(Bytes(data)),)), lambda token, _: token if token[0] else 0
+    ),
     "minhash.band_keys": Case(st.tuples(HASHES)),
     "minhash.hash_runs": Case(st.tuples(HASHES)),
     "minhash.jaccard": Case(st.tuples(SETS, SETS, st.integers(0, 20))),
@@ -429,7 +440,7 @@ CASES = {
     "repetition.ngrams": Case(REPEATING.map(lambda drawn: (*drawn, int(drawn[0].sum()) + 9, np.zeros(NGRAMS)))),
     "repetition.repeated_lines": Case(REPEATING.map(lambda drawn: drawn[::-1])),
     "similarity.decide": Case(duplicates(earlier=50)),
-    "similarity.gather": Case(gathered()),
+    "similarity.match_earlier": Case(gathered()),
     "tokens.among": Case(st.tuples(array(np.uint32, FEW, max_size=4).map(np.sort), FEW)),
     "tokens.is_space": Case(st.tuples(st.one_of(st.integers(0, 0x3100), st.sampled_from([0x200B, 0x2028, 0x3000])))),
     "tokens.most_tokens": Case(CLEAN.map(lambda text: words_of(text)[:3])),
@@ -467,7 +478,13 @@ CASES = {
         SPELLED.map(
             lambda spelled: (At(Bytes(spelled)), len(spelled), Fixed(table()), np.zeros(len(spelled) + 1, np.uint64))
         ),
-        lambda count, *given: (count, given[-1][:count]),
+        lambda counts, *given: (counts, given[-1][: counts[0]]),
     ),
+    "words.length_of": Case(
+        st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)).map(
+            lambda drawn: (sum(drawn), drawn[0], drawn[1])
+        )
+    ),
+    "words.whole": Case(st.floats(0, 1e6).map(lambda length: (length,))),
     "words.segment": Case(WORDS.map(lambda text: (codepoints(text), Fixed(table())))),
 }

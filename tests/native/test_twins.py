@@ -32,7 +32,7 @@ def test_a_kernel_equals_its_twin(name: str) -> None:
     case, twin = CASES[name], getattr(plain(module), function)
     kernel = case.kernel or kernels(module)[function]
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         arguments = data.draw(case.arguments)

@@ -1,6 +1,6 @@
 """What `arena-score` says, laid out for people: one ranking, several side by side, and what stands below them."""
 
-from latxa_cli.report.boards import beside, every_column, rows, what_matters
+from latxa_cli.report.boards import every_column, further_tables, important_findings, rows
 
 
 def rating(model, value, criterion="winner", **more):
@@ -68,18 +68,18 @@ def difference(lower, upper, **more):
 
 def test_differences_below_are_those_whose_interval_leaves_out_zero():
     bounds = [(1, 40), (-40, -1), (-1, 40), (0, 40), (-40, 0), (None, 40), (5, None), (None, -5), (None, None)]
-    [(title, found, columns)] = beside([difference(*pair) for pair in bounds])
+    [(title, found, columns)] = further_tables([difference(*pair) for pair in bounds])
     assert [(row["lower"], row["upper"]) for row in found] == [(1, 40), (-40, -1), (5, None), (None, -5)]
     assert "leaves out zero" in title and columns == ["ranking", "model", "difference", "lower", "upper"]
     assert {row["ranking"] for row in found} == {"content"}
-    [(_, [plain], _)] = beside([difference(1, 40, criterion="winner")])
+    [(_, [plain], _)] = further_tables([difference(1, 40, criterion="winner")])
     assert plain["ranking"] == "winner"
-    assert list(beside([difference(-1, 1), rating("a", 1000.0)])) == []
+    assert list(further_tables([difference(-1, 1), rating("a", 1000.0)])) == []
 
 
 def test_correlations_below_in_digits_that_carry_meaning():
     record = {"correlation": 0.98765, "lower": 0.5, "upper": None, "p": 0.00123, "benchmark": "t", "models": 9}
-    [(_, [found], columns)] = beside([record])
+    [(_, [found], columns)] = further_tables([record])
     assert (found["correlation"], found["lower"], found["upper"], found["p"]) == ("0.988", "0.500", None, "0.0012")
     assert columns == ["criterion", "benchmark", "language", "correlation", "lower", "upper", "p", "models"]
 
@@ -88,8 +88,8 @@ def test_findings_that_matter_are_lines_that_name_their_criterion_where_there_ar
     def finding(text, matters, criterion="winner"):
         return {"finding": "f", "criterion": criterion, "text": text, "matters": matters}
 
-    assert what_matters([finding("one", True), finding("two", False)]) == ["one"]
-    assert what_matters([finding("one", True), finding("two", False, "winner_content")]) == ["winner: one"]
+    assert important_findings([finding("one", True), finding("two", False)]) == ["one"]
+    assert important_findings([finding("one", True), finding("two", False, "winner_content")]) == ["winner: one"]
 
 
 def test_every_field_of_every_rating_is_a_column_for_a_spreadsheet():

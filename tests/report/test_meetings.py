@@ -34,10 +34,10 @@ def test_wins_and_meetings_whoever_was_shown_first():
     assert meetings.met.tolist() == [[0, 4, 0], [4, 0, 1], [0, 1, 0]]
 
 
-def test_shares_are_of_all_battles_and_ties_are_won_by_neither():
+def test_shares_are_of_all_battles_and_ties_are_half_wins():
     results = list(meetings_of(*BATTLES).win_rates())
     assert {result["model"]: (result["value"], result["n"]) for result in results} == {
-        "x": (0.5, 4), "y": (0.2, 5), "z": (0.0, 1),
+        "x": (0.75, 4), "y": (0.4, 5), "z": (0.0, 1),
     }  # fmt: skip
     assert all((result["task"], result["metric"]) == ("win rate", "win_rate") for result in results)
     assert [result["model"] for result in results] == ["x", "y", "z"], "best first"

@@ -4,7 +4,7 @@ import csv
 import io
 
 from latxa_cli.report.model_table import ModelTable
-from latxa_cli.stream.table import render
+from latxa_cli.stream.display import render
 
 
 def result(model, task, value, metric="acc", stderr=0.01, **more):
@@ -164,3 +164,60 @@ def test_a_task_called_model_does_not_hide_the_model():
 def test_an_error_that_is_no_finite_number_is_left_out():
     for stderr in (float("nan"), float("inf"), None):
         assert table_of(result("m", "arc", 0.5, stderr=stderr)).texts()[0] == [{"model": "m", "arc": "50.0"}]
+
+
+def test_two_models_of_one_name_have_rows_of_their_own():
+    shown = table_of(
+        result("step-500", "arc", 0.5, path="runs/one/step-500", weights="aa"),
+        result("step-500", "arc", 0.25, path="runs/two/step-500", weights="bb"),
+        result("step-500", "belebele", 0.75, path="elsewhere/one/step-500", weights="aa"),
+    )
+    assert shown.models() == ["one/step-500", "two/step-500"]
+    rows, _ = shown.texts()
+    assert rows == [
+        {"model": "one/step-500", "arc": "50.0 ± 1.0", "belebele": "75.0 ± 1.0"},
+        {"model": "two/step-500", "arc": "25.0 ± 1.0"},
+    ]
+
+
+def test_two_models_of_one_path_are_told_apart_by_their_weights():
+    shown = table_of(
+        result("m", "arc", 0.5, path="m", weights="aaaaaaaaaaaa"), result("m", "arc", 0.25, path="m", weights="bbbb")
+    )
+    assert shown.models() == ["m (aaaaaaaa)", "m (bbbb)"]
+
+
+def test_one_model_keeps_its_name():
+    shown = table_of(
+        result("m", "arc", 0.5, path="a/m", weights="aa"),
+        result("m", "qa", 0.5, path="b/m", weights="aa"),
+        rating("m", 1000),
+    )
+    assert shown.models() == ["m"]
+    assert table_of(result("m", "arc", 0.5, path="a/m"), result("m", "qa", 0.5, path="b/m")).models() == ["a/m", "b/m"]
+
+
+def test_plain_and_chat_results_have_columns_of_their_own():
+    rows, columns = table_of(
+        result("m", "arc", 0.5, chat=False, fingerprint="a"),
+        result("m", "arc", 0.25, chat=True, fingerprint="b"),
+        result("n", "arc", 0.75, chat=True, fingerprint="c"),
+    ).texts()
+    assert columns == ["model", "arc plain", "arc chat"]
+    assert rows == [
+        {"model": "m", "arc plain": "50.0 ± 1.0", "arc chat": "25.0 ± 1.0"},
+        {"model": "n", "arc chat": "75.0 ± 1.0"},
+    ]
+    _, columns = table_of(result("m", "arc", 0.5, chat=True), result("n", "arc", 0.5, chat=True)).texts()
+    assert columns == ["model", "arc"]
+
+
+def test_results_that_cannot_be_compared_are_not_repeated_ones():
+    shown = ModelTable()
+    first, other = result("m", "arc", 0.5, fingerprint="aaaa"), result("m", "arc", 0.25, fingerprint="bbbbbbbbbbbb")
+    rejects = list(shown.add([first, other, dict(other), dict(first)]))
+    assert [(reject.record["value"], reject.reason) for reject in rejects] == [
+        (0.25, "repeated result"),
+        (0.5, "repeated result"),
+    ]
+    assert shown.texts()[0] == [{"model": "m", "arc": "50.0 ± 1.0", "arc [bbbbbbbb]": "25.0 ± 1.0"}]

@@ -218,7 +218,7 @@ def test_heat_maps_are_in_the_order_of_ratings(drawing, latxa, arena):
         names = [line.strip(" -<>!") for line in drawn.split("\n") if line.strip(" -<>!") in {"a", "b", "c", "d"}]
         return names[:4]
 
-    assert order("battles.jsonl") == ["d", "c", "a", "b"], "by the share of battles won"
+    assert order("battles.jsonl") == ["d", "a", "c", "b"], "by the share of battles won"
     assert order("battles.jsonl", "ratings.jsonl") == ["d", "b", "a", "c"]
 
 
@@ -228,8 +228,8 @@ def test_report_shows_ratings_and_battles_as_a_table(latxa, arena):
     assert done.stdout.decode().split("\n") == [
         "model  rating  user_language C1-C2 rating  win rate",
         "d           ∞                           -     100.0",
-        "b      1010.0                      1010.0      25.0",
-        "a       990.0                       990.0      33.3",
+        "b      1010.0                      1010.0      37.5",
+        "a       990.0                       990.0      50.0",
         "c           -                           -      50.0",
         "",
     ]

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_engine import cut_off, stopped
 
 from latxa_cli.generation.engine import Completion
-from latxa_cli.sampling.filters import FILTERS, OF_INSTRUCTIONS, SURELY, Filters, check_filters, ends_in_loop
+from latxa_cli.sampling.filters import (
+    FILTERS,
+    OF_INSTRUCTIONS,
+    SURELY,
+    Filters,
+    check_filters,
+)
 from latxa_cli.stream.errors import UsageError
+from latxa_cli.text.loops import ends_in_loop
+from latxa_cli.text.refusals import refuses
+from latxa_cli.text.turns import begins_a_turn
 
 RULES = Filters(frozenset(("<|eot|>",)), language="en")
 
@@ -110,8 +122,10 @@ def test_a_language_that_is_not_certain_is_no_reason(found: tuple[str, float], *
         ("Explain this", True),
         ("self-explanatory-words-of-English", True),  # one word, though the letters part it into more
         ("Eguzkia dañoñoñoñola", True),  # two words of a script that parts them by spaces
-        ("今天天气怎么样你知道", False),  # ten characters
-        ("今天天气怎么样呢吗", True),  # nine
+        ("今天天气好吗？", False),  # six letters, as long as three words
+        ("天气好吗？", True),
+        ("วันนี้อากาศเป็นอย่างไร", False),
+        ("อากาศ", True),
     ],
 )
 def test_how_short_is_short(text: str, *, short: bool) -> None:
@@ -156,3 +170,76 @@ def test_refusals_can_be_let_be_and_a_language_is_one_that_can_be_identified() -
 )
 def test_where_a_loop_begins(text: str, *, loops: bool) -> None:
     assert ends_in_loop(text) == loops
+
+
+def test_refusals_of_a_small_model_are_known() -> None:
+    """The beginnings of 305 answers that an instructed model of 135 M parameters drew, labelled by reading them."""
+    lines = (Path(__file__).parent / "labelled_answers.jsonl").read_text(encoding="utf-8").splitlines()
+    labelled = [json.loads(line) for line in lines]
+    found = [(refuses(entry["answer"]), entry["refusal"]) for entry in labelled]
+    right = sum(said and meant for said, meant in found)
+    assert len(found) == 305 and sum(meant for _, meant in found) == 56
+    assert right / sum(said for said, _ in found) >= 0.95
+    assert right / sum(meant for _, meant in found) >= 0.95
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I can't believe how good this soup is. Fry the onions first.",
+        "Dear Ms Jones,\n\nI am unable to attend the meeting on Friday. Could we move it?",
+        "While I'm not equipped to recommend music by taste, these are often played:\n\n- carols\n- jazz",
+        "Use a lock. I don't have the ability to run it, but this works:\n```python\nlock()\n```",
+        "The first answer is yes. The second is no. The third is maybe. He said that I'm not able to help him.",
+    ],
+)
+def test_answers_that_only_sound_like_refusals(answer: str) -> None:
+    assert not refuses(answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("It is four.\n\nUser:\nAnd five?", True),
+        ("It is four.\n### Human:\nAnd five?", True),
+        ("It is four.\n**Assistant**\nYes.", True),
+        ("It is four.\n<|user|>\nAnd five?", True),
+        ("It is four.\nuser\nAnd five?", True),
+        ("It is four.\n### Response:\nYes.", True),
+        ("The file is:\n\nuser:\n  name: ane\n  age: 3\n", False),
+        ("The file is:\n\n```yaml\nsystem:\nuser:\n```\nThat is all.", False),
+        ("  app:\n    user:\n      name: ane", False),
+        ("# The car\n\n### Model\n\nIt has four doors.\n\n### System\n\nIt is new.", False),
+        ("## User\n\nA user has a name.", False),
+        ("The user:\nhe is new.", False),
+        ("The file is:\n\nuser:\n\n\n  name: ane\n", False),
+        ("It is four.\nuser:\n\n\nAnd five?", True),
+        ("It is four.\nuser\n  ", True),
+        ("The system\n\n: it is new", False),
+    ],
+)
+def test_where_another_turn_begins(text: str, *, begins: bool) -> None:
+    assert begins_a_turn(text) is begins
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The identity matrix is\n\n" + "\n".join(" ".join("1" if i == j else "0" for j in range(9)) for i in range(9)),
+        "| a | b |\n| --- | --- |\n" + "| 0 | 0 |\n" * 8,
+        "Row by row:\n" + "0.0, 0.0, 0.0, 0.0\n" * 6,
+    ],
+)
+def test_rows_of_numbers_are_no_loops(text: str) -> None:
+    assert not ends_in_loop(text.strip())
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + "\n" * 40_000 + "b", "user" + "*" * 40_000 + "x", "```\n" * 40_000, "0\n" * 40_000]
+)
+def test_no_text_takes_long(text: str) -> None:
+    """A second is a hundred times what they take, and a hundredth of what quadratic searches took."""
+    start = time.process_time()
+    begins_a_turn(text)
+    ends_in_loop(text)
+    assert time.process_time() - start < 1

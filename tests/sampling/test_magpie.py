@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from fake_engine import TOO_LONG, FakeEngine, cut_off
 
-from latxa_cli.chat import PreQuery, TemplateError
+from latxa_cli.chat.pre_query import PreQuery
+from latxa_cli.chat.rendering import TemplateError
 from latxa_cli.generation.engine import Completion, Decoding, Request
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.magpie import TRIES, Magpie, draw

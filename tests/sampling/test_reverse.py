@@ -9,7 +9,7 @@ from fake_engine import TOO_LONG, FakeEngine
 
 from latxa_cli.generation.engine import Decoding
 from latxa_cli.sampling.filters import Filters
-from latxa_cli.sampling.reverse import Reverse, first_part, reverse
+from latxa_cli.sampling.reverse import Reversal, first_part, reverse
 from latxa_cli.sampling.tags import Tagger, load_tags
 from latxa_cli.stream.records import Reject, keyed_hash
 
@@ -19,14 +19,14 @@ DOCUMENT = {
 }  # fmt: skip
 
 
-def how(**given: Any) -> Reverse:
+def reversal(**given: Any) -> Reversal:
     given = {"shots": [], "longest": 100} | given
-    return Reverse(Decoding(50), Filters(frozenset(("<end>",))), "Basque", "English", seed=3, model="tiny", **given)
+    return Reversal(Decoding(50), Filters(frozenset(("<end>",))), "Basque", "English", seed=3, model="tiny", **given)
 
 
 def test_the_text_becomes_the_answer() -> None:
     engine = FakeEngine(lambda request: " What colours do the sea and the hills have?\n")
-    (record,) = reverse([DOCUMENT], engine, how())
+    (record,) = reverse([DOCUMENT], engine, reversal())
     assert isinstance(record, dict)
     assert record["messages"] == [
         {"role": "user", "content": "What colours do the sea and the hills have?"},
@@ -41,13 +41,13 @@ def test_the_text_becomes_the_answer() -> None:
 
 def test_a_document_that_is_a_conversation_too_loses_that() -> None:
     document = DOCUMENT | {"messages": [{"role": "user", "content": "Old?"}]}
-    (record,) = reverse([document], FakeEngine(lambda request: "What colours do they have?"), how())
+    (record,) = reverse([document], FakeEngine(lambda request: "What colours do they have?"), reversal())
     assert isinstance(record, dict) and record["messages"][0]["content"] == "What colours do they have?"
 
 
 def test_a_base_model_is_shown_pairs() -> None:
     engine = FakeEngine(lambda request: "Describe the sea to me.")
-    list(reverse([DOCUMENT], engine, how(shots=[("Kaixo.", "Greet me in Basque.")])))
+    list(reverse([DOCUMENT], engine, reversal(shots=[("Kaixo.", "Greet me in Basque.")])))
     (request,) = engine.requests
     assert request.text == (
         "Basque: Kaixo.\n\nEnglish: Greet me in Basque.\n\n\n"
@@ -59,6 +59,7 @@ def test_a_base_model_is_shown_pairs() -> None:
 def test_long_texts_are_cut_where_a_paragraph_ends() -> None:
     assert first_part("a b\n\nc d e\nf", 5) == "a b\n\nc d e"
     assert first_part("a b\n\nc d e\nf", 4) == "a b"
+    assert first_part("昨天下雪了。\n\n孩子们出来了。\n好", 5) == "昨天下雪了。\n\n孩子们出来了。"
     assert first_part("a b c", 2) == "" and first_part("a b c", 3) == "a b c"
 
 
@@ -71,7 +72,7 @@ def test_what_cannot_be_used_is_rejected_by_name() -> None:
         "empty text": (DOCUMENT | {"text": " \n "}, "Write it all down."),
     }
     for reason, (document, answer) in cases.items():
-        (outcome,) = reverse([document], FakeEngine(lambda _, answer=answer: answer), how())
+        (outcome,) = reverse([document], FakeEngine(lambda _, answer=answer: answer), reversal())
         assert isinstance(outcome, Reject) and outcome.reason == reason and outcome.record == document
 
 
@@ -79,7 +80,7 @@ def test_every_document_has_its_own_seed_and_the_decoding_is_kept_with_shots() -
     documents = [DOCUMENT | {"id": name} for name in ("d1", "d2")]
     for shots in ([], [("Kaixo.", "Greet me in Basque.")]):
         engine = FakeEngine(lambda request: "Describe the sea to me.")
-        drawn = replace(how(shots=shots, thinking=None if shots else True), decoding=Decoding(50, 0.7, 0.9))
+        drawn = replace(reversal(shots=shots, thinking=None if shots else True), decoding=Decoding(50, 0.7, 0.9))
         list(reverse(documents, engine, drawn))
         assert {request.seed for request in engine.requests} == {
             keyed_hash(3, "reverse", name) for name in ("d1", "d2")
@@ -92,7 +93,7 @@ def test_every_document_has_its_own_seed_and_the_decoding_is_kept_with_shots() -
 def test_all_fields_of_a_document_stay_and_tags_are_asked_for() -> None:
     engine = FakeEngine(lambda request: "Describe the sea to me: it is good.")
     document = DOCUMENT | {"url": "http://sea", "licence": "CC0", "metadata": {"seed": "old", "split": "train"}}
-    (record,) = reverse([document], engine, how(tagger=Tagger(load_tags(["quality"]))))
+    (record,) = reverse([document], engine, reversal(tagger=Tagger(load_tags(["quality"]))))
     assert isinstance(record, dict)
     assert (record["url"], record["licence"], record["source"], record["language"]) == (
         "http://sea", "CC0", "wiki", "eu",

@@ -10,10 +10,10 @@ from fake_engine import FakeEngine
 
 from latxa_cli.generation.engine import Request
 from latxa_cli.generation.flow import converse
-from latxa_cli.sampling.settings import names_in
 from latxa_cli.sampling.tags import BESIDE_LABEL, FOLDER, Tag, Tagger, load_tags
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Record, Reject
+from latxa_cli.stream.tables import names_in
 
 CHAT: Record = {
     "id": "c", "metadata": {"seed": 1},

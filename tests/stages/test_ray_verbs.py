@@ -18,12 +18,13 @@ import psutil
 import pytest
 import zstandard
 from bench import mess
-from tiny import BINARY
+from preloaded import Call, Server
+from tiny import BINARY, Latxa
 from two_nodes import two_nodes
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (`pip install 'latxa-cli[ray]'`)")
 
-TIMEOUT = 120  # seconds for any one run
+TIMEOUT = 300  # seconds for any one run
 TASK = "ray::_do"  # the title of a worker's process, as long as it does a task
 KILLS = 2  # in a run, at most; each in another stage
 OPEN: dict[str, Callable[..., Any]] = {"": open, ".gz": gzip.open, ".zst": zstandard.open}
@@ -55,16 +56,30 @@ CASES = {
 for_both_verbs = pytest.mark.parametrize("verb", CASES)
 
 
-def start(verb: str, folder: Path, executor: str) -> subprocess.Popen[bytes]:
-    words = [str(BINARY), verb, *CASES[verb].words.split(), "--workers", "2", "--executor", executor, "-o", "out.jsonl"]
-    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+Start = Callable[[str, Path, str], "subprocess.Popen[bytes]"]
+
+
+def command(verb: str, executor: str) -> list[str]:
+    return [str(BINARY), verb, *CASES[verb].words.split(), "--workers", "2", "--executor", executor, "-o", "out.jsonl"]
+
+
+@pytest.fixture(scope="module")
+def start(fork_server: Server) -> Start:
+    """`start(verb, folder, executor)` starts the command, which has its libraries loaded already, but for Ray."""
+
+    def run(verb: str, folder: Path, executor: str) -> subprocess.Popen[bytes]:
+        return Call(
+            fork_server, command(verb, executor), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )  # fmt: skip
+
+    return run
 
 
 # --- without a cluster (first: the one of this module would be found)
 
 
 @for_both_verbs
-def test_a_cluster_has_to_run(verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_has_to_run(verb: str, folder: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with suppress(ConnectionError):
         found = ray._private.services.get_ray_address_from_environment("auto", None)
@@ -84,7 +99,8 @@ def test_ray_has_to_be_installed(verb: str, folder: Path, tmp_path: Path, monkey
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "ray.py").write_text("raise ModuleNotFoundError(\"No module named 'ray'\", name='ray')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"))
-    run = start(verb, folder, "ray")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    run = subprocess.Popen(command(verb, "ray"), cwd=folder, **pipes)  # what is on the path is read at the start
     said = b"latxa: Ray is not installed\nhint: `pip install 'latxa-cli[ray]'`\n"
     assert run.communicate(timeout=TIMEOUT) == (b"", said)
     assert run.returncode == 2
@@ -116,7 +132,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
 
 
 def conversation(name: str) -> bytes:
-    turns = [{"role": role, "content": f"{role} of {name} " * 20} for role in ("user", "assistant")]
+    turns = [{"role": role, "content": f"{role} of {name} " * 10} for role in ("user", "assistant")]
     return orjson.dumps({"id": name, "messages": turns})
 
 
@@ -141,7 +157,9 @@ def linked(data: Path, folder: Path) -> Path:
 
 
 @for_both_verbs
-def test_killed_workers_change_nothing(verb: str, cluster: Any, data: Path, folder: Path, tmp_path: Path) -> None:
+def test_killed_workers_change_nothing(
+    verb: str, cluster: Any, data: Path, folder: Path, start: Start, tmp_path: Path
+) -> None:
     alone = linked(data, tmp_path / "alone")
     expected = ending(start(verb, alone, "local"))
     assert expected[0] == 0, expected
@@ -157,7 +175,22 @@ def test_killed_workers_change_nothing(verb: str, cluster: Any, data: Path, fold
         assert manifests[0][fact] == manifests[1][fact], fact
 
 
-def test_the_end_of_ray_on_this_machine_is_one_error(cluster: Any, folder: Path) -> None:
+def test_rows_are_those_of_a_local_run(
+    cluster: Any, data: Path, tiny_models: Path, latxa: Latxa, tmp_path: Path
+) -> None:
+    """`latxa prepare`, which makes a directory."""
+    words = ("prepare", "documents", "eu", "en", "-m", tiny_models / "base", "--sequence-length", "256", "-q")
+    for executor in ("ray", "local"):
+        out = ("--executor", executor, "--workers", "2", "-o", tmp_path / executor)
+        done = latxa(*words, *out, cwd=data, timeout=TIMEOUT)
+        assert done.returncode == 0, done.stderr.decode()
+    names = {path.name for path in (tmp_path / "local").iterdir()} - {"manifest.json"}
+    assert len(names) == 4 and names < {path.name for path in (tmp_path / "ray").iterdir()}
+    for name in names:
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes(), name
+
+
+def test_the_end_of_ray_on_this_machine_is_one_error(cluster: Any, folder: Path, start: Start) -> None:
     run = start("mix", folder, "ray")
     while run.poll() is None and not stage_of(folder / "out.jsonl.work"):
         time.sleep(0.01)
@@ -178,14 +211,15 @@ def kill_workers(run: subprocess.Popen[bytes], work: Path) -> list[str]:
     watch = Timer(TIMEOUT, run.kill)
     watch.daemon = True
     watch.start()
+    workers = Workers()
     while run.poll() is None and len(stages) < KILLS:
-        time.sleep(0.01)
-        for worker in at_tasks()[:1]:
+        time.sleep(0.001)  # most tasks take some milliseconds
+        for worker in workers.at_tasks()[:1]:
             if stage_of(work) in ("", *stages):  # "": the run looks at what the nodes see
                 continue
             with suppress(psutil.NoSuchProcess):
                 worker.suspend()
-                if title(worker) == TASK and keeps_waiting(run, worker):
+                if title(worker) == TASK and keeps_waiting(run, worker, workers):
                     stages.append(stage_of(work))
                     worker.kill()
                 else:
@@ -195,11 +229,11 @@ def kill_workers(run: subprocess.Popen[bytes], work: Path) -> list[str]:
     return stages
 
 
-def keeps_waiting(run: subprocess.Popen[bytes], stopped: psutil.Process) -> bool:
+def keeps_waiting(run: subprocess.Popen[bytes], stopped: psutil.Process, workers: Workers) -> bool:
     """Whether the run waits for what a stopped worker does: no other does anything any more, and it is not over."""
     seen = time.monotonic()
     while run.poll() is None:
-        if at_tasks() != [stopped]:
+        if workers.at_tasks() != [stopped]:
             seen = time.monotonic()
         elif time.monotonic() - seen > 1:
             return True
@@ -207,9 +241,19 @@ def keeps_waiting(run: subprocess.Popen[bytes], stopped: psutil.Process) -> bool
     return False
 
 
-def at_tasks() -> list[psutil.Process]:
-    """Return the workers of this process's cluster that do tasks."""
-    return [child for child in psutil.Process().children(recursive=True) if title(child) == TASK]
+class Workers:
+    """The workers of this process's cluster, which are looked for five times a second: that takes long."""
+
+    def __init__(self) -> None:
+        self.known: list[psutil.Process] = []
+        self.seen = 0.0
+
+    def at_tasks(self) -> list[psutil.Process]:
+        """Return those that do tasks."""
+        if time.monotonic() - self.seen > 0.2:
+            self.known = [one for one in psutil.Process().children(recursive=True) if title(one).startswith("ray::")]
+            self.seen = time.monotonic()
+        return [one for one in self.known if title(one) == TASK]
 
 
 def title(process: psutil.Process) -> str:
@@ -225,28 +269,3 @@ def stage_of(work: Path) -> str:
         begun = sorted(work.glob("*/tasks"), key=lambda path: path.stat().st_mtime_ns)
         return begun[-1].parent.name if begun else ""
     return ""
-
-
-def test_rows_are_those_of_a_local_run(cluster: Any, data: Path, tiny_models: Path, tmp_path: Path) -> None:
-    """`latxa prepare`, which makes a directory."""
-    words = [
-        BINARY,
-        "prepare",
-        "documents",
-        "eu",
-        "en",
-        "--model",
-        tiny_models / "base",
-        "--sequence-length",
-        "64",
-        "-q",
-    ]
-    for executor in ("ray", "local"):
-        out = tmp_path / executor
-        subprocess.run(
-            [*words, "--executor", executor, "--workers", "2", "-o", out], cwd=data, check=True, timeout=TIMEOUT
-        )
-    names = {path.name for path in (tmp_path / "local").iterdir()} - {"manifest.json"}
-    assert len(names) == 4 and names < {path.name for path in (tmp_path / "ray").iterdir()}
-    for name in names:
-        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes(), name

@@ -10,6 +10,7 @@ import pytest
 import stage_tasks
 
 from latxa_cli.stages import Work, load_array, new_file, open_executor, save_array, save_bytes
+from latxa_cli.stream import files
 from latxa_cli.stream.errors import LatxaError, UsageError
 
 PLAN = {"seed": 1, "inputs": ["a.jsonl"]}
@@ -93,6 +94,19 @@ def test_other_tasks_are_done_and_all_that_follows_is_done_again(tmp_path: Path)
         assert log(tmp_path) == ["0", "1", "2", "3"]
 
 
+def test_a_stage_is_done_when_all_of_the_same_tasks_are(tmp_path: Path) -> None:
+    with work(tmp_path / "w") as place:
+        place.stage("first", stage_tasks.noted, tasks(tmp_path, 3))
+    with work(tmp_path / "w") as place:
+        assert place.is_done("first", tasks(tmp_path, 3))
+        assert not place.is_done("first", tasks(tmp_path, 2)), "other tasks than before"
+        assert not place.is_done("first", tasks(tmp_path, 4))
+        assert not place.is_done("second", tasks(tmp_path, 3))
+    (tmp_path / "w" / "first" / "00001.json").unlink()
+    with work(tmp_path / "w") as place:
+        assert not place.is_done("first", tasks(tmp_path, 3)), "one is missing"
+
+
 def test_a_kill_while_stages_are_removed_leaves_no_marks(tmp_path: Path) -> None:
     with work(tmp_path / "w") as place:
         place.stage("first", stage_tasks.noted, tasks(tmp_path))
@@ -103,6 +117,24 @@ def test_a_kill_while_stages_are_removed_leaves_no_marks(tmp_path: Path) -> None
         place.stage("first", stage_tasks.noted, tasks(tmp_path))
         place.stage("second", stage_tasks.noted, tasks(tmp_path))
     assert log(tmp_path) == ["0", "1", "2", "3"]
+
+
+def test_the_lock_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a kill in between, only a folder with its lock is known to be ours."""
+    with work(tmp_path / "w") as place:
+        place.stage("first", stage_tasks.noted, tasks(tmp_path, 2))
+        seen: list[tuple[str, bool, int]] = []
+        removed = files.shutil.rmtree
+
+        def watched(path: Path, **how: Any) -> None:
+            seen.append((path.name, (tmp_path / "w" / files.WORK_LOCK).exists(), len(list((tmp_path / "w").iterdir()))))
+            removed(path, **how)
+
+        monkeypatch.setattr(files.shutil, "rmtree", watched)
+        place.remove()
+    assert [name for name, _, _ in seen] == ["first", "w"] and all(locked for _, locked, _ in seen)
+    assert seen[-1][2] == 1, "nothing else is left when the lock goes"
+    assert not (tmp_path / "w").exists()
 
 
 def test_sets_in_tasks_are_the_same_in_every_run(tmp_path: Path) -> None:

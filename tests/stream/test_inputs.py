@@ -37,20 +37,18 @@ def test_a_long_line_is_cut_and_the_next_is_whole(monkeypatch: pytest.MonkeyPatc
     assert len(first[2]) == 101 and second == (1, 3001, b"next")
 
 
-@given(st.binary(max_size=400).filter(lambda data: not data.startswith(b"\xef")), st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=400), st.integers(1, 5))
+@settings(max_examples=40)
 def test_frames_and_members_join(data: bytes, count: int) -> None:
     from tempfile import TemporaryDirectory
 
     size = len(data) // count + 1
     parts = [data[place : place + size] for place in range(0, len(data), size)]
-    expected = data.split(b"\n")
     with TemporaryDirectory() as folder:
         for ending, pack in ((".gz", gzip.compress), (".zst", zstandard.ZstdCompressor().compress)):
             path = Path(folder) / f"in{ending}"
             path.write_bytes(b"".join(map(pack, parts)))
-            found = [line for _, line in Input(str(path)).entries()]
-            assert found == (expected if expected[-1] else expected[:-1])
+            assert b"".join(Input(str(path)).blocks()) == data
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
@@ -77,7 +75,7 @@ def test_what_was_read_is_described_by_its_hash(tmp_path: Path) -> None:
 def test_a_line_is_handed_on_before_the_pipe_ends() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(reading, False)
-    hashed = inputs.Hashed(reading)
+    hashed = inputs.HashedFile(reading)
     os.write(writing, b"one\nhalf a li")
     lines = inputs.numbered_lines(iter(hashed.read, b""))
     assert next(lines) == (0, 0, b"one")

@@ -16,6 +16,7 @@ SOUND = {
     "prompt": {"prompt": "a"},
     "response": {"messages": [USER, ASSISTANT], "model": "m"},
     "pair": {"source": "a", "target": "b"},
+    "record": {},
     "battle": {"model_a": "m", "model_b": "n", "winner": "tie (bothbad)"},
     "rating": {"model": "m", "rating": 1000},
     "difference": {"model": "m"},
@@ -79,9 +80,9 @@ def test_fields_that_no_kind_names_hold_anything() -> None:
 
 def test_every_kind_says_what_it_is_and_names_each_field_once() -> None:
     for name, kind in KINDS.items():
-        fields = [field.name for field in (*kind.required, *kind.optional)]
+        fields = [field.name for field in kind.fields]
         assert len(fields) == len(set(fields)), name
-        assert kind.what.endswith(".") and all(field.says for field in (*kind.required, *kind.optional))
+        assert kind.title.endswith(".") and all(field.says for field in kind.fields)
         assert bool(kind.rule_says) <= bool(kind.rule)
     marks = [kind.mark for kind in KINDS.values() if kind.mark]
     assert len(marks) == len(set(marks))

@@ -42,7 +42,7 @@ def opened(folder: Path, destination: Destination | None = None, **given_setting
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(0, 30))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_smaller_subset_is_part_of_a_larger_one(few: int, more: int, seed: int, count: int) -> None:
     few, more = sorted((few, more))
     with TemporaryDirectory() as name:
@@ -56,7 +56,7 @@ def test_a_smaller_subset_is_part_of_a_larger_one(few: int, more: int, seed: int
 
 
 @given(st.integers(1, 6), st.integers(0, 25), st.none() | st.integers(1, 20), st.sets(st.integers(0, 24), max_size=4))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_shards_are_a_partition(shards: int, count: int, take: int | None, broken: set[int]) -> None:
     """Of the records, of what is malformed, and of the counts: added up they are those of one run."""
     with TemporaryDirectory() as name:
@@ -527,6 +527,16 @@ def test_a_kill_after_the_last_rename_leaves_a_complete_run(
     assert (tmp_path / "out.jsonl.part.state").exists()
     again = opened(tmp_path, Destination(tmp_path / "out.jsonl", rejects=tmp_path / "out.jsonl.rejects", resume=True))
     assert again.is_complete() and "out.jsonl is complete already" in capfd.readouterr().err
+
+
+def test_rejects_that_a_complete_run_does_not_make_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    complete(tmp_path, source(tmp_path, 20))
+    output, made, other = (tmp_path / name for name in ("out.jsonl", "out.jsonl.rejects", "other.jsonl"))
+    for rejects, told in ((made, False), (other, True)):
+        assert opened(tmp_path, Destination(output, rejects=rejects, resume=True)).is_complete()
+        said = f"; `--rejects {rejects}` is not made, since nothing is done again"
+        assert (f"{output} is complete already{said if told else ''}\n") in capfd.readouterr().err
+        assert not other.exists()
 
 
 def test_the_manifest_of_the_output_before_goes_before_the_new_one_comes(

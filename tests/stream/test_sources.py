@@ -11,7 +11,7 @@ import pytest
 from latxa_cli import hub
 from latxa_cli.stream import inputs
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.sources import Source, parse_sources
+from latxa_cli.stream.sources import Source, left_unread, parse_sources
 
 CRAWLS = ["crawls/a.parquet", "crawls/b-c.txt.zst", "crawls/b/1.ndjson", "crawls/b/2.jsonl.gz"]
 
@@ -75,10 +75,27 @@ def test_a_glob_in_the_current_folder_is_called_by_it(place: Path) -> None:
     assert (source.name, source.files) == (place.name, ("a=b.jsonl", "eu.jsonl"))
 
 
-def test_files_that_are_not_read_are_counted(place: Path) -> None:
-    assert only("crawls").ignored == 3  # notes.md, info.json, table.parquet.gz; what is hidden or ours is not seen
-    assert only("crawls/*").ignored == 2  # where `info.json` is asked for
-    assert only("eu.jsonl").ignored == 0
+def test_files_that_are_not_read_are_named(place: Path) -> None:
+    unread = ("crawls/info.json", "crawls/notes.md", "crawls/table.parquet.gz")  # what is hidden or ours is not seen
+    assert only("crawls").ignored == unread
+    assert sorted(only("crawls/*").ignored) == [*unread[1:]]  # `info.json` is asked for
+    assert only("eu.jsonl").ignored == ()
+    names = "`info.json`, `notes.md`, `table.parquet.gz`"
+    hint = "a `.json` file is read where it is named"
+    assert left_unread(only("crawls")) == f"crawls: 3 files left unread: {names}; {hint}"
+    assert left_unread(only("eu.jsonl")) == ""
+
+
+def test_many_files_that_are_not_read_are_counted_and_some_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.JSONL").touch()
+    for number in range(5):
+        (tmp_path / f"{number}.csv").touch()
+    source = only(str(tmp_path))
+    assert source.files == (f"{tmp_path}/a.JSONL",)
+    assert left_unread(source).endswith("5 files left unread: `0.csv`, `1.csv`, `2.csv`, `3.csv`, `4.csv`")
+    for number in (5, 6):
+        (tmp_path / f"{number}.csv").touch()
+    assert left_unread(only(str(tmp_path))).endswith("`3.csv`, `4.csv` and 2 more")
 
 
 def test_names_of_text_files_are_relative_to_the_source(place: Path) -> None:
@@ -107,7 +124,7 @@ def test_links_are_followed_and_a_file_is_taken_once(place: Path) -> None:
 WRONG = {
     "no such file": (["none.jsonl"], LatxaError, "none.jsonl: no such file"),
     "no such file, named": (["x=none.jsonl"], LatxaError, "none.jsonl: no such file"),
-    "empty folder": (["nothing"], LatxaError, "nothing: there is no such file"),
+    "empty folder": (["nothing"], LatxaError, "nothing: there is no file in this folder"),
     "nothing to read": (["empty"], LatxaError, "empty: none of the 1 files there can be read"),
     "glob of nothing": (["*.tsv"], LatxaError, "*.tsv: there is no such file"),
     "unknown ending": (["dump.dat"], UsageError, "`dump.dat` is of no kind that is read"),

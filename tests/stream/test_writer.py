@@ -11,6 +11,7 @@ import zstandard
 
 from latxa_cli.stream import writer as writer_module
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.inputs import fingerprint
 from latxa_cli.stream.writer import Writer, part_of, write_file
 
 
@@ -157,3 +158,18 @@ def test_small_files_are_replaced_whole(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["state"]
     with pytest.raises(LatxaError, match="cannot be written"):
         write_file(tmp_path / "no" / "folder" / "state", b"")
+
+
+def test_a_file_is_described_by_the_hash_of_all_that_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    first = Writer(path)
+    first.write({"n": 1})
+    length = first.sync()
+    first.write({"n": "what lies behind the checkpoint"})
+    first.flush()
+    first.close()
+    again = Writer(path, length)
+    again.write({"n": 2})
+    again.finish()
+    assert path.read_bytes() == b'{"n":1}\n{"n":2}\n'
+    assert again.describe() == {"path": str(path), **fingerprint(path)}

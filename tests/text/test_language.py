@@ -46,6 +46,29 @@ def test_probabilities_are_probabilities(shared_data: Path) -> None:
     assert short < 0.5 < 0.99 < long
 
 
+CAPITALS = {
+    "eu": "Udalbatzarrak gaurko bileran erabaki du herriko plazan ezingo dela autorik aparkatu asteburuetan.",
+    "es": "El ayuntamiento ha decidido que los fines de semana nadie podrá aparcar en la plaza del pueblo.",
+    "ca": "L'ajuntament ha decidit que els caps de setmana ningú no podrà aparcar a la plaça del poble.",
+    "en": "The council has decided that nobody will be allowed to park in the village square at weekends.",
+    "ga": "Shocraigh an chomhairle nach mbeidh cead ag aon duine páirceáil i gcearnóg an bhaile gach Satharn.",
+    "ru": "Совет решил, что по выходным никому нельзя будет ставить машину на площади посёлка.",
+    "el": "Το συμβούλιο αποφάσισε ότι τα σαββατοκύριακα κανείς δεν θα παρκάρει στην πλατεία του χωριού.",
+}
+
+
+@pytest.mark.parametrize("language", CAPITALS)
+def test_capitals_do_not_hide_a_language(language: str) -> None:
+    text = CAPITALS[language]
+    half = len(text) // 2
+    kinds = [text.upper(), text[0].lower() + text[1:].upper(), text.upper() + " www", text.swapcase(), text.title(),
+             text[:half].upper() + text[half:], text[:half] + text[half:].upper(),
+             "".join(letter.upper() if place % 9 else letter for place, letter in enumerate(text))]  # fmt: skip
+    assert [identify(kind)[0] for kind in kinds] == [language] * len(kinds)
+    assert min(identify(kind)[1] for kind in kinds) > 0.5
+    assert other_lines("\n".join(kinds), language, identify) == 0
+
+
 @pytest.mark.parametrize("text", ["", "   \n", "12345 + 678", "😀 !?", "\u0301"])
 def test_text_without_letters_is_undetermined(text: str) -> None:
     assert identify(text) == ("und", 0.0)

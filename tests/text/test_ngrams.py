@@ -60,6 +60,29 @@ def test_short_items() -> None:
     assert index.find(segment(short)) == []
 
 
+NAME = "中华人民共和国全国人民代表大会"  # 15 letters, as long as 7 words
+CHINESE = "村里最古老的桥是哪一座，是谁用石头建造了那座跨过小河的大拱桥？"  # 29 letters
+
+
+def test_letters_are_no_words() -> None:
+    index = NgramIndex(
+        [("q/1", f"{NAME}每届任期几年？A 三年 B 五年"), ("q/2", NAME), ("q/3", CHINESE), ("q/4", CHINESE[:18])]
+    )
+    assert index.skipped == 1
+    assert index.find(segment(f"昨天新闻里说，{NAME}的代表来到我们县里。")) == []
+    assert index.find(segment(f"老师问：「{CHINESE[:27]}」")) == [("q/3", 1), ("q/4", 1)]
+    assert index.find(segment(f"老师问：「{CHINESE[:26]}」")) == [("q/4", 1)]
+    assert index.find(segment(CHINESE)) == [("q/3", 4), ("q/4", 1)]
+
+
+def test_a_text_in_two_scripts() -> None:
+    item = "请问下面的程序 prints what when it runs on a machine with little memory 为什么"
+    index = NgramIndex([("q", item)])
+    assert index.find(segment(f"网上有人问：{item}？")) and not index.find(
+        segment("It runs on a machine with little memory")
+    )
+
+
 def test_texts_under_one_key_are_one_item() -> None:
     index = NgramIndex([("q", ITEM), ("q", ITEM), ("q", "Bestelakoa da " + ITEM)])
     assert index.find(segment(ITEM)) == [("q", 2)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import xxhash
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from latxa_cli.text.normalise import fingerprint, normalise
@@ -39,7 +39,6 @@ def test_clean_form(messy: str, clean: str) -> None:
     assert normalise(messy) == clean
 
 
-@settings(deadline=None)  # the first example compiles
 @given(TEXTS)
 @example("A\u0303©")  # a letter and its accent make what looks like a byte of UTF-8
 @example("e\x00\u0301")  # the letter and its accent meet only when the control between them is gone
@@ -49,7 +48,6 @@ def test_twice_is_once(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_nothing_unclean_is_left(text: str) -> None:
     clean = normalise(text)
@@ -59,7 +57,6 @@ def test_nothing_unclean_is_left(text: str) -> None:
     assert clean == clean.strip()
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet=TROUBLE, max_size=30)))
 def test_letters_and_digits_all_stay(text: str) -> None:
     """Nothing that could be read is lost: letters, marks and digits are the same, in the same order."""
@@ -71,6 +68,13 @@ def test_letters_and_digits_all_stay(text: str) -> None:
     # Reordered marks compare equal only in canonical order, hence NFD of what is left as well.
     kept, given_ = readable(normalise(text)), readable(text)
     assert unicodedata.normalize("NFD", kept) == unicodedata.normalize("NFD", given_)
+
+
+def test_code_in_fences_keeps_its_spaces_and_empty_lines() -> None:
+    code = "```python\nx    = 1\ny\t\t= 2  \n\n\n\nlong = 3  # three\n```"
+    assert normalise(f"So   it is:\n\n\n\n{code}\n\n\nAnd  so on. ") == f"So it is:\n\n{code}\n\nAnd so on."
+    assert normalise(f"{code}\n") == code
+    assert normalise(code.replace("x", "x\x07")) == code, "controls go"
 
 
 def test_a_million_spaces_take_no_time() -> None:

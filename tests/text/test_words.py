@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from latxa_cli.text.words import segment, words
+from latxa_cli.text.words import length, segment, words
 
 # Letters with marks, joiners, digits, what joins words and what does not, scripts without spaces, astral characters.
 ALPHABET = (
@@ -37,7 +37,6 @@ def reference() -> re.Pattern[str]:
     return re.compile(f"{alone}{mark}*|{run}(?:['’·]{run})*")
 
 
-@settings(deadline=None)  # the first example compiles
 @given(TEXTS)
 @example("l''home l'  'l l'é · a·b a·漢 漢'a 漢·字 ไทย'a")
 @example("\u0301a \u200da a\u0301'\u0301b ❤\ufe0f 👨\u200d👩 e\u0301e")
@@ -111,3 +110,31 @@ def test_positions_are_those_of_the_text() -> None:
     found = segment(text)
     assert [text[start:end] for start, end in zip(found.starts, found.ends, strict=True)] == ["Kaixo", "mundua"]
     assert len(found) == 2 and len(found.codepoints) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "both"),
+    [
+        ("", 0),
+        ("Kaixo, mundua, 3 aldiz!", 4),
+        ("Здравствуй мир", 2),
+        ("한국어 단어", 2),
+        ("漢", 1),
+        ("中华人民共和国全国人民代表大会", 7),  # 15 letters
+        ("ありがとうございます", 5),
+        ("ที่นี่มีต้นไม้ใหญ่", 2),  # 10 letters and 8 marks
+        ("ສະບາຍດີທຸກຄົນ", 2),  # 10 letters
+        ("ຂ້ອຍຢູ່ເຮືອນ ກັບໝູ່", 2),  # 11 letters
+        ("𠀀" * 6, 3),
+        ("你好 world 3", 3),
+    ],
+)
+def test_a_length_means_as_much_text_in_every_script(text: str, both: int) -> None:
+    assert length(text) == segment(text).length == both
+
+
+def test_lengths_between_spaces() -> None:
+    assert length("See https://a.eus/b?c=d — e.g. snake_case") == 5
+    assert length("1 + 1 = 2, bai", lettered=True) == 1
+    assert length("1 页 AI技术 GPU强 3", lettered=True) == 4, "AI, GPU and four letters"
+    assert segment("snake_case a.eus").length == 4

@@ -10,7 +10,7 @@ import yaml
 from saved_run import write_checkpoint, write_run
 
 from latxa_cli.training.checkpoints.card import card
-from latxa_cli.training.checkpoints.saved import SavedCheckpoint, choose
+from latxa_cli.training.checkpoints.saved_run import SavedCheckpoint, choose
 
 METRICS = [
     {"step": 1, "loss": 5.5, "tokens": 100},

@@ -15,6 +15,7 @@ from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import loop
 from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.metrics import METRICS
 from latxa_cli.training.plan import TrainingPlan
 
 CONFIG = TrainConfig(
@@ -39,7 +40,7 @@ def train(trainer, directory, *, resume=False, until=None, warn=silent):
     for figures in loop.train(trainer, directory, done=done, report=silent):
         if figures["step"] == until:
             break
-    return [json.loads(line) for line in (directory / loop.METRICS).read_text().splitlines()]
+    return [json.loads(line) for line in (directory / METRICS).read_text().splitlines()]
 
 
 def weights(trainer):
@@ -146,9 +147,9 @@ def test_two_runs_cannot_share_a_directory(tmp_path):
     assert not checkpoint.folder(tmp_path / "out").exists(), "no run began"
 
 
-def test_a_run_that_another_one_has_just_completed(tmp_path):
+def test_a_complete_run_without_checkpoints_cannot_go_on(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(LatxaError, match="has just completed it"), checkpoint.occupied(tmp_path):
+    with pytest.raises(LatxaError, match="is complete, and no checkpoint is left"), checkpoint.occupied(tmp_path):
         pass
     assert not checkpoint.folder(tmp_path).exists()
 
@@ -236,14 +237,16 @@ def test_the_digest_of_weights_is_of_all_bytes_and_names(tmp_path, monkeypatch):
     assert len({digest(files), *map(digest, others)}) == 6
 
 
-# Another value of each setting; those that do not change what is learnt may be others in a run that goes on.
+# Another value of each setting; those that change only how long, how or where it learns may be others in a run that
+# goes on.
 OTHERS = {
-    "epochs": 2.0, "learning_rate": 1e-3, "sequences_per_step": 4, "sequence_length": 32, "warmup_ratio": 0.2,
+    "learning_rate": 1e-3, "sequences_per_step": 4, "sequence_length": 32, "warmup_ratio": 0.2,
     "minimum_learning_rate_ratio": 0.1, "weight_decay": 0.2, "beta1": 0.8, "beta2": 0.9, "clip": 2.0, "seed": 1,
-    "chat_loss": "all", "source_loss": {"eu": "all"}, "neftune_alpha": 5.0, "neftune_scale": "row",
+    "chat_loss": "all", "fold_system": True, "source_loss": {"eu": "all"}, "neftune_alpha": 5.0, "neftune_scale": "row",
     "dtype": "bfloat16", "lora_rank": 4, "lora_alpha": 3.0, "lora_targets": ["q_proj"], "freeze": ["embed"],
 }  # fmt: skip
 WAYS = {
+    "epochs": 2.0, "max_steps": 9, "keep": 3,  # a run that goes on may be longer
     "batch_size": 2, "gradient_checkpointing": True, "attention": "eager", "kernels": "torch", "backend": "deepspeed",
     "zero_stage": 3, "deepspeed": "overlay.json", "checkpoint_every": 7, "validate_every": 9, "watchdog_minutes": 1.0,
 }  # fmt: skip

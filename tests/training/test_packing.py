@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from latxa_cli.training.data.packing import FULL, best_fit, pack_window
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 40), max_size=80))
 def test_bins_hold_every_item_once_and_are_few(lengths):
     bins = best_fit(lengths, 40)
@@ -22,7 +22,7 @@ def test_the_best_fit_is_taken():
     assert best_fit([6, 5, 4, 3, 2], 10) == [[0, 2], [1, 3, 4]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=80))
 def test_a_window_keeps_full_rows_and_half_of_its_tokens(lengths):
     rows, waiting = pack_window(lengths, 40, last=False)

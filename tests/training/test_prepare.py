@@ -8,11 +8,13 @@ import json
 import numpy as np
 import pytest
 
+from latxa_cli.chat.folding import folded
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.training.data import prepare as room
 from latxa_cli.training.data import rows as on_disk
 from latxa_cli.training.data.rows import IGNORED, PreparedRows
 from latxa_cli.training.data.show import marked
+from latxa_cli.training.data.tokenised import TokenisingSettings
 
 
 def pieces(rows):
@@ -105,8 +107,8 @@ def test_a_long_conversation_ends_with_the_last_answer_that_fits(prepared, token
 
 
 def test_what_cannot_be_used_is_rejected_with_a_reason(prepared, records):
-    long = {"id": "l", "messages": turns("etxe " * 99, "a")}
-    wrong = {"id": "w", "messages": turns("<|end|>", "a")}
+    long = {"id": "l", "messages": turns("etxe " * 99, "a"), "source": "chats"}
+    wrong = {"id": "w", "messages": turns("<|end|>", "a"), "source": "chats"}
     made = prepared([long, *records, {"messages": 3}, wrong], set_aside=True)
     assert made.rejected == {"longer than the sequence": 1, "refused by the chat template": 1, "malformed": 1}
     assert made.read == len(records) + 3
@@ -127,10 +129,91 @@ def test_a_source_of_which_nothing_is_trained_stops(prepared, records):
     assert prepared([*records, question], source_loss={"questions": "all"}).rows.shares["questions"]["trained"]
 
 
+GEMMA = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end_of_turn|>' }}{% endfor %}"
+)
+
+
+def with_system(record):
+    return record | {"messages": [{"role": "system", "content": "Izan labur."}, *record["messages"]]}
+
+
+def test_a_source_of_whose_conversations_none_is_left_stops(prepared, records):
+    """The run would train on documents alone, of the same source too."""
+    ours = [with_system(record) | {"source": "web"} if "messages" in record else record for record in records]
+    with pytest.raises(LatxaError) as stopped:
+        prepared(ours, chat_template=GEMMA)
+    assert stopped.value.message.startswith(
+        "no conversation of `web` is left, of 40: refused by the chat template (the first: the chat template"
+    )
+    assert stopped.value.message.endswith("refuses the conversation: System role not supported)")
+    assert stopped.value.hint == "`--fold-system` makes system turns part of the user's"
+    some = [ours[0], *records[1:]]
+    assert prepared([*some, with_system(records[3])], chat_template=GEMMA).rejected == {room.REFUSED: 1}
+
+
+def test_a_source_of_too_long_conversations_stops_and_names_its_reason(prepared, records):
+    talk = [{"role": "user", "content": "etxe " * 99}, {"role": "assistant", "content": "da"}]
+    long = [{"messages": talk, "source": "long"}] * 2
+    with pytest.raises(
+        LatxaError, match=r"no conversation of `long` is left, of 2: longer than the sequence \(the first: 107"
+    ):
+        prepared([*records, *long])
+
+
+def test_the_lost_conversations_of_all_parts_are_counted_together():
+    lost = {"conversations": {"a": 0}, "lost": {"a": {"records": 2, "reason": "r", "detail": "d", "system": False}}}
+    more = {"conversations": {}, "lost": {"a": {"records": 3, "reason": "s", "detail": "e", "system": False}}}
+    with pytest.raises(LatxaError, match=r"`a` is left, of 5: r \(the first: d\)"):
+        room._check_sources([lost, more])
+    room._check_sources([lost, more, {"conversations": {"a": 1}, "lost": {}}])
+
+
+@pytest.mark.parametrize(
+    ("turns", "expected"),
+    [
+        ("s1 u1 a1", "u:s1+u1 a1"), ("s1 s2 u1 a1 s3 u2 a2", "u:s1+s2+u1 a1 u:s3+u2 a2"), ("u1 s1 a1", "u:u1+s1 a1"),
+        ("s1 a1", "u:s1 a1"), ("u1 a1 s1 a2", "u1 a1 u:s1 a2"), ("u1 a1 s1", "u1 a1"), ("u1 a1", "u1 a1"), ("s1", ""),
+    ],
+)  # fmt: skip
+def test_system_turns_in_the_turns_of_the_user(turns, expected):
+    roles = {"s": "system", "u": "user", "a": "assistant"}
+    given = [{"role": roles[turn[0]], "content": turn} for turn in turns.split()]
+    before = json.dumps(given)
+    wanted = [
+        {"role": roles[turn[0]], "content": turn.partition(":")[2].replace("+", "\n\n") or turn}
+        for turn in expected.split()
+    ]
+    assert folded(given) == wanted and json.dumps(given) == before
+
+
+def test_folded_conversations_are_trained_on(prepared, records, tokenizer):
+    """Also those that must be shortened to fit a row."""
+    ours = [with_system(record) if "messages" in record else record for record in records]
+    ours[3]["messages"] += [{"role": "user", "content": "etxe " * 60}, {"role": "assistant", "content": "da"}]
+    made = prepared(ours, chat_template=GEMMA, fold_system=True)
+    assert made.rejected == {} and made.shortened == 1 and made.rows.facts["fold_system"] is True
+    texts = [tokenizer.decode(ids) for ids, _ in pieces(made.rows)]
+    first = records[3]["messages"][0]["content"]
+    assert any(f"<|user|>Izan labur.\n\n{first}<|end_of_turn|><|assistant|>" in text for text in texts)
+
+
+def test_a_template_that_is_no_jinja(prepared, records, tmp_path):
+    for text, fault in (("{% for m in messages %}", "Unexpected end of template"), ("{{ x | nosuch }}", "nosuch")):
+        (tmp_path / "template").write_text(text)
+        with pytest.raises(LatxaError, match=f"template` is no chat template: line 1: .*{fault}"):
+            room.template_of(tmp_path / "template")
+        with pytest.raises(LatxaError, match="is no chat template: line 1: ") as stopped:
+            prepared(records, chat_template=text)
+        assert stopped.value.hint == "templates are written in Jinja"
+
+
 def test_an_empty_mix(prepared):
     with pytest.raises(LatxaError, match="the mix is empty"):
         prepared([])
-    with pytest.raises(LatxaError, match="none of the 1 records can be used"):
+    with pytest.raises(LatxaError, match=r"no conversation of `\(no source\)` is left, of 1"):
         prepared([{"id": "l", "messages": turns("etxe " * 99, "a")}])
 
 
@@ -150,7 +233,7 @@ def test_texts_that_spell_special_tokens_do_not_become_them(prepared, tokenizer)
     end = tokenizer.eos_token
     page = {"id": "page", "text": f"etxe {end} mendi"}
     chat = {"id": "chat", "messages": turns(f"etxe {end}", "mendi")}
-    made = prepared([page, chat], set_aside=True)
+    made = prepared([page, chat, {"id": "other", "messages": turns("etxe", "mendi")}], set_aside=True)
     ids = made.rows.batch([0]).input_ids[0].tolist()
     assert ids.count(tokenizer.eos_token_id) == 1  # the one that we put there
     (lines,) = made.rejects()
@@ -243,9 +326,9 @@ def test_tokens_that_the_model_does_not_have(prepared, records, model_directory,
 
 
 def test_rows_longer_than_the_context_of_the_model(model_directory):
-    room.settings_for(str(model_directory), 128, "assistant", {})
+    room.settings_for(str(model_directory), TokenisingSettings(128))
     with pytest.raises(LatxaError, match="takes at most 128 tokens, the sequence length is 129"):
-        room.settings_for(str(model_directory), 129, "assistant", {})
+        room.settings_for(str(model_directory), TokenisingSettings(129))
 
 
 def test_a_tokenizer_is_known_by_what_it_makes_of_text_and_not_by_its_template(model_directory):
@@ -303,8 +386,9 @@ def test_tokens_take_as_many_bytes_as_the_vocabulary_of_the_model_asks_for(
 
 
 def test_each_record_that_is_left_out_stands_once_among_the_rejects(prepared, records):
-    wrong = [{"id": f"l{n}", "messages": turns("etxe " * 99, "a")} for n in range(3)]
-    made = prepared([*wrong, *records, {"messages": 3}, {"id": "w", "messages": turns("<|end|>", "a")}], set_aside=True)
+    wrong = [{"id": f"l{n}", "messages": turns("etxe " * 99, "a"), "source": "chats"} for n in range(3)]
+    spelt = {"id": "w", "messages": turns("<|end|>", "a"), "source": "chats"}
+    made = prepared([*wrong, *records, {"messages": 3}, spelt], set_aside=True)
     entries = [json.loads(line) for lines in made.rejects() for line in bytes(lines.data).splitlines()]
     assert len(entries) == 5 and sum(lines.count for lines in made.rejects()) == 5
     assert [entry["record"]["id"] for entry in entries if "record" in entry].count("l0") == 1
@@ -332,7 +416,7 @@ def test_what_is_written_down_of_the_rows(prepared, records, tokenizer):
 def test_a_source_without_records_is_told(prepared, records):
     said = list(prepared(records, source_loss={"nowhere": "all", "web": "all"}).lines())
     assert [line for line in said if "nowhere" in line] == [
-        "`nowhere`, of which `--chat-loss` tells the loss, is no source of these records"
+        "`--chat-loss` names the source `nowhere`, which these records do not have"
     ]
     assert not any(line.startswith("`web`,") for line in said)
 

@@ -139,14 +139,14 @@ def test_proofs_and_validation_leave_dropout_as_it_was(rows, tokenizer):
     isolation.check(network, rows)
     assert network.training and model.training
     validation = ValidationSets({"eu": rows}, Processes(), tokenizer, batch_size=4)
-    found = validation(network)["eu"]["loss"]
+    found = validation.lines(network, step=0)[0]["loss"]
     assert network.training and model.training
     with torch.no_grad():
         expected = mean_loss(model.eval(), rows, range(len(rows))).item()
     assert found == pytest.approx(expected, rel=1e-4)
     network.eval()
     isolation.check(network, rows)
-    validation(network)
+    validation.lines(network, step=0)
     assert not network.training and not model.training
 
 

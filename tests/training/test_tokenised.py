@@ -157,3 +157,54 @@ def test_only_an_answer_ends_a_shortened_conversation(without_bos: Any) -> None:
     length = length_of(without_bos, chat("one", "two"))
     pieces = tokenise_records([record], without_bos, TokenisingSettings(length + 40))
     assert pieces.ids[0].tolist() == ids_of(without_bos, "<|user|>one<|user|>two</s>")
+
+
+def trained_text(tokenizer: Any, record: dict[str, Any], loss: Any = "assistant") -> list[str]:
+    """The trained parts of the only record, as text."""
+    pieces = tokenise_records([record], tokenizer, TokenisingSettings(99, loss))
+    (ids,), (trained,) = pieces.ids, pieces.trained
+    runs = np.split(np.arange(len(ids)), np.flatnonzero(np.diff(trained.astype(int))) + 1)
+    return [tokenizer.decode(ids[run]) for run in runs if trained[run[0]]]
+
+
+@pytest.mark.parametrize(
+    "kept_out", [{"weight": 0}, {"weight": 0.0}, {"train": False}, {"training": False}, {"loss": False}]
+)
+def test_messages_that_their_writer_kept_from_the_loss_are_not_trained(
+    without_bos: Any, kept_out: dict[str, Any]
+) -> None:
+    record = chat("11", "22", "33", "44")
+    record["messages"][1] |= kept_out
+    assert trained_text(without_bos, record) == ["44</s>"]
+    assert trained_text(without_bos, record, "all") == ["11<|user|>", "<|user|>33<|user|>44</s>"]
+    record["messages"][2] |= kept_out
+    assert trained_text(without_bos, record, "all") == ["11<|user|>", "<|user|>", "<|user|>44</s>"]
+
+
+@pytest.mark.parametrize(
+    "counted", [{"weight": 1}, {"weight": None}, {"train": True}, {"loss": 0.0}, {"training": None}]
+)
+def test_messages_that_say_that_they_count_are_trained(without_bos: Any, counted: dict[str, Any]) -> None:
+    record = chat("11", "22")
+    record["messages"][1] |= counted
+    assert trained_text(without_bos, record) == ["22</s>"]
+
+
+def test_an_added_end_of_text_is_trained_as_its_answer_is() -> None:
+    tokenizer = wrapped(gpt_2())
+    tokenizer.chat_template = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}"
+    record = chat("11", "22", "33", "44")
+    assert trained_text(tokenizer, record) == ["22<|user|>", "44</s>"]
+    record["messages"][3]["weight"] = 0
+    assert trained_text(tokenizer, record) == ["22<|user|>"]
+
+
+def test_a_weight_between_is_rejected_and_other_fields_of_messages_are_counted(without_bos: Any) -> None:
+    half, thoughts, plain = chat("11", "22"), chat("11", "22", "33", "44"), chat("11", "22")
+    half["messages"][1]["weight"] = 0.5
+    for place in (1, 3):
+        thoughts["messages"][place] |= {"reasoning_content": "so", "weight": 1}
+    pieces = tokenise_records([half, thoughts, plain], without_bos, TokenisingSettings(99))
+    [reject] = pieces.rejects
+    assert reject.reason == "a weight other than 0 and 1" and "0.5" in reject.detail
+    assert len(pieces.ids) == 2 and pieces.unread == {"reasoning_content": 1}

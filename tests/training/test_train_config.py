@@ -120,13 +120,14 @@ def test_the_overlay_of_deepspeed_lies_where_the_settings_lie(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("values", "default", "by_source"),
     [
-        ([], None, {}),
-        (["all"], "all", {}),
+        (None, None, None),
+        ([], None, None),
+        (["all"], "all", None),
         (["eu=all", "a=b=assistant", "assistant"], "assistant", {"eu": "all", "a=b": "assistant"}),
     ],
 )
 def test_losses_of_all_and_of_single_sources(values, default, by_source):
-    assert chat_losses(values) == (default, by_source)
+    assert chat_losses(values) == {"chat_loss": default, "source_loss": by_source}
 
 
 @pytest.mark.parametrize("value", ["", "eu", "eu=", "=all", "eu=none", "all=eu"])

@@ -18,9 +18,9 @@ from latxa_cli.training.validation import ValidationSets, trained_bytes
 def test_loss_perplexity_and_bits_per_byte_of_documents(model, prepared, tokenizer):
     texts = ["katu gorria etxean da", "ñandú 日本語 — mendi 🙂", "ibai " * 60]
     rows = prepared([{"text": text} for text in texts]).rows
-    found = ValidationSets({"eu": rows}, Processes(), tokenizer, batch_size=2)(PackedLoss(model, attention="sdpa"))[
-        "eu"
-    ]
+    validation = ValidationSets({"eu": rows}, Processes(), tokenizer, batch_size=2)
+    (found,) = validation.lines(PackedLoss(model, attention="sdpa"), step=3)
+    assert (found["step"], found["validation"]) == (3, "eu")
     nats = 0.0
     for text in texts:
         ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
@@ -82,7 +82,7 @@ def test_rows_count_by_their_trained_tokens_however_they_are_put_together(batch_
         {"eu": FewRows(5)}, Processes(), letters, batch_size=batch_size, alive=lambda: alive.append(1)
     )  # fmt: skip
     network = Counted()
-    found = validation(network)["eu"]
+    (found,) = validation.lines(network, step=0)
     assert found["loss"] == 100.0 and found["tokens"] == 15
     assert found["perplexity"] == pytest.approx(math.exp(100.0))
     assert found["bits_per_byte"] == pytest.approx(100 / math.log(2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from latxa_cli.arena.votes import Booleans, Column, Floats, Integers, PairCounts, Votes
 from latxa_cli.stream.records import Record
@@ -39,12 +38,12 @@ class Evidence:
         column = self.votes.columns.get(name)
         return column if column is not None and (column.given & (self.place >= 0)).any() else None
 
-    def finding(self, name: str, value: float | None, matters: bool, text: str, **more: Any) -> Record:
+    def finding(self, name: str, value: float | None, matters: bool, text: str, **more: object) -> Record:
         """Return the finding about this ranking."""
         return finding(self.criterion, name, value, matters, text, **more)
 
 
-def finding(criterion: str, name: str, value: float | None, matters: bool, text: str, **more: Any) -> Record:
+def finding(criterion: str, name: str, value: float | None, matters: bool, text: str, **more: object) -> Record:
     """Return the record; `text` is one line, and may hold names as they came."""
     return {
         "finding": name,

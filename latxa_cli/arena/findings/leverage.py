@@ -83,11 +83,11 @@ def _influence(evidence: Evidence, first: int, rival: int) -> Floats:
     counts, inverse = evidence.counts, evidence.inverse
     chance = chances(counts, evidence.theta)
     column = inverse[first] - inverse[rival]
-    moved = column[counts.first] - column[counts.second]
+    shift = column[counts.first] - column[counts.second]
     diagonal = np.diag(inverse)
     variance = diagonal[counts.first] + diagonal[counts.second] - 2 * inverse[counts.first, counts.second]
     alone = np.maximum(1 - chance * (1 - chance) * variance, 0.05)  # the only vote of its pair would be infinite
-    influence: Floats = -(moved / alone)[:, None] * (SCORES - chance[:, None])
+    influence: Floats = -(shift / alone)[:, None] * (SCORES - chance[:, None])
     return influence
 
 
@@ -148,11 +148,11 @@ def _deciding_users(evidence: Evidence, first: int, rival: int) -> list[str]:
     kept = (evidence.place >= 0) & column.given
     influence = _influence(evidence, first, rival).reshape(-1)
     some = selection(kept)
-    moved = np.bincount(column.codes[some], influence[evidence.place[some]], len(column.names))
+    shift = np.bincount(column.codes[some], influence[evidence.place[some]], len(column.names))
     users = []
-    for code in np.argsort(moved, kind="stable")[:MOST_USERS].tolist():
+    for code in np.argsort(shift, kind="stable")[:MOST_USERS].tolist():
         theirs = evidence.place[kept & (column.codes == code)]
         left = evidence.counts.cells - np.bincount(theirs, minlength=evidence.counts.cells.size).reshape(-1, 4)
-        if moved[code] < 0 and not _leads(evidence, first, left):
+        if shift[code] < 0 and not _leads(evidence, first, left):
             users.append(column.names[code])
     return users

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from latxa_cli.arena.clusters import Dependence
 from latxa_cli.arena.findings.evidence import finding, percent, several
 from latxa_cli.arena.findings.separation import separating
 from latxa_cli.arena.fits.davidson import fit_davidson, likelihood
-from latxa_cli.arena.rankings.intervals import covariance_by, rate
+from latxa_cli.arena.rankings.intervals import rate
 from latxa_cli.arena.rankings.ranking import Ranking
+from latxa_cli.arena.units import NAMES, Unit, Units, widths_of
+from latxa_cli.arena.votes import Votes
 from latxa_cli.stream.records import Record
 
 NAMED = 5  # how many models a line names before it only counts
@@ -30,6 +34,17 @@ def small_groups(ranking: Ranking, by: Sequence[str], least: int) -> Iterator[Re
         if len(small):
             text += f" ({_named(sorted(column.names[code] for code in small), range(len(small)))})"
         yield finding(ranking.criterion, "groups of few votes", len(small), len(small) > 0, text, field=name)
+
+
+def similar_names(votes: Votes, criterion: str) -> Record:
+    """Say which names of models differ in case, spaces or Unicode form alone: they may be one model."""
+    alike: dict[str, list[str]] = {}
+    for name in votes.models:
+        alike.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    shown = "; ".join(" and ".join(f"`{name}`" for name in names) for names in groups[:NAMED])
+    text = f"names of models that differ in case, spaces or Unicode form alone: {shown}" if groups else "no names alike"
+    return finding(criterion, "names alike", len(groups), bool(groups), text, names=groups)
 
 
 def unanchored(rankings: Sequence[Ranking]) -> Iterator[Record]:
@@ -52,7 +67,7 @@ def without_verdict(ranking: Ranking) -> Iterator[Record]:
         yield finding(ranking.criterion, "votes without a verdict", lacking, lacking > 0, text)
 
 
-def limits(ranking: Ranking, unit: str) -> Iterator[Record]:
+def limits(ranking: Ranking, units: Units, unit: Unit) -> Iterator[Record]:
     """Yield findings about what the votes can carry: islands, infinite ratings, rounds without ratings, clusters."""
     models = ranking.counts.models
     apart = ranking.islands[1:]
@@ -67,7 +82,11 @@ def limits(ranking: Ranking, unit: str) -> Iterator[Record]:
     unknown = np.flatnonzero(np.isnan(ranking.theta) & (ranking.counts.battles > 0))
     words = [
         f"{_named(models, who)} {what}"
-        for who, what in ((above, "never lost to the others"), (below, "never won"), (unknown, "cannot be placed"))
+        for who, what in (
+            (above, "never lost to the others"),
+            (below, "never won against the others"),
+            (unknown, "cannot be placed"),
+        )
         if len(who)
     ]
     number = len(above) + len(below) + len(unknown)
@@ -78,6 +97,7 @@ def limits(ranking: Ranking, unit: str) -> Iterator[Record]:
     text = f"in {percent(share)} of the rounds some model that has a finite rating has none"
     yield finding(ranking.criterion, "rounds without finite ratings", share, share > MANY_ROUNDS, text)
     yield _design_effect(ranking, unit)
+    yield _wider_unit(ranking, units, unit)
     if ranking.method.ties == "davidson":
         yield from _model_of_ties(ranking)
 
@@ -99,44 +119,69 @@ def _model_of_ties(ranking: Ranking) -> Iterator[Record]:
         yield finding(ranking.criterion, "model of ties", float(nu[0]), matters, text, **more)
 
 
-def _design_effect(ranking: Ranking, unit: str) -> Record:
+def _design_effect(ranking: Ranking, unit: Unit) -> Record:
     """By how much the variance of ratings by user (or prompt) is larger than by vote, over all models.
 
-    Kish, 1965, "Survey sampling". It matters where intervals are by vote, and where clusters are few.
+    Kish, 1965, "Survey sampling". It matters where intervals are by vote, and where clusters are few, or as good as few
+    since some of them gave most of the votes. clusters, effective: how many there are, and as how many of one size.
     """
-    column = ranking.clusters or ranking.votes.columns.get("user")
     name, what = "design effect", "user" if unit == "vote" else unit
+    users = ranking.votes.columns.get("user")
+    dependence = ranking.dependence if unit != "vote" else Dependence.of(users) if users else None
+
+    def unknown(text: str) -> Record:
+        nothing = {"clusters": None, "effective": None}
+        return finding(ranking.criterion, name, None, False, f"design effect: {text}", **nothing)
+
     if not ranking.cores:
-        return finding(
-            ranking.criterion, name, None, False, "design effect: not known, no rating is finite", clusters=None
-        )
-    if column is None or not (column.given & (ranking.place >= 0)).any():
-        return finding(
-            ranking.criterion, name, None, False, "design effect: votes do not say whose they are", clusters=None
-        )
+        return unknown("not known, no rating is finite")
+    if dependence is None or not (unit != "vote" or (users and (users.given & (ranking.place >= 0)).any())):
+        return unknown("votes do not say whose they are")
     if ranking.method.ties != "half":
-        return finding(
-            ranking.criterion, name, None, False, "design effect: known where ties are half wins", clusters=None
-        )
-    counted = ranking.cluster_counts or ranking.cluster_counts_by(column)
-    other = [covariance_by(core, counted if ranking.clusters is None else None) for core in ranking.cores]
-    traces = float(np.trace(ranking.covariance)), sum(float(np.trace(one)) for one in other)
-    by_vote, by_cluster = traces if ranking.clusters is None else traces[::-1]
+        return unknown("known where ties are half wins")
+    own = ranking.covariance if dependence is ranking.dependence else ranking.covariance_by(dependence)
+    by_vote, by_cluster = float(np.trace(ranking.covariance_by(None))), float(np.trace(own))
     value = by_cluster / by_vote if by_vote > 0 else 1.0
-    number = int(np.count_nonzero(np.bincount(counted.cluster)))
-    text = f"the votes of a {what} hang together (design effect {value:.2f})"
+    numbers = [len(np.unique(way.codes[ranking.place >= 0])) for way in dependence.ways]
+    number, effective = min(numbers), dependence.effective(ranking.place >= 0)
+    more = {"clusters": number, "effective": effective}
     if unit == "vote":
-        text += ": intervals by vote are too narrow, `--resample user`"
-        return finding(ranking.criterion, name, value, value > MUCH_WIDER, text, clusters=number)
-    text = f"intervals by {what} rest on {several(number, what)} alone (design effect {value:.2f})"
-    return finding(ranking.criterion, name, value, number < FEW_CLUSTERS, text, clusters=number)
+        text = f"the votes of a {what} hang together (design effect {value:.2f}): intervals by vote are too narrow,"
+        return finding(ranking.criterion, name, value, value > MUCH_WIDER, f"{text} `--resample user`", **more)
+    kinds = [what] if len(numbers) == 1 else ["user", "prompt"]
+    text = " and ".join(several(one, kind) for one, kind in zip(numbers, kinds, strict=True))
+    text = f"intervals by {NAMES[unit]} rest on {text} alone"
+    if effective < 0.9 * number:
+        text += f", as good as {effective:.1f} who vote as often"
+    text += f" (design effect {value:.2f})"
+    return finding(ranking.criterion, name, value, effective < FEW_CLUSTERS, text, **more)
+
+
+def _wider_unit(ranking: Ranking, units: Units, unit: Unit) -> Record:
+    """Say by what unit that the votes name intervals would be wider. value: how many times; it matters above a tenth.
+
+    By vote, the design effect speaks of users.
+    """
+    name, rivals = "wider intervals", [one for one in units.kinds if one != unit and one != "vote"]
+    if unit == "vote" and "user" in rivals:
+        rivals.remove("user")
+    if not rivals or not ranking.cores:
+        return finding(ranking.criterion, name, None, False, f"no other unit than the {NAMES[unit]}", unit=None)
+    widths = widths_of(ranking, units, [unit, *rivals], ranking.method.confidence)
+    widest = max(rivals, key=lambda one: widths[one])
+    if not 0 < widths[unit] < np.inf or widths[widest] == np.inf:
+        text = f"intervals by {NAMES[unit]} cannot be compared with others"
+        return finding(ranking.criterion, name, None, False, text, unit=widest)
+    value = widths[widest] / widths[unit]
+    text = f"intervals by {NAMES[widest]} would be {value:.2f} times as wide (`--resample {widest}`)"
+    return finding(ranking.criterion, name, value, value > MUCH_WIDER**0.5, text, unit=widest)
 
 
 def separation(ranking: Ranking) -> Iterator[Record]:
     """Say which neighbours are told apart, and about how many more votes would separate the others."""
     for number, core in enumerate(ranking.cores, 1):
         covariance = ranking.covariance[np.ix_(core.models, core.models)]
-        neighbours = separating(core.counts, core.theta, covariance, ranking.method.confidence)
+        neighbours = separating(core.counts, core.theta, covariance, ranking.method.confidence, ranking.reach.clusters)
         close = [record for record in neighbours if not record["separated"]]
         if not neighbours:
             continue

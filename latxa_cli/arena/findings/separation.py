@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil
-from statistics import NormalDist
 
 import numpy as np
 
 from latxa_cli.arena.fits.arithmetic import logistic
 from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE, hessian
+from latxa_cli.arena.fits.sandwich import quantile
 from latxa_cli.arena.votes import Floats, PairCounts
 from latxa_cli.stream.records import Record
 
@@ -33,7 +33,9 @@ def dispersion_of(counts: PairCounts, theta: Floats, covariance: Floats) -> floa
     return float((covariance[grid] * curvature).sum() / (len(finite) - 1))
 
 
-def separating(counts: PairCounts, theta: Floats, covariance: Floats, confidence: float = 0.9) -> list[Record]:
+def separating(
+    counts: PairCounts, theta: Floats, covariance: Floats, confidence: float = 0.9, clusters: float = np.inf
+) -> list[Record]:
     """Return, for each two neighbours of one board, what separates them and how many more votes would: best first.
 
     {"model", "against" (the next one), "gap", "stderr" (points), "separated" (at `confidence`, two-sided),
@@ -42,10 +44,10 @@ def separating(counts: PairCounts, theta: Floats, covariance: Floats, confidence
     they take the gap for the true one, which it is not: say "about".
 
     counts: of the board, all of whose models are connected. theta: (p,), models that are not finite are left out.
-    covariance: (p, p) of theta, natural units.
+    covariance: (p, p) of theta, natural units. clusters: how many it comes of; with one, nothing is separated.
     """
     order = [int(i) for i in np.lexsort((np.arange(len(theta)), -theta)) if np.isfinite(theta[i])]
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    z = quantile(confidence, clusters)
     voted = int(counts.cells.sum())
     dispersion = dispersion_of(counts, theta, covariance)
     records: list[Record] = []
@@ -54,7 +56,8 @@ def separating(counts: PairCounts, theta: Floats, covariance: Floats, confidence
         variance = max(0.0, float(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j]))
         information = logistic(gap) * logistic(-gap) / dispersion if dispersion > 0 else np.inf
         equal = round(SCALE * gap, DIGITS) == 0
-        short = 0.0 if equal else max(0.0, variance * z**2 / gap**2 - 1)  # by how much the variance is too large
+        # By how much the variance is too large; that of one cluster alone says nothing.
+        short = 0.0 if equal else max(0.0, variance * z**2 / gap**2 - 1) if np.isfinite(z) else np.inf
         records.append(
             {
                 "model": counts.models[i],
@@ -63,10 +66,14 @@ def separating(counts: PairCounts, theta: Floats, covariance: Floats, confidence
                 "stderr": round(SCALE * float(np.sqrt(variance)), DIGITS),
                 "separated": not equal and short == 0,
                 "votes_spread": None if equal else _votes(voted * short),
-                "votes_between": None if equal else _votes(short / (variance * information) if short else 0.0),
+                "votes_between": None if equal else _votes(_between(short, variance * information)),
             }
         )
     return records
+
+
+def _between(short: float, information: float) -> float:
+    return short / information if short and information else short
 
 
 def _votes(number: float) -> int | None:

@@ -1,7 +1,7 @@
 """What a reader must know before trusting a ranking: findings about the votes, each a record and a line for people.
 
 Each finding has a `value`, None where the votes do not tell it, and `matters`, by a rule that its function states.
-Tests are at 1 %, over all users or models together. Which users vote unlike others: `annotators`. How few votes
+Tests are at 1 %, over all users or models together. Which users vote unlike others: `outliers`. How few votes
 decide the first rank: `leverage`.
 """
 
@@ -11,9 +11,10 @@ from statistics import NormalDist
 
 import numpy as np
 
-from latxa_cli.arena.findings.annotators import agreement, concentration, outlying
+from latxa_cli.arena.findings.annotators import agreement, concentration
 from latxa_cli.arena.findings.evidence import LEVEL, QUANTILE, Evidence, percent, selection
 from latxa_cli.arena.findings.leverage import leverage
+from latxa_cli.arena.findings.outliers import outlying
 from latxa_cli.arena.fits.arithmetic import logistic, pseudo_inverse
 from latxa_cli.arena.fits.comparisons import Comparisons
 from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Floats, Integers, PairCounts, Votes
@@ -46,8 +47,8 @@ def evidence_of(votes: Votes, criterion: str, counts: PairCounts, place: Integer
     pair, verdict = np.divmod(kinds, 4)
     a, b, weight = counts.first[pair], counts.second[pair], counts.cells.reshape(-1)[kinds].astype(float)
     size = len(counts.models)
-    fitted = Comparisons(size, a, b, SCORES[verdict], weight, np.zeros((0, len(kinds)))).fit(prior)
-    return Evidence(votes, criterion, counts, place, fitted.at, fitted.hessian, fitted.inverse, prior)
+    estimate = Comparisons(size, a, b, SCORES[verdict], weight, np.zeros((0, len(kinds)))).fit(prior)
+    return Evidence(votes, criterion, counts, place, estimate.at, estimate.hessian, estimate.inverse, prior)
 
 
 def position_bias(evidence: Evidence) -> Record:
@@ -68,9 +69,9 @@ def position_bias(evidence: Evidence) -> Record:
     if 1 / pseudo_inverse(data.outer(data.weight / 4))[-1, -1] < ENOUGH_BOTH_WAYS:
         text = "position bias: not known, too few pairs of models were shown both ways round"
         return evidence.finding(name, None, False, text, lower=None, upper=None, first=share)
-    fitted = data.fit(evidence.prior)
-    gamma, row = fitted.at[-1], fitted.inverse[-1]
-    influence = (row[data.a] - row[data.b] + row[-1]) * data.residual(fitted.at)
+    estimate = data.fit(evidence.prior)
+    gamma, row = estimate.at[-1], estimate.inverse[-1]
+    influence = (row[data.a] - row[data.b] + row[-1]) * data.residual(estimate.at)
     error = np.sqrt(max((influence**2 * data.weight).sum(), _by_user(evidence, kind, kinds, influence)))
     value, lower, upper = logistic(gamma + QUANTILE * error * np.array([0, -1, 1])).tolist()
     matters = not lower <= 0.5 <= upper and abs(value - 0.5) > MUCH_BIAS

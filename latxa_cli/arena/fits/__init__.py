@@ -1,5 +1,6 @@
-"""Fits: strengths under which votes are most probable, and when there are any.
+"""Fits: strengths under which votes are most probable, when there are any, and their standard errors.
 
 `arithmetic` (what all fits are made of), `connectivity` (Ford's condition), `bradley_terry` (from counts, for many
-tables at once), `davidson` (with a model of ties), `comparisons` (with covariates).
+tables at once), `sandwich` (the covariance of its strengths), `davidson` (with a model of ties), `comparisons` (with
+covariates).
 """

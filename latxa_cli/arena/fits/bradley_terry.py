@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latxa_cli.arena.fits.arithmetic import Newton, both_sides, climb, laplacian, logistic, pseudo_inverse, solve
-from latxa_cli.arena.votes import BOTH_BAD, TIE, Booleans, Floats, Integers, PairCounts
+from latxa_cli.arena.votes import BOTH_BAD, TIE, Booleans, Floats, Numbers, PairCounts
 
 SCALE = 400 / np.log(10)
 CENTRE = 1000.0
@@ -33,7 +33,7 @@ class Wins:
     played: Floats
 
     @classmethod
-    def of(cls, cells: Integers, prior: float = 0.0) -> Wins:
+    def of(cls, cells: Numbers, prior: float = 0.0) -> Wins:
         """Take (rounds, P, 4) cells of `PairCounts`; `prior` adds that many tied battles to every pair."""
         won = cells[..., 0] + (cells[..., TIE] + cells[..., BOTH_BAD] + prior) / 2
         return cls(won, cells.sum(axis=-1) + prior)
@@ -118,29 +118,35 @@ def to_ratings(theta: Floats) -> Floats:
     return CENTRE + SCALE * theta
 
 
-def covariance(counts: PairCounts, theta: Floats, spread: Floats) -> Floats:
-    """Return (p, p), the sandwich covariance H+ B H+ of the strengths `theta` (p,), in natural units.
+def covariance(counts: PairCounts, theta: Floats, spread: Floats, prior: float = 0.0) -> Floats:
+    """Return (p, p), H+ B H+, the sandwich covariance of the strengths `theta` (p,), in natural units.
 
-    H: the Hessian at `theta`, + its pseudo-inverse; B: `spread` (p, p), the sum over independent votes (or users) of
-    their gradients' outer products, such as `vote_spread` gives.
-    Huber, 1967, "The behavior of maximum likelihood estimates under nonstandard conditions", Berkeley Symposium 5.
+    H: the Hessian at `theta`, + its pseudo-inverse; B: `spread` (p, p), the sum over independent votes of their
+    gradients' outer products, such as `vote_spread` gives. See `sandwich`.
     """
-    inverse = pseudo_inverse(hessian(counts, theta))
+    inverse = pseudo_inverse(hessian(counts, theta, prior))
     return inverse @ spread @ inverse
 
 
-def hessian(counts: PairCounts, theta: Floats) -> Floats:
-    """Return (p, p) the Hessian of the negative log-likelihood at `theta` (p,), natural units."""
+def hessian(counts: PairCounts, theta: Floats, prior: float = 0.0) -> Floats:
+    """Return (p, p) the Hessian of the negative log-likelihood at `theta` (p,), natural units.
+
+    prior: tied battles added to every pair.
+    """
     chance = chances(counts, theta)
-    weights = counts.cells.sum(axis=1) * chance * (1 - chance)
+    weights = (counts.cells.sum(axis=1) + prior) * chance * (1 - chance)
     return laplacian(counts.matrix(weights, weights))
 
 
-def vote_spread(counts: PairCounts, theta: Floats) -> Floats:
-    """Return (p, p) B of `covariance` where every vote is independent; a tie is half a win."""
+def vote_spread(counts: PairCounts, theta: Floats, prior: float = 0.0) -> Floats:
+    """Return (p, p) the sum of the outer products of the votes' gradients; a tie is half a win.
+
+    prior: tied battles added to every pair, as half as many wins both ways.
+    """
     chance = chances(counts, theta)
+    won, lost = counts.cells[:, 0] + prior / 2, counts.cells[:, 1] + prior / 2
     ties = counts.cells[:, TIE] + counts.cells[:, BOTH_BAD]
-    squares = counts.cells[:, 0] * (1 - chance) ** 2 + counts.cells[:, 1] * chance**2 + ties * (0.5 - chance) ** 2
+    squares = won * (1 - chance) ** 2 + lost * chance**2 + ties * (0.5 - chance) ** 2
     return laplacian(counts.matrix(squares, squares))
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from latxa_cli.arena.clusters import Clusters
 from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic, pseudo_inverse, shortened
 from latxa_cli.arena.votes import A_WON, B_WON, Booleans, Floats, Integers, Votes
 
@@ -137,23 +138,27 @@ class Comparisons:
             np.hstack([self.z, np.zeros((len(self.z), len(pairs)))]),
         )
 
-    def spread(self, at: Floats, clusters: Integers | None = None) -> Floats:
-        """Return (p + F, p + F) the sum over independent votes, or clusters, of their gradients' outer products."""
+    def spread(self, at: Floats, clusters: Clusters | None = None) -> Floats:
+        """Return (p + F, p + F) the sum over independent votes, or clusters, of their gradients' outer products.
+
+        A cluster's gradient is larger by its share of the votes (see `sandwich`), which here stands for its leverage.
+        """
         residual = self.weight * self.residual(at)
-        if clusters is None or not len(clusters):
+        if clusters is None:
             return self.outer(residual**2 / self.weight)
-        votes_of = np.bincount(clusters[clusters >= 0], minlength=1)
-        alone = (clusters < 0) | (votes_of[clusters] == 1)
+        votes = np.bincount(clusters.codes, minlength=clusters.number)
+        number = max(1, int(np.count_nonzero(votes)))
+        residual *= (1 / np.maximum(1 - votes / max(1, votes.sum()), 1 / (number + 1)))[clusters.codes]
+        alone = votes[clusters.codes] == 1
         spread = self.where(alone).outer(residual[alone] ** 2)
-        groups, codes = np.unique(clusters[~alone], return_inverse=True)
+        groups, codes = np.unique(clusters.codes[~alone], return_inverse=True)
         shared, residual = self.where(~alone), residual[~alone]
         each = max(1, BLOCK // len(at))
         for start in range(0, len(groups), each):
             here = (codes >= start) & (codes < start + each)
             gradients = shared.where(here)._sums(codes[here] - start, residual[here])
             spread += gradients.T @ gradients
-        independent = int(alone.sum()) + len(groups)
-        return spread * (independent / max(1, independent - 1))
+        return spread * ((number - 1) / number)
 
     def _sums(self, groups: Integers, values: Floats) -> Floats:
         """Return (G, p + F) what `project` gives, for each group apart."""

@@ -27,8 +27,8 @@ def islands(counts: PairCounts) -> list[Integers]:
     """Return the models that battles connect, set by set: most battles first; models without any are on none."""
     battles = counts.battles
     groups = connected(counts)
-    found = [np.flatnonzero(groups == group) for group in np.unique(groups[battles > 0])]
-    return sorted(found, key=lambda models: (-battles[models].sum(), models[0]))
+    sets = [np.flatnonzero(groups == group) for group in np.unique(groups[battles > 0])]
+    return sorted(sets, key=lambda models: (-battles[models].sum(), models[0]))
 
 
 def connected(counts: PairCounts) -> Integers:

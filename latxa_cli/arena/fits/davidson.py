@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from latxa_cli.arena.fits.arithmetic import Newton, climb, logistic, solve
 from latxa_cli.arena.fits.bradley_terry import Wins, batches, centred, fit, laplacians, met, totals
-from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Booleans, Floats, Integers, PairCounts
+from latxa_cli.arena.votes import A_WON, B_WON, BOTH_BAD, TIE, Booleans, Floats, Numbers, PairCounts
 
 
 def fit_davidson(
     counts: PairCounts,
-    cells: Integers,
+    cells: Numbers,
     prior: float = 0.0,
     members: Booleans | None = None,
     start: Floats | None = None,
@@ -98,7 +98,7 @@ class _Votes:
     tied: Floats
 
     @classmethod
-    def of(cls, cells: Integers, prior: float, counted: Booleans) -> _Votes:
+    def of(cls, cells: Numbers, prior: float, counted: Booleans) -> _Votes:
         votes: Floats = np.where(counted[..., None], cells, 0.0)
         halves = counted * prior / 2
         return cls(votes[..., A_WON] + halves, votes[..., B_WON] + halves, votes[..., TIE] + votes[..., BOTH_BAD])
@@ -129,8 +129,8 @@ def _newton(counts: PairCounts, votes: _Votes, members: Booleans) -> Newton:
         matrix[:, :size, size] = matrix[:, size, :size] = totals(counts, -played * tie * (first - second) / 2)
         matrix[:, size, size] = (played * tie * (1 - tie)).sum(axis=1)
         step = solve(matrix, gradient)
-        moved = np.abs(step[:, counts.first] - step[:, counts.second])
-        reach = np.maximum(moved, moved / 2 + np.abs(step[:, size:]))
+        change = np.abs(step[:, counts.first] - step[:, counts.second])
+        reach = np.maximum(change, change / 2 + np.abs(step[:, size:]))
         return step, (reach * fought).max(axis=1, initial=0)
 
     return newton
@@ -143,8 +143,8 @@ def _has_maximum(counts: PairCounts, votes: _Votes) -> Booleans:
     (d >= 2 s) and every tie as a win (|d| <= 2 s). Chains of such demands contradict each other when one returns to
     its start with more wins than ties; two models that beat each other are the common case.
     """
-    found = np.asarray(((votes.won > 0) & (votes.lost > 0)).any(axis=1))
-    doubtful = np.flatnonzero(~found)
+    has_maximum = np.asarray(((votes.won > 0) & (votes.lost > 0)).any(axis=1))
+    doubtful = np.flatnonzero(~has_maximum)
     if len(doubtful):
         of, size = votes.where(doubtful), len(counts.models)
         ahead = np.full((len(doubtful), size, size), -np.inf)  # by how much, in units of 2 s, the row must lead
@@ -153,5 +153,5 @@ def _has_maximum(counts: PairCounts, votes: _Votes) -> Booleans:
         for middle in range(size):  # Floyd & Warshall; the bound keeps what grows in circles finite
             through = ahead[:, :, middle, None] + ahead[:, None, middle, :]
             ahead = np.minimum(np.maximum(ahead, through), size)
-        found[doubtful] = ahead.diagonal(axis1=1, axis2=2).max(axis=1, initial=-np.inf) > 0
-    return found
+        has_maximum[doubtful] = ahead.diagonal(axis1=1, axis2=2).max(axis=1, initial=-np.inf) > 0
+    return has_maximum

@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from latxa_cli.arena.fits.bradley_terry import SCALE
-from latxa_cli.arena.rankings.intervals import bounds
+from latxa_cli.arena.rankings.intervals import bounds, widened
 from latxa_cli.arena.rankings.ranking import Ranking, rounded
 from latxa_cli.arena.votes import Floats, Integers
 from latxa_cli.stream.records import Record
@@ -42,10 +42,13 @@ def differences(rankings: Sequence[Ranking]) -> Iterator[Record]:
 def _differences(ranking: Ranking, against: Ranking, models: Integers) -> Iterator[Record]:
     point = SCALE * (ranking.theta[models] - against.theta[models])
     with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
-        drawn = SCALE * (ranking.replicates[:, models] - against.replicates[:, models])
+        replicates = SCALE * (ranking.replicates[:, models] - against.replicates[:, models])
+    confidence = ranking.method.confidence
+    replicates = widened(point, replicates, max(one.reach.widening(confidence) for one in (ranking, against)))
     names = [ranking.counts.models[model] for model in models]
-    point, drawn = _on_one_scale(point, drawn, names, ranking.method.anchor[0] if ranking.method.anchor else None)
-    low, high = bounds(drawn, ranking.method.confidence)
+    anchor = ranking.method.anchor[0] if ranking.method.anchor else None
+    point, replicates = _on_one_scale(point, replicates, names, anchor)
+    low, high = bounds(replicates, confidence)
     for place, name in enumerate(names):
         yield {
             "difference": rounded(point[place]),
@@ -58,13 +61,13 @@ def _differences(ranking: Ranking, against: Ranking, models: Integers) -> Iterat
         }
 
 
-def _on_one_scale(point: Floats, drawn: Floats, names: Sequence[str], anchor: str | None) -> tuple[Floats, Floats]:
+def _on_one_scale(point: Floats, replicates: Floats, names: Sequence[str], anchor: str | None) -> tuple[Floats, Floats]:
     """Return the differences (q,) and those of the rounds (rounds, q) with the mean 0, or that of the anchor 0."""
     if anchor in names:
         place = names.index(anchor)
-        held = drawn[:, place, None]
-        return point - point[place], drawn - np.where(np.isfinite(held), held, np.nan)
+        held = replicates[:, place, None]
+        return point - point[place], replicates - np.where(np.isfinite(held), held, np.nan)
     point = point - point.mean()
-    finite = np.isfinite(drawn)  # who has no finite rating in a round does not move the others
-    moved = np.where(finite, drawn - point, 0).sum(axis=1, keepdims=True)
-    return point, drawn - moved / np.maximum(1, finite.sum(axis=1, keepdims=True))
+    finite = np.isfinite(replicates)  # who has no finite rating in a round does not move the others
+    shift = np.where(finite, replicates - point, 0).sum(axis=1, keepdims=True)
+    return point, replicates - shift / np.maximum(1, finite.sum(axis=1, keepdims=True))

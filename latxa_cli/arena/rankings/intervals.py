@@ -5,6 +5,12 @@ is not thrown away, which would make the intervals too narrow. Where more than h
 connected, these are fitted, with the mean that they have in the point estimate; a model above them counts as +inf, one
 below as -inf, and one of neither kind as both (`connectivity.core`). A bound that falls on an infinite value is
 infinite.
+
+With few clusters, or uneven ones, percentiles of the rounds lie too near: errors are widened by the ratio of Student's
+quantile to the normal one, and by sqrt(G / (G - 1)), G the effective number of clusters (`sandwich`). Hesterberg, 2015,
+"What teachers should know about the bootstrap", The American Statistician 69. Rounds by two kinds of clusters at once
+hold the variance by either, a and b, and once more that of what shares both, c, which should be taken off: their errors
+are shortened by sqrt((a + b - c) / (a + b + c)).
 """
 
 from __future__ import annotations
@@ -12,15 +18,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from latxa_cli.arena.fits.bradley_terry import Wins, chances, covariance, fit, to_ratings, vote_spread
+from latxa_cli.arena.clusters import ClusterCounts, Dependence
+from latxa_cli.arena.fits.bradley_terry import Wins, fit, to_ratings
 from latxa_cli.arena.fits.connectivity import core, strongly_connected
 from latxa_cli.arena.fits.davidson import fit_davidson
-from latxa_cli.arena.rankings.resampling import ClusterCounts, Resampling
-from latxa_cli.arena.votes import BOTH_BAD, NONE, SCORES, TIE, Floats, Integers, PairCounts
+from latxa_cli.arena.fits.sandwich import cluster_covariance, quantile, two_way, vote_covariance
+from latxa_cli.arena.rankings.resampling import Resampling
+from latxa_cli.arena.votes import BOTH_BAD, TIE, Floats, Integers, Numbers, PairCounts
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.named import named_value
 
@@ -56,7 +64,7 @@ class RatingMethod:
         """How many rounds it takes for a bound to be one of them."""
         return ceil(round(2 / (1 - self.confidence) - 1, 6))
 
-    def counted(self, cells: Integers) -> Integers:
+    def counted(self, cells: Numbers) -> Numbers:
         """Return (…, 4) cells of `PairCounts` without what does not count."""
         if self.ties != "drop":
             return cells
@@ -65,7 +73,7 @@ class RatingMethod:
         return decided
 
 
-def rate(counts: PairCounts, cells: Integers, method: RatingMethod, point: Floats | None = None) -> Floats:
+def rate(counts: PairCounts, cells: Numbers, method: RatingMethod, point: Floats | None = None) -> Floats:
     """Return (rounds, p) strengths for (rounds, P, 4) `cells`, inf, -inf or nan for models outside the core.
 
     The core has two models or more, and the mean 0. Given the finite strengths of the `point` estimate (p,), it has
@@ -127,16 +135,17 @@ def resampled(resampling: Resampling, cores: Sequence[Core], method: RatingMetho
     return [np.concatenate([np.zeros((0, len(one.theta))), *part]) for part, one in zip(parts, cores, strict=True)]
 
 
-def _with_prior(cells: Integers, prior: float, random: np.random.Generator) -> Any:
+def _with_prior(cells: Numbers, prior: float, random: np.random.Generator) -> Numbers:
     """Add the prior's wins to (rounds, P, 4) cells, drawn as well: else many wins without a loss had no error at all.
 
-    Both ways gamma distributed with the mean L/2: for two models and L = 1 the rounds are Jeffreys' interval.
+    Both ways gamma distributed with the mean L/2: with smooth rounds by vote, of two models and L = 1, shares of wins
+    have Jeffreys' distribution.
     """
     if not prior:
         return cells
-    drawn = cells.astype(np.float64)
-    drawn[..., :2] += random.gamma(prior / 2, size=(*cells.shape[:2], 2))
-    return drawn
+    wins = cells.astype(np.float64)
+    wins[..., :2] += random.gamma(prior / 2, size=(*cells.shape[:2], 2))
+    return wins
 
 
 def normal_replicates(theta: Floats, covariance: Floats, method: RatingMethod) -> Floats:
@@ -147,16 +156,59 @@ def normal_replicates(theta: Floats, covariance: Floats, method: RatingMethod) -
     return np.asarray(theta + random.standard_normal((method.rounds, len(theta))) @ root.T)
 
 
-def bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Return (p,) lower and upper percentiles of (rounds, p); order statistics, as nothing lies between infinities.
+@dataclass(frozen=True)
+class Reach:
+    """How far intervals reach, with few clusters or many.
 
-    Of R rounds the k-th from either end, k = (R + 1) (1 - confidence) / 2: R values cut the line into R + 1 parts.
+    - clusters: the effective number of clusters; inf where each vote is for itself.
+    - ways: kinds of clusters at once.
     """
-    rounds = len(drawn)
-    unknown = np.isnan(drawn)
+
+    clusters: float = np.inf
+    ways: int = 1
+
+    @classmethod
+    def of(cls, dependence: Dependence | None, place: Integers) -> Reach:
+        """Return the reach for a board whose votes are counted at `place` (n,)."""
+        return cls() if dependence is None else cls(dependence.effective(place >= 0), len(dependence.ways))
+
+    def errors(self, confidence: float) -> float:
+        """Return how many standard errors an interval reaches."""
+        return quantile(confidence, self.clusters)
+
+    @property
+    def of_rounds(self) -> float:
+        """By how much the errors of rounds are to be widened to have the right variance."""
+        if self.ways > 1 or self.clusters == np.inf:  # in two ways, rounds vary more than enough
+            return 1.0
+        return float(np.sqrt(self.clusters / (self.clusters - 1))) if self.clusters > 1 else np.inf
+
+    def widening(self, confidence: float) -> float:
+        """Return by how much the errors of rounds are to be widened for an interval; inf for one cluster."""
+        return self.of_rounds * self.errors(confidence) / quantile(confidence, np.inf)
+
+
+def widened(point: Floats, replicates: Floats, by: float | Floats) -> Floats:
+    """Return (…, p) `replicates` whose errors about `point` (p,) are so many times as large; without bound for inf."""
+    if np.isscalar(by) and by == 1:
+        return replicates
+    if np.isscalar(by) and by == np.inf:
+        return np.full_like(replicates, np.nan)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(np.isfinite(replicates), point + (replicates - point) * by, replicates))
+
+
+def bounds(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Return (p,) lower and upper percentiles of (rounds, p) `replicates`.
+
+    They are order statistics, as nothing lies between infinities. Of R rounds the k-th from either end,
+    k = (R + 1) (1 - confidence) / 2: R values cut the line into R + 1 parts.
+    """
+    rounds = len(replicates)
+    unknown = np.isnan(replicates)
     skipped = max(0, int(round((rounds + 1) * (1 - confidence) / 2, 9)) - 1)
-    lowest = np.sort(np.where(unknown, -np.inf, drawn), axis=0)[skipped]
-    highest = np.sort(np.where(unknown, np.inf, drawn), axis=0)[rounds - 1 - skipped]
+    lowest = np.sort(np.where(unknown, -np.inf, replicates), axis=0)[skipped]
+    highest = np.sort(np.where(unknown, np.inf, replicates), axis=0)[rounds - 1 - skipped]
     return lowest, highest
 
 
@@ -173,17 +225,25 @@ def to_scale(theta: Floats, models: Sequence[str], anchor: tuple[str, float] | N
     return np.asarray(ratings + shift[..., None])
 
 
-def covariance_by(core: Core, cluster_counts: ClusterCounts | None = None) -> Floats:
-    """Return (q, q) the sandwich covariance of a core's strengths, by vote, or by cluster with the factor G / (G - 1).
+def core_covariance(core: Core, clusters: Sequence[ClusterCounts], prior: float, *, exact: bool = True) -> Floats:
+    """Return (q, q) the sandwich covariance of a core's strengths.
 
-    cluster_counts: the votes of the whole board.
+    - clusters: votes of the whole board by vote (none), by one kind of cluster, or by two and what shares both (three).
+    - exact: with the correction for few clusters.
     """
     counts, theta = core.counts, core.theta
-    if cluster_counts is None:
-        return covariance(counts, theta, vote_spread(counts, theta))
-    score, first, second = np.zeros(cluster_counts.cells), *np.full((2, cluster_counts.cells), NONE)
-    here = (4 * core.pairs[:, None] + np.arange(4)).reshape(-1)
-    score[here] = (SCORES - chances(counts, theta)[:, None]).reshape(-1)
-    first[here], second[here] = np.repeat(counts.first, 4), np.repeat(counts.second, 4)
-    spread = cluster_counts.spread(first, second, score, len(theta))
-    return covariance(counts, theta, spread * cluster_counts.clusters / max(1, cluster_counts.clusters - 1))
+    if not clusters:
+        return vote_covariance(counts, theta, prior)
+    found = [cluster_covariance(counts, theta, one, core.pairs, prior, exact=exact) for one in clusters]
+    return found[0] if len(found) == 1 else two_way(found[:2], found[2])
+
+
+def shortening(core: Core, clusters: Sequence[ClusterCounts], prior: float) -> Floats:
+    """Return (q,) by how much the errors of rounds by two kinds of clusters at once are too large."""
+    one, other, both = (
+        np.diag(cluster_covariance(core.counts, core.theta, counts, core.pairs, prior, exact=False))
+        for counts in clusters
+    )
+    total = one + other + both
+    right = np.maximum(one + other - both, np.maximum(one, other))
+    return np.sqrt(np.divide(right, total, out=np.ones(len(total)), where=total > 0))

@@ -9,6 +9,11 @@ Mogstad, Romano, Shaikh & Wilhelm, 2024, "Inference for ranks with applications 
 academic achievement across countries", Review of Economic Studies 91: the largest studentised error of the hypotheses
 still standing, over the rounds of a bootstrap, gives the critical value; those it rejects fall, and so on (stepdown).
 
+With few clusters the standard error of a difference is itself uncertain, by one for each pair: the largest of many
+such ratios is larger than the largest of normal ones. So in every round an error is divided by a standard error of so
+many other rounds as there are degrees of freedom. False alarms by few and uneven clusters are measured in
+`tests/bench/arena_coverage.py`.
+
 An error is what a difference has lost in a round: its point estimate less that round's, as percentiles take it. So a
 model that lost all battles of some rounds can be surely worse than others, but surely better than none.
 """
@@ -24,6 +29,7 @@ from latxa_cli.arena.fits.bradley_terry import DIGITS
 from latxa_cli.arena.votes import Booleans, Floats, Integers
 
 BLOCK = 1 << 16  # errors at a time: what stays in the processor's cache
+MANY = 100  # degrees of freedom from which standard errors are as good as known: the critical value moves by 1 %
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,9 @@ class Ranks:
     """Of p models; all ranks count from 1.
 
     rank: (p,) 1 + how many have a higher rating; equal ratings share it.
-    best, worst: (p,) between which the true rank lies. tier: (p,) the first is that of the leader and of all who are
-    not surely worse, the second that of the best of the rest and of all others who are not surely worse than it, and
-    so on. A model of few votes may stand in a tier above that of a model with a higher rating.
+    best, worst: (p,) between which the true rank lies. tier: (p,) the first is that of all who may be first, being
+    surely worse than none; the second is that of those who may be first of the rest, and so on. A model of few votes
+    may stand in a tier above that of a model with a higher rating.
     better: (p, p) whether the row is surely better than the column.
     critical: the critical value of the last step, in standard errors; inf where the rounds are too few to separate any.
     """
@@ -46,40 +52,43 @@ class Ranks:
     critical: float
 
 
-def ranks(point: Floats, drawn: Floats, confidence: float = 0.9) -> Ranks:
+def ranks(point: Floats, replicates: Floats, confidence: float = 0.9, clusters: float = np.inf) -> Ranks:
     """Return the ranks of `point` (p,) with intervals that hold, all together, with a probability of `confidence`.
 
-    drawn: (rounds, p) ratings of bootstrap rounds on the same scale; inf and -inf for a model above or below all
+    replicates: (rounds, p) ratings of bootstrap rounds on the same scale; inf and -inf for a model above or below all
     rating in that round, nan for one of which nothing is known. A model whose `point` is not finite is surely better
     or worse than none (nan ranks with -inf, last), nor is one of two whose difference is the same in all rounds: no
-    round has told them apart.
+    round has told them apart. clusters: how many the rounds are drawn from, as clusters of one size; with one, nobody
+    is surely better.
     """
     point = np.where(np.isnan(point), -np.inf, point.round(DIGITS))
-    better, critical = _separated(point, drawn, confidence)
+    better, critical = _separated(point, replicates, confidence, clusters - 1)
     ascending = np.sort(point)
     return Ranks(
         rank=1 + len(point) - np.searchsorted(ascending, point, side="right"),
         best=1 + better.sum(axis=0),
         worst=len(point) - better.sum(axis=1),
-        tier=_tiers(point, better),
+        tier=_tiers(better),
         better=better,
         critical=critical,
     )
 
 
-def _separated(point: Floats, drawn: Floats, confidence: float) -> tuple[Booleans, float]:
+def _separated(point: Floats, replicates: Floats, confidence: float, freedom: float) -> tuple[Booleans, float]:
     """Return (p, p) whose row is surely better than the column, and the last critical value."""
     finite = np.isfinite(point)
-    errors = np.where(finite, point, 0) - drawn
+    errors = np.where(finite, point, 0) - replicates
     scale = _standard_errors(errors)
     standing = _testable(errors, confidence) & finite[:, None] & finite & (scale > 10.0**-DIGITS)
     surplus = np.full(scale.shape, -np.inf)  # standard errors by which the row is above the column
     np.divide(point[:, None] - np.where(finite, point, 0), scale, out=surplus, where=standing)
     better = np.zeros_like(standing)
     critical = np.inf
-    place = ceil(confidence * (len(drawn) + 1)) - 1  # of the order statistic that is exceeded rarely enough
-    while place < len(drawn) and standing.any():
-        critical = float(np.sort(_largest(errors, scale, standing))[place])
+    place = ceil(confidence * (len(replicates) + 1)) - 1  # of the order statistic that is exceeded rarely enough
+    if freedom <= 0:
+        standing[:] = False
+    while place < len(replicates) and standing.any():
+        critical = float(np.sort(_largest(errors, scale, standing, freedom))[place])
         fallen = standing & (surplus > critical)
         if not fallen.any():
             break
@@ -110,7 +119,7 @@ def _standard_errors(errors: Floats) -> Floats:
     return np.sqrt(np.maximum(0, variance))
 
 
-def _largest(errors: Floats, scale: Floats, standing: Booleans) -> Floats:
+def _largest(errors: Floats, scale: Floats, standing: Booleans, freedom: float) -> Floats:
     """Return (rounds,) the largest error, in standard errors, of a pair that is `standing`; nan where not known."""
     # Turned round, a pair's error has the other sign: where it stands both ways, the larger of the two is the absolute.
     twice, once = np.triu(standing & standing.T), standing & ~standing.T
@@ -120,26 +129,35 @@ def _largest(errors: Floats, scale: Floats, standing: Booleans) -> Floats:
         rows.append((row, columns, 1 / scale[row, columns, None], int(twice[row].sum())))
     largest = np.full(len(errors), -np.inf)
     step = max(1, BLOCK // max(1, errors.shape[1]))
+    if freedom < MANY:  # other rounds are needed beside each
+        step = max(1, len(errors))
     for start in range(0, len(errors), step):
         block, top = errors[start : start + step].T.copy(), largest[start : start + step]
         with np.errstate(invalid="ignore"):  # nothing is known of the difference of two infinities
             for row, columns, weight, absolute in rows:
                 lost = block[row] - block[columns]
                 lost *= weight
+                if freedom < MANY:
+                    lost /= _deviations(lost, max(1, round(freedom)))
                 np.abs(lost[:absolute], out=lost[:absolute])
                 np.maximum(top, lost.max(axis=0), out=top)
     return largest
 
 
-def _tiers(point: Floats, better: Booleans) -> Integers:
-    """Return (p,) tiers. Leaders have finite ratings, as long as there are any: no one is surely worse than others."""
-    tier = np.zeros(len(point), dtype=np.int64)
+def _deviations(errors: Floats, rounds: int) -> Floats:
+    """Return (q, rounds) for each of q errors, in standard errors, its root mean square over the next `rounds`."""
+    rounds = min(rounds, max(1, errors.shape[1] - 1))
+    squares = np.where(np.isfinite(errors), errors, 1) ** 2
+    sums = np.cumsum(np.concatenate([np.zeros((len(squares), 1)), squares, squares[:, :rounds]], axis=1), axis=1)
+    return np.sqrt(np.maximum(sums[:, 1 + rounds :] - sums[:, 1:-rounds], 1e-300) / rounds)
+
+
+def _tiers(better: Booleans) -> Integers:
+    """Return (p,) tiers."""
+    tier = np.zeros(len(better), dtype=np.int64)
     number = 0
     while not tier.all():
         left = tier == 0
-        known = left & np.isfinite(point)
-        candidates = known if known.any() else left
-        leaders = candidates & (point == point[candidates].max())
         number += 1
-        tier[left & ~better[leaders].any(axis=0)] = number
+        tier[left & ~better[left].any(axis=0)] = number
     return tier

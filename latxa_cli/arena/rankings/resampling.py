@@ -5,123 +5,60 @@ same for a thousand votes as for a billion. Drawing as many clusters as there ar
 product of these weights with the clusters' own counts. Several boards (criteria, subgroups) are made of the same draw,
 so that their ratings can be compared round by round.
 
+Where votes hang together in two ways, the weight of a vote is the product of its clusters' weights. Such rounds vary
+too much, by what is independent in the votes; `rankings.intervals` draws them together.
+
+Smooth rounds give every vote, or cluster, an exponential weight. They go with a prior: for two models, the rounds of n
+votes and a prior of one battle are Jeffreys' posterior.
+
 Efron, 1979, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7; by cluster: Cameron, Gelbach &
-Miller, 2008, "Bootstrap-based improvements for inference with clustered errors".
+Miller, 2008, "Bootstrap-based improvements for inference with clustered errors"; in two ways: Owen, 2007, "The
+pigeonhole bootstrap", Annals of Applied Statistics 1; smooth: Rubin, 1981, "The Bayesian bootstrap", Annals of
+Statistics 9.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from latxa_cli.arena.votes import NONE, Column, Floats, Integers
-
-PART = 1 << 16  # numbers that are held at once
-
-
-@dataclass(frozen=True)
-class ClusterCounts:
-    """The votes of G clusters, counted by the places of a board: those of each place together, places rising.
-
-    place, cluster, number: (m,) how many votes of a cluster are counted at a place. cells, clusters: how many they are.
-    """
-
-    place: Integers
-    cluster: Integers
-    number: Integers
-    cells: int
-    clusters: int
-
-    @classmethod
-    def of(cls, column: Column, place: Integers, cells: int) -> ClusterCounts:
-        """Count votes, each at its `place` (n,), if it is not `NONE`, and in the cluster that `column` says.
-
-        A vote that does not say its cluster is one for itself. Clusters are those of all votes, counted or not.
-        """
-        given = column.given
-        used = np.bincount(column.codes if given.all() else column.codes[given], minlength=len(column.names)) > 0
-        alone = np.flatnonzero(~given)
-        clusters = int(used.sum()) + len(alone)
-        key = place.astype(np.int64)
-        key *= clusters
-        key += (np.cumsum(used, dtype=np.int32) - 1)[column.codes]
-        key[alone] = place[alone].astype(np.int64) * clusters + np.arange(clusters - len(alone), clusters)
-        key.sort()
-        key = key[np.searchsorted(key, 0) :]  # those without a place are below
-        first = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)]).astype(np.int32)
-        number = np.diff(first, append=np.int32(len(key)))
-        key = key[first]
-        del first
-        at = (key // max(1, clusters)).astype(np.int32)
-        key -= at * np.int64(clusters)
-        return cls(at, key.astype(np.int32), number, cells, clusters)
-
-    def tables(self, weights: Integers) -> Integers:
-        """Return (rounds, cells) the counts where each cluster comes as often as `weights` (clusters, rounds) say."""
-        tables = np.zeros((weights.shape[1], self.cells), np.int64)
-        for some, starts in self._parts(weights.shape[1]):
-            votes, number = weights[self.cluster[some]], self.number[some]
-            if (number > 1).any():
-                votes *= number[:, None]
-            tables[:, self.place[some][starts]] += np.add.reduceat(votes, starts, axis=0, dtype=np.int32).T
-        return tables
-
-    def spread(self, first: Integers, second: Integers, score: Floats, models: int) -> Floats:
-        """Return (p, p) the sum over clusters of s s', s (p,) the sum of their votes' scores.
-
-        first, second: (cells,) the models of each place, of whom a vote adds `score` (cells,) to the first, and takes
-        it from the second; a model below 0 is none.
-        """
-        total = np.zeros((models, models))
-        step = max(1, min(self.clusters, 16 * PART // max(1, models)))
-        for number in range(-(-self.clusters // step)):
-            sums = np.zeros(step * models)
-            for start in range(0, len(self.place), 4 * PART):
-                some = slice(start, start + 4 * PART)
-                place, row = self.place[some], self.cluster[some] - number * step
-                here = np.flatnonzero((first[place] >= 0) & (row >= 0) & (row < step))
-                place, row = place[here], row[here] * models
-                value = score[place] * self.number[some][here]
-                sums += np.bincount(row + first[place], value, len(sums))
-                sums -= np.bincount(row + second[place], value, len(sums))
-            by_model = sums.reshape(step, models)
-            total += by_model.T @ by_model
-        return total
-
-    def _parts(self, rounds: int) -> Iterator[tuple[slice, Integers]]:
-        """Yield ranges of votes, and where places begin in each, so that their weights take little memory."""
-        step = max(1, PART // max(1, rounds))
-        for start in range(0, len(self.place), step):
-            some = slice(start, start + step)
-            yield some, np.flatnonzero(np.diff(self.place[some], prepend=NONE))
+from latxa_cli.arena.clusters import ClusterCounts, Dependence
+from latxa_cli.arena.votes import NONE, Integers, Numbers
 
 
 class Resampling:
     """Tables of boards, of votes drawn again.
 
-    places: for each board (n,) where each vote is counted; cells: how many places. cluster_counts: for each board the
-    votes of clusters; each vote is drawn for itself when None.
+    - places: for each board (n,) where each vote is counted; cells: how many places.
+    - dependence: whose votes are drawn together; each vote for itself when None.
+    - smooth: with exponential weights rather than numbers of draws.
     """
 
     def __init__(
         self,
         places: Sequence[Integers],
         cells: Sequence[int],
-        cluster_counts: Sequence[ClusterCounts] | None,
+        dependence: Dependence | None,
         seed: int,
+        *,
+        smooth: bool = False,
     ) -> None:
-        self.cells, self.seed = list(cells), seed
-        self.cluster_counts = cluster_counts
+        self.cells, self.seed, self.smooth = list(cells), seed, smooth
+        self.dependence = dependence
         self.kinds: list[Integers] = []
-        if cluster_counts is None:
+        self.cluster_counts: list[ClusterCounts] = []
+        if dependence is None:
             kind, self.numbers = _kinds(places, self.cells)
             self.kinds = [_of_kind(kind, place, len(self.numbers)) for place in places]
         else:
-            self.numbers = np.ones(cluster_counts[0].clusters, np.int64)
+            boards = zip(places, self.cells, strict=True)
+            self.cluster_counts = [ClusterCounts.of(dependence.crossed, place, count) for place, count in boards]
+            self.members = dependence.members
+            self.numbers = np.ones(dependence.crossed.number, np.int64)
 
-    def tables(self, rounds: int, batch: int) -> Iterator[list[Integers]]:
+    def tables(self, rounds: int, batch: int) -> Iterator[list[Numbers]]:
         """Yield, for at most `batch` rounds at once, the redrawn table (rounds, cells) of each board.
 
         They are the same for every size of batch.
@@ -132,14 +69,33 @@ class Resampling:
             size = min(batch, rounds - start)
             if not total:
                 yield [np.zeros((size, count), np.int64) for count in self.cells]
-            elif self.cluster_counts is None:
-                drawn = random.multinomial(total, self.numbers / total, size=size)
-                yield [_tables(drawn, kind, count) for kind, count in zip(self.kinds, self.cells, strict=True)]
+            elif self.dependence is None:
+                votes = self._votes(random, total, size)
+                yield [_tables(votes, kind, count) for kind, count in zip(self.kinds, self.cells, strict=True)]
             else:
-                weights = np.empty((total, size), np.int32)
-                for number in range(size):
-                    weights[:, number] = np.bincount(random.integers(0, total, total), minlength=total)
-                yield [one.tables(weights) for one in self.cluster_counts]
+                weights = self._weights(random, size)
+                yield [counts.tables(weights) for counts in self.cluster_counts]
+
+    def _votes(self, random: np.random.Generator, total: int, rounds: int) -> Numbers:
+        """Return (rounds, kinds) how many votes of each kind are drawn."""
+        if self.smooth:
+            return random.standard_gamma(self.numbers, size=(rounds, len(self.numbers)))
+        return random.multinomial(total, self.numbers / total, size=rounds)
+
+    def _weights(self, random: np.random.Generator, rounds: int) -> Numbers:
+        """Return (clusters, rounds) how often each cluster is drawn."""
+        assert self.dependence is not None
+        weights = np.empty((len(self.numbers), rounds), np.float64 if self.smooth else np.int32)
+        for number in range(rounds):
+            draws = [_draws(random, way.number, self.smooth) for way in self.dependence.ways]
+            weights[:, number] = prod(draw[member] for draw, member in zip(draws, self.members, strict=True))
+        return weights
+
+
+def _draws(random: np.random.Generator, number: int, smooth: bool) -> Numbers:
+    if smooth:
+        return random.standard_exponential(number)
+    return np.bincount(random.integers(0, number, number), minlength=number)
 
 
 def _kinds(places: Sequence[Integers], cells: Sequence[int]) -> tuple[Integers, Integers]:
@@ -153,17 +109,17 @@ def _kinds(places: Sequence[Integers], cells: Sequence[int]) -> tuple[Integers, 
 
 
 def _of_kind(kind: Integers, place: Integers, kinds: int) -> Integers:
-    found = np.full(kinds, NONE, np.int64)
-    found[kind] = place
-    return found
+    places_of = np.full(kinds, NONE, np.int64)
+    places_of[kind] = place
+    return places_of
 
 
-def _tables(drawn: Integers, places: Integers, cells: int) -> Integers:
+def _tables(votes: Numbers, places: Integers, cells: int) -> Numbers:
     """Add up (rounds, kinds) at the place of each kind."""
-    tables = np.zeros((len(drawn), cells), np.int64)
+    tables = np.zeros((len(votes), cells), votes.dtype)
     counted = np.flatnonzero(places >= 0)
     order = counted[np.argsort(places[counted], kind="stable")]
     if len(order):
         starts = np.flatnonzero(np.diff(places[order], prepend=NONE))
-        tables[:, places[order][starts]] = np.add.reduceat(drawn[:, order], starts, axis=1)
-    return tables
+        tables[:, places[order][starts]] = np.add.reduceat(votes[:, order], starts, axis=1)
+    return np.asarray(tables)

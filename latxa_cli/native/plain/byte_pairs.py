@@ -1,4 +1,4 @@
-"""Pairs counted anew after each join."""
+"""The table of pairs, whose pairs are counted anew after each join."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def count(
             listed[slot] += 1
 
 
-def moved(
+def rehash(
     size: int, keys: np.ndarray, counts: np.ndarray, heads: np.ndarray, listed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     new_keys, new_counts = np.full(size, FREE), np.zeros(size, np.int64)
@@ -54,7 +54,7 @@ def join(
     weights: np.ndarray, keys: np.ndarray, counts: np.ndarray, heads: np.ndarray, listed: np.ndarray,
     entries: np.ndarray, used: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Only the counts of pairs are told: they may lie in other slots, and nothing is listed."""
+    """Join as the kernel does, but only the counts of pairs agree: their slots may differ, and no places are listed."""
     for place in range(len(symbols)):
         right = after[place]
         if symbols[place] >= 0 and right != NONE and _key(int(symbols[place]), int(symbols[right])) == key:

@@ -1,4 +1,4 @@
-"""Documents connected by pairs, by sets."""
+"""Connected components, by sets of documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def union(parents: np.ndarray, pairs: np.ndarray) -> None:
-    """The trees may have other branches: only their roots are told."""
+    """Join the trees; their inner nodes may differ from the kernel's, and only their roots agree."""
     trees = {root: {root} for root in range(len(parents))}
     tree_of = {number: trees[number] for number in trees}
     links = [(number, int(parent)) for number, parent in enumerate(parents)]
@@ -18,7 +18,7 @@ def union(parents: np.ndarray, pairs: np.ndarray) -> None:
 
 
 def pack(parents: np.ndarray, sizes: np.ndarray, limit: int) -> np.ndarray:
-    """`parents` is left as it is."""
+    """Return the batches; `parents` is not changed, which the kernel shortens."""
     members: dict[int, list[int]] = {}
     for document in range(len(parents)):
         root = document

@@ -1,4 +1,4 @@
-"""The documents in JSON lines, line by line."""
+"""The documents in JSON lines, one line after another."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def scan(
     for row, line in enumerate(every):
         if line.strip(b" \t\r"):
             found = _found(start + offset, line)
-            words = 0
+            words = length = 0
             if found is not None and len(bands):
-                words = hash_words(int(found[places.TEXT]), int(found[places.TEXT_SIZE]), table, hashes)
+                words, length = hash_words(int(found[places.TEXT]), int(found[places.TEXT_SIZE]), table, hashes)
                 bands[count] = band_keys(hash_runs(hashes[:words]))
             lines[count]["row"], lines[count]["offset"], lines[count]["length"] = row, offset, len(line)
             if found is not None and (words or not len(bands)):
                 _fill(lines[count], start, found)
-                lines[count]["words"] = words
+                lines[count]["words"] = length
             count += 1
         offset += len(line) + 1
     return count, len(every)
 
 
 def _found(at: int, line: bytes) -> np.ndarray | None:
-    """Return what the scanner says of a line that is a document; None for any other."""
+    """Return the scanner's slots for a line that is a document; None for any other line."""
     found = np.zeros(places.SLOTS, np.int64)
     first = at + len(line) - len(line.lstrip(b" \t\r"))
     stop = json_lines.record(first, found, np.empty(0, np.uint64))

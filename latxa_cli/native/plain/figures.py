@@ -1,4 +1,4 @@
-"""The figures of a text, as their definitions say."""
+"""The figures of a text, straight from their definitions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def measure(
     tokens, of_words = tokenise(codepoints, starts, ends, hashes, letters, lengths, marks)
     of_ngrams = np.zeros(NGRAMS)
     touching = sum(int(start) == int(end) for start, end in zip(starts[1:], ends[:-1], strict=True))
-    if 2 * touching < max(len(starts), 1):  # else letters are words, in a script without spaces
+    if 2 * touching < max(len(starts), 1):  # not in scripts without spaces, whose letters count as words
         ngrams(lengths[:tokens], marks[:tokens], len(codepoints), of_ngrams)
     return tokens, of_words, lines(text_of(codepoints)), of_ngrams
 

@@ -1,4 +1,4 @@
-"""Hashes, with the integers of Python and the library whose hash it is."""
+"""Hashes, by Python's integers and by the xxhash library."""
 
 from __future__ import annotations
 

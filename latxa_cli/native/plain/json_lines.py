@@ -1,4 +1,4 @@
-"""The grammar of the lines that the scanner takes, by regular expressions."""
+"""The grammar of the lines that the scanner accepts, as a parser by recursive descent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy as np
 import orjson
 
 from latxa_cli.native import json_lines as places
+from latxa_cli.native.plain.json_tokens import LITERAL, STRING, number_size
 from latxa_cli.native.plain.memory import line, read
 
 _BLANKS = re.compile(rb"[ \t\r]*")
-_STRING = re.compile(rb'"((?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(?:0[0-7bef]|1[0-9a-f]))*)"')
-_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_WORD = re.compile(rb"true|false|null")
-_KNOWN = 8  # bytes of a name by which it is known
+_COMPARED = 8  # bytes of a name that are compared
 
 
 def count_lines(start: int, end: int) -> int:
@@ -38,7 +36,7 @@ def ends_line(at: int, end: int) -> bool:
 
 
 def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
-    """Where the record is refused, `found` says nothing. `names` is not needed."""
+    """Read a record; `names` is not used, and the slots of `found` have no meaning where 0 is returned."""
     found[: places.SLOTS] = 0
     scanner = _Scanner(line(at), at, found)
     try:
@@ -49,7 +47,7 @@ def record(at: int, found: np.ndarray, names: np.ndarray) -> int:
 
 
 class _RefusedError(Exception):
-    """The reader must look."""
+    """The line is left to the reader."""
 
 
 class _String(NamedTuple):
@@ -83,7 +81,7 @@ class _Scanner:
         self.at += 1
 
     def string(self) -> _String:
-        token = _STRING.match(self.line, self.at)
+        token = STRING.match(self.line, self.at)
         if not token:
             raise _RefusedError
         token[0].decode()
@@ -104,18 +102,10 @@ class _Scanner:
         return string
 
     def number(self) -> None:
-        token = _NUMBER.match(self.line, self.at)
-        if not token or self.line[token.end() : token.end() + 1] in (b"e", b"E", b"."):
+        size = number_size(self.line[self.at :])
+        if not size:
             raise _RefusedError
-        whole, _, decimals = token[0].lstrip(b"-").partition(b".")
-        if decimals:
-            refused = len(whole + decimals) > 15 or (len(decimals) > 1 and decimals.endswith(b"0"))
-            refused = refused or (whole == b"0" and decimals.startswith(b"0000"))  # it would get an exponent
-        else:
-            refused = len(whole) > 18 or token[0] == b"-0"
-        if refused:
-            raise _RefusedError
-        self.at = token.end()
+        self.at += size
 
     # --- objects and lists
 
@@ -132,14 +122,14 @@ class _Scanner:
     def new_key(self) -> bytes:
         """Read a name; no other of the same object may begin with the same bytes."""
         name = self.key()
-        known = name[:_KNOWN]
-        if known in self.open_names[-1] or sum(map(len, self.open_names)) == places.NAMES_AT_MOST:
+        beginning = name[:_COMPARED]
+        if beginning in self.open_names[-1] or sum(map(len, self.open_names)) == places.NAMES_AT_MOST:
             raise _RefusedError
-        self.open_names[-1].append(known)
+        self.open_names[-1].append(beginning)
         return name
 
     def goes_on(self, closing: bytes) -> bool:
-        """Read what is behind a member: a comma, or what closes the object or list."""
+        """Read the comma behind a member, or stop at the closing bracket; return whether another member follows."""
         self.blanks()
         if self.next() == closing:
             return False
@@ -155,8 +145,8 @@ class _Scanner:
             self.members(sign, depth)
         elif sign == b'"':
             self.string()
-        elif word := _WORD.match(self.line, self.at):
-            self.at = word.end()
+        elif literal := LITERAL.match(self.line, self.at):
+            self.at = literal.end()
         else:
             self.number()
 
@@ -203,7 +193,7 @@ class _Scanner:
             self.found[places.KIND] |= places.CONVERSATION
         elif name == b"metadata":
             self.metadata()
-        elif name.startswith((b"messages", b"metadata", b"conversa", b"instruct")):
+        elif name.startswith((b"messages", b"metadata", b"conversa", b"instruct")) or name == b"system":
             raise _RefusedError
         elif name == b"url" and is_string:
             self.plain(places.URL)

@@ -1,4 +1,4 @@
-"""Sets of shingles, by sets."""
+"""Sets of shingles, as Python's sets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def hash_runs(hashes: np.ndarray) -> np.ndarray:
 
 
 def band_keys(shingles: np.ndarray) -> np.ndarray:
-    """Of each bin the least (round, hash) that falls into it: Fast Similarity Sketching, not stopped early."""
+    """Find for each bin the smallest (round, hash), by all rounds: Fast Similarity Sketching that never stops early."""
     least: dict[int, tuple[int, int]] = {}
     values = set(shingles.tolist())
     for turn in range(2 * _BINS if values else 0):

@@ -1,4 +1,4 @@
-"""Lines with what is inserted into them, one by one."""
+"""Lines with insertions, one after another."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _STRING_OR_BLANKS = re.compile(rb'("(?:[^"\\]|\\.)*")|[ \t\r]+')
 
 
 def emit(
-    rows: np.ndarray, picked: np.ndarray, epochs: np.ndarray, texts: int, starts: np.ndarray, inputs: int, out: int,
+    rows: np.ndarray, order: np.ndarray, epochs: np.ndarray, texts: int, starts: np.ndarray, inputs: int, out: int,
     ends: np.ndarray,
 ) -> int:  # fmt: skip
     to = out
-    for place, (row, epoch) in enumerate(zip(rows[picked], epochs.tolist(), strict=True)):
+    for place, (row, epoch) in enumerate(zip(rows[order], epochs.tolist(), strict=True)):
         at = int(row["offset"])
         line = read(at, at + int(row["length"]))
         if not row["flags"] & MADE:
@@ -35,11 +35,12 @@ def _changed(line: bytes, row: np.void, epoch: int, texts: int, starts: np.ndarr
 
     flags, at_end = int(row["flags"]), len(line) - 1
     source_at, metadata_at, number = int(row["source_at"]), int(row["metadata_at"]), int(row["input"])
-    inserted = []  # from the end on; at the same place the source comes first, and so is inserted last
+    # From the end on, so that places stay valid. At the same place the source comes first, so it is inserted last.
+    insertions = []
     if epoch > 1:
         copy = number + inputs * (epoch - 1)
-        inserted.append((metadata_at or at_end, text(copy, metadata_at, bool(flags & EMPTY_METADATA))))
-    inserted.append((source_at or at_end, text(number, source_at, bool(flags & EMPTY_SOURCE))))
-    for at, what in sorted(inserted, key=lambda insertion: -insertion[0]):
-        line = line[:at] + what + line[at:]
+        insertions.append((metadata_at or at_end, text(copy, metadata_at, bool(flags & EMPTY_METADATA))))
+    insertions.append((source_at or at_end, text(number, source_at, bool(flags & EMPTY_SOURCE))))
+    for at, insertion in sorted(insertions, key=lambda insertion: -insertion[0]):
+        line = line[:at] + insertion + line[at:]
     return _STRING_OR_BLANKS.sub(rb"\1", line) if flags & SPACED else line

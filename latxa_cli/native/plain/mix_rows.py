@@ -1,4 +1,4 @@
-"""Rows of JSON lines, line by line."""
+"""Rows of JSON lines, one line after another."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scan(start: int, end: int, seeds: np.ndarray, split: np.ndarray, unsaid: int
 
 
 def _found(at: int, record: bytes) -> np.ndarray | None:
-    """Return what the scanner says of a record; None where the reader must look, perhaps since it is counted."""
+    """Return the scanner's slots for a record; None for one that is left to the reader, perhaps as a likely copy."""
     found = np.zeros(places.SLOTS, np.int64)
     if json_lines.record(at, found, np.empty(0, np.uint64)) != at + len(record):
         return None

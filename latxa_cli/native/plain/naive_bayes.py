@@ -18,7 +18,7 @@ def classify(
     language_of: np.ndarray,
     counts: np.ndarray,
 ) -> tuple[int, float]:
-    """The probability may differ in its last bits; `counts` is not needed."""
+    """Classify a text; the probability may differ in its last bits, and `counts` is not used."""
     seen: Counter[int] = Counter()
     state = 0
     for byte in text.tolist():

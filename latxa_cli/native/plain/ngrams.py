@@ -1,4 +1,4 @@
-"""n-grams, each hashed anew and looked for in a dictionary."""
+"""n-grams, each of which is hashed from its words and looked up in a dictionary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bloom_filter(grams: np.ndarray) -> np.ndarray:
 
 
 def find(hashes: np.ndarray, lengths: np.ndarray, filter_: np.ndarray, grams: np.ndarray, found: np.ndarray) -> int:
-    """`filter_` is not needed: it only says sooner what is not there."""
+    """Find n-grams; `filter_` is not used, since it only speeds up the search."""
     words, places = hashes.tolist(), {gram: place for place, gram in enumerate(grams.tolist())}
     hits = []
     for start in range(len(words)):

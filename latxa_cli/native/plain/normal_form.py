@@ -1,4 +1,4 @@
-"""What keeps a text from its clean form, by regular expressions over the kinds of code points."""
+"""Defects of a text, by regular expressions over the kinds of its code points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from latxa_cli.native import normal_form as flags
 
-# A character stands for the kinds of each code point: that of their number.
+# The expressions are matched against a text in which each character's number is the kinds of one code point.
 _PATTERNS: dict[int, list[tuple[int, ...]]] = {
     flags.MOJIBAKE: [
         (flags.LEAD_2, flags.CONTINUATION),

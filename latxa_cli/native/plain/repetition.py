@@ -1,4 +1,4 @@
-"""What repeats itself, by counting."""
+"""Repetitions, by counting."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def ngrams(lengths: np.ndarray, marks: np.ndarray, characters: int, figures: np.
 
 
 def _top(grams: list[tuple[int, ...]], sizes: list[int], n: int) -> int:
-    """Of several n-grams that are as frequent, the first counts, and `Counter` keeps the order."""
-    [(gram, times)] = Counter(grams).most_common(1)
+    [(gram, times)] = Counter(grams).most_common(1)  # of equally frequent ones the first, since it keeps their order
     first = grams.index(gram)
     return (sum(sizes[first : first + n]) + n - 1) * times
 

@@ -1,4 +1,4 @@
-"""The rule of `corpus.duplicates`, document after document, with every candidate compared in full."""
+"""The rule of `corpus.duplicates`, with every candidate compared in full."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latxa_cli.native.similarity import (
     ShingleSets,
 )
 
-Lists = dict[int, list[int]]  # of each group, the places of the kept documents that are listed
+Lists = dict[int, list[int]]  # the places of each group's listed documents
 
 
 def decide(
@@ -58,7 +58,7 @@ def decide(
     )
 
 
-def gather(
+def match_earlier(
     numbers: np.ndarray,
     earlier: ShingleSets,
     listed: GroupTable,

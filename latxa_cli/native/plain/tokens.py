@@ -1,4 +1,4 @@
-"""The tokens of a text, searched for in each piece between spaces."""
+"""The tokens of a text, found in each piece between spaces."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Span = tuple[int, int]
 
 
 class Token(NamedTuple):
-    """A token as it stands, whether it is a word, and what it is known by."""
+    """A token: its text, whether it is a word, and a key that equal tokens share."""
 
     text: str
     is_word: bool
-    known: object
+    key: object
 
 
 def text_of(codepoints: np.ndarray) -> str:
@@ -52,30 +52,30 @@ def tokenise(
     lengths: np.ndarray,
     marks: np.ndarray,
 ) -> tuple[int, tuple[float, ...]]:
-    """The marks are other numbers: only which of them are equal is told."""
-    made = tokens(text_of(codepoints), list(zip(starts.tolist(), ends.tolist(), strict=True)), letters)
+    """Write the tokens; the marks are other numbers than the kernel's, and only agree in which of them are equal."""
+    found = tokens(text_of(codepoints), list(zip(starts.tolist(), ends.tolist(), strict=True)), letters)
     numbers: dict[object, int] = {}
-    for place, token in enumerate(made):
-        lengths[place], marks[place] = len(token.text), numbers.setdefault(token.known, len(numbers))
-    words = [token.text for token in made if token.is_word]
+    for place, token in enumerate(found):
+        lengths[place], marks[place] = len(token.text), numbers.setdefault(token.key, len(numbers))
+    words = [token.text for token in found if token.is_word]
     sizes = [len(word) for word in words]
     alphabetic = sum(any(_kind(sign, letters) for sign in word) for word in words)
     of = max(len(words), 1)
     middle = float(median([min(size, LONGEST) for size in sizes] or [0]))
-    return len(made), (float(len(words)), sum(sizes) / of, middle, alphabetic / of, alphabetic / max(len(made), 1))
+    return len(found), (float(len(words)), sum(sizes) / of, middle, alphabetic / of, alphabetic / max(len(found), 1))
 
 
 def tokens(text: str, words: list[Span], letters: np.ndarray) -> list[Token]:
-    """Return the tokens of a text with these words."""
-    made: list[Token] = []
+    """Return the tokens of a text whose words are at the given spans."""
+    found: list[Token] = []
     for start, end in (match.span() for match in _PIECE.finditer(text)):
-        made += _of_piece(text, start, end, [word for word in words if start <= word[0] < end], letters)
-    return made
+        found += _of_piece(text, start, end, [word for word in words if start <= word[0] < end], letters)
+    return found
 
 
 def _of_piece(text: str, start: int, end: int, words: list[Span], letters: np.ndarray) -> list[Token]:
-    made: list[Token] = []
-    groups: list[list[Span]] = []  # words that signs join
+    found: list[Token] = []
+    groups: list[list[Span]] = []  # words that signs join into one
     for word in words:
         if groups and _are_joined(text, groups[-1][-1][1], word[0], letters):
             groups[-1].append(word)
@@ -87,20 +87,20 @@ def _of_piece(text: str, start: int, end: int, words: list[Span], letters: np.nd
         signs = _SIGN.findall(text[position:first])
         leads = ""
         sticks = signs and signs[-1][-1] in _RULES.replace(".", "")
-        if group and sticks and not (made and made[-1].is_word and len(signs) == 1 and position > start):
+        if group and sticks and not (found and found[-1].is_word and len(signs) == 1 and position > start):
             leads = signs.pop()
-        made += [Token(sign, False, sign) for sign in signs]
+        found += [Token(sign, False, sign) for sign in signs]
         if group:
             whole = leads + text[first:last]
-            known = whole.casefold().replace("’", "'")
+            key = whole.casefold().replace("’", "'")
             parts = re.findall("[^'’]*['’]|[^'’]+", whole)  # `l'aigua`
-            made += [Token(part, True, (known, place)) for place, part in enumerate(parts)]
+            found += [Token(part, True, (key, place)) for place, part in enumerate(parts)]
         position = last
-    return made
+    return found
 
 
 def _kind(sign: str, letters: np.ndarray) -> int:
-    """Return 0 for what is no letter, `LETTER` or `CAPITAL`."""
+    """Return `LETTER`, `CAPITAL`, or 0 for a sign that is no letter."""
     return int(letters[ord(sign)]) if ord(sign) < LETTERS_BELOW else LETTER
 
 

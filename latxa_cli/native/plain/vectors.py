@@ -1,4 +1,4 @@
-"""What the instructions do, byte by byte."""
+"""The intrinsics, byte by byte."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from latxa_cli.native.plain.memory import read, write
 WIDTH = 32
 
 
-def _mask(at: int, wanted: Callable[[int], bool]) -> int:
-    return sum(1 << place for place, byte in enumerate(read(at, at + WIDTH)) if wanted(byte))
+def _mask(at: int, test: Callable[[int], bool]) -> int:
+    return sum(1 << place for place, byte in enumerate(read(at, at + WIDTH)) if test(byte))
 
 
 def byte_at(at: int) -> int:

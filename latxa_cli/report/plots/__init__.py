@@ -1,1 +1,1 @@
-"""Every figure, in one style: curves of training, ratings with their intervals, heat maps of who met and beat whom."""
+"""Every figure, in one style: training curves, ratings with intervals, heat maps of battles."""

@@ -1,44 +1,54 @@
-"""Heat maps of battles: the share that each model won against each other one, and how often the two met.
+"""Heat maps of battles: each model's win rate against each other one, and the number of their battles.
 
-Colours run from light to dark, so that they say the same in grey; above and below one half they have different hues.
+Colours run from light to dark, so that a print in grey shows the same; win rates above and below one half differ in
+hue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latxa_cli.report.plots.style import FAINT, FONT, WIDTH, house_style, inches, rows_of, saved
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Matrix = NDArray[np.float64]
 
-# From light to dark; the middle, which is neither below nor above, is grey.
+# From light to dark; one half is grey.
 SHARE_COLOURS = ("#FFF4D9", "#F3C98F", "#ADA69E", "#5587B5", "#123A63")
 COUNT_COLOURS = ("#F0F4F8", "#9DB4CB", "#123A63")
-BESIDE = 10  # up to so many models the two maps stand side by side
+SIDE_BY_SIDE = 10  # models up to which the two maps stand side by side
 BAR = 0.9  # inches of a colour bar with its label
-HIGHEST = {True: 0.3, False: 0.165}  # inches of a row where they do, and where they do not
-SMALLEST = 5  # points of a number in a cell; smaller ones are left out
+HIGHEST_ROW = {True: 0.3, False: 0.165}  # inches; the keys say whether the maps stand side by side
+SMALLEST = 5  # points of a number in a cell; smaller ones cannot be read and are left out
 
 
 def draw_heat_maps(models: Sequence[str], won: Matrix, met: Matrix, layout: str) -> bytes:
-    """Return a figure in the format `layout`: the share of all battles that was won, and their number.
+    """Return the figure: a map of win rates and a map of the numbers of battles.
 
-    models: p names, in the order of rows and columns. won: (p, p) how often the row won against the column. met: (p, p)
-    how often they met; where they never did, the cell is hatched. Raises UsageError for too many models.
+    Args:
+        models: p names, in the order of rows and columns.
+        won: (p, p), the battles that the row won against the column.
+        met: (p, p), the battles between the two; the cell of two that never met is hatched.
+        layout: the format, one of `style.FORMATS`.
+
+    Raises:
+        UsageError: there are too many models.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with house_style():
         names, size = rows_of(models), len(models)
-        beside = size <= BESIDE
+        beside = size <= SIDE_BY_SIDE
         room = (WIDTH - (1 + beside) * BAR - inches(names)) / (1 + beside)
         width = max(room, 0.5) / max(size, 1)
-        height = min(width, HIGHEST[beside])
+        height = min(width, HIGHEST_ROW[beside])
         share = 100 * np.divide(won, met, out=np.full(met.shape, np.nan), where=met > 0)
         each = size * height + inches(names) + 5 * FONT / 72
         figure = Figure(
@@ -51,20 +61,21 @@ def draw_heat_maps(models: Sequence[str], won: Matrix, met: Matrix, layout: str)
         _map(axes[1], names, np.where(met > 0, met, np.nan), COUNT_COLOURS, max(met.max(initial=0), 1), "battles")
         for axis, most in zip(axes, (99, met.max(initial=0)), strict=True):
             axis.tick_params(labelsize=min(FONT - 1, 66 * width, 66 * height))
-            _write(axis, min(0.82 * width / (0.62 * len(f"{most:.0f}")), 0.75 * height) * 72)
+            # A digit is some 0.62 of its size wide.
+            _write_numbers(axis, min(0.82 * width / (0.62 * len(f"{most:.0f}")), 0.75 * height) * 72)
         never = "; hatched: never met" if (met + np.eye(size) == 0).any() else ""
         figure.supxlabel(f"ties are won by neither{never}", fontsize=FONT - 1, color=FAINT, x=0.99, ha="right")
         return saved(figure, layout)
 
 
-def _map(axis: Any, names: Sequence[str], values: Matrix, colours: Sequence[str], most: float, label: str) -> None:
-    """Draw one matrix (p, p), nan where there is nothing, on a scale from 0 to `most`."""
+def _map(axis: Axes, names: Sequence[str], values: Matrix, colours: Sequence[str], most: float, label: str) -> None:
+    """Draw one matrix (p, p) on a scale from 0 to `most`; nan leaves a cell empty."""
     from matplotlib.colors import LinearSegmentedColormap
 
     size = len(names)
     shades = LinearSegmentedColormap.from_list(label, colours)
     axis.patch.set(hatch="/////", edgecolor="#CCCCCC", linewidth=0)
-    style = {"cmap": shades, "vmin": 0, "vmax": most, "edgecolors": "white", "linewidth": 0.5}
+    style: dict[str, Any] = {"cmap": shades, "vmin": 0, "vmax": most, "edgecolors": "white", "linewidth": 0.5}
     mesh = axis.pcolormesh(np.ma.masked_invalid(values), **style)
     for place in range(size):  # no model meets itself
         axis.fill_between([place, place + 1], place, place + 1, color="white", linewidth=0)
@@ -79,18 +90,23 @@ def _map(axis: Any, names: Sequence[str], values: Matrix, colours: Sequence[str]
     bar.outline.set_visible(False)
 
 
-def _write(axis: Any, points: float) -> None:
-    """Write the numbers into the cells in letters of so many `points` or less, if they can be read."""
+def _write_numbers(axis: Axes, points: float) -> None:
+    """Write the numbers into the cells in letters of at most `points`, unless that is too small to read."""
     mesh = axis.collections[0]
     values = mesh.get_array()
     if points < SMALLEST:
         return
     for (row, column), value in np.ma.ndenumerate(values):
         colour = "white" if lightness(mesh.cmap(mesh.norm(value))) < 0.45 else "black"
-        text = {"fontsize": min(points, FONT - 1), "color": colour, "ha": "center", "va": "center_baseline"}
+        text: dict[str, Any] = {
+            "fontsize": min(points, FONT - 1),
+            "color": colour,
+            "ha": "center",
+            "va": "center_baseline",
+        }
         axis.text(column + 0.5, row + 0.5, f"{value:.0f}", **text)
 
 
-def lightness(colour: Sequence[float]) -> float:
-    """Return how light a colour (red, green, blue from 0 to 1) is in grey, from 0 to 1 (the weights of Rec. 601)."""
+def lightness(colour: Sequence[float] | NDArray[np.float64]) -> float:
+    """Return the grey of a colour (red, green, blue), all from 0 to 1, by the weights of Rec. 601."""
     return float(np.dot(colour[:3], (0.299, 0.587, 0.114)))

@@ -1,34 +1,41 @@
 """Ratings with their intervals: a row a model, best first, and a panel a board (a criterion, a group of votes).
 
-Panels stand side by side and share the rows and the scale, so that a model is followed across them. Tiers (models that
-the votes do not tell apart from the best of them) are bands of grey and, where there are several boards, figures.
+Panels stand side by side and share the rows and the scale, so that the eye can follow a model across them. A tier holds
+models that the votes do not tell apart from the best of them. One board has bands of grey for its tiers, several have
+numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, isinf, isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, WIDTH, house_style, inches, rows_of, saved, written
 from latxa_cli.report.ratings import bounds_of, place_of, rating_of
 from latxa_cli.stream.records import Record
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 ROW = LINE * 1.15 / 72  # inches
 NARROWEST = 1.25  # inches of a panel
 GAP = 0.35  # inches between panels: a title must not run into the next
 BAND = "#EFEFEF"
-MOST = 1e6  # ratings beyond it are some mistake, and would hide all others
+MOST = 1e6  # a rating beyond it is a mistake, and on its scale all others would fall together
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 Boards = Mapping[str, Sequence[Record]]
 
 
 def draw_intervals(boards: Boards, layout: str) -> bytes:
-    """Return a figure in the format `layout` of the rating records of `boards`, by their titles.
+    """Return a figure, in the format `layout`, of the rating records of `boards` (by title).
 
-    Models stand in the order of the first board that rates them. An arrow marks an interval without a bound, a triangle
-    at the edge a model whose rating is infinite: it only won, or only lost. Raises UsageError for too many models.
+    Models stand in the order of the first board that rates them. An arrow marks an interval without a bound. A triangle
+    at the edge marks an infinite rating, of a model that won or lost every battle.
+
+    Raises:
+        UsageError: there are too many models.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -39,7 +46,7 @@ def draw_intervals(boards: Boards, layout: str) -> bytes:
         panel = max(NARROWEST, inches(titles, FONT + 1) + GAP)
         across = max(1, min(len(boards), int((WIDTH - inches(names)) / panel)))
         down = -(-len(boards) // across)
-        height = down * (len(models) * ROW + 5.5 * FONT / 72) + 2.5 * FONT / 72
+        height = down * (len(models) * ROW + 5.5 * FONT / 72) + 2.5 * FONT / 72  # with titles, ticks and notes
         figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         axes = list(figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat)
         axes[0].set_yticks(range(len(models)), names, parse_math=False)
@@ -49,7 +56,7 @@ def draw_intervals(boards: Boards, layout: str) -> bytes:
             _panel(axis, title, {record["model"]: record for record in records}, models, alone=len(boards) == 1)
         for number, axis in enumerate(axes):
             axis.set_visible(number < len(boards))
-            if number + across >= len(boards):  # the lowest one of its column
+            if number + across >= len(boards):  # the lowest panel of its column
                 axis.set_xlabel("rating")
                 axis.tick_params(labelbottom=True)
         figure.supxlabel(_notes(boards), fontsize=FONT - 1, color=FAINT, x=0.99, ha="right")
@@ -63,7 +70,7 @@ def ordered(boards: Boards) -> list[str]:
 
 
 def _limits(boards: Boards) -> tuple[float, float]:
-    """Return what the scale shows: all that is finite, and room beside it for the marks of what is not."""
+    """Return the ends of the scale: all finite numbers, with room at both sides for the marks of infinite ones."""
     records = [record for board in boards.values() for record in board]
     numbers = [number for record in records for number in (rating_of(record), *bounds_of(record)) if abs(number) < MOST]
     low, high = min(numbers, default=1000), max(numbers, default=1000)
@@ -71,7 +78,7 @@ def _limits(boards: Boards) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _panel(axis: Any, title: str, records: Mapping[str, Record], models: Sequence[str], *, alone: bool) -> None:
+def _panel(axis: Axes, title: str, records: Mapping[str, Record], models: Sequence[str], *, alone: bool) -> None:
     axis.set_title(title, parse_math=False)
     axis.grid(True, axis="x")
     axis.grid(False, axis="y")
@@ -89,9 +96,9 @@ def _panel(axis: Any, title: str, records: Mapping[str, Record], models: Sequenc
         _figures(axis, [["" if tier is None else str(tier)] for tier in tiers])
 
 
-def _row(axis: Any, row: int, record: Record) -> None:
+def _row(axis: Axes, row: int, record: Record) -> None:
     low, high = axis.get_xlim()
-    left, right = low + 0.02 * (high - low), high - 0.02 * (high - low)  # where marks of the infinite stand
+    left, right = low + 0.02 * (high - low), high - 0.02 * (high - low)  # the places of marks for infinite values
     point, (lower, upper) = rating_of(record), bounds_of(record)
     style: dict[str, Any] = {"color": COLOURS[0], "zorder": 3}
     axis.plot([max(lower, left), min(upper, right)], [row, row], linewidth=1.6, **style)
@@ -105,7 +112,7 @@ def _row(axis: Any, row: int, record: Record) -> None:
             axis.annotate("", (end, row), (edge, row), arrowprops=arrow)
 
 
-def _bands(axis: Any, tiers: Sequence[int | None]) -> None:
+def _bands(axis: Axes, tiers: Sequence[int | None]) -> None:
     """Lay grey under every second tier, if the rows are in the order of the tiers."""
     known = [tier for tier in tiers if tier is not None]
     if known != tiers or known != sorted(known) or len(set(known)) == 1:
@@ -116,7 +123,7 @@ def _bands(axis: Any, tiers: Sequence[int | None]) -> None:
 
 
 def _numbers(record: Record) -> list[str]:
-    """Return the rating and its bounds in words."""
+    """Return the rating and its bounds as texts."""
     point, lower, upper = (_number(number) for number in (rating_of(record), *bounds_of(record)))
     return [point, "[" + lower + ",", upper + "]"]
 
@@ -129,8 +136,8 @@ def _number(number: float) -> str:
     return "−∞" if number < 0 else "∞"
 
 
-def _figures(axis: Any, rows: Sequence[Sequence[str]]) -> None:
-    """Write rows of figures at the right of a panel, each of their columns flush right."""
+def _figures(axis: Axes, rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of numbers to the right of a panel, with every column flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row, texts in enumerate(rows):
         padded = [text.rjust(width, FIGURE_SPACE) for text, width in zip(texts, widths, strict=True)]
@@ -141,7 +148,7 @@ def _figures(axis: Any, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _notes(boards: Boards) -> str:
-    """Say what the marks mean that are there."""
+    """Return the legend of the marks that the figure holds."""
     records = [record for board in boards.values() for record in board]
     bounds = [bound for record in records for bound in bounds_of(record) if bound != rating_of(record)]
     notes = {

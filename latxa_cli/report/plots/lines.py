@@ -1,4 +1,4 @@
-"""Small multiples of lines (training curves), their names written beside them instead of in a legend."""
+"""Small multiples of lines (training curves), with their names beside them instead of in a legend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, pairwise
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,18 +14,30 @@ from numpy.typing import ArrayLike, NDArray
 from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, MARKERS, WIDTH, house_style, saved
 from latxa_cli.stream.terminal import printable
 
-HEIGHT = 2.2  # inches of a row of panels, at the least
-SMOOTHED = 40  # a smoothed line shows the mean over so small a part of its points
-MOST_POINTS = 2000  # of a line: more than print resolves
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import Transform
 
-# With seven colours, five dashes and six markers no two of the first 35 lines look alike, and none of 30 in black and
-# white.
+HEIGHT = 2.2  # inches of a row of panels, at the least
+SMOOTHED = 40  # a smoothed line is the mean over one part in 40 of its points
+MOST_POINTS = 2000  # points of a line: more than print resolves
+
+# Seven colours, five dashes and six markers: no two counts share a factor, so that a look comes again only after 210
+# lines, and in black and white after 30.
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel: named lines, each (x, y) of equal lengths. `noisy`: drawn thin, with a smoothed line over it."""
+    """One panel.
+
+    Attributes:
+        title: the text above it.
+        lines: (x, y) of equal lengths, by the name of the line.
+        noisy: whether each line is drawn thin, under a thick smoothed one.
+    """
 
     title: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
@@ -35,7 +47,7 @@ class Panel:
 def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes:
     """Return a figure in the format `layout`: the first panel above, the others below it in two columns.
 
-    A name that lies in several panels looks the same in all of them. `x`, `y`: what the axes show.
+    Lines of one name look the same in all panels. `x` and `y` label the axes.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -61,7 +73,7 @@ def draw_lines(panels: Sequence[Panel], layout: str, *, x: str, y: str) -> bytes
 
 
 def smoothed(values: ArrayLike) -> NDArray[np.float64]:
-    """Return the mean around each value, over the `SMOOTHED`th part of all, or what of that there is at the ends."""
+    """Return the moving average over one `SMOOTHED`th of all values; the window is cut off at both ends."""
     numbers = np.asarray(values, dtype=np.float64)
     half = len(numbers) // SMOOTHED // 2
     sums = np.concatenate([[0.0], np.cumsum(numbers)])
@@ -71,7 +83,7 @@ def smoothed(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a line of `MOST_POINTS` points or so that looks the same: of each stretch the lowest and the highest."""
+    """Return a line of some `MOST_POINTS` points that looks the same: the lowest and highest of each stretch."""
     if len(x) <= MOST_POINTS:
         return x, y
     edges = np.linspace(0, len(x), MOST_POINTS // 2 + 1).astype(int)
@@ -86,15 +98,15 @@ def _styles() -> Iterator[dict[str, Any]]:
     return ({"color": colour, "linestyle": dashes, "marker": marker} for colour, dashes, marker in looks)
 
 
-def _grid(figure: Any, panels: int, rows: int) -> list[Any]:
+def _grid(figure: Figure, panels: int, rows: int) -> list[Axes]:
     grid = figure.add_gridspec(rows, 2)
     places = [grid[0, :], *(grid[1 + number // 2, number % 2] for number in range(panels - 1))]
-    if panels % 2 == 0:  # the last one has its row for itself
+    if panels % 2 == 0:  # the last panel is alone in its row, and takes all of it
         places[-1] = grid[rows - 1, :]
     return [figure.add_subplot(place) for place in places]
 
 
-def _draw(axis: Any, panel: Panel, styles: Mapping[str, dict[str, Any]]) -> None:
+def _draw(axis: Axes, panel: Panel, styles: Mapping[str, dict[str, Any]]) -> None:
     axis.set_title(printable(panel.title), parse_math=False)
     smooths = panel.noisy and any(len(line[0]) >= 2 * SMOOTHED for line in panel.lines.values())
     if smooths:
@@ -111,17 +123,19 @@ def _draw(axis: Any, panel: Panel, styles: Mapping[str, dict[str, Any]]) -> None
 
 
 def _marked(points: int, number: int, most: int) -> list[int]:
-    """Return which of a line's points get a marker: the last, and about `most`, other ones for lines side by side."""
+    """Return the places of a line's markers: the last point and about `most` others, shifted from line to line."""
     apart = max(1, points // most)
     return [*range(apart * (1 + number % 4) // 5, points - apart // 2, apart), points - 1]
 
 
-def _name_lines(figure: Any, axes: Sequence[Any], panels: Sequence[Panel], styles: Mapping[str, Any]) -> None:
-    """Write the names at the right of the panels, each beside the end of its line or as near as names have room."""
+def _name_lines(
+    figure: Figure, axes: Sequence[Axes], panels: Sequence[Panel], styles: Mapping[str, dict[str, Any]]
+) -> None:
+    """Write the names to the right of the panels, each as near to the end of its line as the other names allow."""
     figure.draw_without_rendering()  # now the panels have their sizes and limits
     for axis, panel in zip(axes, panels, strict=True):
         lines = zip(panel.lines, axis.lines[panel.noisy :: 1 + panel.noisy], strict=True)
-        ends = {name: (line.get_xdata()[-1], line.get_ydata()[-1]) for name, line in lines}
+        ends = {name: _end(line) for name, line in lines}
         heights = {name: axis.transLimits.transform(end)[1] for name, end in ends.items()}
         order = sorted(ends, key=lambda name: heights[name])
         gap = LINE / 72 / (axis.get_position().height * figure.get_figheight())
@@ -129,27 +143,33 @@ def _name_lines(figure: Any, axes: Sequence[Any], panels: Sequence[Panel], style
             _name_line(figure, axis, name, styles[name], ends[name], place)
 
 
+def _end(line: Line2D) -> tuple[float, float]:
+    x, y = np.asarray(line.get_xydata(), dtype=np.float64)[-1]
+    return float(x), float(y)
+
+
 def _name_line(
-    figure: Any, axis: Any, name: str, style: Mapping[str, Any], end: tuple[float, float], place: float
+    figure: Figure, axis: Axes, name: str, style: Mapping[str, Any], end: tuple[float, float], place: float
 ) -> None:
-    """Write a name at the height `place` (of the panel's, from 0 to 1), after its marker, and a hairline to `end`."""
+    """Write a marker and a name at `place` (0 to 1 of the panel's height), with a hairline to `end`."""
     from matplotlib.transforms import ScaledTranslation
 
-    def right(points: float) -> Any:  # of the panel
+    def beside_panel(points: float) -> Transform:
         return axis.transAxes + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
     colour, marker = style["color"], style["marker"]
     hairline = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "shrinkA": 0, "shrinkB": 0}
-    axis.annotate("", end, (1, place), textcoords=right(10), arrowprops=hairline, annotation_clip=False)
-    axis.plot([1], [place], color=colour, marker=marker, transform=right(10), clip_on=False)
-    axis.text(1, place, printable(name), transform=right(15), va="center_baseline", color="#222222", parse_math=False)
+    axis.annotate("", end, (1, place), textcoords=beside_panel(10), arrowprops=hairline, annotation_clip=False)
+    axis.plot([1], [place], color=colour, marker=marker, transform=beside_panel(10), clip_on=False)
+    label: dict[str, Any] = {"va": "center_baseline", "color": "#222222", "parse_math": False}
+    axis.text(1, place, printable(name), transform=beside_panel(15), **label)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Return rising `places` moved as little as makes them `gap` apart, all between 0 and 1 if there is room.
+    """Return rising `places` moved apart to a distance of at least `gap`, between 0 and 1 if there is room.
 
-    The squares of the moves are least: isotonic regression of the places less the gaps below them, by pooling those
-    that are out of order.
+    The sum of the squared moves is least: isotonic regression, by pooling adjacent violators, of the places less the
+    gaps below them.
     """
     pools: list[list[float]] = []
     for number, place in enumerate(places):

@@ -1,7 +1,7 @@
-"""What all figures share: the style, the formats, the names of what is drawn, and how they become files.
+"""The style of all figures, their formats and row names, and their way into files.
 
-Figures are made for print: 18 cm wide, nothing told apart by its colour alone. The same data give the same bytes.
-matplotlib is loaded in this package alone, and only when a figure is drawn.
+Figures are made for print: they are 18 cm wide, and no difference is shown by colour alone. The same data give the same
+bytes. This package alone loads matplotlib, and only when it draws a figure.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.terminal import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
 WIDTH = 7.1  # inches: two columns of a journal
 FONT = 8  # points
 LINE = FONT * 1.25  # points between the base lines of two names
-MOST_ROWS = 100  # of models in a figure of a row each
+MOST_ROWS = 100  # models in a figure with a row for each
 LONGEST = 2.6  # inches of a name
-MOST_LETTERS = 500  # of a name that are looked at
+MOST_LETTERS = 500  # of a name; the rest is dropped before its width is measured
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, without the yellow that paper swallows.
+# Okabe and Ito's colours, which people with any colour vision tell apart. Yellow is left out: paper hides it.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FAINT = "#666666"  # of notes
@@ -42,7 +45,7 @@ STYLE = {
 
 
 def check(path: Path) -> str:
-    """Return the format of the figure to be written to `path`; raises UsageError where it cannot be drawn."""
+    """Return the format of the figure at `path`; raises UsageError for an unknown ending or without matplotlib."""
     layout = path.suffix.removeprefix(".")
     if layout not in FORMATS:
         raise UsageError(f"`{path}` is not the name of a figure", hint="it ends in `.png`, `.svg` or `.pdf`")
@@ -53,7 +56,7 @@ def check(path: Path) -> str:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Give figures made in this context the house's style, whatever the user's own matplotlib is set to."""
+    """Give figures of this context the style of `latxa`, whatever the user's own settings of matplotlib are."""
     from matplotlib import style
 
     with warnings.catch_warnings(), style.context(["default", STYLE]):
@@ -62,7 +65,7 @@ def house_style() -> Iterator[None]:
 
 
 def rows_of(names: Sequence[str]) -> list[str]:
-    """Return the names of rows as they are written (see `written`); raises UsageError for more than fit in a figure."""
+    """Return the names of rows as the figure shows them (see `written`); raises UsageError for too many."""
     if len(names) > MOST_ROWS:
         raise UsageError(
             f"{len(names):,} models do not fit in a figure", hint=f"give `--plot` records of {MOST_ROWS} at the most"
@@ -71,7 +74,7 @@ def rows_of(names: Sequence[str]) -> list[str]:
 
 
 def written(name: str) -> str:
-    """Return a name as it is written, inside `house_style`: safe, and the middle of a very long one left out."""
+    """Return a name as a figure shows it, made safe and cut in its middle if it is very long (in `house_style`)."""
     shown = name = printable(name[:MOST_LETTERS])
     kept = len(name)
     while inches([shown]) > LONGEST:
@@ -81,7 +84,7 @@ def written(name: str) -> str:
 
 
 def inches(names: Iterable[str], size: float = FONT) -> float:
-    """Return how wide the longest of `names` is, written inside `house_style` in letters of `size` points."""
+    """Return the width in inches of the widest of `names` in letters of `size` points (in `house_style`)."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -90,7 +93,7 @@ def inches(names: Iterable[str], size: float = FONT) -> float:
     return max(widths, default=0) / 72
 
 
-def saved(figure: Any, layout: str) -> bytes:
+def saved(figure: Figure, layout: str) -> bytes:
     """Return the figure as the bytes of a file in the format `layout`."""
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     data = io.BytesIO()

@@ -1,5 +1,8 @@
-"""DeepSpeed: moments, gradients and weights shared out among the processes (ZeRO, Rajbhandari et al. 2020,
-arXiv 1910.02054). https://www.deepspeed.ai/docs/config-json describes the settings that may be laid over ours."""
+"""The backend of DeepSpeed, which shares out moments, gradients and weights among the processes.
+
+- ZeRO: Rajbhandari et al. 2020, arXiv 1910.02054.
+- Settings that a user may lay over ours: https://www.deepspeed.ai/docs/config-json.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,27 +20,33 @@ from torch.nn import Parameter
 
 from latxa_cli.model import quiet_libraries
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
+from latxa_cli.stream.records import JsonObject
 from latxa_cli.training.checkpoints.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.network import parameters
 from latxa_cli.training.network.forward import PackedLoss
 from latxa_cli.training.processes import Processes
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
+
+def settings(config: TrainConfig, processes: Processes) -> JsonObject:
     """Return DeepSpeed's settings: ours, with the file of `config.deepspeed` laid over them.
 
-    Raises LatxaError for a file that cannot be read, UsageError for one that is no JSON object, that sets what the loop
-    decides, or what DeepSpeed does not know.
+    Raises:
+        LatxaError: the file cannot be read.
+        UsageError: the file is no JSON object, sets what the training settings decide, or has settings of ZeRO that
+            DeepSpeed does not know.
     """
     each = -(-config.sequences_per_step // processes.world)
-    own: dict[str, Any] = {
+    own: JsonObject = {
         "train_micro_batch_size_per_gpu": min(config.batch_size, each),
         "gradient_accumulation_steps": -(-each // config.batch_size),
         "gradient_clipping": config.clip,
         "zero_optimization": {"stage": config.zero_stage},
-        "zero_allow_untested_optimizer": True,
-        "steps_per_print": 1 << 30,
+        "zero_allow_untested_optimizer": True,  # torch's AdamW, as in the other backend
+        "steps_per_print": 1 << 30,  # never: it logs to stdout
         **({"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}} if holds_half(config) else {}),
     }
     if not config.deepspeed:
@@ -65,8 +74,8 @@ def settings(config: TrainConfig, processes: Processes) -> dict[str, Any]:
     return merged
 
 
-def _check_zero(path: str, zero: Any) -> None:
-    """Raise UsageError for settings of ZeRO that DeepSpeed does not know, before it meets them in the work."""
+def _check_zero(path: str, zero: object) -> None:
+    """Raise UsageError for settings of ZeRO that DeepSpeed does not know, before the model is loaded."""
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
     from pydantic import ValidationError
 
@@ -81,15 +90,15 @@ def _check_zero(path: str, zero: Any) -> None:
 
 
 def holds_half(config: TrainConfig) -> bool:
-    """Whether the engine holds the weights in bfloat16, and its own in float32.
+    """Whether the engine holds the model's weights in bfloat16, and a copy of its own in float32.
 
-    Stage 0 does not add up gradients in float32 then; it gets weights in float32, which the network itself casts.
+    Stage 0 would then add up gradients in bfloat16. It gets weights in float32, which the network casts.
     """
     return config.dtype == "bfloat16" and config.zero_stage > 0
 
 
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay a nested object over another."""
+def _over(below: JsonObject, above: JsonObject) -> JsonObject:
+    """Return the nested object `below`, with the values of `above` in place of its own."""
     merged = dict(below)
     for name, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
@@ -98,20 +107,20 @@ def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 class DeepSpeedBackend:
-    """An engine of DeepSpeed around the network. Make it before the model is loaded: see `before_loading`."""
+    """An engine of DeepSpeed around the network, made before the model is loaded (see `before_loading`)."""
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
-        """Raises LatxaError where DeepSpeed is not installed, and as `settings` does."""
-        quiet_libraries()  # first: DeepSpeed logs to stdout as soon as it is imported
+        """Load DeepSpeed and its settings; raises LatxaError where it is not installed, and as `settings` does."""
+        quiet_libraries()  # before the import, which logs to stdout
         try:
             import deepspeed
         except ImportError as error:
             hint = '`pip install deepspeed`, or `backend = "torch"`'
             raise LatxaError(f"DeepSpeed cannot be loaded: {first_line(error)}", hint=hint) from None
-        # DeepSpeed calls functions of torch that have new names, which is no news for users.
+        # DeepSpeed calls functions of torch by their old names, and users can do nothing about it.
         warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
-        # Else it compiles a kernel at the first start on a CPU, for minutes; and a start that is killed meanwhile
-        # leaves a lock behind, at which every later one waits without a word.
+        # Otherwise the first start on a CPU compiles a kernel for minutes. A start that is killed meanwhile leaves a
+        # lock behind, on which every later start waits silently.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         self.config, self.processes = config, processes
         self.settings = settings(config, processes)
@@ -120,18 +129,18 @@ class DeepSpeedBackend:
         self._linked = False
 
     def before_loading(self) -> None:
-        """Let transformers read the weights into shared-out parameters, so that no process holds a whole model."""
+        """Make transformers load weights into shared-out parameters, so that no process holds a whole model."""
         if self.config.zero_stage == 3:
             from transformers.integrations import HfDeepSpeedConfig
 
-            self._kept = HfDeepSpeedConfig(self.settings)  # as long as this lives, every model is loaded so
+            self._kept = HfDeepSpeedConfig(self.settings)  # takes effect on every model as long as it lives
 
     def wrap(self, network: PackedLoss) -> None:
         """As `TorchBackend.wrap`."""
         import deepspeed
         from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-        self._kept = None  # what is loaded from now on is no model to be shared out: see `export`
+        self._kept = None  # a model that is loaded from now on, by `export`, must be whole
         unset_hf_deepspeed_config()
         self.network = network
         self.trained = parameters.trained(network.model)
@@ -140,14 +149,14 @@ class DeepSpeedBackend:
         if holds_half(self.config):
             network.casts = False
             for parameter in network.parameters():
-                if self.config.zero_stage != 3:  # else they were loaded so
+                if self.config.zero_stage != 3:  # stage 3 has loaded them in bfloat16
                     parameter.data = parameter.data.bfloat16()
-        with redirect_stdout(io.StringIO()):  # of ZeRO 1 in bfloat16 it prints how much memory there is
+        with redirect_stdout(io.StringIO()):  # it prints the memory for ZeRO 1 in bfloat16, and stdout is for records
             self.engine, *_ = deepspeed.initialize(
                 model=network, optimizer=self._optimizer(), config=self.settings, dist_init_required=False
             )
         for name, buffer in network.named_buffers():
-            buffer.data = buffers[name]  # the engine rounds them too: positions would rotate by other angles
+            buffer.data = buffers[name]  # the engine has rounded them too, and positions would rotate by other angles
 
     def _optimizer(self) -> Any:
         groups = parameters.groups(self.network.model, self.config)
@@ -163,6 +172,7 @@ class DeepSpeedBackend:
         """As `TorchBackend.accumulate`."""
         self.engine.set_gradient_accumulation_boundary(last)
         loss: Tensor = self.engine(**arguments)
+        # As in `TorchBackend`, `factor` holds the tokens of the whole step, so that nothing else may be divided.
         self.engine.backward(loss * (factor * self.processes.world), scale_wrt_gas=False)
         return loss.detach()
 
@@ -171,7 +181,7 @@ class DeepSpeedBackend:
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
-        plain = self.engine.optimizer is self.engine.basic_optimizer  # stage 0 in float32, of which no norm is kept
+        plain = self.engine.optimizer is self.engine.basic_optimizer  # stage 0 in float32, which keeps no norm
         norm = float(torch.nn.utils.get_total_norm(gradients)) if plain else 0.0
         self.engine.step()
         self._link_moments()
@@ -182,19 +192,19 @@ class DeepSpeedBackend:
         from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
         if not self._is_shared(parameter):
-            held = self.engine.optimizer.state[parameter]
-            return {"": parameter.detach()} | {name: held[name] for name in MOMENTS}
+            own_state = self.engine.optimizer.state[parameter]
+            return {"": parameter.detach()} | {name: own_state[name] for name in MOMENTS}
         moments = {name: safe_get_full_optimizer_state(parameter, name) for name in MOMENTS}
         return {"": safe_get_full_fp32_param(parameter), **moments}
 
     def load(self, states: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
-        """As `TorchBackend.load`. There must have been a step, which makes the moments that are written over."""
+        """As `TorchBackend.load`; after a first step, which makes the moments that this overwrites."""
         import deepspeed
         from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
         inner = getattr(self.engine.optimizer, "optimizer", self.engine.optimizer)
-        for held in inner.state.values():
-            held["step"] = torch.full_like(held["step"], step) if torch.is_tensor(held["step"]) else step
+        for state in inner.state.values():
+            state["step"] = torch.full_like(state["step"], step) if torch.is_tensor(state["step"]) else step
         for name, parameter in self.trained.items():
             values = {key: value.to(self.processes.device) for key, value in states[name].items()}
             if not self._is_shared(parameter):
@@ -208,10 +218,10 @@ class DeepSpeedBackend:
                 parameter.copy_(values[""])
 
     def _link_moments(self) -> None:
-        """After the first step, let every parameter know its moments.
+        """Link every parameter to its moments after the first step.
 
-        DeepSpeed does it as soon as the first group of parameters has had its step, when the moments of the others are
-        not there yet (0.19.8, `_lazy_init_hp_params_optimizer_state`), and not again.
+        DeepSpeed (0.19.8, `_lazy_init_hp_params_optimizer_state`) does it only once, after the step of the first group
+        of parameters, when the moments of the other groups do not exist yet.
         """
         optimizer = self.engine.optimizer
         if not self._linked and hasattr(optimizer, "_hp_optimizer_states_linked"):
@@ -223,11 +233,11 @@ class DeepSpeedBackend:
         return hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")
 
 
-def _restore_buffers(model: Any) -> None:
-    """Compute again, in float32, what was rounded as the model was loaded in parts: the angles of positions."""
+def _restore_buffers(model: PreTrainedModel) -> None:
+    """Compute the angles of positions again in float32, since loading in parts has rounded them."""
     for module in model.modules():
         rounded = [name for name, buffer in module.named_buffers(recurse=False) if buffer.dtype == torch.bfloat16]
         if rounded and not list(module.parameters(recurse=False)):
             for name in rounded:
-                module._buffers[name] = module._buffers[name].float()
+                module._buffers[name] = module.get_buffer(name).float()
             model._init_weights(module)

@@ -1,4 +1,4 @@
-"""Plain torch: one process, or several that each hold the whole model and add up their gradients."""
+"""The backend of plain torch: one process, or several that each hold the whole model and add up their gradients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TorchBackend:
         self.config, self.world = config, processes.world
 
     def before_loading(self) -> None:
-        """Prepare for the model to be loaded."""
+        """Prepare to load the model."""
 
     def wrap(self, network: PackedLoss) -> None:
         """Take the network, loaded and on its device."""
@@ -39,6 +39,8 @@ class TorchBackend:
         )
         self._wrapped: Any = network
         if self.world > 1:
+            # Buffers are constants, such as the angles of positions, and need no exchange. The name of the parameter
+            # depends on the version of torch.
             known = inspect.signature(DistributedDataParallel).parameters
             no_buffers: Any = {
                 "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False
@@ -48,33 +50,36 @@ class TorchBackend:
     def accumulate(self, arguments: Mapping[str, Any], factor: float, *, last: bool) -> Tensor:
         """Add the gradient of `factor` times the loss of a forward pass; return that loss, summed over its tokens.
 
-        `last`: no other pass follows in this step, so that the processes add up theirs.
+        Args:
+            arguments: of the network.
+            factor: of the loss.
+            last: whether this is the last pass of the step, after which the processes add up their gradients.
         """
         with nullcontext() if last or self.world == 1 else self._wrapped.no_sync():
             loss: Tensor = self._wrapped(**arguments)
-            (loss * (factor * self.world)).backward()  # the wrapper takes the mean over processes
+            (loss * (factor * self.world)).backward()  # torch takes the mean over processes, and the loss is a sum
         return loss.detach()
 
     def update(self, learning_rate: float) -> float:
-        """Clip the gradient, do a step of the optimiser, forget the gradient; return its norm before."""
+        """Clip the gradient, step the optimiser and drop the gradient; return its norm before clipping."""
         norm = torch.nn.utils.clip_grad_norm_(list(self.trained.values()), self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=self.world == 1)
+        self.optimizer.zero_grad(set_to_none=self.world == 1)  # gradients in DDP are views of its buckets, and stay
         return float(norm)
 
     def state(self, parameter: Parameter) -> dict[str, Tensor]:
-        """Return the weight (under no name) and its moments, in float32, whole."""
-        held = self.optimizer.state[parameter]
-        return {"": parameter.detach()} | {name: held[name] for name in MOMENTS}
+        """Return the whole weight, under the empty name, and its moments, in float32."""
+        moments = self.optimizer.state[parameter]
+        return {"": parameter.detach()} | {name: moments[name] for name in MOMENTS}
 
     def load(self, states: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
-        """Take over the states, by name of parameter, that `state` gave after `step` steps."""
+        """Load the states from `state` after `step` steps, by name of parameter."""
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 values = states[name]
                 parameter.copy_(values[""])
-                count = torch.tensor(float(step), device=parameter.device)  # on the device, since AdamW is fused
+                count = torch.tensor(float(step), device=parameter.device)  # the fused AdamW counts on the device
                 moments = {key: values[key].to(parameter.device, copy=True) for key in MOMENTS}
                 self.optimizer.state[parameter] = {"step": count, **moments}

@@ -1,1 +1,1 @@
-"""What a run leaves on the disk: checkpoints, and the model and its card that are made of one."""
+"""Checkpoints of a run, and the model and model card that are made from one."""

@@ -1,7 +1,7 @@
-"""The model card of an exported model: what was trained on what, in numbers that the run itself wrote down.
+"""The model card of an exported model: its starting model, data, losses and settings, as the run recorded them.
 
-`README.md` is where the hub looks for it. Names of sources come from data, and are shown as they are: nothing in them
-is taken for Markdown or YAML.
+The hub reads it from `README.md`. Names of sources come from data, and are escaped so that nothing in them acts as
+Markdown or YAML.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from latxa_cli import hub
 from latxa_cli.model import short_name
-from latxa_cli.stream.records import Record
-from latxa_cli.stream.table import escaped, render
-from latxa_cli.training.checkpoints.saved import SavedCheckpoint
+from latxa_cli.stream.display import escaped, render
+from latxa_cli.stream.records import JsonObject, Record
+from latxa_cli.training.checkpoints.saved_run import SavedCheckpoint
 from latxa_cli.training.config import TrainConfig
 
 USE = """\
@@ -45,10 +44,10 @@ def card(saved: SavedCheckpoint, dtype: str, *, name: str, chats: bool) -> str:
     """Return the model card as Markdown.
 
     Args:
-        saved: the checkpoint that was exported.
+        saved: the exported checkpoint.
         dtype: of the exported weights.
-        name: what the model is called.
-        chats: whether it has a chat template.
+        name: of the model.
+        chats: whether the model has a chat template.
     """
     run = saved.run
     parts = [
@@ -66,20 +65,20 @@ def card(saved: SavedCheckpoint, dtype: str, *, name: str, chats: bool) -> str:
 
 
 def _section(title: str, columns: tuple[str, ...], rows: list[Record]) -> list[str]:
-    """Return a heading and a table, nothing for no rows."""
+    """Return a heading and a table, or nothing if there are no rows."""
     return [f"## {title}\n", render(rows, columns, "markdown")] if rows else []
 
 
 def _front_matter(model: str) -> str:
-    """Return what the hub reads; a starting model that lies in a directory has no name there."""
+    """Return the YAML for the hub, without the starting model if that is a directory, which the hub does not know."""
     base = [f"base_model: {json.dumps(model)}"] if hub.is_a_name(model) and not Path(model).is_dir() else []
     return "\n".join(
         ("---", *base, "library_name: transformers", "pipeline_tag: text-generation", "tags:", "- latxa", "---\n")
     )
 
 
-def _sources(prepared: dict[str, Any]) -> list[Record]:
-    """Return a row for each source, and one for all."""
+def _sources(prepared: JsonObject) -> list[Record]:
+    """Return a row for each source, and one for all of several."""
     sources: dict[str, dict[str, int]] = prepared["sources"]
     whole = {key: sum(share[key] for share in sources.values()) for key in ("records", "tokens", "trained")}
     rows = [*sources.items(), *([("all", whole)] if len(sources) > 1 else [])]
@@ -99,16 +98,16 @@ def _percentage(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "-"
 
 
-def _rows(prepared: dict[str, Any]) -> str:
+def _rows(prepared: JsonObject) -> str:
     return (
         f"In {prepared['rows']:,} rows of {prepared['sequence_length']:,} tokens, {prepared['fill']:.1%} filled. "
         "Trained: the share of a source's tokens that the loss counts."
     )
 
 
-def _losses(metrics: Iterable[dict[str, Any]]) -> list[Record]:
-    """Return the loss of the last step, and of each set of validation the last."""
-    last: dict[str, dict[str, Any]] = {}
+def _losses(metrics: Iterable[Record]) -> list[Record]:
+    """Return the loss of the last step, and the last loss on each validation set."""
+    last: dict[str, Record] = {}
     for figures in metrics:
         validation = figures.get("validation")
         last["training" if validation is None else f"validation: {validation}"] = figures
@@ -119,26 +118,26 @@ def _losses(metrics: Iterable[dict[str, Any]]) -> list[Record]:
     ]
 
 
-def _number(value: Any) -> str | None:
+def _number(value: float | None) -> str | None:
     if isinstance(value, float):
         return f"{value:.4f}"
     return None if value is None else f"{value:,}"
 
 
-def _settings(settings: dict[str, Any]) -> list[Record]:
-    """Return a row for each setting, those that differ from the default first."""
+def _settings(settings: JsonObject) -> list[Record]:
+    """Return a row for each setting; those that differ from the default come first."""
     default = asdict(TrainConfig())
     rows = [{"setting": name, "value": value, "default": default.get(name)} for name, value in settings.items()]
     rows.sort(key=lambda row: row["value"] == row["default"])
     return [{key: _shown(value) for key, value in row.items()} for row in rows]
 
 
-def _shown(value: Any) -> str | None:
+def _shown(value: object) -> str | None:
     return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _facts(run: dict[str, Any]) -> list[Record]:
-    """Return versions, processes and digests."""
+def _facts(run: JsonObject) -> list[Record]:
+    """Return a row for each version, and rows for processes, parameters and digests."""
     facts = {
         **run["versions"],
         "processes": run["processes"],

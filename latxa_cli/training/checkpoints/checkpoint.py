@@ -1,15 +1,16 @@
-"""Checkpoints of a training run: the same for every backend and number of processes, written whole or not at all.
+"""Checkpoints of a training run, the same for every backend and number of processes.
 
-    DIR/checkpoints/latxa.lock          locked while a run uses the folder, so that two cannot
-    DIR/checkpoints/run.json            what the run is made of
-    DIR/checkpoints/model/              configuration, tokenizer, chat template of the model to be exported
+    DIR/checkpoints/latxa.lock          locked while a run uses the folder, so that no other can
+    DIR/checkpoints/run.json            the facts that define the run
+    DIR/checkpoints/model/              configuration, tokenizer, chat template of the model to export
     DIR/checkpoints/step-N/             after N optimiser steps; it has this name when it is complete
-        weights-RRRRR.safetensors       float32: parameters that are trained, by name (tied ones once)
+        weights-RRRRR.safetensors       float32: trained parameters by name, tied ones once
         moments-RRRRR.safetensors       float32: `NAME:exp_avg` and `NAME:exp_avg_sq` of the optimiser
         state.json                      N; size and digest (XXH3, 128 bits) of each file
 
-Process R writes every parameter that is its turn. Random draws depend only on seed and step, so that the step is all
-the state there is beside weights and moments. Nothing in a checkpoint is code.
+Parameters are dealt to the processes in turn; process R writes its own into the files of that number. Random draws
+depend only on seed and step, so that weights, moments and the step are all the state there is. A checkpoint holds no
+code.
 """
 
 from __future__ import annotations
@@ -28,25 +29,26 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import Parameter
 
-from latxa_cli.model import read_settings, synchronise
+from latxa_cli.model import read_settings, synchronise, write_settings
 from latxa_cli.stream import manifest
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.files import lock
-from latxa_cli.training.config import WAYS_OF_COMPUTING
+from latxa_cli.stream.records import JsonObject
+from latxa_cli.training.config import LENGTH, WAYS_OF_COMPUTING
 from latxa_cli.training.network import parameters
 from latxa_cli.training.processes import Processes
 from latxa_cli.weights import Entry, header
 
 FORMAT = 1
-KEPT = 2  # checkpoints that stay: the newest, and the one before it in case a disk loses the newest
+KEPT = 2  # checkpoints that stay by default: the newest, and one more in case the disk loses that
 FOLDER, LOCK, RUN, MODEL, STATE = "checkpoints", "latxa.lock", "run.json", "model", "state.json"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, by torch's names
-KINDS = {"weights": ("",), "moments": MOMENTS}
-READ_BYTES = 1 << 24
+KINDS = {"weights": ("",), "moments": MOMENTS}  # in files of their own, since an export needs the weights only
+READ_BYTES = 1 << 24  # of a file at a time, for its digest
 
 
 class ParameterStates(Protocol):
-    """What a backend shows of itself to checkpoints."""
+    """The part of a backend that checkpoints need."""
 
     trained: dict[str, Parameter]
 
@@ -56,37 +58,41 @@ class ParameterStates(Protocol):
 
 
 def folder(directory: Path) -> Path:
+    """Return the folder of a run's checkpoints."""
     return directory / FOLDER
 
 
 def complete(directory: Path) -> list[Path]:
     """Return the complete checkpoints of a run, oldest first."""
-    found = [path for path in folder(directory).glob("step-*") if path.name.removeprefix("step-").isdecimal()]
-    return sorted(found, key=step_of)
+    paths = [path for path in folder(directory).glob("step-*") if path.name.removeprefix("step-").isdecimal()]
+    return sorted(paths, key=step_of)
 
 
 def step_of(path: Path) -> int:
+    """Return the number of steps of a checkpoint."""
     return int(path.name.removeprefix("step-"))
 
 
 @contextmanager
 def occupied(directory: Path) -> Iterator[None]:
-    """Keep other runs out of a directory; raises LatxaError where one is in there, or has just been."""
+    """Keep other runs out of a directory; raises LatxaError where one uses it, or has completed it for good."""
     place = folder(directory)
     descriptor = lock(place / LOCK)
     try:
-        if manifest.load(manifest.manifest_of(directory)) is not None:
-            remove(directory)
-            raise LatxaError(f"`{directory}`: another run has just completed it")
+        if manifest.load(manifest.manifest_of(directory)) is not None and not (place / RUN).exists():
+            raise LatxaError(
+                f"`{directory}` is complete, and no checkpoint is left from which it could go on",
+                hint="`--keep 1` keeps the last one",
+            )
         yield
     finally:
         os.close(descriptor)
-        if place.is_dir() and [entry.name for entry in place.iterdir()] == [LOCK]:  # it did not come to begin
+        if place.is_dir() and [entry.name for entry in place.iterdir()] == [LOCK]:  # the run has not begun
             shutil.rmtree(place)
 
 
 def remove(directory: Path) -> None:
-    """Remove all checkpoints: the run is complete, manifest and all."""
+    """Remove all checkpoints, when the run and its manifest are complete."""
     for path in complete(directory):
         _discard(path)
     shutil.rmtree(folder(directory), ignore_errors=True)
@@ -96,9 +102,15 @@ def remove(directory: Path) -> None:
 
 
 def begin(directory: Path, facts: Mapping[str, Any], save_model: Callable[[Path], Any]) -> None:
-    """Remove all checkpoints; write what the new run is, and by `save_model` what its model needs beside weights."""
+    """Remove all checkpoints and begin a new run.
+
+    Args:
+        directory: the output of the run.
+        facts: those that define the run.
+        save_model: writes the files of the model beside its weights into a folder.
+    """
     folder(directory).mkdir(parents=True, exist_ok=True)
-    (folder(directory) / RUN).unlink(missing_ok=True)  # first: without it there is nothing to resume
+    (folder(directory) / RUN).unlink(missing_ok=True)  # first, since a kill from now on leaves nothing to resume
     for entry in folder(directory).iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
@@ -108,11 +120,11 @@ def begin(directory: Path, facts: Mapping[str, Any], save_model: Callable[[Path]
     synchronise(path)
 
 
-def save(directory: Path, step: int, backend: ParameterStates, processes: Processes) -> None:
-    """Write the checkpoint of `step` (optimiser steps done) and remove all but the newest; all processes call it.
+def save(directory: Path, step: int, backend: ParameterStates, processes: Processes, *, keep: int = 0) -> None:
+    """Write the checkpoint after `step` optimiser steps; every process calls it.
 
-    It is written under another name, synchronised with the disk and renamed, so that a checkpoint that can be seen is
-    complete.
+    Only the `keep` newest checkpoints stay, by default `KEPT`.
+    It gets its name when all its files are synchronised with the disk, so that a checkpoint with this name is complete.
     """
     final = folder(directory) / f"step-{step}"
     part = final.with_name(final.name + ".part")
@@ -146,17 +158,17 @@ def save(directory: Path, step: int, backend: ParameterStates, processes: Proces
         _discard(final)
         part.rename(final)
         synchronise(final.parent)
-        for old in complete(directory)[:-KEPT]:
+        for old in complete(directory)[: -(keep or KEPT)]:
             _discard(old)
     processes.wait()
 
 
 def _discard(path: Path) -> None:
-    """Remove a checkpoint, if it is there, so that a kill meanwhile leaves none that can be seen and is not whole."""
+    """Remove a checkpoint, if it exists, under another name: a kill meanwhile leaves no half of it as a checkpoint."""
     if path.exists():
         gone = path.with_name(path.name + ".gone.part")
         path.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)  # what a network file system keeps for now goes with the next start
+        shutil.rmtree(gone, ignore_errors=True)  # files that a network file system keeps go with the next start
 
 
 def _key(name: str, key: str) -> str:
@@ -164,7 +176,7 @@ def _key(name: str, key: str) -> str:
 
 
 class TensorFile:
-    """A safetensors file whose tensors, `planned`, are written one after another."""
+    """A safetensors file that gets its tensors, `planned`, one after another."""
 
     def __init__(self, path: Path, planned: Iterable[Entry]) -> None:
         self.path = path
@@ -179,7 +191,7 @@ class TensorFile:
         self._digest.update(data)
         self._file.write(data)
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> JsonObject:
         """Close the file, wait until it is on the disk, and return its size and digest."""
         self._file.close()
         synchronise(self.path)
@@ -190,9 +202,9 @@ class TensorFile:
 
 
 def newest(directory: Path, processes: Processes, warn: Callable[[str], None]) -> Path | None:
-    """Return the newest checkpoint that is complete and undamaged, None when there is none; all processes call it.
+    """Return the newest checkpoint that is complete and undamaged, or None; every process calls it.
 
-    What is half written is removed; `warn` is told of each that is damaged and passed over, and why.
+    Unfinished checkpoints are removed. Damaged ones are renamed, and `warn` takes a line with the damage.
     """
     if processes.is_first:
         for part in folder(directory).glob("step-*.part"):
@@ -208,14 +220,14 @@ def newest(directory: Path, processes: Processes, warn: Callable[[str], None]) -
 
 
 def _damage(path: Path, processes: Processes) -> str:
-    """Return what is wrong with the files of a checkpoint that are this process's to look at, or nothing."""
+    """Return the damage of a checkpoint, or an empty text; each process checks its share of the files."""
     try:
         files = json.loads((path / STATE).read_text(encoding="utf-8"))["files"]
         for turn, (name, expected) in enumerate(sorted(files.items())):
-            if turn % processes.world == processes.rank and (wrong := damage_of(path / Path(name).name, expected)):
-                return wrong
-        held, run = CheckpointReader(path), read_settings(path.parent / RUN)
-        if lacking := [name for name in run.get("parameters", ()) if not held.has(name)]:
+            if turn % processes.world == processes.rank and (damage := damage_of(path / Path(name).name, expected)):
+                return damage
+        states, run = CheckpointReader(path), read_settings(path.parent / RUN)
+        if lacking := [name for name in run.get("parameters", ()) if not states.has(name)]:
             return f"it lacks `{lacking[0]}`"
     except LatxaError as error:
         return error.message
@@ -225,7 +237,7 @@ def _damage(path: Path, processes: Processes) -> str:
 
 
 def damage_of(path: Path, expected: Mapping[str, Any]) -> str:
-    """Return what is wrong with a file whose size and digest are known, or nothing."""
+    """Return the damage of a file with a known size and digest, or an empty text."""
     try:
         if (size := path.stat().st_size) != expected["bytes"]:
             return f"`{path.name}` has {size:,} bytes, not {expected['bytes']:,}"
@@ -240,11 +252,11 @@ def damage_of(path: Path, expected: Mapping[str, Any]) -> str:
 
 
 class CheckpointReader(Mapping[str, Mapping[str, Tensor]]):
-    """The states in a checkpoint by name of parameter, read as they are asked for, from mapped files."""
+    """The states in a checkpoint by name of parameter, read on demand from mapped files."""
 
     def __init__(self, path: Path) -> None:
-        """Raises LatxaError for a file that cannot be read."""
-        self._files: dict[str, Any] = {}
+        """Map the files of a checkpoint; raises LatxaError for one that cannot be read."""
+        self._files: dict[str, safe_open] = {}
         try:
             for file in sorted(path.glob("*.safetensors")):
                 opened = safe_open(file, "pt")
@@ -257,45 +269,57 @@ class CheckpointReader(Mapping[str, Mapping[str, Tensor]]):
         return {key: self._files[_key(name, key)].get_tensor(_key(name, key)) for key in keys}
 
     def has(self, name: str) -> bool:
-        """Whether weight and moments of a parameter are there."""
+        """Whether the checkpoint has the weight and both moments of a parameter."""
         return all(_key(name, key) in self._files for kind in KINDS.values() for key in kind)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return (name for name in self._files if ":" not in name)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def check_run(directory: Path, made_of: Mapping[str, Any]) -> None:
-    """Compare what a run was begun with and what it shall go on with.
+def check_run(directory: Path, facts: Mapping[str, Any]) -> JsonObject:
+    """Compare the facts of the run in `directory` with those of the run that would resume it, and return the former.
 
     Raises:
-        LatxaError: it was begun with another model, other data or other settings.
+        LatxaError: the model, the data or the settings differ.
     """
     path = folder(directory) / RUN
     begun = read_settings(path)
     if begun.get("format") != FORMAT:
         raise LatxaError(f"`{path}` is of another version of `latxa`", hint=f"remove `{directory}` to start again")
     different = [
-        name.replace("_", " ") for name, value in made_of.items() if _learnt(begun.get(name)) != _learnt(value)
+        name.replace("_", " ") for name, value in facts.items() if _decisive(begun.get(name)) != _decisive(value)
     ]
     if different:
         raise LatxaError(
             f"`{path.parent}` is of a run with other {' and '.join(different)}",
             hint=f"remove `{directory}` to start again, or give what it was begun with",
         )
+    return begun
 
 
-def _learnt(value: Any) -> Any:
-    """Return settings without those that do not change what is learnt; other values as they are."""
+def _decisive(value: object) -> object:
+    """Return settings without those that may differ when a run goes on; other values unchanged."""
     if not isinstance(value, dict):
         return value
-    return {name: held for name, held in value.items() if name not in WAYS_OF_COMPUTING}
+    return {name: setting for name, setting in value.items() if name not in (*WAYS_OF_COMPUTING, *LENGTH)}
+
+
+def lengthen(directory: Path, begun: JsonObject, settings: JsonObject, step: int) -> None:
+    """Note in the facts of the run that from `step` on it has these settings, with another number of steps.
+
+    `lengths` then holds, for each time before, the step up to which it held and the settings of that length.
+    """
+    before = {"step": step} | {name: begun["settings"].get(name) for name in LENGTH}
+    facts = {**begun, "settings": settings, "lengths": [*begun.get("lengths", []), before]}
+    write_settings(folder(directory) / RUN, facts)
+    manifest.manifest_of(directory).unlink(missing_ok=True)  # it says that a shorter run is complete
 
 
 def digest_of_weights(directory: Path) -> str:
-    """Return a digest of the weights in a model directory, all bytes of them."""
+    """Return a digest of all bytes of the weights in a model directory."""
     digest = xxhash.xxh3_128()
     for path in sorted(directory.glob("*.safetensors")):
         digest.update(path.name.encode())
@@ -303,7 +327,7 @@ def digest_of_weights(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _add_bytes(digest: Any, path: Path) -> None:
+def _add_bytes(digest: xxhash.xxh3_128, path: Path) -> None:
     with path.open("rb") as file:
         while block := file.read(READ_BYTES):
             digest.update(block)

@@ -1,10 +1,11 @@
-"""A checkpoint to a model that can be used: `latxa export CHECKPOINT -o DIR`, and the end of every `latxa train`.
+"""A checkpoint to a usable model: `latxa export CHECKPOINT -o DIR`, and the end of every `latxa train`.
 
-The trained parameters come from the checkpoint, all else from the starting model, under the names of the starting
-model's own files. They are streamed tensor by tensor, adapters (LoRA) being merged on the way, so that no whole model
-is in memory. Only where transformers converts what it loads, and a trained parameter is not a tensor of the files (the
-experts of most mixtures, which it fuses), or where the files have names that it does not write, the model is built in
-memory and transformers writes it: 2 or 4 bytes a parameter.
+Trained parameters come from the checkpoint, and all others from the starting model, with the tensor names of its files.
+There are two ways to write them.
+
+- Tensor by tensor, with adapters (LoRA) merged on the way, so that no whole model is in memory.
+- Through memory, at 2 or 4 bytes a parameter, where tensors of the files and parameters of transformers do not
+  correspond: it fuses the experts of most mixtures as it loads them, and does not write all names that it reads.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,33 +33,39 @@ from latxa_cli.model import (
     writing,
 )  # fmt: skip
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import make_directory, write_file
 from latxa_cli.training.checkpoints.card import card
-from latxa_cli.training.checkpoints.saved import SavedCheckpoint, TrainedWeights, cast, choose
+from latxa_cli.training.checkpoints.saved_run import SavedCheckpoint, TrainedWeights, cast, choose
 from latxa_cli.training.network.parameters import is_linear, is_transposed
 from latxa_cli.weights import FLOATS, INDEX, SHARD_BYTES, Entry, ShardWriter, Weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16"}  # by safetensors' names
 CARD = "README.md"
 IN_MEMORY = "model.part"  # the folder where transformers writes
 
 
-def _silent(*_: Any) -> None:
+def _silent(*_: object) -> None:
     pass
 
 
 def export(
     checkpoint: Path, directory: Path, *, dtype: str | None = None, report: Callable[[int, int], None] = _silent,
     say: Callable[[str], None] = _silent, shard_bytes: int = SHARD_BYTES,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the model of a checkpoint into `directory`, `config.json` last: without it no one takes it for a model.
+) -> JsonObject:  # fmt: skip
+    """Write the model of a checkpoint into `directory`; the checkpoint is never changed.
+
+    `config.json` is written last: without that file, nothing loads the directory as a model.
 
     Args:
-        checkpoint: a `step-N` folder, or a run's directory, of which the newest whole checkpoint is taken.
-        directory: where to; it may be the run's own. Files of a model that lie there go.
+        checkpoint: a `step-N` folder, or a run's directory, whose newest whole checkpoint is exported.
+        directory: the output, which may be the run's own directory; model files in it are removed first.
         dtype: of the weights in the files, `float32` or `bfloat16`; None for that of the run.
-        report: told the tensors done and their number, after each.
-        say: told of checkpoints that are passed over.
+        report: called after each tensor with the number of those done and of all.
+        say: takes a line for each checkpoint that is passed over.
         shard_bytes: the most in one file.
 
     Returns:
@@ -66,8 +73,7 @@ def export(
         and whether the weights were streamed.
 
     Raises:
-        LatxaError: no whole checkpoint, no starting model or another one by now, or a full disk. The checkpoint is
-            never touched.
+        LatxaError: there is no whole checkpoint, the starting model is gone or has changed, or the disk is full.
     """
     saved = choose(checkpoint, say)
     model, dtype = saved.run["model"], dtype or saved.run["settings"]["dtype"]
@@ -103,12 +109,12 @@ def _starting_model(model: str) -> Weights:
     except LatxaError as error:
         raise LatxaError(
             f"the starting model of the run: {error.message}",
-            hint="what was not trained comes from it: put it back there, or call from the folder that the run was in",
+            hint="frozen weights come from it: put it back there, or call from the folder of the run",
         ) from None
 
 
-def _skeleton(saved: SavedCheckpoint) -> Any:
-    """Return the network without numbers: its names, its ties."""
+def _skeleton(saved: SavedCheckpoint) -> PreTrainedModel:
+    """Return the network with names, shapes and ties, but without numbers."""
     from transformers import AutoModelForCausalLM
 
     code = saved.run["trust_remote_code"]
@@ -119,21 +125,29 @@ def _skeleton(saved: SavedCheckpoint) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ExportSources:
-    """What a model is made of. `network`: without numbers; `dtype`: of what is written."""
+    """The sources of an exported model.
+
+    Attributes:
+        saved: the checkpoint.
+        trained: its weights.
+        start: the weights of the starting model.
+        network: the network without numbers.
+        dtype: of the output.
+    """
 
     saved: SavedCheckpoint
     trained: TrainedWeights
     start: Weights
-    network: Any
+    network: PreTrainedModel
     dtype: str
 
     def origins(self) -> dict[str, str | None] | None:
-        """Return {tensor of the files: the trained parameter that it holds, None for what was frozen}.
+        """Return {tensor of the files: the trained parameter in it, or None for a frozen one}.
 
-        None when it cannot be told so, and the model must be built in memory.
+        The result is None where tensors and parameters do not correspond, and the model must be built in memory.
 
         Raises:
-            LatxaError: an adapter is not of a linear layer, or a tensor has another shape in the files.
+            LatxaError: an adapter belongs to a layer that is not linear, or a tensor has another shape in the files.
         """
         stored = _stored(self.network)
         parameters = {file: name for name, file in stored.items()}
@@ -152,11 +166,12 @@ class ExportSources:
         return origins if self.trained.names <= set(origins.values()) else None
 
     def _roots(self, stored: dict[str, str]) -> dict[str, str]:
-        """Return {parameter: the one that it is tied to}; for both of a pair, as far as they are one."""
+        """Return {parameter: the one that it is tied to} for the pairs that are really tied."""
         roots = {}
         for name, root in self.network.all_tied_weights_keys.items():
             both = [stored[one] for one in (name, root) if stored.get(one) in self.start.entries]
-            if len(both) < 2 or torch.equal(*(self.start.tensor(one) for one in both)):  # else transformers unties them
+            # transformers unties two that differ in the files.
+            if len(both) < 2 or torch.equal(*(self.start.tensor(one) for one in both)):
                 roots[name] = root
         return roots
 
@@ -169,13 +184,14 @@ class ExportSources:
             if name in roots:
                 raise LatxaError(f"`{name}` has an adapter and is tied to `{roots[name]}`: they cannot be merged")
 
-    def misfit(self, what: str) -> LatxaError:
+    def misfit(self, reason: str) -> LatxaError:
+        """Return the error for a checkpoint and a starting model that do not fit each other."""
         model = self.saved.run["model"]
-        return LatxaError(f"the checkpoint does not fit `{model}`: {what}", hint="is it still the model of that run?")
+        return LatxaError(f"the checkpoint does not fit `{model}`: {reason}", hint="is it still the model of that run?")
 
 
-def _stored(network: Any) -> dict[str, str]:
-    """Return {parameter: its name in files}, without the parameters that are not a tensor there as they are."""
+def _stored(network: PreTrainedModel) -> dict[str, str]:
+    """Return {parameter: its name in files}, without parameters that transformers converts as it loads them."""
     from transformers.core_model_loading import revert_weight_conversion
 
     own = {name: torch.empty_like(value) for name, value in network.named_parameters(remove_duplicate=False)}
@@ -190,7 +206,7 @@ def _stream(
     sources: ExportSources, origins: dict[str, str | None], directory: Path, report: Callable[[int, int], None],
     shard_bytes: int,
 ) -> list[Entry]:  # fmt: skip
-    """Write the weights tensor by tensor; return what was written."""
+    """Write the weights tensor by tensor; return their entries."""
     planned = [entry._replace(dtype=DTYPES[sources.dtype]) for entry in sources.start.entries.values()]
     with ShardWriter(directory, planned, shard_bytes=shard_bytes) as writer:
         for number, entry in enumerate(planned, 1):
@@ -206,14 +222,14 @@ def _blocks(sources: ExportSources, file: str, origin: str | None) -> Iterator[T
 
 
 def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -> list[Entry]:
-    """Build the model in memory and let transformers write it; return what was written.
+    """Build the model in memory and let transformers write it; return the entries of its tensors.
 
-    It writes into a folder of its own, since its first file is `config.json`.
+    transformers writes into a folder of its own, since it writes `config.json` first.
     """
     from transformers import GenerationConfig
 
     run, trained = sources.saved.run, sources.trained
-    dtype = "float32" if trained.adapters else sources.dtype
+    dtype = "float32" if trained.adapters else sources.dtype  # adapters are added in float32, and rounded once
     network = load_model(run["model"], device="cpu", dtype=dtype, trust_remote_code=run["trust_remote_code"])
     parameters = dict(network.named_parameters(remove_duplicate=False))
     with torch.no_grad():
@@ -225,7 +241,7 @@ def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -
                 flat[place : place + block.numel()] = block.view(-1)
                 place += block.numel()
     network.to(getattr(torch, sources.dtype))
-    network.generation_config = GenerationConfig()  # that of the checkpoint is copied, and not judged here
+    network.generation_config = GenerationConfig()  # transformers would check that of the run, which is copied anyway
     part = directory / IN_MEMORY
     with writing(directory):
         try:
@@ -240,23 +256,24 @@ def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -
     return written
 
 
-# --- what stands beside them
+# --- the files beside them
 
 
 def _rest(saved: SavedCheckpoint, directory: Path, dtype: str) -> None:
-    """Write tokenizer, chat template, settings of generation and model card; last the configuration.
+    """Write tokenizer, chat template, settings of generation and model card, and the configuration last.
 
-    Raises LatxaError for a full disk, or where the run has no configuration.
+    Raises:
+        LatxaError: the disk is full, or the run has no configuration.
     """
     config = read_settings(saved.model_files / CONFIG)
     if not config:
         raise LatxaError(f"`{saved.model_files}` has no `{CONFIG}`", hint="it is written when a run begins")
-    for part in (config, *config.values()):  # models of pictures too have their parts' settings in it
+    for part in (config, *config.values()):  # a model with a vision tower has a configuration for each part in it
         if isinstance(part, dict) and (part is config or {"dtype", "torch_dtype"} & part.keys()):
             part.pop("torch_dtype", None)
             part["dtype"] = dtype
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
-    text["use_cache"] = True  # whatever training left there: without, generation is slow
+    text["use_cache"] = True  # training may have left False, with which generation is slow
     with writing(directory):
         copy_files(saved.model_files, directory, ("*", "*/*"), but=(CONFIG,))
         chats = has_chat_template(saved.model_files)

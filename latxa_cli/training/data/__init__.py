@@ -1,1 +1,1 @@
-"""What a run trains on: records to tokens, tokens to packed rows on the disk, rows to batches."""
+"""The data of a run: records to tokens, tokens to packed rows on the disk, rows to batches."""

@@ -1,88 +1,106 @@
-"""Preparing data for training: records to packed rows on the disk, before any GPU is taken.
+"""Prepare data for training: records to packed rows on the disk, before any GPU is in use.
 
-latxa prepare mix.jsonl.zst --model MODEL --sequence-length 8192 -o prepared
+`latxa prepare mix.jsonl.zst --model MODEL --sequence-length 8192 -o prepared`
 
-Parts of the sources are tokenised by as many processes as there are (`tokenise`, a stage that an interrupted run goes
-on with); then the pieces of all are packed, window by window in their order, and written.
+- `tokenise`: several processes tokenise parts of the sources. An interrupted run continues with the next part.
+- `pack`: one process packs the pieces of all parts, window by window in their order, and writes the rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 import xxhash
 from numpy.typing import NDArray
 
+from latxa_cli.chat.rendering import asks_for_date, check_template, set_date
 from latxa_cli.model import load_config, load_tokenizer
 from latxa_cli.stages import Work, load_array, save_array, save_bytes
+from latxa_cli.stream.cutting import Part, cut, lines_of, location
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import reading
-from latxa_cli.stream.parts import Part, cut, lines_of, where
 from latxa_cli.stream.reader import explain, parser
-from latxa_cli.stream.records import Lines, Record
-from latxa_cli.stream.rejects import MALFORMED, SHOWS_WHY, malformed_entry, unfit_entry
+from latxa_cli.stream.records import JsonObject, Lines, Record, Reject
+from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
 from latxa_cli.training.data.packing import pack_window
 from latxa_cli.training.data.rows import PreparedRows, RowWriter
-from latxa_cli.training.data.tokenised import SPLIT, TokenisingSettings, tokenise_records
+from latxa_cli.training.data.tokenised import REFUSED, SPLIT, TokenisingSettings, source_of, tokenise_records
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MODULES = ("latxa_cli.training.data.prepare",)
-WORKER_BYTES = 1_500_000_000  # of a worker: the libraries, the lines of a part and their tokens
-# Pieces that are packed together, and tokens in them: enough to fill rows of 8,192 tokens to 99.98 %, and 250 MB.
+WORKER_BYTES = 1_500_000_000  # memory of a worker: the libraries, the lines of a part and their tokens
+# Pieces that are packed together, and the most tokens in them. They fill rows of 8,192 tokens to 99.98 %, in 250 MB.
 WINDOW, WINDOW_TOKENS = 16_384, 1 << 25
 KINDS = ("document", "conversation")
 
 
 @dataclass(frozen=True)
 class PreparationSettings:
-    """What is made of the records. `chat_template`: a text in place of the tokenizer's own; `shard`: (index, count)."""
+    """The settings of a preparation.
+
+    Attributes:
+        model: the model whose tokenizer is used.
+        tokenising: how records become tokens.
+        chat_template: a template in place of the tokenizer's own.
+        day: the day that the template takes for today; None for what the clock says.
+        shard: (index, count) of the share of records to take.
+        trust_remote_code: whether to run code of the model.
+    """
 
     model: str
     tokenising: TokenisingSettings
     chat_template: str | None = None
     shard: tuple[int, int] = (0, 1)
     trust_remote_code: bool = False
+    day: str | None = None
 
 
 def settings_for(
     model: str,
-    sequence_length: int,
-    loss: str,
-    source_loss: Mapping[str, str],
+    tokenising: TokenisingSettings,
     *,
     chat_template: str | None = None,
     shard: tuple[int, int] = (0, 1),
     trust_remote_code: bool = False,
+    day: str | None = None,
 ) -> PreparationSettings:
     """Return the settings for a model; raises LatxaError where its configuration cannot be read."""
     config = load_config(model, trust_remote_code=trust_remote_code).get_text_config()
-    context = getattr(config, "max_position_embeddings", None)
-    if context and sequence_length > context:
+    context, length = getattr(config, "max_position_embeddings", None), tokenising.sequence_length
+    if context and length > context:
         raise LatxaError(
-            f"`{model}` takes at most {context} tokens, the sequence length is {sequence_length}",
+            f"`{model}` takes at most {context} tokens, the sequence length is {length}",
             hint=f"`--sequence-length {context}`",
         )
-    tokenising = TokenisingSettings(sequence_length, loss, tuple(source_loss.items()), config.vocab_size)  # type: ignore[arg-type]
-    return PreparationSettings(model, tokenising, chat_template, shard, trust_remote_code)
+    tokenising = replace(tokenising, vocabulary=config.vocab_size)
+    return PreparationSettings(model, tokenising, chat_template, shard, trust_remote_code, day)
 
 
 def template_of(path: Path | None) -> str | None:
-    """Return the chat template in a file, None for none; raises LatxaError where it cannot be read."""
+    """Return the chat template in a file, or None without a file; raises LatxaError where it is none."""
     if path is None:
         return None
     with reading(str(path)):
-        return path.read_text(encoding="utf-8")
+        template = path.read_text(encoding="utf-8")
+    check_template(template, str(path))
+    return template
 
 
 @dataclass(frozen=True)
 class TokeniseTask:
+    """A part to tokenise, and the folder for its files; `set_aside` says whether the run keeps rejects."""
+
     part: Part
     settings: PreparationSettings
     folder: str
@@ -92,38 +110,55 @@ class TokeniseTask:
         return Path(self.folder) / f"{self.part.number:05}.{ending}"
 
 
-def tokenise(task: TokeniseTask) -> dict[str, Any]:
-    """Write the pieces of a part: `N.ids.npy` u32, `N.trained.npy`, a bit a token, `N.lengths.npy` u32 a piece.
+def tokenise(task: TokeniseTask) -> JsonObject:
+    """Write the pieces of a part; return the counts.
 
-    Returns what is counted. Raises RecordError for a malformed line where none are set aside, LatxaError as
-    `tokenise_records` does.
+    - `N.ids.npy`: u32 [tokens].
+    - `N.trained.npy`: a bit a token.
+    - `N.lengths.npy`: u32 [pieces].
+    - `N.aside`: the records that are set aside, as JSON lines.
+
+    Raises:
+        RecordError: a line is malformed, and none are set aside.
+        LatxaError: as `tokenise_records` does.
     """
-    entries: list[dict[str, Any]] = []
+    entries: list[Record] = []
     records = _records(task, entries)
-    made = tokenise_records(records, _tokenizer(task.settings), task.settings.tokenising)
-    save_array(task.file("ids.npy"), _joined(made.ids, np.int32).view(np.uint32))
-    save_array(task.file("trained.npy"), np.packbits(_joined(made.trained, np.bool_)))
-    save_array(task.file("lengths.npy"), np.array(made.lengths, np.uint32))
+    tokenised = tokenise_records(records, _tokenizer(task.settings), task.settings.tokenising)
+    save_array(task.file("ids.npy"), _joined(tokenised.ids, np.int32).view(np.uint32))
+    save_array(task.file("trained.npy"), np.packbits(_joined(tokenised.trained, np.bool_)))
+    save_array(task.file("lengths.npy"), np.array(tokenised.lengths, np.uint32))
     malformed = len(entries)
-    entries += [unfit_entry(one.record, one.reason, one.detail) for one in made.rejects]
+    entries += [unfit_entry(reject.record, reject.reason, reject.detail) for reject in tokenised.rejects]
     lines = b"".join(orjson.dumps(entry) + b"\n" for entry in entries) if task.set_aside else b""
     save_bytes(task.file("aside"), lines)
-    rejected = Counter(reject.reason for reject in made.rejects)
+    rejected = Counter(reject.reason for reject in tokenised.rejects)
     if malformed:
         rejected[MALFORMED] = malformed
-    records_used = sum(share["records"] for share in made.shares.values())
+    records_used = sum(share["records"] for share in tokenised.shares.values())
     return {
-        "read": records_used + made.other_split + rejected.total(), "shares": made.shares, "rejected": rejected,
-        "other split": made.other_split, "shortened": made.shortened,
+        "read": records_used + tokenised.other_split + rejected.total(), "shares": tokenised.shares,
+        "conversations": tokenised.conversations, "lost": _lost(tokenised.rejects), "rejected": rejected,
+        "other split": tokenised.other_split, "shortened": tokenised.shortened, "unread": tokenised.unread,
     }  # fmt: skip
 
 
-def _joined(arrays: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
-    return np.concatenate([np.empty(0, kind), *arrays])
+def _lost(rejects: Sequence[Reject]) -> dict[str, JsonObject]:
+    """Return for each source the number of its conversations that are left out, and the reason of the first."""
+    lost: dict[str, JsonObject] = {}
+    for reject in rejects:
+        has_system = any(message["role"] == "system" for message in reject.record["messages"])
+        first = {"reason": reject.reason, "detail": reject.detail, "system": has_system}
+        lost.setdefault(source_of(reject.record), {"records": 0, **first})["records"] += 1
+    return lost
 
 
-def _records(task: TokeniseTask, entries: list[dict[str, Any]]) -> Iterator[Record]:
-    """Yield the checked records of the shard; malformed lines go to `entries` where they are set aside."""
+def _joined(arrays: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype), *arrays])
+
+
+def _records(task: TokeniseTask, entries: list[Record]) -> Iterator[Record]:
+    """Yield the checked records of the shard; malformed lines go to `entries` if the run sets them aside."""
     parse, (index, count) = parser(KINDS), task.settings.shard
     for row, _, line in lines_of(task.part):
         if row % count != index or not line.strip():
@@ -131,17 +166,21 @@ def _records(task: TokeniseTask, entries: list[dict[str, Any]]) -> Iterator[Reco
         try:
             yield parse(line)
         except ValueError as error:
-            place, what = where(task.part, row), explain(error, line)
-            entries.append(malformed_entry(place, what, line, set_aside=task.set_aside))
+            place, fault = location(task.part, row), explain(error, line)
+            entries.append(malformed_entry(place, fault, line, set_aside=task.set_aside))
 
 
-@lru_cache(maxsize=1)
-def _tokenizer(settings: PreparationSettings) -> Any:
+@lru_cache(maxsize=1)  # a worker tokenises many parts, and loads its tokenizer once
+def _tokenizer(settings: PreparationSettings) -> PreTrainedTokenizerBase:
     return tokenizer_of(settings)
 
 
-def tokenizer_of(settings: PreparationSettings) -> Any:
-    """Return the tokenizer of the model, with the chat template that is asked for; raises LatxaError."""
+def tokenizer_of(settings: PreparationSettings) -> PreTrainedTokenizerBase:
+    """Return the model's tokenizer, with the chat template of the settings if they have one.
+
+    Raises:
+        LatxaError: the tokenizer cannot be loaded, or has no end-of-text token.
+    """
     tokenizer = load_tokenizer(settings.model, trust_remote_code=settings.trust_remote_code)
     if tokenizer.eos_token_id is None:
         raise LatxaError(
@@ -150,44 +189,59 @@ def tokenizer_of(settings: PreparationSettings) -> Any:
         )
     if settings.chat_template is not None:
         tokenizer.chat_template = settings.chat_template
+    set_date(tokenizer, date.fromisoformat(settings.day) if settings.day else None)
     return tokenizer
 
 
 def digest_of(tokenizer: Any) -> str:
-    """Return by what a tokenizer is known to be the same, whatever its chat template."""
+    """Return a digest of a tokenizer, which its chat template does not change."""
     parts = (tokenizer.backend_tokenizer.to_str(), str(tokenizer.bos_token_id), str(tokenizer.eos_token_id))
     return xxhash.xxh3_128("\0".join(parts).encode()).hexdigest()
 
 
 @dataclass
 class Preparation:
-    """Rows that were prepared, with what was read and left out. `inputs`: as a manifest describes them."""
+    """Prepared rows and the counts of their making.
+
+    Attributes:
+        rows: the result.
+        inputs: the input files, as a manifest describes them.
+        read: records read.
+        rejected: records left out, by reason.
+        asides: files with the records that are set aside.
+        other_split: records left out since they belong to another split.
+        shortened: conversations that were shortened to fit a row.
+        unread: fields of messages that no template is given, and in how many conversations each is.
+    """
 
     rows: PreparedRows
-    inputs: list[dict[str, Any]]
+    inputs: list[Record]
     read: int
     rejected: Counter[str]
     asides: list[Path]
     other_split: int
     shortened: int
+    unread: Counter[str]
 
     def rejects(self) -> Iterator[Lines]:
-        """Yield what was left out, by reason, for `--rejects`."""
+        """Yield the records left out, by reason, for `--rejects`."""
         lines = b"".join(path.read_bytes() for path in self.asides)
         for number, (reason, count) in enumerate(self.rejected.items()):
             yield Lines(b"" if number else lines, count, reason)
 
     def lines(self) -> Iterator[str]:
-        """Say what was prepared: all in all, then each source."""
+        """Yield lines for people: on all rows, then on each source."""
         rows = self.rows
         yield f"{len(rows):,} rows of {rows.sequence_length:,}, {rows.tokens:,} tokens, {rows.fill:.2%} full"
         for name, share in rows.shares.items():
             part = share["trained"] / max(1, share["tokens"])
             yield f"{name}: {share['records']:,} records, {share['tokens']:,} tokens, {part:.1%} trained"
         for name in sorted(rows.facts["source_loss"].keys() - rows.shares.keys()):
-            yield f"`{name}`, of which `--chat-loss` tells the loss, is no source of these records"
+            yield f"`--chat-loss` names the source `{name}`, which these records do not have"
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
+        for name, number in self.unread.most_common(5):
+            yield f"`{name}` of messages is not trained (in {number:,} conversations)"
         if self.other_split:
             yield f"{self.other_split:,} records of other splits are left out"
 
@@ -197,8 +251,9 @@ def prepare(
 ) -> Preparation:
     """Make the rows of all sources in `folder`.
 
-    Raises LatxaError: the mix is empty or all of other splits, nothing of it or of a source in it is trained, a model
-    that cannot be loaded; and as `tokenise` does.
+    Raises:
+        LatxaError: there are no records, all are rejected or of other splits, a source has no trained token, or the
+            model cannot be loaded; and as `tokenise` does.
     """
     parts, inputs = cut(sources, work)
     stage = str(work.folder / "tokenise")
@@ -206,32 +261,55 @@ def prepare(
     results = work.stage("tokenise", tokenise, tasks)
     shares: dict[str, Counter[str]] = {}
     rejected: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     for result in results:
         rejected.update(result["rejected"])
+        unread.update(result["unread"])
         for name, share in result["shares"].items():
             shares.setdefault(name, Counter()).update(share)
     read, other_split, shortened = (
         sum(result[name] for result in results) for name in ("read", "other split", "shortened")
     )
+    _check_sources(results)
     _check(shares, rejected, other_split)
     work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
-    asides = [task.file("aside") for task in tasks]
-    return Preparation(PreparedRows([folder]), inputs, read, rejected, asides, other_split, shortened)
+    asides, rows = [task.file("aside") for task in tasks], PreparedRows([folder])
+    return Preparation(rows, inputs, read, rejected, asides, other_split, shortened, unread)
 
 
 def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split: int) -> None:
     if not shares and other_split:
         raise LatxaError(f"all {other_split:,} records are of other splits than `{SPLIT}`")
     if not shares and rejected:
-        raise LatxaError(f"none of the {rejected.total():,} records can be used", hint=SHOWS_WHY)
+        reasons = ", ".join(f"{count:,} are {reason}" for reason, count in rejected.most_common())
+        raise LatxaError(f"none of the {rejected.total():,} records can be used: {reasons}")
     if not shares:
         raise LatxaError("the mix is empty", hint="give files with documents or conversations")
     for name, share in shares.items():
         if not share["trained"]:
             raise LatxaError(
                 f"nothing of `{name}` is trained",
-                hint="are its answers turns of the role `assistant`? Else leave it out of the mix",
+                hint="are its answers turns of the role `assistant`, without `weight: 0`? Else leave it out of the mix",
             )
+
+
+def _check_sources(results: Sequence[JsonObject]) -> None:
+    """Raise LatxaError for a source of whose conversations none is left: a run would learn from the others alone."""
+    used = {name for result in results for name, count in result["conversations"].items() if count}
+    lost: dict[str, JsonObject] = {}
+    for result in results:
+        for name, some in result["lost"].items():
+            before = lost.get(name, {"records": 0})
+            lost[name] = {**some, **before, "records": before["records"] + some["records"]}
+    for name, some in sorted(lost.items()):
+        if name in used:
+            continue
+        fold = some["system"] and some["reason"] == REFUSED
+        raise LatxaError(
+            f"no conversation of `{name}` is left, of {some['records']:,}: {some['reason']} (the first: "
+            f"{some['detail']})",
+            hint="`--fold-system` makes system turns part of the user's" if fold else "mend them, or leave them out",
+        )
 
 
 # --- packing ---------------------------------------------------------------------------------------------------------
@@ -239,36 +317,40 @@ def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split:
 
 @dataclass(frozen=True)
 class PackTask:
-    """The tasks whose pieces are packed, where the rows go, and what each source gave."""
+    """The tasks with the pieces to pack, the folder of the rows, and the counts of each source."""
 
     tokenised: tuple[TokeniseTask, ...]
     folder: str
     shares: dict[str, Counter[str]]
 
 
-def pack(task: PackTask) -> dict[str, Any]:
+def pack(task: PackTask) -> JsonObject:
     """Pack the pieces of all tasks, in their order, and write the rows; the stage function of `prepare`."""
     settings = task.tokenised[0].settings
     tokenizer, tokenising = tokenizer_of(settings), settings.tokenising
     digest = digest_of(tokenizer)
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     writer = RowWriter(Path(task.folder), tokenising.sequence_length, padding=padding, vocabulary=tokenising.vocabulary)
-    held = _Window.empty()
-    for one in task.tokenised:
-        for more in _windows(one):
-            held = held.with_more(more)
-            if held.is_full:
-                held = held.written(writer, last=False)
-    held.written(writer, last=True)
-    losses = {"chat_loss": tokenising.loss, "source_loss": dict(tokenising.losses)}
+    window = _Window.empty()
+    for part in task.tokenised:
+        for more in _windows(part):
+            window = window.with_more(more)
+            if window.is_full:
+                window = window.written(writer, last=False)
+    window.written(writer, last=True)
+    how = {
+        "chat_loss": tokenising.loss, "source_loss": dict(tokenising.losses), "fold_system": tokenising.fold_system
+    }  # fmt: skip
     facts = {"model": settings.model, "tokenizer": digest, "chat_template": tokenizer.chat_template}
-    writer.finish(facts | losses | {"sources": task.shares})
+    if asks_for_date(tokenizer):
+        facts["date"] = settings.day
+    writer.finish(facts | how | {"sources": task.shares})
     return {"rows": writer.rows}
 
 
 @dataclass
 class _Window:
-    """Pieces that wait to be packed, one behind the other."""
+    """Pieces that wait to be packed, one after another."""
 
     ids: NDArray[Any]
     trained: NDArray[np.bool_]
@@ -290,7 +372,7 @@ class _Window:
         )
 
     def written(self, writer: RowWriter, *, last: bool) -> _Window:
-        """Write the rows that these pieces make; return the window of those that wait for more."""
+        """Write the rows of these pieces; return the window of the pieces that wait."""
         rows, waiting = pack_window(self.lengths.tolist(), writer.length, last=last)
         starts = np.cumsum(self.lengths) - self.lengths
         spans = np.stack([starts, self.lengths], axis=1)
@@ -302,7 +384,7 @@ class _Window:
 
 
 def _windows(task: TokeniseTask) -> Iterator[_Window]:
-    """Yield the pieces of a part, some at a time."""
+    """Yield the pieces of a part, in windows."""
     lengths = load_array(task.file("lengths.npy")).astype(np.int64)
     ids = load_array(task.file("ids.npy"), mapped=True)
     trained = np.unpackbits(load_array(task.file("trained.npy")), count=len(ids)).astype(bool)

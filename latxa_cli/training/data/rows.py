@@ -1,11 +1,12 @@
-"""Packed rows on the disk, mapped into memory as they are read: what `latxa prepare` makes and `latxa train` reads.
+"""Packed rows on the disk, which `latxa prepare` writes and `latxa train` maps into memory.
 
-    DIR/prepared.json       what the rows are and what they were made of, written last
+    DIR/prepared.json       the facts about the rows and their making, written last
     DIR/ids-NNNNN.bin       u16 or u32 [rows, sequence length]: tokens
-    DIR/trained-NNNNN.bin   a bit a token, each row filled up to bytes: it is a target of the loss
-    DIR/starts-NNNNN.bin    likewise: a piece begins with it; what is behind the last piece is one of its own
+    DIR/trained-NNNNN.bin   a bit a token, each row padded to whole bytes: whether the loss counts it
+    DIR/starts-NNNNN.bin    a bit a token, each row padded to whole bytes: whether a piece begins there
 
-Each file holds `rows_per_shard` rows, the last one the rest.
+The padding after the last piece of a row counts as a piece. Each file holds `rows_per_shard` rows, the last one the
+rest.
 """
 
 from __future__ import annotations
@@ -22,19 +23,23 @@ from numpy.typing import NDArray
 
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.files import new_file, save_bytes
+from latxa_cli.stream.records import JsonObject
 
 INDEX = "prepared.json"
 FORMAT = 1
 IGNORED = -100  # the label that the loss leaves out
 SHARD_TOKENS = 1 << 26  # 128 or 256 MiB a file: few enough to open, small enough to copy one by one
+ROWS_AT_ONCE = 256  # written together, so that the copies of their tokens stay small
 KINDS = ("ids", "trained", "starts")
 
 
 class PackedRows(NamedTuple):
-    """Rows as a model takes them, each i32 [rows, sequence length].
+    """Rows for a model, each array i32 [rows, sequence length].
 
-    `position_ids` begin at 0 with every piece, which is how the model is told not to look from one into another; a
-    piece's first token has no label, so that none is told from the piece before.
+    Attributes:
+        input_ids: the tokens.
+        position_ids: from 0 in every piece, by which the model keeps pieces apart.
+        labels: the targets. The first token of a piece has none, since the piece before it cannot predict it.
     """
 
     input_ids: NDArray[np.int32]
@@ -43,7 +48,7 @@ class PackedRows(NamedTuple):
 
 
 class RowWriter:
-    """Writes rows of `length` tokens into `folder`; nobody takes it for whole before `finish`. Raises LatxaError."""
+    """A writer of rows of `length` tokens into `folder`, which is complete after `finish`; raises LatxaError."""
 
     def __init__(self, folder: Path, length: int, *, padding: int, vocabulary: int) -> None:
         self.folder, self.length, self.padding = folder, length, padding
@@ -55,17 +60,20 @@ class RowWriter:
         self._files: list[BinaryIO] = []
 
     def write(self, ids: NDArray[Any], trained: NDArray[np.bool_], rows: Sequence[NDArray[np.int64]]) -> None:
-        """Write rows of pieces, of which `ids` and `trained` hold the tokens.
+        """Write rows of pieces.
 
-        A row is an array [pieces, 2]: where each piece begins in `ids`, and its tokens.
+        Args:
+            ids: [tokens], of all pieces.
+            trained: [tokens], whether the loss counts each.
+            rows: [pieces, 2] for each row, the begin of each piece in `ids` and its length.
         """
-        for begin in range(0, len(rows), 256):
-            block = rows[begin : begin + 256]
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            block = rows[begin : begin + ROWS_AT_ONCE]
             spans = np.concatenate(block)
             starts, lengths = spans[:, 0], spans[:, 1]
             ends = np.concatenate([np.cumsum(row[:, 1]) + number * self.length for number, row in enumerate(block)])
-            targets = np.repeat(ends - lengths, lengths) + _counted(lengths)
-            sources = np.repeat(starts, lengths) + _counted(lengths)
+            targets = np.repeat(ends - lengths, lengths) + _ranges(lengths)
+            sources = np.repeat(starts, lengths) + _ranges(lengths)
             shape = (len(block), self.length)
             block_ids = np.full(shape, self.padding, self.dtype)
             block_ids.reshape(-1)[targets] = ids[sources]
@@ -75,7 +83,7 @@ class RowWriter:
             block_starts.reshape(-1)[ends - lengths] = True
             filled = np.array([row[:, 1].sum() for row in block])
             short = np.flatnonzero(filled < self.length)
-            block_starts[short, filled[short]] = True  # the padding
+            block_starts[short, filled[short]] = True  # the padding is a piece, so that texts do not attend to it
             self._write([block_ids, np.packbits(block_trained, axis=1), np.packbits(block_starts, axis=1)])
 
     def _write(self, arrays: list[NDArray[Any]]) -> None:
@@ -103,8 +111,8 @@ class RowWriter:
             self._open.close()
             self._open = None
 
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Say what the rows are and what they were made of: now they are whole."""
+    def finish(self, facts: JsonObject) -> None:
+        """Write the index with `facts`, which makes the folder complete."""
         self._close()
         index = {
             "format": FORMAT, "rows": self.rows, "sequence_length": self.length, "dtype": self.dtype.name,
@@ -113,20 +121,25 @@ class RowWriter:
         save_bytes(self.folder / INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2))
 
 
-def _counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0, 1, 2, … up to each length, one after the other."""
+def _ranges(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ranges 0, 1, 2, … below each length, one after another."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
 
 
 class PreparedRows:
-    """The rows of prepared folders, one after the other. `facts`: what `prepared.json` says, of all together."""
+    """The rows of prepared folders, one folder after another; `facts` holds the `prepared.json` of the first."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Raises LatxaError for a folder that is not whole, UsageError where they do not go together."""
+        """Map the rows.
+
+        Raises:
+            LatxaError: a folder is not complete.
+            UsageError: the folders were prepared in different ways.
+        """
         indexes = [_index(folder) for folder in folders]
-        for name in ("sequence_length", "tokenizer", "chat_template"):
-            if len({orjson.dumps(index[name]) for index in indexes}) > 1:
+        for name in ("sequence_length", "tokenizer", "chat_template", "fold_system"):
+            if len({orjson.dumps(index.get(name)) for index in indexes}) > 1:
                 raise UsageError(f"`{folders[0]}` and others were prepared with another {name.replace('_', ' ')}")
         self.facts = indexes[0]
         self.sequence_length: int = self.facts["sequence_length"]
@@ -156,27 +169,28 @@ class PreparedRows:
 
     @property
     def tokens(self) -> int:
-        """Tokens without padding."""
+        """The number of tokens, without padding."""
         return sum(share["tokens"] for share in self.shares.values())
 
     @property
     def trained(self) -> int:
+        """The number of tokens that the loss counts."""
         return sum(share["trained"] for share in self.shares.values())
 
     @property
     def fill(self) -> float:
-        """Share of the rows that is not padding."""
+        """The share of tokens that are not padding."""
         return self.tokens / max(1, len(self) * self.sequence_length)
 
     @property
     def text_length(self) -> float:
-        """Tokens of a text, on average over some of the rows."""
-        looked_at = np.linspace(0, len(self) - 1, min(len(self), 256)).astype(np.int64)
-        begun = sum(int(np.bitwise_count(files[2][place]).sum()) for files, place in self._places(looked_at))
-        return len(looked_at) * self.sequence_length / max(1, begun)
+        """The mean number of tokens of a text, in a sample of at most 256 rows."""
+        sample = np.linspace(0, len(self) - 1, min(len(self), 256)).astype(np.int64)
+        texts = sum(int(np.bitwise_count(files[2][place]).sum()) for files, place in self._places(sample))
+        return len(sample) * self.sequence_length / max(1, texts)
 
     def trained_in(self, numbers: Sequence[int] | NDArray[np.int64]) -> int:
-        """Return how many tokens are trained in the rows with these numbers."""
+        """Return the number of tokens that the loss counts in the rows with these numbers."""
         return sum(int(np.bitwise_count(files[1][place]).sum()) for files, place in self._places(numbers))
 
     def batch(self, numbers: Sequence[int] | NDArray[np.int64]) -> PackedRows:
@@ -190,7 +204,7 @@ class PreparedRows:
         return PackedRows(ids, positions.astype(np.int32), np.where(trained, ids, np.int32(IGNORED)))
 
     def _places(self, numbers: Sequence[int] | NDArray[np.int64]) -> list[tuple[list[NDArray[Any]], int]]:
-        """Return the files that hold each row, and where in them."""
+        """Return the files of each row, and its place in them."""
         numbers = np.asarray(numbers, np.int64)
         shards = np.searchsorted(self._firsts, numbers, side="right") - 1
         return [
@@ -199,35 +213,37 @@ class PreparedRows:
 
 
 def is_prepared(folder: str) -> bool:
-    """Whether a folder was made by `latxa prepare`, whole or not."""
+    """Whether `latxa prepare` made a folder, complete or not."""
     path = Path(folder)
     return path.is_dir() and ((path / INDEX).exists() or any(path.glob("ids-*.bin*")))
 
 
-def settings_of(folders: Sequence[Path]) -> dict[str, Any]:
-    """Return the settings of a run that prepared folders decide; nothing for none. Raises as `PreparedRows`."""
+def settings_of(folders: Sequence[Path]) -> JsonObject:
+    """Return the settings of a run that prepared folders decide; raises as `PreparedRows` does."""
     facts = PreparedRows(folders).facts if folders else {}
-    return {name: facts[name] for name in ("sequence_length", "chat_loss", "source_loss") if name in facts}
+    return {
+        name: facts[name] for name in ("sequence_length", "chat_loss", "source_loss", "fold_system") if name in facts
+    }
 
 
-def _index(folder: Path) -> dict[str, Any]:
+def _index(folder: Path) -> JsonObject:
     try:
         index: dict[str, Any] = orjson.loads((folder / INDEX).read_bytes())
     except (OSError, ValueError):
         raise LatxaError(
-            f"`{folder}` is not what `latxa prepare` makes, or not whole", hint="`--resume` ends it"
+            f"`{folder}` is not what `latxa prepare` makes, or not whole", hint="`--resume` completes it"
         ) from None
     if index.get("format") != FORMAT:
         raise LatxaError(f"`{folder}` was prepared by another version of `latxa`", hint="prepare it again")
     return index
 
 
-def _summed(indexes: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Return what each source gave to all folders together."""
+def _summed(indexes: Sequence[JsonObject]) -> dict[str, dict[str, int]]:
+    """Return the counts of each source, over all folders."""
     shares: dict[str, dict[str, int]] = {}
     for index in indexes:
         for name, share in index["sources"].items():
-            held = shares.setdefault(name, dict.fromkeys(share, 0))
+            total = shares.setdefault(name, dict.fromkeys(share, 0))
             for key, value in share.items():
-                held[key] += value
+                total[key] += value
     return shares

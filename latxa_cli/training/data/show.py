@@ -1,40 +1,43 @@
-"""Prepared rows as text, with what is trained in them, so that a wrong mask is seen at once."""
+"""Prepared rows as text with the trained parts marked, so that people see a wrong mask at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby, pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latxa_cli.training.data.rows import IGNORED, PreparedRows
 
-LOOKED_AT = 64  # rows
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SAMPLE = 64  # rows, from all over the data
 LONGEST = 300  # tokens of a piece that are shown
 
 
-def marked(rows: PreparedRows, tokenizer: Any, count: int) -> Iterator[list[tuple[str, bool]]]:
-    """Yield up to `count` pieces as parts of text, each with whether it is trained.
+def marked(rows: PreparedRows, tokenizer: PreTrainedTokenizerBase, count: int) -> Iterator[list[tuple[str, bool]]]:
+    """Yield up to `count` pieces, each as a list of (text, whether it is trained).
 
-    Those with tokens of both kinds come first, since they are conversations.
+    Pieces with both trained and other tokens are conversations. They come first, since their masks may be wrong.
     """
     if not count:
         return
-    batch = rows.batch(np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(np.int64))
-    found = []
+    batch = rows.batch(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64))
+    pieces = []
     for ids, positions, labels in zip(*batch, strict=True):
         starts = [*np.flatnonzero(positions == 0).tolist(), len(ids)]
         for start, end in pairwise(starts):
             trained = labels[start:end] != IGNORED
             if trained.any():
                 whole = trained[1:].all()
-                found.append((bool(whole), ids[start:end].tolist(), trained.tolist()))
-    found.sort(key=lambda piece: piece[0])
-    for _, ids, trained in found[:count]:
+                pieces.append((bool(whole), ids[start:end].tolist(), trained.tolist()))
+    pieces.sort(key=lambda piece: piece[0])
+    for _, ids, trained in pieces[:count]:
         pairs = zip(ids[:LONGEST], trained[:LONGEST], strict=True)
         parts = [
-            (tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False), kind)
+            (str(tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False)), kind)
             for kind, group in groupby(pairs, key=lambda pair: pair[1])
         ]
         yield [*parts, (" …", False)] if len(ids) > LONGEST else parts

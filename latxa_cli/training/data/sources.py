@@ -1,4 +1,4 @@
-"""What a run trains on and is validated on: rows that `latxa prepare` made, or records, which are prepared first."""
+"""The data of a run, for training and validation: rows of `latxa prepare`, or records, which are prepared first."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latxa_cli.stages import open_work
+from latxa_cli.stages import day_of, open_work
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.named import named_values
 from latxa_cli.stream.sources import Source
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.data import prepare
 from latxa_cli.training.data.rows import PreparedRows, is_prepared
+from latxa_cli.training.data.tokenised import TokenisingSettings
 
 if TYPE_CHECKING:
     from latxa_cli.stream.run import Run
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DataSources:
-    """Prepared `folders`, or `records`; `validation`: each named set as it was given, and the records of those that
-    are not prepared."""
+    """The sources of a run's data.
+
+    Attributes:
+        folders: prepared folders, or none.
+        records: sources of records, if there are no prepared folders.
+        validation: {name of a validation set: its file or folder}.
+        validation_records: {name: sources of records} of the sets that are not prepared.
+    """
 
     folders: Sequence[Path]
     records: Sequence[Source]
@@ -34,16 +41,26 @@ def find_sources(
     sources: Sequence[str], validation: Sequence[str], read: Callable[[list[str]], list[Source]],
     chat_template: Path | None, processes: int,
 ) -> DataSources:  # fmt: skip
-    """Find what is trained on, and what is validated on (`NAME=FILE`).
+    """Find the data of training and of validation, and check that they exist before hours of work.
 
-    `read` makes sources of what is not prepared, and sees that they are there, before hours of work. Raises what `read`
-    does, and UsageError for what does not go together.
+    Args:
+        sources: prepared folders, or files.
+        validation: `NAME=FILE` of each set.
+        read: makes sources of files.
+        chat_template: the template that the user gave.
+        processes: the number of processes.
+
+    Raises:
+        UsageError: sources, template or processes do not go together.
+        LatxaError: as `read` does.
     """
     folders = [Path(source) for source in sources if is_prepared(source)]
     records = [] if folders else read(list(sources))
     if folders and (len(folders) < len(sources) or chat_template):
-        what = "`--chat-template`" if chat_template else "other data"
-        raise UsageError(f"`{folders[0]}` is prepared already, and {what} can't be added", hint="prepare all together")
+        addition = "`--chat-template`" if chat_template else "other data"
+        raise UsageError(
+            f"`{folders[0]}` is prepared already, and {addition} can't be added", hint="prepare all together"
+        )
     named = named_values("--val", validation, "NAME=FILE", str, hint="`--val eu=held_out.jsonl`")
     for name in named:
         if not name.replace("-", "").replace("_", "").isalnum():  # it names a folder, and stands in the metrics
@@ -59,7 +76,7 @@ def find_sources(
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """Makes the rows of a `run` out of its `sources`, in `folder` and beside it as far as they are not prepared."""
+    """The rows of a `run` from its `sources`; rows that are not prepared are made in `folder` and beside it."""
 
     run: Run
     sources: DataSources
@@ -71,56 +88,67 @@ class RunData:
     def rows(self, chat_template: Path | None, workers: int | None) -> PreparedRows:
         """Return the rows of training; raises as `prepare.prepare` and `PreparedRows` do."""
         if self.sources.folders:
+            if self.run.settings.get("date"):
+                raise UsageError(
+                    f"`{self.sources.folders[0]}` is prepared already, and `--date` can't be added",
+                    hint="`latxa prepare --date`",
+                )
             return PreparedRows(self.sources.folders)
         template = prepare.template_of(chat_template)
-        return PreparedRows([self._prepared(self.sources.records, self.folder, template, workers)])
+        day = day_of(self.run, self.folder).isoformat()
+        return PreparedRows([self._prepared(self.sources.records, self.folder, template, day, workers)])
 
     def validation(self, rows: PreparedRows) -> dict[str, PreparedRows]:
-        """Return the rows of the named sets, prepared as those of training were.
+        """Return the rows of the validation sets, prepared like those of training.
 
-        Raises as `rows` does, and LatxaError for a set that was prepared in another way.
+        Raises:
+            LatxaError: a set was prepared in another way; and as `rows` does.
         """
-        learnt = rows.facts["chat_template"]
-        template = learnt if isinstance(learnt, str) else None  # several, by name, can only be the model's own
+        own = rows.facts["chat_template"]
+        template = own if isinstance(own, str) else None  # several, by name, can only be the model's own
         sets = {}
-        for name, given in self.sources.validation.items():
+        for name, path in self.sources.validation.items():
             records = self.sources.validation_records.get(name)
             beside = self.folder.with_name(f"{self.folder.name}-{name}")
-            folder = Path(given) if records is None else self._prepared(records, beside, template, 1)
+            day = rows.facts.get("date")  # there if the template asks for it
+            folder = Path(path) if records is None else self._prepared(records, beside, template, day, 1)
             sets[name] = PreparedRows([folder])
             check_validation(name, sets[name], rows)
         return sets
 
     def _prepared(
-        self, sources: Sequence[Source], folder: Path, chat_template: str | None, workers: int | None
+        self, sources: Sequence[Source], folder: Path, chat_template: str | None, day: str | None, workers: int | None
     ) -> Path:  # fmt: skip
-        """Prepare sources, as a stage of the run; return where the rows are.
+        """Prepare sources, as a stage of the run; return the folder of the rows.
 
-        An interrupted run goes on with what is there whatever has changed of the settings that prepare nothing.
+        A resumed run keeps them if only settings have changed that have no part in preparing.
         """
         run, config = self.run, self.config
+        tokenising = TokenisingSettings.of(
+            config.sequence_length, config.chat_loss, config.source_loss, fold_system=config.fold_system
+        )
         settings = prepare.settings_for(
-            self.model, config.sequence_length, config.chat_loss, config.source_loss, chat_template=chat_template,
-            trust_remote_code=self.trust_remote_code,
-        )  # fmt: skip
+            self.model, tokenising, chat_template=chat_template, day=day, trust_remote_code=self.trust_remote_code
+        )
         plan = {
             "model": self.model, "sequence_length": config.sequence_length, "chat_loss": config.chat_loss,
-            "source_loss": config.source_loss, "chat_template": chat_template,
-            "uses": [used for used in run.uses if used["path"] == self.model], "rejects": run.sets_aside,
+            "source_loss": config.source_loss, "fold_system": config.fold_system, "chat_template": chat_template,
+            "date": day,
+            "uses": [used for used in run.intake.uses if used["path"] == self.model], "rejects": run.sets_aside,
         }  # fmt: skip
         with open_work(run, folder, plan, prepare.MODULES, workers=workers) as work:
-            made = prepare.prepare(sources, settings, work, work.folder / "rows", set_aside=run.sets_aside)
-            run.account(made.read, made.inputs, made.rejects())
-        run.say_all(made.lines())
+            preparation = prepare.prepare(sources, settings, work, work.folder / "rows", set_aside=run.sets_aside)
+            run.account(preparation.read, preparation.inputs, preparation.rejects())
+        run.say_all(preparation.lines())
         return work.folder / "rows"
 
 
 def check_validation(name: str, validation: PreparedRows, rows: PreparedRows) -> None:
     """Raise LatxaError where the set `name` was prepared in another way than the rows of training."""
-    for what in ("tokenizer", "chat_template"):
-        if validation.facts[what] != rows.facts[what]:
+    for fact in ("tokenizer", "chat_template", "fold_system"):
+        if validation.facts.get(fact) != rows.facts.get(fact):
             raise LatxaError(
-                f"`--val {name}` was prepared with another {what.replace('_', ' ')} than the data of training",
+                f"`--val {name}` was prepared with another {fact.replace('_', ' ')} than the data of training",
                 hint="prepare it again in the same way, or give its records",
             )
     if validation.sequence_length > rows.sequence_length:

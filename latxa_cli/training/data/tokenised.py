@@ -1,40 +1,72 @@
-"""Records to pieces: tokenised, and every token marked as trained or not. A piece is what is kept together in a row.
+"""Records to pieces of tokens, each token marked as trained or not. A piece is never split between rows.
 
-A document is begin-of-text (where the tokenizer has one), its tokens and end-of-text, all of them trained; one longer
-than a row is cut into pieces that hold every token. A conversation is one piece; one that is longer than a row keeps
-its turns up to the last answer that fits. For what is trained of it, see `latxa_cli.chat.encode_chats`.
+- A document is begin-of-text (where the tokenizer has one), its tokens and end-of-text, all of them trained. One that
+  is longer than a row is cut into several pieces.
+- A conversation is one piece. One that is longer than a row keeps its turns up to the last answer that fits.
+  `latxa_cli.chat.loss_mask` marks the trained tokens. A message with `weight: 0` or `train: false` is not trained.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.chat import Encoded, Loss, TemplateError, encode_chats
+from latxa_cli.chat.folding import folded
+from latxa_cli.chat.loss_mask import Loss, TokenisedChat, encode_chats
+from latxa_cli.chat.rendering import Message, TemplateError
+from latxa_cli.chat.turns import LOSS_FIELDS
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record, Reject
 
-SPLIT = "train"  # the `metadata.split` of records that have one
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SPLIT = "train"  # records with another `metadata.split` are left out
+REFUSED = "refused by the chat template"
+WEIGHT = "a weight other than 0 and 1"
+READ = frozenset(("role", "content", *LOSS_FIELDS))  # fields of messages
 BATCH = 256  # records tokenised at a time
 
 
 @dataclass(frozen=True, slots=True)
 class TokenisingSettings:
-    """How records become pieces: `loss` of conversations, by source in `losses`; `vocabulary`: tokens of the model."""
+    """The settings for pieces.
+
+    Attributes:
+        sequence_length: tokens of a row.
+        loss: of conversations.
+        losses: (source, loss) of sources with a loss of their own.
+        vocabulary: the number of tokens of the model.
+        fold_system: whether system turns become part of the user's.
+    """
 
     sequence_length: int
     loss: Loss = "assistant"
     losses: tuple[tuple[str, Loss], ...] = ()
     vocabulary: int = 1 << 32
+    fold_system: bool = False
+
+    @classmethod
+    def of(
+        cls, sequence_length: int, loss: str, source_loss: Mapping[str, str] | None, *, fold_system: bool = False
+    ) -> TokenisingSettings:
+        """Return the settings for losses that `training.config` has checked."""
+        losses: Any = tuple((source_loss or {}).items())
+        return cls(sequence_length, cast(Loss, loss), losses, fold_system=fold_system)
 
     def loss_of(self, record: Record) -> Loss:
+        """Return the loss of a conversation, by its source."""
         return dict(self.losses).get(source_of(record), self.loss)
+
+    def turns_of(self, record: Record) -> list[Message]:
+        """Return the turns of a conversation that the template is given."""
+        return folded(record["messages"]) if self.fold_system else record["messages"]
 
 
 class MarkedTokens(NamedTuple):
@@ -44,26 +76,42 @@ class MarkedTokens(NamedTuple):
     trained: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, encoded: Encoded) -> MarkedTokens:
+    def of(cls, encoded: TokenisedChat) -> MarkedTokens:
         return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool))
 
 
 @dataclass
 class TokenisedRecords:
-    """Tokens of pieces one behind the other, `lengths` of each piece, what each source gave, and what is left out."""
+    """The pieces of records, and their counts.
+
+    Attributes:
+        ids, trained: the tokens of each record, and whether the loss counts each.
+        lengths: of all pieces, one after another.
+        shares: records, tokens and trained tokens of each source.
+        conversations: the number of conversations of each source that are used.
+        rejects: records that cannot be used.
+        other_split: the number of records of other splits.
+        shortened: the number of conversations that were shortened.
+        unread: fields of messages that no template is given, and in how many conversations each is.
+    """
 
     ids: list[NDArray[np.int32]] = field(default_factory=list)
     trained: list[NDArray[np.bool_]] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     shares: dict[str, Counter[str]] = field(default_factory=dict)
+    conversations: Counter[str] = field(default_factory=Counter)
     rejects: list[Reject] = field(default_factory=list)
     other_split: int = 0
     shortened: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
 
-    def add(self, source: str, marked: MarkedTokens, length: int) -> None:
-        """Add a record, cut into pieces of at most `length` tokens; the first token of each is told from nothing."""
+    def add(self, record: Record, marked: MarkedTokens, length: int) -> None:
+        """Add a record, cut into pieces of at most `length` tokens."""
+        source = source_of(record)
+        self.conversations[source] += "messages" in record
+        self.unread.update(unread_fields(record))
         ids, trained = marked
-        trained[::length] = False
+        trained[::length] = False  # nothing before it predicts the first token of a piece
         self.ids.append(ids)
         self.trained.append(trained)
         self.lengths += [min(length, len(ids) - start) for start in range(0, len(ids), length)]
@@ -71,64 +119,90 @@ class TokenisedRecords:
         share.update(records=1, tokens=len(ids), trained=int(np.count_nonzero(trained)))
 
 
+def unread_fields(record: Record) -> set[str]:
+    """Return the names of fields of a conversation's messages that no template is given, such as thoughts."""
+    fields = {name for message in record.get("messages", ()) if len(message) > 2 for name in message}
+    return fields.difference(READ)
+
+
+def odd_weight(record: Record) -> object:
+    """Return the first weight of a message that is neither 0 nor 1; None where there is none."""
+    weights = (message["weight"] for message in record["messages"] if len(message) > 2 and "weight" in message)
+    return next((weight for weight in weights if weight not in (None, 0, 1)), None)
+
+
 def source_of(record: Record) -> str:
+    """Return the name of a record's source."""
     return record.get("source") or "(no source)"
 
 
-def tokenise_records(records: Iterable[Record], tokenizer: Any, settings: TokenisingSettings) -> TokenisedRecords:
-    """Return the pieces of records; those whose `metadata.split` is there and is not `train` are left out.
+def tokenise_records(
+    records: Iterable[Record], tokenizer: PreTrainedTokenizerBase, settings: TokenisingSettings
+) -> TokenisedRecords:
+    """Return the pieces of records, without records of another `metadata.split` than `train`.
 
-    Raises LatxaError where the tokenizer has no chat template but needs one, is not a fast one, or gives tokens that
-    the model does not have.
+    Raises:
+        LatxaError: the tokenizer lacks a chat template that it needs, is not a fast one, or gives tokens that the model
+            does not have.
     """
     if not tokenizer.is_fast:
         raise LatxaError("the model has no fast tokenizer", hint="convert it to a `tokenizer.json`")
-    made = TokenisedRecords()
-    waiting = _of_training(records, made)
-    while batch := list(islice(waiting, BATCH)):
+    tokenised = TokenisedRecords()
+    records_of_split = _of_training(records, tokenised)
+    while batch := list(islice(records_of_split, BATCH)):
         encoded = dict(_encode(batch, tokenizer, settings))
         for place, record in enumerate(batch):
-            found = encoded[place]
-            if isinstance(found, MarkedTokens) and len(found.ids) > settings.sequence_length and "messages" in record:
-                found = _shortened(record, len(found.ids), tokenizer, settings)
-                made.shortened += isinstance(found, MarkedTokens)
-            if isinstance(found, Reject):
-                made.rejects.append(found)
+            outcome = encoded[place]
+            if (
+                isinstance(outcome, MarkedTokens)
+                and "messages" in record
+                and len(outcome.ids) > settings.sequence_length
+            ):
+                outcome = _shortened(record, len(outcome.ids), tokenizer, settings)
+                tokenised.shortened += isinstance(outcome, MarkedTokens)
+            if isinstance(outcome, Reject):
+                tokenised.rejects.append(outcome)
                 continue
-            if (largest := int(found.ids.max())) >= settings.vocabulary:
+            if (largest := int(outcome.ids.max())) >= settings.vocabulary:
                 raise LatxaError(
                     f"record `{record.get('id', place)}`: the token {largest} is outside of the model's "
                     f"vocabulary of {settings.vocabulary}",
                     hint="is the tokenizer the model's own? `latxa extend` makes a model larger",
                 )
-            made.add(source_of(record), found, settings.sequence_length)
-    return made
+            tokenised.add(record, outcome, settings.sequence_length)
+    return tokenised
 
 
-def _of_training(records: Iterable[Record], made: TokenisedRecords) -> Iterator[Record]:
+def _of_training(records: Iterable[Record], tokenised: TokenisedRecords) -> Iterator[Record]:
     for record in records:
         split = (record.get("metadata") or {}).get("split")
         if split is None or split == SPLIT:
             yield record
         else:
-            made.other_split += 1
+            tokenised.other_split += 1
 
 
 def _encode(
-    batch: Sequence[Record], tokenizer: Any, settings: TokenisingSettings
+    batch: Sequence[Record], tokenizer: PreTrainedTokenizerBase, settings: TokenisingSettings
 ) -> Iterator[tuple[int, MarkedTokens | Reject]]:
-    """Yield (place, what it comes to) of all records, in any order."""
+    """Yield (place in the batch, tokens or reject) of all records, in any order."""
     documents = [place for place, record in enumerate(batch) if "messages" not in record]
     texts = [batch[place]["text"] for place in documents]
     yield from zip(documents, _encode_documents(tokenizer, texts) if texts else (), strict=True)
-    chats = [place for place, record in enumerate(batch) if "messages" in record]
+    chats = []
+    for place, record in enumerate(batch):
+        if "messages" in record:
+            if (weight := odd_weight(record)) is None:
+                chats.append(place)
+            else:
+                yield place, Reject(record, WEIGHT, f"a message has the weight {str(weight)[:40]}")
     chats.sort(key=lambda place: settings.loss_of(batch[place]))
     for loss, group in groupby(chats, key=lambda place: settings.loss_of(batch[place])):
         places = list(group)
-        found = encode_chats(tokenizer, [batch[place]["messages"] for place in places], loss=loss)
-        for place, encoded in zip(places, found, strict=True):
+        encodings = encode_chats(tokenizer, [settings.turns_of(batch[place]) for place in places], loss=loss)
+        for place, encoded in zip(places, encodings, strict=True):
             if isinstance(encoded, TemplateError):
-                yield place, Reject(batch[place], "refused by the chat template", encoded.message)
+                yield place, Reject(batch[place], REFUSED, encoded.message)
             else:
                 yield place, MarkedTokens.of(encoded)
 
@@ -138,7 +212,7 @@ def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens
     first = 0 if begin is None else 1
     backend.no_truncation()
     backend.no_padding()
-    backend.encode_special_tokens = True  # a page that spells `<|end|>` does not hold that token
+    backend.encode_special_tokens = True  # as text: a web page with the letters `<|end|>` does not mean that token
     try:
         encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
     finally:
@@ -151,12 +225,14 @@ def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens
         yield MarkedTokens(ids, np.ones(len(ids), bool))
 
 
-def _shortened(record: Record, tokens: int, tokenizer: Any, settings: TokenisingSettings) -> MarkedTokens | Reject:
-    """Return a conversation that is longer than a row without its last turns, or a reject where no answer fits."""
-    messages = record["messages"]
+def _shortened(
+    record: Record, tokens: int, tokenizer: PreTrainedTokenizerBase, settings: TokenisingSettings
+) -> MarkedTokens | Reject:
+    """Return a conversation without the last turns, which do not fit a row, or a Reject where no answer fits."""
+    messages = settings.turns_of(record)
     ends = [place for place, message in enumerate(messages, 1) if message["role"] == "assistant"]
     for end in reversed([end for end in ends if end < len(messages)]):
         (shorter,) = encode_chats(tokenizer, [messages[:end]], loss=settings.loss_of(record))
-        if isinstance(shorter, Encoded) and len(shorter.ids) <= settings.sequence_length:
+        if isinstance(shorter, TokenisedChat) and len(shorter.ids) <= settings.sequence_length:
             return MarkedTokens.of(shorter)
     return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {settings.sequence_length}")

@@ -1,1 +1,1 @@
-"""One forward pass: packed rows in, the loss out; what of a model is trained, and what a step computes."""
+"""The forward pass, from packed rows to the loss, the trained parameters of a model, and its throughput."""

@@ -1,16 +1,17 @@
-"""Attention inside packed rows: every way to compute it that keeps the texts of a row apart.
+"""Attention inside packed rows: the implementations that keep the texts of a row apart.
 
-`sdpa` and `eager` are those of transformers, which makes a mask out of position ids that begin anew with each text.
-`varlen` and FlashAttention need no mask: they are told where each text begins and ends, and compute nothing outside of
-texts. `varlen` is FlashAttention as torch itself brings it, on a GPU in half precision; on a CPU it takes the texts one
-after the other.
+- `sdpa` and `eager`: those of transformers, which makes a mask from position ids that begin again with each text.
+- `flash_attention_2` and `_3`: without a mask. They get the bounds of each text, and compute nothing outside of texts.
+- `varlen`: without a mask too. On a GPU, in half precision, it is torch's own FlashAttention. On a CPU it computes the
+  texts one by one.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,25 +19,36 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from latxa_cli.stream.errors import UsageError, first_line
 
-VARLEN = "latxa_varlen"  # our name of it among those that transformers knows
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+VARLEN = "latxa_varlen"  # its name in the register of transformers
 LARGEST_HEAD = 256  # of FlashAttention
-LONG_TEXTS = 128  # tokens: on a CPU shorter ones, one by one, take longer than a mask (0.95 x at 50, 1.07 x at 500)
+# Mean tokens of a text from which `varlen` is chosen on a CPU: against a mask its speed is 0.95 x at 50 tokens, and
+# 1.07 x at 500.
+LONG_TEXTS = 128
 
 
-def choose(model: Any, wanted: str, *, half: bool, text_length: float) -> str:
-    """Set the attention of `model` and return its name: `wanted`, or what suits the model and its device.
+def choose(model: PreTrainedModel, setting: str, *, half: bool, text_length: float) -> str:
+    """Set the attention of `model` and return its name; `auto` chooses by model, device and data.
 
-    `half`: it is computed in half precision; `text_length`: tokens of a text, on average. Raises UsageError where the
-    model cannot be computed with it.
+    Args:
+        model: the model to change.
+        setting: a name, or `auto`.
+        half: whether the model is computed in half precision.
+        text_length: the mean number of tokens of a text.
+
+    Raises:
+        UsageError: the model cannot have this attention.
     """
     device = next(model.parameters()).device
-    why_not = _why_not_varlen(model, device, half=half)
-    if wanted == "varlen" and why_not:
-        raise UsageError(f"`attention` cannot be `varlen`: {why_not}", hint="`auto` or `sdpa`")
-    name = wanted
-    if wanted == "auto":
-        fast = not why_not and (device.type == "cuda" or text_length >= LONG_TEXTS)
-        own = model.config._attn_implementation  # where it is `eager`, transformers knows why
+    obstacle = _obstacle_to_varlen(model, device, half=half)
+    if setting == "varlen" and obstacle:
+        raise UsageError(f"`attention` cannot be `varlen`: {obstacle}", hint="`auto` or `sdpa`")
+    name = setting
+    if setting == "auto":
+        fast = not obstacle and (device.type == "cuda" or text_length >= LONG_TEXTS)
+        own = model.config._attn_implementation  # transformers sets `eager` for models that need it
         name = "varlen" if fast else "eager" if own == "eager" else "sdpa"
     if name == "varlen":
         _register()
@@ -48,11 +60,12 @@ def choose(model: Any, wanted: str, *, half: bool, text_length: float) -> str:
 
 
 def takes_boundaries(name: str) -> bool:
-    """Whether this attention is told where texts begin and end, and takes all rows as one."""
+    """Whether this attention gets the bounds of texts instead of a mask, and all rows joined to one."""
     return name == "varlen" or name.startswith("flash_attention")
 
 
-def _why_not_varlen(model: Any, device: torch.device, *, half: bool) -> str:
+def _obstacle_to_varlen(model: PreTrainedModel, device: torch.device, *, half: bool) -> str:
+    """Return the reason against `varlen`, or an empty text."""
     config = model.config.get_text_config()
     heads = getattr(config, "num_attention_heads", 1)
     head = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads)
@@ -77,8 +90,8 @@ def _why_not_varlen(model: Any, device: torch.device, *, half: bool) -> str:
     return ""
 
 
-def _kernel() -> Any:
-    """Return torch's kernel, or None where there is none."""
+def _kernel() -> Callable[..., Any] | None:
+    """Return torch's kernel, or None in a version without one."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -93,10 +106,11 @@ def _register() -> None:
     AttentionMaskInterface.register(VARLEN, lambda *_, **__: None)
 
 
-def _varlen_with(kernel: Any) -> Any:
-    """Return `kernel`, which has other parameters in each version of torch, as transformers calls attention.
+def _varlen_with(kernel: Callable[..., Any] | None) -> Callable[..., tuple[Tensor, None]]:
+    """Return `kernel`, whose parameters differ between versions of torch, with the signature of transformers.
 
-    query, key, value: [1, heads, tokens, head size]; what comes out: [1, tokens, heads, head size].
+    - query, key, value: [1, heads, tokens, head size].
+    - the result: [1, tokens, heads, head size].
     """
     known = set(inspect.signature(kernel).parameters) if kernel else set()
 
@@ -135,6 +149,7 @@ def _varlen_with(kernel: Any) -> Any:
         elif groups > 1:
             key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
         flat = (heads.to(value.dtype).transpose(1, 2).squeeze(0) for heads in (query, key, value))
+        assert kernel is not None, "`choose` takes `varlen` on a GPU only with a kernel"
         out = kernel(*flat, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, **options)
         return out.unsqueeze(0), None
 
@@ -142,11 +157,11 @@ def _varlen_with(kernel: Any) -> Any:
 
 
 def _one_by_one(query: Tensor, key: Tensor, value: Tensor, boundaries: list[int], scaling: float | None) -> Tensor:
-    """Attention of each text by itself, which on a CPU is faster than one over whole rows with a mask."""
+    """Return the attention of each text by itself, which on a CPU is faster than whole rows with a mask."""
     lengths = [end - start for start, end in pairwise(boundaries)]
     grouped = query.shape[1] != key.shape[1]
     texts = zip(*(heads.split(lengths, dim=2) for heads in (query, key, value)), strict=True)
-    found = [
+    outputs = [
         scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped) for q, k, v in texts
     ]
-    return torch.cat(found, dim=2).transpose(1, 2)
+    return torch.cat(outputs, dim=2).transpose(1, 2)

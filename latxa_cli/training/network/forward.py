@@ -1,13 +1,13 @@
-"""One forward pass: packed rows in, the summed loss out.
+"""The forward pass, from packed rows to the sum of their losses.
 
-Packed texts are kept apart by position ids that begin anew with each, no attention mask and no cache: of the ways to
-call a transformers model, the one that does (see `isolation`, which proves it for the model at hand).
+A model of transformers keeps packed texts apart if it is called with position ids that begin again with each text,
+without an attention mask and without a cache. `isolation` proves it for the model at hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,11 +20,20 @@ from latxa_cli.training.data.rows import IGNORED, PackedRows
 from latxa_cli.training.network.attention import takes_boundaries
 from latxa_cli.training.network.cross_entropy import linear_cross_entropy
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 class DeviceRows(NamedTuple):
-    """Rows on the device of the model. `where` and `targets` name what is trained: [tokens] places in the rows, one
-    behind the other, and the token that should follow there. A text ends at each of `boundaries`, i32 [texts + 1], and
-    the longest has `longest` tokens."""
+    """Rows on the device of the model.
+
+    Attributes:
+        input_ids, position_ids: i64 [rows, length].
+        where: i64 [trained tokens], the places before trained tokens, in all rows one after another.
+        targets: i64 [trained tokens], the token that should follow each place.
+        boundaries: i32 [texts + 1], the begin of each text and the end of the last one.
+        longest: tokens of the longest text.
+    """
 
     input_ids: Tensor
     position_ids: Tensor
@@ -52,33 +61,35 @@ def to_device(batch: PackedRows, device: torch.device) -> DeviceRows:
 
 def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(array))
+    # From pinned memory the copy runs while the GPU computes.
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class PackedLoss(torch.nn.Module):
-    """A causal language model with the loss of packed rows, which is what backends wrap.
+    """A causal language model with the loss of packed rows; backends wrap it.
 
-    `casts`: compute in bfloat16, whatever the dtype of the weights.
+    With `casts` it computes in bfloat16, whatever the dtype of the weights.
     """
 
-    def __init__(self, model: Any, *, attention: str, casts: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, *, attention: str, casts: bool = False) -> None:
         super().__init__()
         self.model = model
         self.attention = attention
         self.casts = casts
-        self.head_is_plain = True  # the logits are the last hidden states times one matrix: see `isolation`
+        self.head_is_plain = True  # logits are the last hidden states times one matrix; `isolation` checks it
         self._noise: Tensor | None = None
         model.get_input_embeddings().register_forward_hook(self._on_embeddings)
 
     @property
     def is_half(self) -> bool:
-        """Whether logits come out of computing in half precision."""
+        """Whether logits are computed in half precision."""
         return self.casts or next(self.parameters()).dtype in (torch.bfloat16, torch.float16)
 
-    def _on_embeddings(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        """Add the noise; and in half precision let the residual stream be of it, as it is in a model of that dtype."""
+    def _on_embeddings(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        """Add the noise, and cast where the network `casts`."""
         if self._noise is not None:
             output = output + self._noise.to(output.dtype)
+        # Autocast leaves embeddings in float32, and with them the residual stream. A bfloat16 model has neither.
         return output.bfloat16() if self.casts else output
 
     def forward(
@@ -91,7 +102,10 @@ class PackedLoss(torch.nn.Module):
         longest: int,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """Return the cross-entropy summed over what is trained; `noise` [rows, length, size] goes on the embeddings."""
+        """Return the sum of the cross-entropy over trained tokens.
+
+        The arguments are those of `DeviceRows`, and `noise` [rows, length, size], which is added to the embeddings.
+        """
         texts = (input_ids, position_ids, boundaries, longest, noise)
         with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
             if not self.head_is_plain:
@@ -103,40 +117,40 @@ class PackedLoss(torch.nn.Module):
         )
 
     def logits(self, rows: DeviceRows) -> Tensor:
-        """Return all logits of rows, [rows, length, vocabulary], as the model itself computes them."""
+        """Return all logits of rows, [rows, length, vocabulary], from the model itself."""
         texts = (rows.input_ids, rows.position_ids, rows.boundaries, rows.longest, None)
         with torch.autocast(rows.input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
             logits: Tensor = self._call(self.model, *texts).logits
         return logits.view(*rows.input_ids.shape, -1)
 
     def _call(
-        self, module: Any, input_ids: Tensor, position_ids: Tensor, boundaries: Tensor, longest: int,
+        self, module: torch.nn.Module, input_ids: Tensor, position_ids: Tensor, boundaries: Tensor, longest: int,
         noise: Tensor | None,
     ) -> Any:  # fmt: skip
-        told: dict[str, Any] = {}
-        if takes_boundaries(self.attention):  # all rows as one
+        further: dict[str, Any] = {}
+        if takes_boundaries(self.attention):
             input_ids, position_ids = input_ids.view(1, -1), position_ids.view(1, -1)
             noise = None if noise is None else noise.view(1, -1, noise.shape[-1])
-            told = {
+            further = {
                 "cu_seq_lens_q": boundaries, "cu_seq_lens_k": boundaries,
                 "max_length_q": longest, "max_length_k": longest,
             }  # fmt: skip
         self._noise = noise
         try:
-            return module(input_ids=input_ids, position_ids=position_ids, use_cache=False, **told)
+            return module(input_ids=input_ids, position_ids=position_ids, use_cache=False, **further)
         finally:
             self._noise = None
 
 
 def noise_for(
-    batch: PackedRows, rows: Sequence[int], *, alpha: float, by_row: bool, size: int, seed: int, step: int,
-    device: torch.device,
+    batch: PackedRows, rows: Sequence[int] | NDArray[np.int64], *, alpha: float, by_row: bool, size: int, seed: int,
+    step: int, device: torch.device,
 ) -> Tensor:  # fmt: skip
-    """Return the noise of NEFTune (Jain et al. 2023, arXiv 2310.05914, algorithm 1) for these rows, float32.
+    """Return the noise of NEFTune (Jain et al. 2023, arXiv 2310.05914, algorithm 1) for these rows, in float32.
 
-    It is uniform in ±alpha / √(L·d), where d is the hidden size and L the length of the token's own text; or, `by_row`,
-    that of the packed row, as in trainers that take the row for the sequence. It depends on seed, step and row number,
-    not on which process computes the row, nor beside which others.
+    - It is uniform in ±alpha / √(L·d), where d is the hidden size, and L the length of the token's own text. With
+      `by_row`, L is the length of the packed row, as in trainers that treat a row as one sequence.
+    - It depends on seed, step and row number alone, not on the process or the batch of a row.
     """
     length = batch.input_ids.shape[1]
     noise = torch.empty((len(rows), length, size), device=device)
@@ -150,7 +164,7 @@ def noise_for(
 
 
 def text_lengths(position_ids: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return for each token the length of the text it lies in; shape as `position_ids`."""
+    """Return the length of each token's text, in the shape of `position_ids`."""
     flat = position_ids.ravel()
     begins = np.flatnonzero(flat == 0)
     lengths = np.diff(np.append(begins, flat.size))

@@ -1,5 +1,8 @@
-"""Proofs on the model at hand, before its first step: packed texts do not see each other, and the loss is that of the
-model's own logits."""
+"""Proofs on the model at hand, before its first step.
+
+- Packed texts do not see each other.
+- The loss in blocks (`cross_entropy`) is that of the model's own logits.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,29 @@ from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training.data.rows import PackedRows, PreparedRows
 from latxa_cli.training.network.forward import DeviceRows, PackedLoss, to_device
 
-ROWS_COMPARED = 512  # among which the one of most texts is taken
-TOKENS_COMPARED = 2048  # of it, so that the logits fit
-# The largest difference, as a share of the largest logit. Rounding makes 4e-7 of it in float32 and 6e-3 in bfloat16 (a
-# model of two layers, before and after training); other texts change it by far more.
+ROWS_COMPARED = 512  # the row with most texts among these is compared
+TOKENS_COMPARED = 2048  # of that row, so that its logits fit into memory
+# The largest allowed difference, as a share of the largest logit. Measured on a model of two layers, before and after
+# training, rounding causes 4e-7 in float32 and 6e-3 in bfloat16. Texts that see each other differ by far more.
 EXACT, HALF = 1e-3, 5e-2
-# Times as large as they are, hidden states show what a head does to large logits: those of an untrained model are of
-# some units, and soft caps are of 30 or 50 (Gemma 2).
+# Factor of hidden states that makes a soft cap show. Logits of an untrained model are a few units, and soft caps lie at
+# 30 or 50 (Gemma 2).
 LOUD = 100.0
 
 
 def check(network: PackedLoss, rows: PreparedRows) -> float:
     """Compare the logits of packed texts with those of each text alone; return the largest difference.
 
-    Also sees whether the head is one plain matrix, so that `cross_entropy` may compute its loss in blocks.
+    It also finds whether the head is one plain matrix, as `cross_entropy` needs it, and tells the network.
 
     Raises:
-        LatxaError: the logits differ: this model looks across texts; or they are no finite numbers.
+        LatxaError: the logits differ, so that this model looks across texts; or they are not finite.
     """
     device = next(network.parameters()).device
     texts = _texts(rows)
     together = _joined(texts)
     training = network.training
-    network.eval()  # without dropout
+    network.eval()  # dropout would differ between the two
     try:
         with torch.no_grad():
             logits = network.logits(to_device(together, device))[0]
@@ -57,13 +60,13 @@ def check(network: PackedLoss, rows: PreparedRows) -> float:
 
 
 def _texts(rows: PreparedRows) -> list[PackedRows]:
-    """Return the first texts of the row that holds most, each as a batch of one row."""
-    looked_at = rows.batch(range(min(len(rows), ROWS_COMPARED)))
-    row = int((looked_at.position_ids == 0).sum(axis=1).argmax())
-    begins = np.flatnonzero(looked_at.position_ids[row] == 0).tolist()
+    """Return the first texts of the row with most texts, each as a batch of one row."""
+    sample = rows.batch(range(min(len(rows), ROWS_COMPARED)))
+    row = int((sample.position_ids == 0).sum(axis=1).argmax())
+    begins = np.flatnonzero(sample.position_ids[row] == 0).tolist()
     spans = list(pairwise([*begins, rows.sequence_length]))
-    kept = [span for span in spans if span[1] <= TOKENS_COMPARED] or [(0, TOKENS_COMPARED)]
-    return [PackedRows(*(array[[row], start:end] for array in looked_at)) for start, end in kept]
+    first_spans = [span for span in spans if span[1] <= TOKENS_COMPARED] or [(0, TOKENS_COMPARED)]
+    return [PackedRows(*(array[[row], start:end] for array in sample)) for start, end in first_spans]
 
 
 def _joined(texts: list[PackedRows]) -> PackedRows:
@@ -71,9 +74,9 @@ def _joined(texts: list[PackedRows]) -> PackedRows:
 
 
 def _is_plain(network: PackedLoss, rows: DeviceRows) -> bool:
-    """Whether the loss out of hidden states and the head's matrix is that of the model's logits.
+    """Whether hidden states and the head's matrix give the loss of the model's own logits.
 
-    Hidden states are made so large for it that logits are too: a soft cap shows only there, which training may reach.
+    Hidden states are scaled up for this, since a soft cap shows on large logits alone, and training may reach those.
     """
     base, head = network.model.base_model, network.model.get_output_embeddings()
     if base is network.model or type(head) is not torch.nn.Linear or head.bias is not None or not len(rows.where):
@@ -88,7 +91,7 @@ def _is_plain(network: PackedLoss, rows: DeviceRows) -> bool:
         network.head_is_plain = False
         expected = network(*rows).item()
         network.head_is_plain = True
-        found = network(*rows).item()
+        plain = network(*rows).item()
     finally:
         hook.remove()
-    return abs(found - expected) <= (HALF if network.is_half else EXACT) * max(1.0, abs(expected))
+    return abs(plain - expected) <= (HALF if network.is_half else EXACT) * max(1.0, abs(expected))

@@ -1,11 +1,11 @@
-"""What of a model is trained: everything, all but frozen parts, or low-rank adapters beside its layers."""
+"""The trained parameters of a model: all, all but frozen parts, or low-rank adapters beside its layers."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,20 +14,26 @@ from torch.nn import Parameter
 from latxa_cli.stream.errors import UsageError, first_line
 from latxa_cli.training.config import TrainConfig
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def choose(model: Any, config: TrainConfig) -> None:
-    """Add adapters to the model (LoRA, Hu et al. 2022, arXiv 2106.09685) or freeze parts of it, as the settings say.
 
-    What is not trained is held in the dtype of computing. Raises UsageError for names that no parameter has, or
-    adapters without the library.
+def choose(model: PreTrainedModel, config: TrainConfig) -> None:
+    """Add adapters to the model (LoRA, Hu et al. 2022, arXiv 2106.09685) or freeze parts of it, by the settings.
+
+    Frozen weights get the dtype of computing.
+
+    Raises:
+        UsageError: no parameter has a name in the settings, nothing is left to train, or the library of adapters is not
+            installed.
     """
     if config.lora_rank:
         _add_adapters(model, config)
     for part in config.freeze:
-        found = [parameter for name, parameter in model.named_parameters() if part in name]
-        if not found:
+        matches = [parameter for name, parameter in model.named_parameters() if part in name]
+        if not matches:
             raise UsageError(f"`freeze`: no parameter of the model has `{part}` in its name")
-        for parameter in found:
+        for parameter in matches:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError("`freeze` leaves nothing to train")
@@ -37,7 +43,7 @@ def choose(model: Any, config: TrainConfig) -> None:
                 parameter.data = parameter.data.to(torch.bfloat16)
 
 
-def _add_adapters(model: Any, config: TrainConfig) -> None:
+def _add_adapters(model: PreTrainedModel, config: TrainConfig) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
@@ -52,7 +58,8 @@ def _add_adapters(model: Any, config: TrainConfig) -> None:
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of is refused below, or is how GPT-2's layers are made
+            # `_check_adapters` refuses what it warns of, and layers such as GPT-2's are right as they are.
+            warnings.simplefilter("ignore")
             inject_adapter_in_model(settings, model)
     except ValueError as error:
         raise UsageError(f"`lora_targets`: {first_line(error)}") from None
@@ -62,52 +69,52 @@ def _add_adapters(model: Any, config: TrainConfig) -> None:
             parameter.data = parameter.data.float()
 
 
-def _linear_layers(model: Any) -> list[str]:
+def _linear_layers(model: PreTrainedModel) -> list[str]:
     """Return the names of all linear layers but the head."""
     head = model.get_output_embeddings()
     return [name for name, layer in model.named_modules() if is_linear(layer) and layer is not head]
 
 
-def _check_adapters(model: Any) -> None:
-    """Raise UsageError for adapters that could not be merged into the weights when the run is over."""
+def _check_adapters(model: PreTrainedModel) -> None:
+    """Raise UsageError for adapters that could not be merged into the weights at the end of the run."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    held = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     for name, module in model.named_modules():
         if isinstance(module, BaseTunerLayer):
             layer = module.get_base_layer()
-            why = "" if is_linear(layer) else "is no linear layer"
-            if not why and held[id(layer.weight)] > 1:
-                why = "is tied to another layer, which would change with it"
-            if why:
+            fault = "" if is_linear(layer) else "is no linear layer"
+            if not fault and uses[id(layer.weight)] > 1:
+                fault = "is tied to another layer, which would change with it"
+            if fault:
                 hint = "without `lora_targets`, all linear layers but the head get adapters"
-                raise UsageError(f"`lora_targets`: `{name}` {why}", hint=hint)
+                raise UsageError(f"`lora_targets`: `{name}` {fault}", hint=hint)
 
 
 def is_linear(layer: torch.nn.Module) -> bool:
-    """Whether a layer is one matrix, which lies [out, in], or [in, out] (see `is_transposed`)."""
+    """Whether a layer is one matrix, of shape [out, in], or [in, out] (see `is_transposed`)."""
     return isinstance(layer, torch.nn.Linear) or is_transposed(layer)
 
 
 def is_transposed(layer: torch.nn.Module) -> bool:
-    """Whether the weight of a linear layer lies [in, out], as GPT-2's do."""
+    """Whether a layer is linear with a weight [in, out], as in GPT-2."""
     from transformers.pytorch_utils import Conv1D
 
     return isinstance(layer, Conv1D)
 
 
 def lora_alpha(config: TrainConfig) -> float:
-    """Return the alpha of adapters, which count alpha / rank times."""
+    """Return the alpha of adapters, which are scaled by alpha / rank."""
     return config.lora_alpha or 2.0 * config.lora_rank
 
 
 def trained(model: torch.nn.Module) -> dict[str, Parameter]:
-    """Return the trained parameters by their names; tied ones once."""
+    """Return the trained parameters by name, tied ones once."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def shape(parameter: Tensor) -> tuple[int, ...]:
-    """Return the shape of a parameter, also of one that DeepSpeed has shared out."""
+    """Return the whole shape of a parameter, even where DeepSpeed has shared it out."""
     return tuple(getattr(parameter, "ds_shape", parameter.shape))
 
 
@@ -117,7 +124,7 @@ def count(model: torch.nn.Module, *, trained_only: bool = False) -> int:
 
 
 def state_bytes(model: torch.nn.Module) -> int:
-    """Return the bytes of all weights, and of the gradients and two moments of those that are trained, in float32."""
+    """Return the bytes of all weights, with gradient and two moments in float32 for each that is trained."""
     return sum(math.prod(shape(p)) * (16 if p.requires_grad else p.element_size()) for p in model.parameters())
 
 
@@ -127,7 +134,7 @@ def groups(model: torch.nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     matrices = [parameter for parameter in parameters if len(shape(parameter)) >= 2]
     vectors = [parameter for parameter in parameters if len(shape(parameter)) < 2]
     return [
-        {"params": held, "weight_decay": decay}
-        for held, decay in ((matrices, config.weight_decay), (vectors, 0.0))
-        if held
+        {"params": members, "weight_decay": decay}
+        for members, decay in ((matrices, config.weight_decay), (vectors, 0.0))
+        if members
     ]

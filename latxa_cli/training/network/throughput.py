@@ -1,5 +1,5 @@
-"""How much a step computes, and what share that is of what the device could (MFU, Chowdhery et al. 2022,
-arXiv 2204.02311, appendix B)."""
+"""The operations of a step, and their share of the device's peak (MFU, Chowdhery et al. 2022, arXiv 2204.02311,
+appendix B)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from latxa_cli.training.network import parameters
 
-# Peak of dense matrix products in bfloat16, operations a second, by the makers' data sheets; names as torch has them.
+# Peak of dense matrix products in bfloat16, in operations a second, from the makers' data sheets. The first entry whose
+# name is a part of torch's name of the device counts.
 PEAKS = {
     "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "GH200": 989e12, "B200": 2250e12,
     "A100": 312e12, "A800": 312e12, "L40S": 362e12, "L40": 181e12, "L4": 121e12, "A40": 150e12, "A10G": 70e12,
@@ -20,15 +21,15 @@ PEAKS = {
 
 
 def attended_pairs(position_ids: NDArray[np.int32]) -> int:
-    """Return how many pairs of tokens attend to each other: causally, and inside texts alone."""
+    """Return the number of pairs of tokens that attend to each other: causally, and inside a text."""
     return int(position_ids.astype(np.int64).sum()) + position_ids.size
 
 
 def operations(model: Any, tokens: int, pairs: int) -> float:
-    """Return the floating-point operations of forward and backward passes over `tokens` in which `pairs` attend.
+    """Return the floating-point operations of the forward and backward passes over `tokens`, of which `pairs` attend.
 
-    6 for each token and each weight that multiplies (the input embeddings do not, unless they are the head too), and
-    12 for each pair, layer and number of a head: two products forward, four backward, two operations each.
+    - 6 for each token and each weight in a product: all but the input embeddings, unless they are the head too.
+    - 12 for each pair, layer and number of its heads: two products forward and four backward, of two operations each.
     """
     config = model.config.get_text_config()
     embeddings = model.get_input_embeddings().weight
@@ -43,7 +44,7 @@ def operations(model: Any, tokens: int, pairs: int) -> float:
 
 
 def peak(device: torch.device) -> float | None:
-    """Return the peak of a device in bfloat16, operations a second, where it is known."""
+    """Return the peak of a device in bfloat16, in operations a second, or None where it is unknown."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
@@ -51,7 +52,7 @@ def peak(device: torch.device) -> float | None:
 
 
 def memory(device: torch.device) -> int:
-    """Return the most bytes that this process has held: of the GPU, or where there is none of the machine."""
+    """Return the most bytes that this process has held, on the GPU or else in the machine."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource

@@ -1,0 +1,172 @@
+"""The loss mask: the tokens of a conversation, and which of them training learns."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from latxa_cli.chat.rendering import Message, TemplateError, name_of
+from latxa_cli.chat.skeleton import AnswerEnd, answer_end, common_prefix
+from latxa_cli.chat.special import special_ids
+from latxa_cli.chat.turns import Skeletons, Turn, locate
+from latxa_cli.stream.errors import LatxaError
+
+Loss = Literal["assistant", "all"]
+
+
+class TokenisedChat(NamedTuple):
+    """A tokenised conversation: `ids[i]` is a target of the loss where `trained[i]` is true."""
+
+    ids: list[int]
+    trained: list[bool]
+
+
+def encode_chat(tokenizer: Any, messages: Sequence[Message], *, loss: Loss = "assistant") -> TokenisedChat:
+    """Tokenise one conversation and mark the tokens that the loss is taken on.
+
+    See `encode_chats` for the rule and the errors.
+    """
+    (encoded,) = encode_chats(tokenizer, [messages], loss=loss)
+    if isinstance(encoded, TemplateError):
+        raise encoded
+    return encoded
+
+
+def encode_chats(
+    tokenizer: Any, conversations: Iterable[Sequence[Message]], *, loss: Loss = "assistant"
+) -> list[TokenisedChat | TemplateError]:
+    """Tokenise conversations in one batch and mark the tokens that the loss is taken on.
+
+    The template writes the whole conversation, begin-of-text token included, and the text is tokenised once.
+
+    - `loss="assistant"`: the tokens of every assistant content, and what follows it up to and including the last
+      special token that ends every answer, or else the first one (the tokens that end the turn, which the model must
+      learn to write). A template without special tokens trains the text that it writes at the end of an answer instead.
+    - `loss="all"`: every token from the user's first word on, so that a small model also learns to write user turns
+      and can be sampled with Magpie. What stands before it (begin of text, a system block, the user header) is not
+      trained.
+
+    Where the template writes no special token after the last answer, the end-of-text token is added and trained.
+    What a message says that its writer kept from the loss (see `turns.counts`) is not trained, with either.
+
+    Returns:
+        One item for each conversation, in order: `TokenisedChat`, or the `TemplateError` that says why there is none.
+
+    Raises:
+        LatxaError: the tokenizer has no chat template, or is not a fast one (no character offsets).
+    """
+    if not tokenizer.is_fast:
+        raise LatxaError(
+            f"`{name_of(tokenizer)}` has no fast tokenizer, so that turns cannot be found in its tokens",
+            hint="convert it to a `tokenizer.json`",
+        )
+    skeletons: Skeletons = {}
+    located: list[tuple[str, list[Turn]] | TemplateError] = []
+    for messages in conversations:
+        try:
+            located.append(locate(tokenizer, messages, skeletons))
+        except TemplateError as error:
+            located.append(error)
+    texts = [item[0] for item in located if not isinstance(item, TemplateError)]
+    if not texts:
+        return [item for item in located if isinstance(item, TemplateError)]
+    # verbose=False: what is longer than the model's context is for the caller to judge
+    batch = tokenizer(
+        texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+    )
+    special, encodings, ending = set(special_ids(tokenizer)), iter(batch.encodings), _ending(tokenizer)
+    return [
+        item
+        if isinstance(item, TemplateError)
+        else _mark(tokenizer, loss, *item, _Tokens(next(encodings), special), ending)
+        for item in located
+    ]
+
+
+def _ending(tokenizer: Any) -> AnswerEnd:
+    """Return what the template writes behind answers: nothing where it refuses a dialogue without a system message."""
+    try:
+        return answer_end(tokenizer)
+    except TemplateError:
+        return AnswerEnd("", "", "")
+
+
+class _Tokens:
+    """The tokens of a text, to be found by its characters; the places of the special ones among them."""
+
+    def __init__(self, encoding: Any, special: set[int]) -> None:
+        self.encoding, self.ids = encoding, encoding.ids
+        self.special = [place for place, token in enumerate(self.ids) if token in special]
+
+    def reaching(self, character: int, end: int) -> int:
+        """Return the first token that holds the character or, up to `end`, a later one (a token may begin in the
+        header's last space, and characters that the tokenizer drops are in none)."""
+        while character < end:
+            if (place := self.encoding.char_to_token(character)) is not None:
+                return int(place)
+            character += 1
+        return len(self.ids)
+
+    def beginning(self, character: int, end: int) -> int:
+        """Return the first token that begins with the character or, up to `end`, a later one."""
+        place = self.reaching(character, end)
+        while place < len(self.ids) and self.span(place)[0] < character:
+            place += 1
+        return place
+
+    def span(self, place: int) -> tuple[int, int]:
+        """Return the characters of a token, from and up to."""
+        span: tuple[int, int] = self.encoding.token_to_chars(place)
+        return span
+
+    def next_special(self, place: int) -> int:
+        """Return the place of the first special token from `place` on."""
+        found = bisect_left(self.special, place)
+        return self.special[found] if found < len(self.special) else len(self.ids)
+
+    def last_special(self, place: int, character: int) -> int:
+        """Return the place of the last special token that begins before the character, from that at `place` on."""
+        while (further := self.next_special(place + 1)) < len(self.ids) and self.span(further)[0] < character:
+            place = further
+        return place
+
+
+def _mark(
+    tokenizer: Any, loss: Loss, text: str, turns: list[Turn], tokens: _Tokens, ending: AnswerEnd
+) -> TokenisedChat | TemplateError:
+    """Mark the trained tokens of one conversation.
+
+    Texts come from models and from the web: one that spells a special token would be read as that token.
+    """
+    ids, end = tokens.ids, len(text)
+    trained = [False] * len(ids)
+    kept_out: list[slice] = []
+    closed = True
+    for turn, limit in zip(turns, [*(turn.start for turn in turns[1:]), end], strict=True):
+        content = tokens.reaching(turn.start, end)
+        behind = max(content, tokens.beginning(turn.end, end))
+        spelt = tokens.next_special(content)
+        if spelt < behind and tokens.span(spelt)[0] >= turn.start:
+            return TemplateError(
+                f"the text of a message holds the special token `{text[slice(*tokens.span(spelt))]}`",
+                hint="the model would take it for the end of a turn or the like: leave the conversation out",
+            )
+        if turn.role != "assistant":
+            kept_out += [] if turn.counts else [slice(content, behind)]
+            continue
+        special, following = tokens.next_special(behind), tokens.beginning(limit, end)
+        closed = special < following
+        # Without a special token, the characters that the template writes at the end of an answer are trained.
+        written = turn.end + len(common_prefix(text[turn.end : limit], ending.every if closed else ending.last))
+        stop = tokens.last_special(special, written) + 1 if closed else max(behind, tokens.beginning(written, end))
+        trained[content:stop] = [True] * (stop - content)
+        kept_out += [] if turn.counts else [slice(content, stop)]
+    if loss == "all":
+        first = tokens.reaching(next((turn.start for turn in turns if turn.role == "user"), 0), end)
+        trained = [place >= first for place in range(len(ids))]
+    for some in kept_out:
+        trained[some] = [False] * len(ids[some])
+    if not closed and turns[-1].role == "assistant" and tokenizer.eos_token_id is not None:
+        ids, trained = [*ids, tokenizer.eos_token_id], [*trained, turns[-1].counts]
+    return TokenisedChat(ids, trained)

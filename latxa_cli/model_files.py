@@ -1,0 +1,221 @@
+"""The files of a model beside its weights, so that transformers 4 and 5, vLLM and others read the same model in them.
+
+transformers 5 writes the angles of positions (RoPE) as `rope_parameters` alone, of which version 4 knows nothing: it
+takes its defaults without a word. It also names classes of tokenizers that version 4 lacks. So what the starting model
+has is kept as it is wherever nothing has changed, and RoPE is written in both spellings.
+
+Base models name no token that ends a turn. Those that the chat template writes behind answers are added to the ends
+that a model names, or it would never stop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from latxa_cli.chat.turn_end import end_of_answer_ids
+from latxa_cli.model import (
+    CHAT_TEMPLATE_PATTERNS,
+    CONFIG,
+    GENERATION,
+    TOKENIZER_CONFIG,
+    TOKENIZER_PATTERNS,
+    copy_files,
+    matching,
+    read_settings,
+    synchronise,
+    write_settings,
+    writing,
+)
+from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.records import JsonObject
+from latxa_cli.stream.writer import write_file
+
+# All that may lie beside weights: settings of processors, code that comes with a model, its licence.
+BESIDE_PATTERNS = (
+    "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "LICENSE*", "NOTICE*", *CHAT_TEMPLATE_PATTERNS,
+)  # fmt: skip
+NOT_BESIDE = ("*.index.json", "manifest.json", "trainer_state.json")
+ANY_TOKENIZER = "PreTrainedTokenizerFast"  # the class that versions 4 and 5 both have for any `tokenizer.json`
+OF_VERSION_5 = ("TokenizersBackend",)
+FULL, SLIDING = "full_attention", "sliding_attention"
+TEMPLATE = "chat_template.jinja"
+
+
+def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Path | None = None) -> None:
+    """Write a model into `directory`: weights (safetensors), configurations, tokenizer and chat template.
+
+    `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load them. `dtype` is that of the weights
+    in the file, float32 or bfloat16; `start` is the directory of the model that it was made of. Raises LatxaError where
+    the directory cannot be written.
+    """
+    import torch
+
+    model.to(getattr(torch, dtype))
+    with writing(directory):
+        model.save_pretrained(directory)
+        save_beside_weights(model, tokenizer, directory, start)
+        for path in directory.iterdir():
+            if path.is_file():
+                path.chmod((directory / CONFIG).stat().st_mode)  # safetensors lets only the owner read its files
+                synchronise(path)
+        synchronise(directory)
+
+
+def save_beside_weights(
+    model: Any, tokenizer: Any, directory: Path, start: Path | None = None, *, same_tokenizer: bool = False
+) -> None:
+    """Write the files of a model other than weights.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer, with the chat template that it is to have.
+        directory: the output.
+        start: the directory of the model that it was made of, whose other files are kept.
+        same_tokenizer: whether the tokenizer is that of `start`, but for its chat template.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    model.config.use_cache = True  # an earlier training may have left False, which makes generation slow
+    model.config.save_pretrained(directory)
+    config = read_settings(directory / CONFIG)
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.save_pretrained(directory)
+    if not (same_tokenizer and start):
+        tokenizer.save_pretrained(directory)
+    if start is not None:
+        but = NOT_BESIDE if same_tokenizer else (*NOT_BESIDE, *TOKENIZER_PATTERNS)
+        copy_files(start, directory, BESIDE_PATTERNS, but=but)
+        if same_tokenizer:
+            set_template(directory, tokenizer.chat_template)
+    settle_tokenizer(directory, start)
+    own = read_settings(start / CONFIG) if start else {}
+    if own.get("model_type") != config.get("model_type"):  # a part of a larger model was loaded
+        own = config
+    text, rows = text_part(own), model.config.get_text_config().vocab_size
+    text["use_cache"] = True
+    text["vocab_size"] = rows
+    generation = read_settings(directory / GENERATION)
+    if (ends := ends_of(tokenizer, generation, own)) is not None:
+        if generation:
+            write_settings(directory / GENERATION, generation | {"eos_token_id": ends})
+        name_ends(own, ends)
+    write_settings(directory / CONFIG, in_both_spellings(own, model.config.to_dict()))
+
+
+# --- the configuration
+
+
+def text_part(config: JsonObject) -> JsonObject:
+    """Return the text part of a configuration, which models with a vision tower keep apart."""
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) else config
+
+
+def in_both_spellings(config: JsonObject, known: JsonObject) -> JsonObject:
+    """Return a configuration with the angles of positions as version 4 and version 5 of transformers spell them.
+
+    `known`: the same configuration as version 5 writes it.
+    """
+    parts = {
+        name: in_both_spellings(part, known[name])
+        for name, part in config.items()
+        if isinstance(part, dict) and isinstance(known.get(name), dict) and name != "rope_parameters"
+    }
+    config = config | parts
+    new = known.get("rope_parameters")
+    if not isinstance(new, dict) or not new:
+        return config
+    config["rope_parameters"] = new
+    whole: JsonObject = new[FULL] if isinstance(new.get(FULL), dict) else new
+    old: JsonObject = {"rope_theta": whole.get("rope_theta"), "rope_scaling": _scaling(whole)}
+    if isinstance(new.get(SLIDING), dict):
+        old["rope_local_base_freq"] = new[SLIDING].get("rope_theta")
+    if "partial_rotary_factor" in whole:
+        old["partial_rotary_factor"] = whole["partial_rotary_factor"]
+    return config | {name: value for name, value in old.items() if value is not None and config.get(name) is None}
+
+
+def change(config: JsonObject, changes: JsonObject) -> None:
+    """Set each value where the configuration has its key, else at the top level."""
+    text = text_part(config)
+    for key, value in changes.items():
+        if key in text:
+            text[key] = value
+        if key in config or key not in text:
+            config[key] = value
+
+
+def ends_of(tokenizer: Any, *settings: JsonObject) -> int | list[int] | None:
+    """Return the id or ids at which a model stops that answers: the ends that it names, and those of its chat template.
+
+    They are None where the tokenizer has no template, or one that writes no answer.
+
+    Args:
+        tokenizer: with the chat template.
+        settings: those of generation and the configuration; the first that name ends count.
+    """
+    if not tokenizer.chat_template:
+        return None
+    named = (one["eos_token_id"] for one in settings if one.get("eos_token_id") is not None)
+    try:
+        ends = end_of_answer_ids(tokenizer, next(named, None))
+    except LatxaError:
+        return None
+    return ends[0] if len(ends) == 1 else ends or None
+
+
+def name_ends(config: JsonObject, ends: int | list[int]) -> None:
+    """Name the ends in a configuration, unless transformers takes only one there for models of this kind (Inkling)."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.for_model(config.get("model_type", ""), eos_token_id=ends)
+    except StrictDataclassError:
+        return
+    except ValueError:  # a kind that transformers does not know, with code of its own
+        pass
+    change(config, {"eos_token_id": ends})
+
+
+def _scaling(rope: JsonObject) -> JsonObject | None:
+    """Return the scaling in parameters of RoPE; None where there is none."""
+    if rope.get("rope_type", "default") == "default":
+        return None
+    return {name: value for name, value in rope.items() if name not in ("rope_theta", "partial_rotary_factor")}
+
+
+# --- the tokenizer
+
+
+def set_template(directory: Path, template: object) -> None:
+    """Make `template` the chat template of the tokenizer in `directory`, if it is a text and has another one."""
+    settings = read_settings(directory / TOKENIZER_CONFIG)
+    file = directory / TEMPLATE
+    now = file.read_text(encoding="utf-8") if file.is_file() else settings.get("chat_template")
+    if not isinstance(template, str) or template == now:
+        return
+    for path in matching(directory, CHAT_TEMPLATE_PATTERNS):
+        path.unlink()
+    if settings.pop("chat_template", None) is not None:
+        write_settings(directory / TOKENIZER_CONFIG, settings)
+    write_file(file, template.encode())
+
+
+def settle_tokenizer(directory: Path, start: Path | None = None) -> None:
+    """Name the class of the tokenizer in `directory` as `start` does, and leave out what only version 5 knows."""
+    settings = read_settings(directory / TOKENIZER_CONFIG)
+    if not settings:
+        return
+    before = dict(settings)
+    own = read_settings(start / TOKENIZER_CONFIG) if start else {}
+    name = own.get("tokenizer_class") or settings.get("tokenizer_class")
+    settings["tokenizer_class"] = ANY_TOKENIZER if name is None or name in OF_VERSION_5 else name
+    for left_over in ("is_local", "local_files_only", "backend"):
+        settings.pop(left_over, None)
+    special = settings.get("extra_special_tokens")
+    if isinstance(special, list):  # version 4 takes names for them here
+        del settings["extra_special_tokens"]
+        settings["additional_special_tokens"] = special
+    if settings != before:
+        write_settings(directory / TOKENIZER_CONFIG, settings)

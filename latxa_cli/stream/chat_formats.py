@@ -1,0 +1,139 @@
+"""Spellings of conversations that other tools write, which are turned into `messages` with `role` and `content`.
+
+    messages                            OpenAI; also content in parts of text, and the role `developer`
+    conversations, conversation         ShareGPT, WildChat; `from` and `value` for `role` and `content`
+    instruction, input, output          Alpaca
+    instruction, context, response      Dolly
+    prompt, completion (or response)    OpenAI, TRL; each a text or a list of messages
+    query, response                     ms-swift
+    inputs, targets                     Aya
+
+Beside any of them, `system` is the first turn, and `history` holds earlier turns. A conversation that calls tools is
+refused, and so is content that is not text, since no conversation is read only in part.
+"""
+
+from __future__ import annotations
+
+from latxa_cli.stream.records import JsonObject, Record, spoken_type
+
+LISTS = ("messages", "conversations", "conversation")
+ALPACA = ("instruction", "output")  # a field `text` beside these repeats them as one prompt
+PAIRS = (
+    ALPACA,
+    ("instruction", "response"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("query", "response"),
+    ("inputs", "targets"),
+)
+MORE = ("input", "context")  # optional fields that follow an instruction
+ROLES = {
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bard", "bing", "bot", "model"), "assistant"),
+    **dict.fromkeys(("system", "developer"), "system"),
+}
+TOOL_ROLES = frozenset(("tool", "tools", "function", "function_call", "function_response", "observation", "ipython"))
+CALLS = ("tool_calls", "function_call")
+
+
+def respell(record: Record, *, prompts: bool = False) -> Record:
+    """Return the record with `messages`; a record without a conversation, or with `messages` already, is unchanged.
+
+    prompts: prompts are read, so that a `prompt` with an answer beside it is not taken for a conversation.
+
+    Raises ValueError for a conversation that is refused.
+    """
+    name = next((name for name in LISTS if type(record.get(name)) is list and record[name]), None)
+    if name is not None:
+        turns, used = [_message(message) for message in record[name]], [name]
+    elif "text" in record and not _has(record, ALPACA):  # a document, whose other fields describe it
+        return record
+    else:
+        pair = next((pair for pair in PAIRS if _has(record, pair) and not (prompts and pair[0] == "prompt")), None)
+        if pair is None:
+            if "chosen" in record and "rejected" in record:
+                raise ValueError("a pair of a chosen and a rejected answer is no conversation")
+            return record
+        turns, used = _pair(record, *pair), [*pair, *MORE]
+    if record.get("history"):
+        turns, used = [*_history(record["history"]), *turns], [*used, "history"]
+    if type(record.get("system")) is str and turns[0]["role"] != "system":
+        turns, used = [*_said("system", record["system"]), *turns], [*used, "system"]
+    if used == ["messages"] and turns == record["messages"]:
+        return record
+    used += [field for field in ("history", "system") if not record.get(field)]
+    return {field: value for field, value in record.items() if field not in used} | {"messages": turns}
+
+
+def _has(record: Record, pair: tuple[str, str]) -> bool:
+    return all(name in record for name in pair)
+
+
+def _pair(record: Record, question: str, answer: str) -> list[JsonObject]:
+    if type(record[question]) is list or type(record[answer]) is list:
+        return [*_turns(record[question], "user", question), *_turns(record[answer], "assistant", answer)]
+    pieces = [_text(record, question), *(_text(record, name) for name in MORE if question == "instruction")]
+    return [
+        {"role": "user", "content": "\n\n".join(filter(None, pieces))},
+        {"role": "assistant", "content": _text(record, answer)},
+    ]
+
+
+def _turns(value: object, role: str, name: str) -> list[JsonObject]:
+    """Return the turns in `value`, which is the text of one turn or a list of messages."""
+    if type(value) is list:
+        return [_message(message) for message in value]
+    return [{"role": role, "content": _text({name: value}, name)}]
+
+
+def _text(record: Record, name: str) -> str:
+    value = record.get(name)
+    if value is not None and type(value) is not str:
+        raise ValueError(f"`{name}` is {spoken_type(value)}, not a string")
+    return value or ""
+
+
+def _said(role: str, content: str) -> list[JsonObject]:
+    return [{"role": role, "content": content}] if content else []
+
+
+def _history(history: object) -> list[JsonObject]:
+    """Return the turns of a history, which holds pairs of a question and an answer, or messages."""
+    turns: list[JsonObject] = []
+    for exchange in history if type(history) is list else [history]:
+        if type(exchange) is list and len(exchange) == 2 and {*map(type, exchange)} == {str}:
+            turns += [{"role": "user", "content": exchange[0]}, {"role": "assistant", "content": exchange[1]}]
+        elif type(exchange) is dict:
+            turns.append(_message(exchange))
+        else:
+            raise ValueError("`history` holds neither pairs of texts nor messages")
+    return turns
+
+
+def _message(message: object) -> JsonObject:
+    """Return a message with our names of fields and roles; raises ValueError for one that is refused."""
+    if type(message) is not dict:
+        raise ValueError(f"a message is {spoken_type(message)}, not an object")
+    role = message.get("role", message.get("from"))
+    name = role.lower() if type(role) is str else ""
+    if name in TOOL_ROLES or any(message.get(call) for call in CALLS):
+        raise ValueError("the conversation calls tools, which is not read")
+    if (ours := ROLES.get(name)) is None:
+        raise ValueError(f"the role `{str(role)[:40]}` is not `system`, `user` or `assistant`")
+    content = message.get("content", message.get("value"))
+    if type(content) is list:
+        content = "".join(_part(part) for part in content)
+    if type(content) is not str:
+        raise ValueError(f"the content of a `{ours}` message is {spoken_type(content)}, not a string")
+    if message.keys() == {"role", "content"} and ours == role and content is message["content"]:
+        return message
+    spellings = {"role", "from", "content", "value", *CALLS}
+    return {"role": ours, "content": content} | {name: x for name, x in message.items() if name not in spellings}
+
+
+def _part(part: object) -> str:
+    text = part.get("text") if type(part) is dict else part
+    if type(text) is not str:
+        kind = part.get("type") if type(part) is dict else spoken_type(part)
+        raise ValueError(f"a part of a message is `{str(kind)[:40]}`, not text")
+    return text
