@@ -61,7 +61,7 @@ def audit(
       latxa audit eu.jsonl --source en.jsonl --from en --to eu --calibrate pairs.jsonl --page audit.html -o good.jsonl
       latxa audit items_cy.jsonl --source items.jsonl --to cy --field question --field choices --references cy.jsonl
     """
-    from latxa_cli.report.audit_page import AuditPage, ShownFault
+    from latxa_cli.report.pages.audit import AuditPage, ShownFault
     from latxa_cli.stream.display import render
     from latxa_cli.translation.audit.audit import Audit
     from latxa_cli.translation.audit.inputs import checks_of, false_alarms

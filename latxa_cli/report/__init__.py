@@ -4,9 +4,9 @@ Everything here works on records and plain numbers, so that it needs no other ro
 
 - `report`: the records of all files, sorted into the three below.
 - `model_table`: results and ratings, a row a model and a column a task.
-- `curves`: losses over steps.
 - `meetings`: the battles, counted by pair of models.
-- `plots`: figures of ratings, curves and meetings.
+- `plots`: figures of ratings, losses over steps and meetings.
+- `pages`: pages for a browser.
 - `boards`: the ratings of `arena-score` as tables.
 - `ratings`: the rating and the bounds in a rating record.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latxa_cli.report.audit_page import AuditPage, ShownFault
+from latxa_cli.report.pages.audit import AuditPage, ShownFault
 
 
 def test_parts_of_a_page() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from latxa_cli.report.curves import TRAINING, Curves, run_names
+from latxa_cli.report.plots.curves import TRAINING, Curves, run_names
 from latxa_cli.stream.kinds import checker
 
 
