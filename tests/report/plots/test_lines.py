@@ -1,4 +1,4 @@
-"""Small multiples of lines: names beside them, smoothing, looks that differ without colour, and a layout without overlaps."""
+"""Small multiples of lines: names beside them, smoothing, looks that differ in grey, a layout without overlaps."""
 
 from itertools import pairwise
 
