@@ -27,6 +27,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed (`pip install 'lat
 TIMEOUT = 300  # seconds for any one run
 TASK = "ray::_do"  # the title of a worker's process, as long as it does a task
 KILLS = 2  # in a run, at most; each in another stage
+ATTEMPTS = 5  # to kill a worker in a run: on a busy machine one may end without a task in which it was met
 OPEN: dict[str, Callable[..., Any]] = {"": open, ".gz": gzip.open, ".zst": zstandard.open}
 
 
@@ -157,15 +158,17 @@ def linked(data: Path, folder: Path) -> Path:
 
 
 @for_both_verbs
-def test_killed_workers_change_nothing(
-    verb: str, cluster: Any, data: Path, folder: Path, start: Start, tmp_path: Path
-) -> None:
+def test_killed_workers_change_nothing(verb: str, cluster: Any, data: Path, start: Start, tmp_path: Path) -> None:
     alone = linked(data, tmp_path / "alone")
     expected = ending(start(verb, alone, "local"))
     assert expected[0] == 0, expected
-    run = start(verb, folder, "ray")
-    killed_in = kill_workers(run, folder / "out.jsonl.work")
-    assert ending(run) == expected
+    for attempt in range(ATTEMPTS):
+        folder = linked(data, tmp_path / f"run{attempt}")
+        run = start(verb, folder, "ray")
+        killed_in = kill_workers(run, folder / "out.jsonl.work")
+        assert ending(run) == expected
+        if killed_in:
+            break
     assert killed_in
     assert {path.name for path in folder.iterdir()} == {path.name for path in alone.iterdir()}
     for name in CASES[verb].outcomes:
