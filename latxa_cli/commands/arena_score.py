@@ -115,7 +115,7 @@ def arena_score(
     from latxa_cli.arena.groups import in_groups
     from latxa_cli.arena.rankings.intervals import PAPER, RatingMethod, anchor_of
     from latxa_cli.arena.score import ScoreRequest, records_of, score
-    from latxa_cli.report.boards import show
+    from latxa_cli.report.tables.boards import show
 
     method = PAPER if paper else RatingMethod(rounds, confidence, ties, prior, seed, anchor_of(anchor))
     request = ScoreRequest.of(method, criterion, by, at_least, resample, interval, control, paper=paper)

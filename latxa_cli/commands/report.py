@@ -47,10 +47,10 @@ def report(
     """
     from latxa_cli.arena.battles import Tally
     from latxa_cli.arena.votes import count
-    from latxa_cli.report.meetings import Meetings
     from latxa_cli.report.plots.curves import run_names
     from latxa_cli.report.plots.style import check
     from latxa_cli.report.report import KINDS, Report
+    from latxa_cli.report.tables.meetings import Meetings
     from latxa_cli.stream.display import render
 
     if plot:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from latxa_cli.report.meetings import Meetings
-from latxa_cli.report.model_table import ModelTable
 from latxa_cli.report.plots.curves import Curves
 from latxa_cli.report.plots.style import check
+from latxa_cli.report.tables.meetings import Meetings
+from latxa_cli.report.tables.model_table import ModelTable
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record, Reject
 

@@ -12,7 +12,7 @@ from math import isfinite, isinf, isnan
 from typing import TYPE_CHECKING, Any
 
 from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, WIDTH, house_style, inches, rows_of, saved, written
-from latxa_cli.report.ratings import bounds_of, place_of, rating_of
+from latxa_cli.report.tables.ratings import bounds_of, place_of, rating_of
 from latxa_cli.stream.records import Record
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from latxa_cli.report.model_table import ModelTable
+from latxa_cli.report.tables.model_table import ModelTable
 from latxa_cli.stream.display import render
 
 

@@ -1,6 +1,6 @@
 """What `arena-score` says, laid out for people: one ranking, several side by side, and what stands below them."""
 
-from latxa_cli.report.boards import every_column, further_tables, important_findings, rows
+from latxa_cli.report.tables.boards import every_column, further_tables, important_findings, rows
 
 
 def rating(model, value, criterion="winner", **more):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from latxa_cli.report.ratings import place_of, rating_of
+from latxa_cli.report.tables.ratings import place_of, rating_of
 from latxa_cli.stream.kinds import SHARES
 from latxa_cli.stream.records import Record, Reject
 

@@ -7,7 +7,7 @@ import pytest
 
 from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.votes import count
-from latxa_cli.report.meetings import Meetings
+from latxa_cli.report.tables.meetings import Meetings
 
 
 def battle(a, b, winner):
