@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from latxa_cli.stream.kinds import checker
+from latxa_cli.stream.checks import checker
 
 Latxa = Callable[..., "subprocess.CompletedProcess[bytes]"]  # what the fixture `latxa` gives
 

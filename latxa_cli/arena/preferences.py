@@ -15,7 +15,7 @@ from itertools import takewhile
 
 from latxa_cli.arena.filters import Filter, rejection
 from latxa_cli.arena.spellings import field_text, spelled
-from latxa_cli.stream.kinds import checker
+from latxa_cli.stream.checks import checker
 from latxa_cli.stream.reader import Identifier, name_of
 from latxa_cli.stream.records import Record, Reject
 

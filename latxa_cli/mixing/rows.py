@@ -16,8 +16,8 @@ from xxhash import xxh3_64_intdigest, xxh64_intdigest
 
 from latxa_cli.mixing.admission import Admission
 from latxa_cli.native.layout import AGAIN, MADE, ROW, UNNAMED
+from latxa_cli.stream.checks import CHECKS
 from latxa_cli.stream.inputs import LONGEST_LINE
-from latxa_cli.stream.kinds import CHECKS
 from latxa_cli.stream.reader import explain, name_of, parser
 from latxa_cli.stream.records import Record, Reject
 from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry

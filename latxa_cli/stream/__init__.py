@@ -1,7 +1,8 @@
 """What every verb stands on.
 
+- Records: `kinds` declares them, of `fields`; `checks` holds `records` to them; `chat_formats` are other spellings.
 - Reading: `sources` and `endings` (which files), `inputs` (their bytes; also `parquet`, `json_text`), `reader` (checked
-  `records`: `kinds`, `chat_formats`), `cutting` and `spool` (parts of large sources), `intake` (what a run reads).
+  records), `cutting` and `spool` (parts of large sources), `intake` (what a run reads).
 - Writing: `writer` (one file: `.part`, then its name), `outputs` (all files of a run), `rejects`, `manifest`, `resume`.
 - A run: `run` joins them. `terminal` and `display` are what people see.
 - Tools: `errors`, `files` (intermediate ones), `locks`, `named` (`NAME=VALUE`), `secrets` (which are hidden), `sizes`

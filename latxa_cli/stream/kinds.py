@@ -1,79 +1,33 @@
 """The kinds of records: the fields of each, the types of their values, and one more rule where a kind needs it.
 
 `KINDS` declares them all. A required field must be there; an optional one has a value of its type, or null. Fields that
-a kind does not name pass through untouched. A check raises ValueError with the problem in words, to which the reader of
-records adds file and line.
+a kind does not name pass through untouched. `checks` holds records to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
-
+from latxa_cli.stream.fields import (
+    ANYTHING,
+    BOOLEAN,
+    LABEL,
+    LIST,
+    MESSAGES,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TIME,
+    VERDICT,
+    Field,
+    Kind,
+    Type,
+    lacks,
+)
 from latxa_cli.stream.records import Record, spoken_type
-
-Check = Callable[[Record], None]
 
 ROLES = frozenset(("system", "user", "assistant"))
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
 # Metrics of results that are shares from 0 to 1 (of items answered well, of battles won): reports show percentages.
 SHARES = frozenset(("acc", "acc_norm", "exact_match", "win_rate"))
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """The type of a field: its name in messages, and the Python types of its values, the most frequent one first."""
-
-    name: str
-    types: tuple[type, ...]
-
-
-STRING = Type("a string", (str,))
-NUMBER = Type("a number", (int, float))
-BOOLEAN = Type("a boolean", (bool,))
-OBJECT = Type("an object", (dict,))
-LIST = Type("an array", (list,))
-MESSAGES = Type("a list of messages", (list,))
-TIME = Type("a string or a number", (str, int, float, date, datetime))  # Parquet has dates of its own
-LABEL = Type("a name or a number", (str, int, float, bool))
-VERDICT = Type("a verdict", (str,))
-ANYTHING = Type("anything", (str, int, float, bool, dict, list))
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field of a kind: its name, its type, and its meaning for `recipes/records.md`."""
-
-    name: str
-    type: Type
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of record.
-
-    - title: the kind in one phrase, for `recipes/records.md`.
-    - mark: the field by which a verb that takes several kinds tells this one from the others.
-    - rule: a check beyond the types of fields; `rule_says` is the same in words.
-    - is_talk: records are conversations, and other spellings of conversations are accepted.
-    - is_named: records have ids, made from their content where none is given. Two equal records without ids are two
-      records, not one.
-    """
-
-    title: str
-    required: tuple[Field, ...]
-    optional: tuple[Field, ...]
-    mark: str = ""
-    rule: Check | None = None
-    rule_says: str = ""
-    is_talk: bool = False
-    is_named: bool = True
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        return (*self.required, *self.optional)
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -120,14 +74,14 @@ def _battle(record: Record) -> None:
     winner = record.get("winner")
     if winner is None:
         if record.get("winner_content") is None and record.get("winner_language") is None:
-            raise ValueError(_lacks(record, "winner", VERDICT))
+            raise ValueError(lacks(record, "winner", VERDICT))
     elif winner not in VERDICTS:
         raise ValueError(f"the winner `{winner[:40]}` is not `model_a`, `model_b`, `tie` or `tie (bothbad)`")
 
 
 def _rating(record: Record) -> None:
     if record.get("rating") is None and ("rating" not in record or record.get("infinite") not in INFINITE):
-        raise ValueError(_lacks(record, "rating", NUMBER))
+        raise ValueError(lacks(record, "rating", NUMBER))
 
 
 def _answer(record: Record) -> None:
@@ -150,6 +104,16 @@ _GROUP = Field("group", Type("an object or a string", (dict, str)), "the subgrou
 _BOUNDS = (
     Field("lower", NUMBER, "the lower end of its interval; null where there is none"),
     Field("upper", NUMBER, "the upper end; null where there is none"),
+)
+_FILTER = Field("filter", STRING, "how the answer was extracted from the model's text")
+# What tells models of one name apart, and how they were asked.
+_ASKED = (
+    Field("path", STRING, "the path or hub name of the model"),
+    Field("weights", STRING, "a hash of the model's weights, or its commit on the hub"),
+    Field("num_fewshot", NUMBER, "the number of examples in the prompt"),
+    Field("chat", BOOLEAN, "whether the model was asked through its chat template"),
+    Field("format", STRING, "how choices were asked: `mcqa`, `cloze`, `generate` or `cot`"),
+    Field("target_delimiter", STRING, "what stood between a prompt and a choice, unless a space did"),
 )
 _CONVERSATION = (_SOURCE, _LANGUAGE, _TASK, _METADATA)
 
@@ -287,13 +251,7 @@ KINDS: dict[str, Kind] = {
             Field("stderr", NUMBER, "its standard error"), Field("n", NUMBER, "the number of items that it is of"),
             Field("asked", NUMBER, "the number of items that were asked, where some may have no answer"),
             Field("outcomes", OBJECT, "how many of these were answered, refused, cut off …"),
-            Field("filter", STRING, "how the answer was extracted from the model's text"),
-            Field("num_fewshot", NUMBER, "the number of examples in the prompt"),
-            Field("path", STRING, "the path or hub name of the model"),
-            Field("weights", STRING, "a hash of the model's weights, or its commit on the hub"),
-            Field("chat", BOOLEAN, "whether the model was asked through its chat template"),
-            Field("format", STRING, "how choices were asked: `mcqa`, `cloze`, `generate` or `cot`"),
-            Field("target_delimiter", STRING, "what stood between a prompt and a choice, unless a space did"),
+            _FILTER, *_ASKED,
             Field("shot_seeds", LIST, "the seeds of the shots, where items were asked with several draws"),
             Field("paper", BOOLEAN, "whether prompts were those of the paper"),
             Field("contaminated", NUMBER, "the number of items that stand in training data"),
@@ -313,7 +271,7 @@ KINDS: dict[str, Kind] = {
             Field("correct", BOOLEAN, "whether the answer is right"),
             Field("value", NUMBER, "the value of a metric, where nothing is right or wrong"),
             Field("metrics", OBJECT, "the values of all metrics"),
-            Field("filter", STRING, "how the answer was extracted from the model's text"),
+            _FILTER,
             Field("shot_seed", NUMBER, "the seed of the shots, where items were asked with several draws"),
             Field("prompt", STRING, "the prompt that the model was given"),
             Field("choices", LIST, "the choices that it was given"),
@@ -323,10 +281,88 @@ KINDS: dict[str, Kind] = {
             Field("outcome", STRING, "what became of the item: `answered`, `refused`, `cut off` …"),
             Field("response", STRING, "what the model wrote, and the answer was looked for in"),
             Field("thought", STRING, "what it thought aloud before"),
+            *_ASKED, _LANGUAGE,
+            Field("group", STRING, "the group of tasks that this one is a part of"),
+            Field("group_mean", STRING, "what the figure of the group is the mean of: `items` or `tasks`"),
+            Field("cluster", LABEL, "what it shares with other items of the task, such as the text they ask about"),
             _METADATA,
         ),
         rule=_answer,
         rule_says="One of `correct` and `value` is there.",
+    ),
+    "sample": Kind(
+        "An item as lm-evaluation-harness logs it (`samples_TASK_TIME.jsonl`); each metric is a field.",
+        (Field("doc_id", NUMBER, "the place of the item in the task"),),
+        (
+            Field("doc", ANYTHING, "the item"), Field("target", ANYTHING, "the right answer"), _FILTER,
+            Field("doc_hash", STRING, "a hash of the item"), Field("prompt_hash", STRING, "a hash of the prompt"),
+            Field("arguments", ANYTHING, "the requests, the prompt first in each"),
+            Field("filtered_resps", LIST, "the model's answers"), Field("metrics", LIST, "the names of its metrics"),
+        ),
+        mark="doc_id",
+        is_named=False,
+    ),
+    "comparison": Kind(
+        "How far a model and a baseline differ on the same items of a task, or in the mean over tasks.",
+        (
+            _MODEL, Field("baseline", STRING, "the model that it is compared with"),
+            Field("metric", STRING, "the name of the metric"),
+            Field("value", NUMBER, "the model's mean over the items that both answered"),
+            Field("baseline_value", NUMBER, "that of the baseline"),
+            Field("difference", NUMBER, "`value` less `baseline_value`"),
+        ),
+        (
+            Field("task", STRING, "the task, or the group of tasks; not there for a mean over tasks"),
+            Field("tasks", NUMBER, "the number of tasks in the mean, each with one weight"),
+            _FILTER, _LANGUAGE,
+            Field("n", NUMBER, "the number of these items"),
+            Field("clusters", NUMBER, "the number of clusters of items, where items are not each by itself"),
+            Field("stderr", NUMBER, "the standard error of the difference"),
+            *_BOUNDS,
+            Field("confidence", NUMBER, "the confidence of the interval (0.95)"),
+            Field("interval", STRING, "its method: `sandwich` or `bootstrap`"),
+            Field("only_model", NUMBER, "the number of items that the model alone has right"),
+            Field("only_baseline", NUMBER, "the number of items that the baseline alone has right"),
+            Field("p", NUMBER, "the probability of such a difference where there is none"),
+            Field("test", STRING, "what gave `p`: `mcnemar`, `permutation`, `t` or `bootstrap`"),
+            Field("mcnemar_p", NUMBER, "that of the exact test of McNemar, which takes no account of clusters"),
+            Field("p_holm", NUMBER, "`p` after Holm's correction for all tasks of the model"),
+            Field("verdict", STRING, "`better`, `worse`, `higher`, `lower` or `no difference shown`"),
+            Field("detectable", NUMBER, "the difference that so many items show with a power of 80 %"),
+            Field("items_for_point", NUMBER, "the number of items that would show 0.01 with that power"),
+            Field("shot_seeds", LIST, "the seeds of the shots, where items were asked with several draws"),
+            Field("spread", NUMBER, "the standard deviation of the difference from seed to seed"),
+            Field("unanswered", NUMBER, "the number of items left out since the model gave no answer"),
+            Field("baseline_unanswered", NUMBER, "the number of items left out since the baseline gave none"),
+            Field("left_out", NUMBER, "the number of items left out since one of the two was not asked"),
+            Field("despite", LIST, "what differs between the two and was allowed (`--despite`)"),
+            Field("path", STRING, "the path or hub name of the model"),
+            Field("weights", STRING, "a hash of its weights, or its commit on the hub"),
+            Field("baseline_path", STRING, "the path or hub name of the baseline"),
+            Field("baseline_weights", STRING, "a hash of its weights, or its commit on the hub"),
+        ),
+        mark="baseline_value",
+        is_named=False,
+    ),
+    "change": Kind(
+        "An item that a model and a baseline did not do equally well; `id` is that of the item.",
+        (
+            Field("task", STRING, "the task"), _MODEL,
+            Field("baseline", STRING, "the model that it is compared with"),
+            Field("direction", STRING, "`better` or `worse`: how the model did"),
+        ),
+        (
+            Field("answer", ANYTHING, "the model's answer, as in the records of answers"),
+            Field("baseline_answer", ANYTHING, "that of the baseline"),
+            Field("target", ANYTHING, "the right answer"),
+            Field("metric", STRING, "the name of the metric"),
+            Field("value", NUMBER, "the model's value for the item, the mean over shot seeds"),
+            Field("baseline_value", NUMBER, "that of the baseline"),
+            _FILTER,
+            Field("prompt", STRING, "the prompt that the baseline was given"),
+            Field("choices", LIST, "the choices"), _LANGUAGE,
+        ),
+        mark="direction",
     ),
     "metrics": Kind(
         "A step of training.",
@@ -342,58 +378,3 @@ KINDS: dict[str, Kind] = {
 
 HAVE_MESSAGES = frozenset(name for name, kind in KINDS.items() if kind.is_talk)
 NAMELESS = frozenset(name for name, kind in KINDS.items() if not kind.is_named)
-
-
-# --- checks ----------------------------------------------------------------------------------------------------------
-
-
-def checker(kind: str | tuple[str, ...]) -> Check:
-    """Return the check for records of one kind, or of several kinds that are told apart by their marks."""
-    if isinstance(kind, str):
-        return CHECKS[kind]
-    marked = [(KINDS[name].mark, CHECKS[name]) for name in kind]
-
-    def check(record: Record) -> None:
-        for mark, check_one in marked:
-            if mark in record:
-                return check_one(record)
-        raise ValueError("neither " + " nor ".join(f"`{mark}`" for mark, _ in marked) + " is there")
-
-    return check
-
-
-def _check_of(kind: Kind) -> Check:
-    """Return the check of one kind."""
-    # A check is run for every record that any verb reads, so its loop is over the fields of the record, which are fewer
-    # than those of the kind, and one `is` passes most values.
-    fields = {field.name: field.type for field in kind.fields}
-    first_types = {name: type_.types[0] for name, type_ in fields.items()}
-    required = [field.name for field in kind.required]
-    rule = kind.rule
-
-    def check_other_types(name: str, value: object) -> None:
-        if type(value) not in fields[name].types and (value is not None or name in required):
-            raise ValueError(f"`{name}` is {spoken_type(value)}, not {fields[name].name}")
-
-    def check(record: Record) -> None:
-        for name in record:
-            if name in first_types and record[name].__class__ is not first_types[name]:
-                check_other_types(name, record[name])
-        for name in required:
-            if name not in record:
-                raise ValueError(_lacks(record, name, fields[name]))
-        if rule is not None:
-            rule(record)
-
-    return check
-
-
-def _lacks(record: Record, name: str, type_: Type) -> str:
-    """Return the message for a required field that is missing or null."""
-    return f"`{name}` is null, not {type_.name}" if name in record else f"the field `{name}` is missing"
-
-
-CHECKS = {name: _check_of(kind) for name, kind in KINDS.items()}
-# Fields whose values are objects or lists; also that of another spelling of conversations.
-CONTAINERS = {field.name for kind in KINDS.values() for field in kind.fields if {*field.type.types} <= {dict, list}}
-CONTAINERS.add("conversations")

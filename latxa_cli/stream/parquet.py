@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from latxa_cli.stream.checks import CONTAINERS
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.kinds import CONTAINERS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from latxa_cli.stream.chat_formats import respell
+from latxa_cli.stream.checks import checker
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input, numbered_lines, whole_lines
-from latxa_cli.stream.kinds import HAVE_MESSAGES, NAMELESS, checker
+from latxa_cli.stream.kinds import HAVE_MESSAGES, NAMELESS
 from latxa_cli.stream.records import Record, content_id
 
 if TYPE_CHECKING:

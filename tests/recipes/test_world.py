@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from latxa_cli.stream.kinds import checker
+from latxa_cli.stream.checks import checker
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 QUICKSTART = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latxa_cli.stream.chat_formats import respell
-from latxa_cli.stream.kinds import checker
+from latxa_cli.stream.checks import checker
 
 Turns = list[tuple[str, str]]
 PIECES = [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]

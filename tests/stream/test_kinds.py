@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from latxa_cli.stream.kinds import KINDS, MESSAGES, VERDICT, Field, checker
+from latxa_cli.stream.checks import checker
+from latxa_cli.stream.fields import MESSAGES, VERDICT, Field
+from latxa_cli.stream.kinds import KINDS
 
 USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 SOUND = {
@@ -24,8 +26,18 @@ SOUND = {
     "correlation": {"benchmark": "t"},
     "result": {"model": "m", "task": "t", "metric": "acc", "value": 0.5},
     "answer": {"task": "t", "model": "m", "correct": True},
+    "sample": {"doc_id": 3},
+    "comparison": {
+        "model": "m",
+        "baseline": "b",
+        "metric": "acc",
+        "value": 0.7,
+        "baseline_value": 0.2,
+        "difference": 0.5,
+    },
+    "change": {"task": "t", "model": "m", "baseline": "b", "direction": "better"},
     "metrics": {"step": 1, "loss": 2.5},
-}
+}  # fmt: skip
 VALUES = {"a string": "x", "a number": 1.5, "a boolean": True, "an object": {"a": 1}, "an array": ["a"]}
 OPTIONAL = [(name, field) for name, kind in KINDS.items() for field in kind.optional]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from latxa_cli.report.plots.curves import TRAINING, Curves, run_names
-from latxa_cli.stream.kinds import checker
+from latxa_cli.stream.checks import checker
 
 
 def step(number, loss, **more):
