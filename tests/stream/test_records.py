@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from latxa_cli.stream.errors import LatxaError, RecordError
 from latxa_cli.stream.inputs import Input
+from latxa_cli.stream.kinds import KINDS
 from latxa_cli.stream.reader import Identifier, read, stop_at_malformed
 from latxa_cli.stream.records import content_id, keyed_hash
 from latxa_cli.stream.writer import Writer
@@ -29,8 +30,17 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
+# Hypothesis draws words of our source too, and fields that a document declares have a type.
+TAKEN = {
+    "id",
+    "messages",
+    "conversations",
+    "instruction",
+    "output",
+    *(field.name for field in KINDS["document"].fields),
+}
 MORE = st.dictionaries(
-    TEXT.filter(lambda name: name not in ("id", "text", "messages", "conversations", "instruction", "output")),
+    TEXT.filter(lambda name: name not in TAKEN),
     VALUES,
     max_size=4,
 )
