@@ -26,7 +26,7 @@ from latxa_cli.arena.units import NOBODY, SAID, Unit, Units
 from latxa_cli.arena.votes import NONE, Votes
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
-from latxa_cli.variants import EQUALS
+from latxa_cli.variants import equals
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def records_of(scores: Scores, results: Sequence[Sequence[Record]], copies: bool
     records = list(scores.records())
     if results:
         records += correlations(scores, chain.from_iterable(results))
-    return list(with_copies(records, EQUALS)) if copies else records
+    return list(with_copies(records, equals())) if copies else records
 
 
 def correlations(scores: Scores, results: Iterable[Record]) -> Iterator[Record]:

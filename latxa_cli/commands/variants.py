@@ -8,7 +8,7 @@ def variants(run: Run) -> None:
     """Show the 24 variants of a study, and the 18 to train.
 
     in:  nothing
-    out: variants {variant, kept, reason, equals, ...}; a table on a terminal
+    out: variants {variant, name, kept, reason, equals, ...}; a table on a terminal
 
     A variant is called exp_B_CTE. B is the backbone: 0 base, 1 adapted base, 2 instructed. C, T and E are 1 if it
     trains on the corpus, on target-language instructions and on English instructions. `latxa mix --variant exp_B_CTE`

@@ -10,7 +10,7 @@ from latxa_cli.arena.fits.bradley_terry import Wins, fit, to_ratings
 from latxa_cli.arena.groups import by_mask, from_table, grouped, in_groups, with_copies
 from latxa_cli.arena.votes import A_WON, B_WON, NONE, TIE, Column, Votes, count
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
-from latxa_cli.variants import EQUALS, all_variants
+from latxa_cli.variants import equals, grid
 
 
 def votes_of(*battles):
@@ -153,7 +153,7 @@ def test_copies_follow_their_original_and_change_no_other_record():
         {"finding": "ties", "value": 0.2},
     ]
     given = [dict(record) for record in ratings]
-    found = list(with_copies(ratings, EQUALS))
+    found = list(with_copies(ratings, equals()))
     assert [record for record in found if "copy_of" not in record] == given == ratings
     assert [record.get("model") for record in found[:5]] == [
         "exp_2_111",
@@ -170,19 +170,19 @@ def test_copies_on_every_board_but_none_of_a_model_that_is_rated_itself():
     boards = [
         {"model": "exp_1_000", "rating": 990.0, "group": {"language": group}, "rank": 1} for group in ("C1", "B2")
     ]
-    found = list(with_copies([*boards, {"model": "exp_1_100", "rating": 980.0, "rank": 2}], EQUALS))
+    found = list(with_copies([*boards, {"model": "exp_1_100", "rating": 980.0, "rank": 2}], equals()))
     copies = [record for record in found if "copy_of" in record]
     assert [(record["model"], record["group"]["language"]) for record in copies] == [
         ("exp_0_100", "C1"),
         ("exp_0_100", "B2"),
     ]
-    assert list(with_copies([], EQUALS)) == []
+    assert list(with_copies([], equals())) == []
 
 
 def test_the_grid_is_whole_with_copies_but_for_the_bare_backbones():
-    kept = [{"model": variant.code, "rating": 1.0} for variant in all_variants() if variant.kept]
-    names = {record["model"] for record in with_copies(kept, EQUALS)}
-    assert {variant.code for variant in all_variants()} - names == {
+    kept = [{"model": variant.code, "rating": 1.0} for variant in grid().values() if variant.kept]
+    names = {record["model"] for record in with_copies(kept, equals())}
+    assert {variant.code for variant in grid().values()} - names == {
         "exp_0_000",
         "exp_1_000",
         "exp_0_100",
