@@ -18,7 +18,8 @@ def report(
     """Show results, ratings, battles and losses as one table, or draw them.
 
     in:  results {model, task, metric, value, stderr}, ratings {model, rating, lower, upper}, battles {model_a, model_b,
-         winner} and metrics of training {step, loss, validation}, in any order
+         winner} and metrics of training {step, loss, validation}, in any order; results files of lm-evaluation-harness,
+         and folders of them
     out: a table, or rows {model, ratings, results}; with --plot a figure too
 
     A row is a model; with ratings, the best comes first. A column is a task, or one way to measure it (metric, filter,
@@ -40,6 +41,7 @@ def report(
     examples:
       latxa report results.jsonl
       latxa report results/*.jsonl ratings.jsonl --format markdown -o table.md
+      latxa report harness_output/ --format csv -o table.csv
       latxa eval out --task xstorycloze_eu | latxa report --format csv
       latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
       latxa report ratings.jsonl --plot ratings.pdf --format latex -o table.tex
@@ -49,6 +51,7 @@ def report(
     from latxa_cli.arena.votes import count
     from latxa_cli.report.plots.curves import run_names
     from latxa_cli.report.plots.style import check
+    from latxa_cli.report.reading.files import ResultInput, expand
     from latxa_cli.report.report import KINDS, Report
     from latxa_cli.report.tables.meetings import Meetings
     from latxa_cli.stream.display import render
@@ -57,7 +60,8 @@ def report(
         check(plot)
     figure = run.file(plot)
     shown, tally = Report(), Tally()
-    names = run_names(files or ["-"])
+    run.intake.open = ResultInput
+    names = run_names(expand(files or ["-"], run.say))
     inputs = {file: run.read([file], KINDS) for file in names}
     for file, records in inputs.items():
         run.write(shown.take(records, run=names[file], count=tally.count))

@@ -113,7 +113,12 @@ _ASKED = (
     Field("num_fewshot", NUMBER, "the number of examples in the prompt"),
     Field("chat", BOOLEAN, "whether the model was asked through its chat template"),
     Field("format", STRING, "how choices were asked: `mcqa`, `cloze`, `generate` or `cot`"),
-    Field("target_delimiter", STRING, "what stood between a prompt and a choice, unless a space did"),
+    Field(
+        "target_delimiter",
+        STRING,
+        "what stood between a prompt and a choice, if not a space in a plain prompt or nothing under a chat template; "
+        "null where it is not known",
+    ),
 )
 _CONVERSATION = (_SOURCE, _LANGUAGE, _TASK, _METADATA)
 
@@ -252,6 +257,8 @@ KINDS: dict[str, Kind] = {
             Field("asked", NUMBER, "the number of items that were asked, where some may have no answer"),
             Field("outcomes", OBJECT, "how many of these were answered, refused, cut off …"),
             _FILTER, *_ASKED,
+            Field("higher_is_better", BOOLEAN, "the direction of the metric"),
+            Field("variant", STRING, "the code of the model in the grid of variants (`exp_2_101`)"),
             Field("shot_seeds", LIST, "the seeds of the shots, where items were asked with several draws"),
             Field("paper", BOOLEAN, "whether prompts were those of the paper"),
             Field("contaminated", NUMBER, "the number of items that stand in training data"),

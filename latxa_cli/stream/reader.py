@@ -268,7 +268,7 @@ def _report(entry: bytes | Record, error: ValueError, place: str, on_malformed: 
     raw = entry if type(entry) is bytes else orjson.dumps(entry, default=str)
     if isinstance(error, EntryError):
         raw = error.raw
-    if raw.strip():
+    if raw.strip() or isinstance(error, EntryError):
         on_malformed(place, explain(error, raw), raw)
 
 

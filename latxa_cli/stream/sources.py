@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -71,6 +72,15 @@ def parse_sources(arguments: list[str]) -> list[Source]:
     return list(sources.values())
 
 
+def folder(where: str, reads: Callable[[str], bool]) -> Source:
+    """Return the source of a folder: of the files in it, at any depth, those of a name that `reads` is true for.
+
+    Raises LatxaError for a folder that cannot be read, UsageError for a name that is not UTF-8.
+    """
+    found = _in_folder(where, reads)
+    return Source(found.name, where, tuple(_once(where, found.files)), False, where, found.ignored)
+
+
 def left_unread(source: Source) -> str:
     """Return a sentence about the files in a source's folders that are not read; the empty string when all are."""
     names = [f"`{os.path.relpath(file, source.root or '.')}`" for file in source.ignored]
@@ -122,11 +132,15 @@ def _find(where: str) -> _Found:
         empty = "there is no file in this folder" if path.is_dir() else "there is no such file"
         reason = none if found.ignored else empty
         raise LatxaError(f"{where}: {reason}", hint=READABLE)
-    for file in found.files:
+    return found._replace(files=_once(where, found.files))
+
+
+def _once(where: str, files: list[str]) -> list[str]:
+    """Return the files found in `where`, sorted, each once; raises UsageError for a name that is not UTF-8."""
+    for file in files:
         if not _is_text(file):
             raise UsageError(f"{where}: the name `{file!a}` in it is not UTF-8", hint="rename the file")
-    once = {os.path.realpath(file): file for file in sorted(found.files, reverse=True)}  # links may name a file twice
-    return found._replace(files=sorted(once.values()))
+    return sorted({os.path.realpath(file): file for file in sorted(files, reverse=True)}.values())  # links name twice
 
 
 def _globbed(pattern: str) -> _Found:
@@ -153,7 +167,11 @@ def _globbed(pattern: str) -> _Found:
     return _Found(files, start or Path(root).resolve().name, root, tuple(ignored))
 
 
-def _in_folder(folder: str) -> _Found:
+def _holds_records(name: str) -> bool:
+    return bool(ending_of(name)) and not name.lower().endswith(NAMED_ONLY)
+
+
+def _in_folder(folder: str, reads: Callable[[str], bool] = _holds_records) -> _Found:
     """Find the files at any depth of a folder, without hidden ones and those that `latxa` puts beside its outputs."""
     files: list[str] = []
     ignored: list[str] = []
@@ -170,7 +188,7 @@ def _in_folder(folder: str) -> _Found:
         seen.add(real)
         folders[:] = sorted(name for name in folders if _is_data(name))
         for name in filter(_is_data, names):
-            if ending_of(name) and not name.lower().endswith(NAMED_ONLY):
+            if reads(name):
                 files.append(os.path.join(above, name))  # noqa: PTH118
             else:
                 ignored.append(os.path.join(above, name))  # noqa: PTH118

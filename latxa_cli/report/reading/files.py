@@ -1,0 +1,133 @@
+"""The inputs of `report`: files and folders, of our records and of other tools.
+
+A folder stands for the results files in it, at any depth. A file that the user names is read whatever it is called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from latxa_cli.report.reading import harness
+from latxa_cli.stream.endings import COMPRESSED, ending_of
+from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.inputs import BYTE_ORDER_MARK, LONGEST_LINE, EntryError, Input
+from latxa_cli.stream.records import JsonObject
+from latxa_cli.stream.sources import folder, left_unread
+
+RESULTS = re.compile(r"results.*\.jsonl?(\.gz|\.zst)?", re.IGNORECASE)
+DOCUMENTS = tuple(".json" + packed for packed in ("", *COMPRESSED))
+# What Python writes for numbers that JSON has not: behind a colon, a comma, a bracket or white space.
+NO_NUMBER = re.compile(rb"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=\s*[,\]}])")
+MARKS = (b'"results"',)  # a line with none of these is no document of another tool
+
+Entry = tuple[int, Any]  # the number of a line; the line, a record, or an EntryError
+
+
+def expand(arguments: Sequence[str], say: Callable[[str], None]) -> list[str]:
+    """Return the files that `arguments` name, with those in folders, and say how many files there are left unread.
+
+    Raises LatxaError for a folder that cannot be read or has no results in it.
+    """
+    files: list[str] = []
+    for argument in arguments:
+        if not Path(argument).is_dir():
+            files.append(argument)
+            continue
+        source = folder(argument, lambda name: RESULTS.fullmatch(name) is not None)
+        if not source.files:
+            hint = "of a folder, the files called `results*.json` and `results*.jsonl` are read, at any depth"
+            raise LatxaError(f"{argument}: there is no results file in this folder", hint=hint)
+        if source.ignored:
+            samples = any(Path(name).name.startswith("samples_") for name in source.ignored)
+            say(left_unread(source) + ("; `latxa compare` reads `samples_*.jsonl`" if samples else ""))
+        files += source.files
+    return list(dict.fromkeys(files))
+
+
+class ResultInput(Input):
+    """An input of our records or of another tool's results, which are turned into our records."""
+
+    _content: Iterable[bytes] | None = None  # where it was read already, to see what it is
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the decompressed bytes as they arrive; raises LatxaError."""
+        return super().blocks() if self._content is None else iter(self._content)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield (number of a line, entry) as `Input` does, and a record for each result in a document of another tool.
+
+        A file that ends inside a JSON value is one malformed entry, so that a folder with such a file can be read.
+        """
+        if ending_of(self.name) not in DOCUMENTS:
+            yield from self._converted()
+            return
+        blocks = super().blocks()
+        content = _beginning(blocks)
+        self._content = chain((content,), blocks)
+        is_whole = len(content) <= LONGEST_LINE
+        document = _parsed(content) if is_whole else None
+        if document is not None:
+            yield from _records(1, document, self.label, content)
+            return
+        try:
+            yield from self._converted()
+        except LatxaError:
+            if not is_whole:
+                raise
+            yield content.count(b"\n") + 1, EntryError("the file ends in the middle of a JSON value", content)
+
+    def _converted(self) -> Iterator[Entry]:
+        for number, entry in super().entries():
+            if type(entry) is bytes and any(mark in entry for mark in MARKS):
+                document = _parsed(entry)
+                if document is not None:
+                    yield from _records(number, document, self.label, entry)
+                    continue
+            yield number, entry
+
+
+def _beginning(blocks: Iterator[bytes]) -> bytes:
+    """Return the content of a file, or of a long one so much that it is over `LONGEST_LINE`."""
+    read, size = [], 0
+    for block in blocks:
+        read.append(block)
+        size += len(block)
+        if size > LONGEST_LINE:
+            break
+    return b"".join(read)
+
+
+def _parsed(content: bytes) -> JsonObject | None:
+    """Return the document of another tool in `content`; None for anything else, which readers of records look at.
+
+    Numbers that are none (NaN) become null.
+    """
+    document: object
+    try:
+        document = orjson.loads(content.removeprefix(BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        try:
+            document = orjson.loads(NO_NUMBER.sub(b"null", content.removeprefix(BYTE_ORDER_MARK)))
+        except orjson.JSONDecodeError:
+            return None
+    return document if isinstance(document, dict) and harness.is_results(document) else None
+
+
+def _records(number: int, document: JsonObject, label: str, content: bytes) -> Iterator[Entry]:
+    """Yield the records of a document; raises nothing, since a document without any is a malformed entry."""
+    found = False
+    try:
+        for record in harness.records(document, label):
+            found = True
+            yield number, record
+    except ValueError as error:
+        yield number, EntryError(str(error), content)
+        return
+    if not found:
+        yield number, EntryError("none of its tasks has a figure", content)
