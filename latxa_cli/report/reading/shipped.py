@@ -1,4 +1,8 @@
-"""Data that come with `report`: what is known of the paper's benchmarks."""
+"""Data that come with `report`: what is known of the paper's benchmarks, and the published results of its models.
+
+`published.jsonl` holds result records of 20 of the paper's 24 models (arXiv 2506.07597), from the repository
+hitz-zentroa/latxa-instruct (MIT). `metadata.precision` is the step that a value was rounded to, where it was.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 from latxa_cli.stream.records import JsonObject
 
 FOLDER = Path(__file__).resolve().parents[1] / "shipped"
+PUBLISHED = FOLDER / "published.jsonl"
 
 
 @cache
