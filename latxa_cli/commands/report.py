@@ -11,6 +11,12 @@ def report(
     files: Files = None,
     *,
     format: TableFormat = None,
+    baselines: Annotated[
+        list[str] | None,
+        flag(
+            "Show these results too, of the same tasks; `published` are those of the paper. Repeat it.", metavar="FILE"
+        ),
+    ] = None,
     plot: Annotated[
         OutputFile, flag("Draw losses, ratings or battles here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
     ] = None,
@@ -27,6 +33,9 @@ def report(
     error, and percentages where the metric is a share (acc, acc_norm, exact_match, win_rate). CSV and JSONL keep the
     measured values.
 
+    --baselines puts other models beside yours: files as above, or `published`, 20 of the 24 models of arXiv 2506.07597.
+    Without FILE they are shown alone.
+
     A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
     of the folder of its metrics. For battles, a row shows the share that the model won; neither model wins a tie.
 
@@ -42,6 +51,7 @@ def report(
       latxa report results.jsonl
       latxa report results/*.jsonl ratings.jsonl --format markdown -o table.md
       latxa report harness_output/ --format csv -o table.csv
+      latxa report results.jsonl --baselines published --format markdown
       latxa eval out --task xstorycloze_eu | latxa report --format csv
       latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
       latxa report ratings.jsonl --plot ratings.pdf --format latex -o table.tex
@@ -51,7 +61,7 @@ def report(
     from latxa_cli.arena.votes import count
     from latxa_cli.report.plots.curves import run_names
     from latxa_cli.report.plots.style import check
-    from latxa_cli.report.reading.files import ResultInput, expand
+    from latxa_cli.report.reading.files import ResultInput, baseline_files, expand
     from latxa_cli.report.report import KINDS, Report
     from latxa_cli.report.tables.meetings import Meetings
     from latxa_cli.stream.display import render
@@ -61,10 +71,15 @@ def report(
     figure = run.file(plot)
     shown, tally = Report(), Tally()
     run.intake.open = ResultInput
-    names = run_names(expand(files or ["-"], run.say))
+    names = run_names(expand(files or ([] if baselines else ["-"]), run.say))
     inputs = {file: run.read([file], KINDS) for file in names}
+    beside = [run.read([file], "result") for file in expand(baseline_files(baselines or ()), run.say)]
     for file, records in inputs.items():
         run.write(shown.take(records, run=names[file], count=tally.count))
+    for records in beside:
+        run.write(shown.beside(records))
+    if shown.left_out:
+        run.say(f"`--baselines`: results of other tasks and metrics left out: {shown.left_out:,}")
     votes, again = tally.votes()
     run.write(again)
     counts, _ = count(votes)

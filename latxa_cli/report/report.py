@@ -26,11 +26,17 @@ Count = Callable[[list[Record]], Iterable[Reject]]
 
 @dataclass
 class Report:
-    """Results and ratings by model, and losses by run; `meetings` is set when all battles are counted."""
+    """Results and ratings by model, and losses by run; `meetings` is set when all battles are counted.
+
+    - measured: the task and metric of each result that is no baseline.
+    - left_out: the number of baseline results of other tasks and metrics.
+    """
 
     table: ModelTable = field(default_factory=ModelTable)
     curves: Curves = field(default_factory=Curves)
     meetings: Meetings | None = None
+    measured: set[tuple[str, str]] = field(default_factory=set)
+    left_out: int = 0
 
     def take(self, records: Iterable[Record], *, run: str, count: Count) -> Iterator[Reject]:
         """Add the records of one file, and yield a Reject for each that cannot be shown.
@@ -43,6 +49,8 @@ class Report:
         battles: list[Record] = []
         for record in records:
             if "rating" in record or "task" in record:
+                if "task" in record:
+                    self.measured.add((record["task"], record["metric"]))
                 yield from self.table.add([record])
             elif "step" in record:
                 yield from self.curves.add(run, [record])
@@ -52,6 +60,15 @@ class Report:
                 yield from count(battles)
                 battles.clear()
         yield from count(battles)
+
+    def beside(self, results: Iterable[Record]) -> Iterator[Reject]:
+        """Add baselines: results of what is measured, or all results where nothing is; yield Rejects as `take` does."""
+        wanted = self.measured.copy()
+        for result in results:
+            if wanted and (result["task"], result["metric"]) not in wanted:
+                self.left_out += 1
+                continue
+            yield from self.table.add([result])
 
     def complete(self, meetings: Meetings) -> Iterator[Reject]:
         """Add the counted battles, and put losses and win rates into the table."""

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from latxa_cli.report.reading import harness
+from latxa_cli.report.reading.shipped import PUBLISHED
 from latxa_cli.stream.endings import COMPRESSED, ending_of
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import BYTE_ORDER_MARK, LONGEST_LINE, EntryError, Input
@@ -48,6 +49,11 @@ def expand(arguments: Sequence[str], say: Callable[[str], None]) -> list[str]:
             say(left_unread(source) + ("; `latxa compare` reads `samples_*.jsonl`" if samples else ""))
         files += source.files
     return list(dict.fromkeys(files))
+
+
+def baseline_files(names: Iterable[str]) -> list[str]:
+    """Return the files and folders that `--baselines` names; `published` is the one that comes with `report`."""
+    return [str(PUBLISHED) if name == "published" else name for name in names]
 
 
 class ResultInput(Input):

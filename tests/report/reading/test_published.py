@@ -3,8 +3,8 @@
 `python tests/report/reading/test_published.py FOLDER` makes them anew from a folder with
 
     eval/native/MODEL/results_*.json               results files of five models, as published
-    arena/ebaluatoia_benchmark_correlation.json    the paper's figures on benchmarks and the arena: 18 models, 29 tasks, in
-                                                   percent to two decimals
+    arena/ebaluatoia_benchmark_correlation.json    the paper's figures on benchmarks and the arena, in percent to two
+                                                   decimals: 18 models, 29 tasks
 
 both from the repository hitz-zentroa/latxa-instruct. Where a model has results files, its figures are theirs, in full.
 """
@@ -29,6 +29,7 @@ Record = dict[str, Any]
 SOURCE = {"source": "https://github.com/hitz-zentroa/latxa-instruct"}
 LICENCE = "MIT"
 EXACT, ROUNDED = 0, 0.0001  # to which step values were rounded: percentages have two decimals
+ASKED = ("chat", "num_fewshot", "format", "language", "filter", "n", "higher_is_better")
 BACKBONES = {"Latxa-Llama-3.1-8B": "exp_1_000", "Llama-3.1-8B-Instruct": "exp_2_000"}
 
 
@@ -55,8 +56,7 @@ def rounded(folder: Path, like: dict[str, Record]) -> Iterator[Record]:
             yield {
                 "model": code, "variant": code, "task": task, "metric": said["metric"],
                 "value": round(percent / 100, 6), "stderr": None,
-                **{field: said[field] for field in ("chat", "num_fewshot", "language", "filter", "n", "higher_is_better")},
-                **{field: said[field] for field in ("format",) if field in said},
+                **{field: said[field] for field in ASKED if field in said},
                 **SOURCE,
                 "metadata": {"precision": ROUNDED, "file": Path(place).name, "licence": LICENCE},
             }  # fmt: skip
