@@ -11,19 +11,16 @@ from collections.abc import Mapping, Sequence
 from math import isfinite, isinf, isnan
 from typing import TYPE_CHECKING, Any
 
-from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, WIDTH, house_style, inches, rows_of, saved, written
+from latxa_cli.report.plots.rows import GAP, NARROWEST, ROW, figures_beside
+from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, WIDTH, house_style, inches, rows_of, saved, written
 from latxa_cli.report.tables.ratings import bounds_of, place_of, rating_of
 from latxa_cli.stream.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROW = LINE * 1.15 / 72  # inches
-NARROWEST = 1.25  # inches of a panel
-GAP = 0.35  # inches between panels: a title must not run into the next
 BAND = "#EFEFEF"
 MOST = 1e6  # a rating beyond it is a mistake, and on its scale all others would fall together
-FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 Boards = Mapping[str, Sequence[Record]]
 
@@ -91,9 +88,9 @@ def _panel(axis: Axes, title: str, records: Mapping[str, Record], models: Sequen
     tiers = [records.get(model, {}).get("tier") for model in models]
     if alone:
         _bands(axis, tiers)
-        _figures(axis, [_numbers(records[model]) for model in models])
+        figures_beside(axis, [_numbers(records[model]) for model in models])
     elif any(tiers):
-        _figures(axis, [["" if tier is None else str(tier)] for tier in tiers])
+        figures_beside(axis, [["" if tier is None else str(tier)] for tier in tiers])
 
 
 def _row(axis: Axes, row: int, record: Record) -> None:
@@ -134,17 +131,6 @@ def _number(number: float) -> str:
     if isnan(number):
         return "?"
     return "−∞" if number < 0 else "∞"
-
-
-def _figures(axis: Axes, rows: Sequence[Sequence[str]]) -> None:
-    """Write rows of numbers to the right of a panel, with every column flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row, texts in enumerate(rows):
-        padded = [text.rjust(width, FIGURE_SPACE) for text, width in zip(texts, widths, strict=True)]
-        axis.annotate(
-            " ".join(padded), (1, row), (4, 0), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
-            va="center_baseline", fontsize=FONT - 1, color="#444444", annotation_clip=False,
-        )  # fmt: skip
 
 
 def _notes(boards: Boards) -> str:

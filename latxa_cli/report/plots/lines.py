@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, MARKERS, WIDTH, house_style, saved
-from latxa_cli.stream.terminal import printable
+from latxa_cli.report.plots.style import COLOURS, FAINT, FONT, LINE, MARKERS, WIDTH, house_style, saved, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +106,7 @@ def _grid(figure: Figure, panels: int, rows: int) -> list[Axes]:
 
 
 def _draw(axis: Axes, panel: Panel, styles: Mapping[str, dict[str, Any]]) -> None:
-    axis.set_title(printable(panel.title), parse_math=False)
+    axis.set_title(written(panel.title), parse_math=False)
     smooths = panel.noisy and any(len(line[0]) >= 2 * SMOOTHED for line in panel.lines.values())
     if smooths:
         note = f"thin: each step; thick: mean over a {SMOOTHED}th of the run"
@@ -162,7 +161,7 @@ def _name_line(
     axis.annotate("", end, (1, place), textcoords=beside_panel(10), arrowprops=hairline, annotation_clip=False)
     axis.plot([1], [place], color=colour, marker=marker, transform=beside_panel(10), clip_on=False)
     label: dict[str, Any] = {"va": "center_baseline", "color": "#222222", "parse_math": False}
-    axis.text(1, place, printable(name), transform=beside_panel(15), **label)
+    axis.text(1, place, written(name), transform=beside_panel(15), **label)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

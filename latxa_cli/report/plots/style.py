@@ -7,9 +7,9 @@ bytes. This package alone loads matplotlib, and only when it draws a figure.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,8 +59,7 @@ def house_style() -> Iterator[None]:
     """Give figures of this context the style of `latxa`, whatever the user's own settings of matplotlib are."""
     from matplotlib import style
 
-    with warnings.catch_warnings(), style.context(["default", STYLE]):
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that the font lacks is drawn as a box
+    with style.context(["default", STYLE]):
         yield
 
 
@@ -68,19 +67,52 @@ def rows_of(names: Sequence[str]) -> list[str]:
     """Return the names of rows as the figure shows them (see `written`); raises UsageError for too many."""
     if len(names) > MOST_ROWS:
         raise UsageError(
-            f"{len(names):,} models do not fit in a figure", hint=f"give `--plot` records of {MOST_ROWS} at the most"
+            f"{len(names):,} rows do not fit in a figure", hint=f"give records of {MOST_ROWS} models or tasks at the most"
         )
     return [written(name) for name in names]
 
 
 def written(name: str) -> str:
-    """Return a name as a figure shows it, made safe and cut in its middle if it is very long (in `house_style`)."""
-    shown = name = printable(name[:MOST_LETTERS])
+    """Return a name as a figure shows it, made safe and cut in its middle if it is very long (in `house_style`).
+
+    Letters that the style's own font lacks are taken from any other font of this machine. A letter that none has is
+    written as its number in Unicode, `⟨6F22⟩`, since boxes would make all such names one.
+    """
+    shown = name = _in_known_letters(printable(name[:MOST_LETTERS]))
     kept = len(name)
     while inches([shown]) > LONGEST:
         kept = int(0.9 * kept)
         shown = f"{name[: kept // 2]} … {name[len(name) - kept // 2 :]}"
     return shown
+
+
+def _in_known_letters(text: str) -> str:
+    from matplotlib import font_manager, rcParams
+
+    fonts = font_manager.fontManager.ttflist
+    families = list(rcParams["font.family"])
+    missing = {letter for letter in text if ord(letter) > 0x7E}
+    for font in (one for family in families for one in fonts if one.name == family):
+        missing -= _letters(font.fname)
+    for font in sorted(fonts, key=lambda font: (font.style != "normal", font.weight != 400, font.name, font.fname)):
+        if not missing:
+            break
+        if found := missing & _letters(font.fname):
+            missing -= found
+            families.append(font.name)
+    rcParams["font.family"] = families
+    return "".join(f"⟨{ord(letter):X}⟩" if letter in missing else letter for letter in text)
+
+
+@cache
+def _letters(path: str) -> frozenset[str]:
+    """Return the letters that a font file has; none for one that cannot be read."""
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        return frozenset(map(chr, FT2Font(path).get_charmap()))
+    except (OSError, RuntimeError):
+        return frozenset()
 
 
 def inches(names: Iterable[str], size: float = FONT) -> float:
