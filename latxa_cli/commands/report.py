@@ -1,11 +1,13 @@
 """`latxa report`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from latxa_cli.options import Files, OutputFile, Run, TableFormat, flag, verb
+from latxa_cli.options import Files, OutputFile, Run, TableFormat, flag, needs, verb
+
+Figure = Literal["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "correlations"]
 
 
-@verb(makes="whole")
+@verb(makes="whole", conditions=[needs("figure", "plot")])
 def report(
     run: Run,
     files: Files = None,
@@ -18,8 +20,9 @@ def report(
         ),
     ] = None,
     plot: Annotated[
-        OutputFile, flag("Draw losses, ratings or battles here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
+        OutputFile, flag("Draw a figure of the records here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
     ] = None,
+    figure: Annotated[Figure | None, flag("What the figure shows. [default: the first that the records give]")] = None,
 ) -> None:
     """Show results, ratings, battles and losses as one table, or draw them.
 
@@ -39,11 +42,16 @@ def report(
     A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
     of the folder of its metrics. For battles, a row shows the share that the model won; neither model wins a tie.
 
-    The figure shows one of these:
-      metrics   losses over steps, with their mean over a 40th of the run as a thick line
-      battles   each model's win rate against each other one and the number of their battles, in the order of ratings
-      ratings   their intervals, if there are no battles
-    Losses are not drawn beside the other two.
+    The figure shows the first of these that the records give, or what `--figure` names:
+      losses        of training, with their mean over a 40th of the run as a thick line
+      battles       each model's win rate against each other one and the number of their battles, rated models first
+      ratings       with their intervals
+      differences   between models, from `compare`, with their intervals
+      funnel        documents that each step of `corpus` left, and those left out by reason; from its manifest
+      results       of each task, with 1.96 standard errors to each side
+      tradeoff      a model's mean in each language and that of its baseline: a variant's backbone (`2_000` of `2_101`),
+                    else the first model
+      correlations  of results with ratings, from `arena-score`, else of tasks over models
 
     memory: all results; battles are only counted
 
@@ -60,6 +68,7 @@ def report(
     from latxa_cli.arena.battles import Tally
     from latxa_cli.arena.votes import count
     from latxa_cli.report.plots.curves import run_names
+    from latxa_cli.report.plots.gallery import chosen, gallery
     from latxa_cli.report.plots.style import check
     from latxa_cli.report.reading.files import ResultInput, baseline_files, expand
     from latxa_cli.report.report import KINDS, Report
@@ -68,7 +77,7 @@ def report(
 
     if plot:
         check(plot)
-    figure = run.file(plot)
+    drawing = run.file(plot)
     shown, tally = Report(), Tally()
     run.intake.open = ResultInput
     names = run_names(expand(files or ([] if baselines else ["-"]), run.say))
@@ -84,8 +93,12 @@ def report(
     run.write(again)
     counts, _ = count(votes)
     run.write(shown.complete(Meetings(counts.models, *counts.matrices())))
-    if plot and figure:
-        figure.write_lines(shown.draw(plot))
+    if plot and drawing:
+        figures = gallery(shown)
+        name, draw = chosen(figures, figure, plot)
+        drawing.write_lines(draw(check(plot)))
+        if others := [f"`{other}`" for other in figures if other != name and not figure]:
+            run.say(f"the figure shows {name}; `--figure` takes {', '.join(others)} too")
     layout = run.layout(format)
     if layout == "jsonl":
         run.write(shown.table.rows())

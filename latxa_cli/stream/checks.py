@@ -10,19 +10,19 @@ from latxa_cli.stream.kinds import KINDS
 from latxa_cli.stream.records import Record, spoken_type
 
 
+def kind_of(record: Record, kinds: tuple[str, ...]) -> str:
+    """Return the first of `kinds` whose mark the record has; raises ValueError where there is none."""
+    for name in kinds:
+        if KINDS[name].mark in record:
+            return name
+    raise ValueError("neither " + " nor ".join(f"`{KINDS[name].mark}`" for name in kinds) + " is there")
+
+
 def checker(kind: str | tuple[str, ...]) -> Check:
     """Return the check for records of one kind, or of several kinds that are told apart by their marks."""
     if isinstance(kind, str):
         return CHECKS[kind]
-    marked = [(KINDS[name].mark, CHECKS[name]) for name in kind]
-
-    def check(record: Record) -> None:
-        for mark, check_one in marked:
-            if mark in record:
-                return check_one(record)
-        raise ValueError("neither " + " nor ".join(f"`{mark}`" for mark, _ in marked) + " is there")
-
-    return check
+    return lambda record: CHECKS[kind_of(record, kind)](record)
 
 
 def _check_of(kind: Kind) -> Check:

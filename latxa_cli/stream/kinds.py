@@ -87,6 +87,8 @@ def _rating(record: Record) -> None:
 def _answer(record: Record) -> None:
     if "correct" not in record and "value" not in record:
         raise ValueError("neither `correct` nor `value` is there")
+    if "correct" not in record and "id" not in record and "metrics" not in record:
+        raise ValueError("the `metric` of a result is missing, or the `id` of an answer")
 
 
 # --- the kinds -------------------------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ KINDS: dict[str, Kind] = {
             Field("fingerprint", STRING, "equal for results that can be compared"),
             _LANGUAGE, _SOURCE, _METADATA,
         ),
-        mark="task",
+        mark="metric",
         is_named=False,
     ),
     "answer": Kind(
@@ -294,6 +296,7 @@ KINDS: dict[str, Kind] = {
             Field("cluster", LABEL, "what it shares with other items of the task, such as the text they ask about"),
             _METADATA,
         ),
+        mark="task",
         rule=_answer,
         rule_says="One of `correct` and `value` is there.",
     ),
@@ -370,6 +373,19 @@ KINDS: dict[str, Kind] = {
             Field("choices", LIST, "the choices"), _LANGUAGE,
         ),
         mark="direction",
+    ),
+    "manifest": Kind(
+        "How a file was made: what stands in its `.manifest.json`.",
+        (Field("verb", STRING, "the verb that made it"), Field("version", STRING, "the version of latxa")),
+        (
+            Field("argv", LIST, "the command line"), Field("settings", OBJECT, "the value of each flag"),
+            Field("inputs", LIST, "the files that were read: {`path`, `bytes`, `xxh3_128`}"),
+            Field("outputs", LIST, "the files that were made"),
+            Field("counts", OBJECT, "how many records came `in`, went `out`, and were `rejected`, by reason"),
+            Field("seconds", NUMBER, "the time that it took"),
+        ),
+        mark="argv",
+        is_named=False,
     ),
     "metrics": Kind(
         "A step of training.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from latxa_cli.stream.chat_formats import respell
-from latxa_cli.stream.checks import checker
+from latxa_cli.stream.checks import checker, kind_of
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input, numbered_lines, whole_lines
 from latxa_cli.stream.kinds import HAVE_MESSAGES, NAMELESS
@@ -131,11 +131,11 @@ def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, 
     A text file can be read as prompts only, one a line.
     """
     parse = text_prompt if kind == "prompt" and source.is_text else parser(kind)
-    named = not _kinds(kind) <= NAMELESS
+    named, every = _kinds(kind) - NAMELESS, _kinds(kind).isdisjoint(NAMELESS)
     for number, entry in source.entries():
         try:
             record = parse(entry)
-            if named and type(record.get("id")) is not str:
+            if named and type(record.get("id")) is not str and (every or kind_of(record, kind) in named):  # type: ignore
                 record = ids.identify(record)
         except ValueError as error:
             _report(entry, error, f"{source.label}:{number}", on_malformed)

@@ -41,10 +41,10 @@ def test_report_draws_the_curves_of_runs(drawing, signatures, latxa, runs, layou
 
 
 def test_report_says_what_it_cannot_draw(drawing, latxa, runs):
-    (runs / "results.jsonl").write_text('{"model": "m", "task": "t", "metric": "acc", "value": 0.5}\n')
-    done = latxa("report", "results.jsonl", "--plot", "loss.svg", cwd=runs)
+    (runs / "nothing.jsonl").write_text('{"finding": "position bias"}\n')
+    done = latxa("report", "nothing.jsonl", "--plot", "loss.svg", cwd=runs)
     assert done.returncode == 2 and b"there is nothing to draw in `loss.svg`" in done.stderr
-    done = latxa("report", "results.jsonl", "--plot", "loss.jpg", cwd=runs)
+    done = latxa("report", "nothing.jsonl", "--plot", "loss.jpg", cwd=runs)
     assert done.returncode == 2 and b"`.png`, `.svg` or `.pdf`" in done.stderr
     assert [path.name for path in runs.glob("loss*")] == []
 
@@ -128,11 +128,17 @@ def test_report_shows_ratings_and_battles_as_a_table(latxa, arena):
     assert table[1] == "d,inf,1100,,,,"
 
 
-def test_losses_share_no_figure_with_ratings_or_battles(drawing, latxa, arena, runs):
-    for other in ("battles", "ratings"):
-        done = latxa("report", "exp_2_111/metrics.jsonl", f"{other}.jsonl", "--plot", "x.svg", cwd=arena)
-        assert done.returncode == 2 and f"training losses and {other} at once".encode() in done.stderr
-        assert len(done.stderr.splitlines()) == 2 and not (arena / "x.svg").exists()
+def test_the_first_figure_is_drawn_unless_another_is_wanted(drawing, latxa, arena, runs):
+    files = ["exp_2_111/metrics.jsonl", "battles.jsonl", "ratings.jsonl"]
+    done = latxa("report", *files, "--plot", "x.svg", cwd=arena)
+    assert b"the figure shows losses; `--figure` takes `battles`, `ratings` too" in done.stderr
+    assert b"optimiser step" in (arena / "x.svg").read_bytes()
+    done = latxa("report", *files, "--plot", "x.svg", "--figure", "battles", cwd=arena)
+    assert b"the figure shows" not in done.stderr and b"Win rate" in (arena / "x.svg").read_bytes()
+    done = latxa("report", *files, "--plot", "y.svg", "--figure", "funnel", cwd=arena)
+    assert done.returncode == 2 and b"the records do not give the figure `funnel`" in done.stderr
+    assert b"they give `losses`, `battles`, `ratings`" in done.stderr and not (arena / "y.svg").exists()
+    assert latxa("report", *files, "--figure", "battles", cwd=arena).returncode == 2, "without `--plot`"
 
 
 def test_report_counts_the_battles_that_it_cannot_show(latxa, arena):

@@ -37,6 +37,7 @@ SOUND = {
     },
     "change": {"task": "t", "model": "m", "baseline": "b", "direction": "better"},
     "metrics": {"step": 1, "loss": 2.5},
+    "manifest": {"verb": "mix", "version": "0.1.0"},
 }  # fmt: skip
 VALUES = {"a string": "x", "a number": 1.5, "a boolean": True, "an object": {"a": 1}, "an array": ["a"]}
 OPTIONAL = [(name, field) for name, kind in KINDS.items() for field in kind.optional]
@@ -147,6 +148,7 @@ def test_every_message_is_looked_at(place: int) -> None:
         ("result", {"model": "m", "task": "t", "metric": "acc", "value": 0.5, "filter": ["none"]}),
         ("result", {"model": "m", "task": "t", "metric": "acc", "value": 0.5, "stderr": "N/A"}),
         ("answer", {"task": "t", "model": "m"}),
+        ("answer", {"task": "t", "model": "m", "value": 0.5}),
     ],
 )
 def test_what_is_nearly_right_is_refused(kind: str, record: dict[str, Any]) -> None:

@@ -1,1 +1,7 @@
-"""Every figure, in one style: training curves, ratings with intervals, heat maps of battles."""
+"""Every figure, in one style.
+
+- `gallery`: which figures some records give, and what is drawn in each.
+- `rows` (a name, a value, an interval), `lines` (training curves), `intervals` (ratings), `heat` (maps of battles and
+  correlations): how each looks. `style` is what all have in common.
+- `curves`: the metrics of training runs, as `lines` draws them.
+"""

@@ -1,4 +1,4 @@
-"""Heat maps of battles: each model's win rate against each other one, and the number of their battles.
+"""Heat maps: of battles, each model's win rate against each other one and their number; of results, how tasks agree.
 
 Colours run from light to dark, so that a print in grey shows the same; win rates above and below one half differ in
 hue.
@@ -68,16 +68,44 @@ def draw_heat_maps(models: Sequence[str], won: Matrix, met: Matrix, layout: str)
         return saved(figure, layout)
 
 
-def _map(axis: Axes, names: Sequence[str], values: Matrix, colours: Sequence[str], most: float, label: str) -> None:
-    """Draw one matrix (p, p) on a scale from 0 to `most`; nan leaves a cell empty."""
+def draw_correlations(names: Sequence[str], values: Matrix, layout: str, *, note: str) -> bytes:
+    """Return the figure of correlations (p, p) between p names; nan leaves a cell hatched."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with house_style():
+        rows = rows_of(names)
+        width = max(WIDTH - BAR - inches(rows), 0.5) / max(len(rows), 1)
+        height = min(width, HIGHEST_ROW[True])
+        size = (WIDTH, len(rows) * height + inches(rows) + 5 * FONT / 72)
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+        axis = figure.subplots()
+        axis.set_title("Rank correlation of tasks over models")
+        _map(axis, rows, 100 * values, SHARE_COLOURS, 100, "Spearman's ρ × 100", least=-100)
+        axis.tick_params(labelsize=min(FONT - 1, 66 * width, 66 * height))
+        _write_numbers(axis, min(0.82 * width / (0.62 * 3), 0.75 * height) * 72)
+        figure.supxlabel(note, fontsize=FONT - 1, color=FAINT, x=0.99, ha="right")
+        return saved(figure, layout)
+
+
+def _map(
+    axis: Axes,
+    names: Sequence[str],
+    values: Matrix,
+    colours: Sequence[str],
+    most: float,
+    label: str,
+    least: float = 0,
+) -> None:
+    """Draw one matrix (p, p) on a scale from `least` to `most`; nan leaves a cell empty."""
     from matplotlib.colors import LinearSegmentedColormap
 
     size = len(names)
     shades = LinearSegmentedColormap.from_list(label, colours)
     axis.patch.set(hatch="/////", edgecolor="#CCCCCC", linewidth=0)
-    style: dict[str, Any] = {"cmap": shades, "vmin": 0, "vmax": most, "edgecolors": "white", "linewidth": 0.5}
+    style: dict[str, Any] = {"cmap": shades, "vmin": least, "vmax": most, "edgecolors": "white", "linewidth": 0.5}
     mesh = axis.pcolormesh(np.ma.masked_invalid(values), **style)
-    for place in range(size):  # no model meets itself
+    for place in range(size):  # nothing meets itself
         axis.fill_between([place, place + 1], place, place + 1, color="white", linewidth=0)
     axis.set(xlim=(0, size), ylim=(size, 0))
     axis.set_xticks(np.arange(size) + 0.5, names, rotation=90, parse_math=False)
@@ -104,7 +132,7 @@ def _write_numbers(axis: Axes, points: float) -> None:
             "ha": "center",
             "va": "center_baseline",
         }
-        axis.text(column + 0.5, row + 0.5, f"{value:.0f}", **text)
+        axis.text(column + 0.5, row + 0.5, f"{value:z.0f}".replace("-", "−"), **text)
 
 
 def lightness(colour: Sequence[float] | NDArray[np.float64]) -> float:

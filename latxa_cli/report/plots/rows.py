@@ -1,7 +1,6 @@
-"""Small multiples of rows: a name, a value and its interval, as dots, as bars, or as the way from a baseline to a model.
+"""Small multiples of rows: a name, a value, its interval; as dots, as bars, or as the way from a baseline to a model.
 
-No look depends on colour: a baseline is hollow, a bar below zero is hatched, and the numbers stand beside the rows where
-there is room.
+No look depends on colour: a baseline is hollow, a bar below zero is hatched, and numbers stand beside the rows.
 """
 
 from __future__ import annotations
@@ -13,7 +12,16 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from latxa_cli.report.plots.style import (
-    COLOURS, FAINT, FONT, LINE, WIDTH, house_style, inches, rows_of, saved, written,
+    COLOURS,
+    FAINT,
+    FONT,
+    LINE,
+    WIDTH,
+    house_style,
+    inches,
+    rows_of,
+    saved,
+    written,
 )  # fmt: skip
 from latxa_cli.stream.errors import UsageError
 
@@ -33,12 +41,16 @@ Mark = Literal["dots", "bars", "ways"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value with the ends of its interval, and the value of the baseline where it is compared with one."""
+    """A value with the ends of its interval, and the value of the baseline where it is compared with one.
+
+    A dot is hollow unless the value `stands`, which a test may not have shown.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     baseline: float | None = None
+    stands: bool = True
 
     def numbers(self) -> list[float]:
         """Return all its finite numbers."""
@@ -65,8 +77,8 @@ class RowPanel:
     zero: bool = False
 
 
-def draw_rows(panels: Sequence[RowPanel], layout: str, *, mark: Mark, note: str = "") -> bytes:
-    """Return a figure in the format `layout`.
+def draw_rows(panels: Sequence[RowPanel], layout: str, *, mark: Mark, note: str = "", noted: str = "") -> bytes:
+    """Return a figure in the format `layout`; `note` stands below, with the name `noted` in the place of `{}`.
 
     Panels with the same rows stand side by side, with the names at the left; others stand below each other.
 
@@ -84,13 +96,13 @@ def draw_rows(panels: Sequence[RowPanel], layout: str, *, mark: Mark, note: str 
         titles = [written(panel.title) for panel in panels]
         widest = max(inches(rows) for rows in names)
         beside = [inches(_numbers(panel), FONT - 1) for panel in panels]
-        width = max(NARROWEST, max(inches(titles, FONT + 1), default=0) + GAP) + max(beside)
+        width = max(NARROWEST, inches(titles, FONT + 1) + GAP) + max(beside)
         across = max(1, min(len(panels), int((WIDTH - widest) / width))) if shared else 1
         heights = [max(len(names[place]), 1) * ROW + HEAD for place in range(0, len(panels), across)]
         figure = Figure(
-            figsize=(WIDTH, sum(heights) + 2.5 * FONT / 72), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+            figsize=(WIDTH, sum(heights) + 2.5 * FONT / 72),
+            layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, hspace=0.02),
         )
-        figure.get_layout_engine().set(hspace=0.02)
         axes = list(figure.subplots(len(heights), across, squeeze=False, height_ratios=heights).flat)
         for number, axis in enumerate(axes):
             axis.set_visible(number < len(panels))
@@ -100,7 +112,9 @@ def draw_rows(panels: Sequence[RowPanel], layout: str, *, mark: Mark, note: str 
             _panel(axis, panel, titles[number], mark)
         _same_scales(axes[: len(panels)], panels)
         if note:
-            figure.supxlabel(note, fontsize=FONT - 1, color=FAINT, x=0.99, ha="right", parse_math=False)
+            figure.supxlabel(
+                note.replace("{}", written(noted)), fontsize=FONT - 1, color=FAINT, x=0.99, ha="right", parse_math=False
+            )
         return saved(figure, layout)
 
 
@@ -113,7 +127,7 @@ def _panel(axis: Axes, panel: RowPanel, title: str, mark: Mark) -> None:
     axis.grid(True, axis="x")
     axis.grid(False, axis="y")
     axis.spines["left"].set_visible(False)
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=3 if panel.title else 6, min_n_ticks=2))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=3, min_n_ticks=2, integer=panel.form.endswith(".0f")))
     axis.xaxis.set_major_formatter("{x:,.6g}")
     axis.set_xlim(*_limits([panel], bars=mark == "bars"))
     if panel.zero or mark == "bars":
@@ -127,7 +141,8 @@ def _panel(axis: Axes, panel: RowPanel, title: str, mark: Mark) -> None:
 
 def _dot(axis: Axes, row: int, point: Point) -> None:
     _interval(axis, row, point, COLOURS[0], 1.6)
-    axis.plot([point.value], [row], color=COLOURS[0], marker="o", markersize=4, zorder=4)
+    face = COLOURS[0] if point.stands else "white"
+    axis.plot([point.value], [row], color=COLOURS[0], markerfacecolor=face, marker="o", markersize=4, zorder=4)
 
 
 def _bar(axis: Axes, row: int, point: Point) -> None:
@@ -167,7 +182,7 @@ def _limits(panels: Sequence[RowPanel], *, bars: bool = False) -> tuple[float, f
         numbers.append(0.0)
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     room = 0.06 * (high - low) or max(abs(high), 1.0) / 20
-    return low - room * (low < 0 or not bars), high + room * (high > 0 or not bars)
+    return low - room * (low < 0 or not bars), high + room * (high > 0 or low == 0 or not bars)
 
 
 def _same_scales(axes: Sequence[Axes], panels: Sequence[RowPanel]) -> None:

@@ -67,9 +67,19 @@ def rows_of(names: Sequence[str]) -> list[str]:
     """Return the names of rows as the figure shows them (see `written`); raises UsageError for too many."""
     if len(names) > MOST_ROWS:
         raise UsageError(
-            f"{len(names):,} rows do not fit in a figure", hint=f"give records of {MOST_ROWS} models or tasks at the most"
+            f"{len(names):,} rows do not fit in a figure",
+            hint=f"give records of {MOST_ROWS} models or tasks at the most",
         )
-    return [written(name) for name in names]
+    of_text: dict[str, list[str]] = {}
+    for name in names:
+        of_text.setdefault(written(name), []).append(name)
+    shown = {}
+    for text, alike in of_text.items():
+        # What was cut from equal texts is what tells their names apart: what these begin with goes instead.
+        same = next((place for place, letters in enumerate(zip(*alike, strict=False)) if len({*letters}) > 1), 0)
+        for number, name in enumerate(alike, 1):
+            shown[name] = text if len(alike) == 1 else written(f"#{number} … {name[max(same - 8, 0) :]}")
+    return [shown[name] for name in names]
 
 
 def written(name: str) -> str:
@@ -89,7 +99,8 @@ def written(name: str) -> str:
 def _in_known_letters(text: str) -> str:
     from matplotlib import font_manager, rcParams
 
-    fonts = font_manager.fontManager.ttflist
+    # The last resort of matplotlib has a box for every letter.
+    fonts = [font for font in font_manager.fontManager.ttflist if "Last Resort" not in font.name]
     families = list(rcParams["font.family"])
     missing = {letter for letter in text if ord(letter) > 0x7E}
     for font in (one for family in families for one in fonts if one.name == family):

@@ -65,5 +65,5 @@ def test_metrics_are_checked():
                          (step(1, 2.0, validation=3), "`validation` is a number")]:  # fmt: skip
         with pytest.raises(ValueError, match=what):
             check(broken)
-    with pytest.raises(ValueError, match="neither `task` nor `rating` nor `step` is there"):
+    with pytest.raises(ValueError, match="neither `metric` nor `rating` nor `step` is there"):
         check({"loss": 2.0})

@@ -109,5 +109,5 @@ def test_hostile_names_are_written_as_they_are_and_fit(figure_of):
 def test_the_same_battles_give_the_same_bytes_and_too_many_models_are_refused():
     for layout in ("png", "svg", "pdf"):
         assert draw_heat_maps(*arena(4), layout) == draw_heat_maps(*arena(4), layout)
-    with pytest.raises(UsageError, match="101 models do not fit"):
+    with pytest.raises(UsageError, match="101 rows do not fit"):
         draw_heat_maps(*arena(101), "svg")

@@ -137,5 +137,5 @@ def test_strange_numbers_do_not_hide_the_others(figure_of):
 def test_the_same_ratings_give_the_same_bytes_and_too_many_are_refused():
     for layout in ("png", "svg", "pdf"):
         assert draw_intervals({"winner": BOARD}, layout) == draw_intervals({"winner": BOARD[::-1]}, layout)
-    with pytest.raises(UsageError, match="101 models do not fit in a figure"):
+    with pytest.raises(UsageError, match="101 rows do not fit in a figure"):
         draw_intervals({"winner": [rating(f"m{n}", float(n)) for n in range(101)]}, "svg")
