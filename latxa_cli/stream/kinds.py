@@ -6,6 +6,7 @@ a kind does not name pass through untouched. `checks` holds records to them.
 
 from __future__ import annotations
 
+from latxa_cli.stream import rules
 from latxa_cli.stream.fields import (
     ANYTHING,
     BOOLEAN,
@@ -20,80 +21,10 @@ from latxa_cli.stream.fields import (
     Field,
     Kind,
     Type,
-    lacks,
 )
-from latxa_cli.stream.records import Record, spoken_type
 
-ROLES = frozenset(("system", "user", "assistant"))
-VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
 # Metrics of results that are shares from 0 to 1 (of items answered well, of battles won): reports show percentages.
 SHARES = frozenset(("acc", "acc_norm", "exact_match", "win_rate"))
-
-
-# --- rules -----------------------------------------------------------------------------------------------------------
-
-
-def _messages(record: Record) -> None:
-    messages = record["messages"]
-    if not messages:
-        raise ValueError("`messages` is not a list of messages")
-    for message in messages:
-        if message.__class__ is dict and message.get("content").__class__ is str:
-            role = message.get("role")
-            if role.__class__ is str and role in ROLES:
-                continue
-        raise ValueError(_odd_message(message))
-
-
-def _odd_message(message: object) -> str:
-    if type(message) is not dict:
-        return f"a message is {spoken_type(message)}, not an object"
-    role = message.get("role")
-    if type(role) is not str or role not in ROLES:
-        return f"the role `{str(role)[:40]}` is not `system`, `user` or `assistant`"
-    return f"the content of a `{role}` message is {spoken_type(message.get('content'))}, not a string"
-
-
-def _prompt(record: Record) -> None:
-    if "messages" not in record:
-        if record.get("prompt") is None:
-            raise ValueError("neither `messages` nor `prompt` is there")
-        return
-    _messages(record)
-    if record["messages"][-1]["role"] != "user":
-        raise ValueError("the last message of a prompt is not from the user")
-
-
-def _response(record: Record) -> None:
-    _messages(record)
-    if record["messages"][-1]["role"] != "assistant":
-        raise ValueError("the last message of a response is not from the assistant")
-
-
-def _battle(record: Record) -> None:
-    winner = record.get("winner")
-    if winner is None:
-        if record.get("winner_content") is None and record.get("winner_language") is None:
-            raise ValueError(lacks(record, "winner", VERDICT))
-    elif winner not in VERDICTS:
-        raise ValueError(f"the winner `{winner[:40]}` is not `model_a`, `model_b`, `tie` or `tie (bothbad)`")
-
-
-def _rating(record: Record) -> None:
-    if record.get("rating") is None and ("rating" not in record or record.get("infinite") not in INFINITE):
-        raise ValueError(lacks(record, "rating", NUMBER))
-
-
-def _answer(record: Record) -> None:
-    if "correct" not in record and "value" not in record:
-        raise ValueError("neither `correct` nor `value` is there")
-    if "correct" not in record and "id" not in record and "metrics" not in record:
-        raise ValueError("the `metric` of a result is missing, or the `id` of an answer")
-
-
-# --- the kinds -------------------------------------------------------------------------------------------------------
-
-INFINITE = ("above", "below", "unknown")
 
 _SOURCE = Field("source", STRING, "where it comes from; in a mix, `source` and `id` together identify a record")
 _LANGUAGE = Field("language", STRING, "its language, as a BCP-47 code (`eu`)")
@@ -141,7 +72,7 @@ KINDS: dict[str, Kind] = {
         (Field("messages", MESSAGES, "its turns: {`role`, `content`}"),),
         _CONVERSATION,
         mark="messages",
-        rule=_messages,
+        rule=rules.messages,
         rule_says="A role is `system`, `user` or `assistant`, a content a string; there is a message or more.",
         is_talk=True,
     ),
@@ -153,7 +84,7 @@ KINDS: dict[str, Kind] = {
             Field("prompt", STRING, "or the question alone"),
             _REFERENCE, *_CONVERSATION,
         ),
-        rule=_prompt,
+        rule=rules.prompt,
         rule_says="One of `messages` and `prompt` is there.",
         is_talk=True,
     ),
@@ -161,7 +92,7 @@ KINDS: dict[str, Kind] = {
         "A conversation whose last turn a model wrote.",
         (Field("messages", MESSAGES, "its turns, the last one the assistant's"), _MODEL),
         (_REFERENCE, *_CONVERSATION),
-        rule=_response,
+        rule=rules.response,
         is_talk=True,
     ),
     "pair": Kind(
@@ -187,7 +118,7 @@ KINDS: dict[str, Kind] = {
             _LANGUAGE, _SOURCE, _METADATA,
         ),
         mark="model_a",
-        rule=_battle,
+        rule=rules.battle,
         rule_says="`winner` may be left out where one of the two others is there.",
         is_named=False,
     ),
@@ -209,7 +140,7 @@ KINDS: dict[str, Kind] = {
             _CRITERION, _GROUP, _SOURCE, _METADATA,
         ),
         mark="rating",
-        rule=_rating,
+        rule=rules.rating,
         rule_says="`rating` is there; null needs `infinite`.",
         is_named=False,
     ),
@@ -297,7 +228,7 @@ KINDS: dict[str, Kind] = {
             _METADATA,
         ),
         mark="task",
-        rule=_answer,
+        rule=rules.answer,
         rule_says="One of `correct` and `value` is there.",
     ),
     "sample": Kind(

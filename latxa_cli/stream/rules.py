@@ -1,0 +1,74 @@
+"""The rules of the kinds of records that the types of fields do not tell; each raises ValueError with the problem."""
+
+from __future__ import annotations
+
+from latxa_cli.stream.fields import NUMBER, VERDICT, lacks
+from latxa_cli.stream.records import Record, spoken_type
+
+ROLES = frozenset(("system", "user", "assistant"))
+VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
+INFINITE = ("above", "below", "unknown")
+
+
+def messages(record: Record) -> None:
+    """Check the messages of a conversation."""
+    messages = record["messages"]
+    if not messages:
+        raise ValueError("`messages` is not a list of messages")
+    for message in messages:
+        if message.__class__ is dict and message.get("content").__class__ is str:
+            role = message.get("role")
+            if role.__class__ is str and role in ROLES:
+                continue
+        raise ValueError(_odd_message(message))
+
+
+def _odd_message(message: object) -> str:
+    if type(message) is not dict:
+        return f"a message is {spoken_type(message)}, not an object"
+    role = message.get("role")
+    if type(role) is not str or role not in ROLES:
+        return f"the role `{str(role)[:40]}` is not `system`, `user` or `assistant`"
+    return f"the content of a `{role}` message is {spoken_type(message.get('content'))}, not a string"
+
+
+def prompt(record: Record) -> None:
+    """Check that there is a question, which the user asks."""
+    if "messages" not in record:
+        if record.get("prompt") is None:
+            raise ValueError("neither `messages` nor `prompt` is there")
+        return
+    messages(record)
+    if record["messages"][-1]["role"] != "user":
+        raise ValueError("the last message of a prompt is not from the user")
+
+
+def response(record: Record) -> None:
+    """Check that the assistant speaks last."""
+    messages(record)
+    if record["messages"][-1]["role"] != "assistant":
+        raise ValueError("the last message of a response is not from the assistant")
+
+
+def battle(record: Record) -> None:
+    """Check that there is a verdict."""
+    winner = record.get("winner")
+    if winner is None:
+        if record.get("winner_content") is None and record.get("winner_language") is None:
+            raise ValueError(lacks(record, "winner", VERDICT))
+    elif winner not in VERDICTS:
+        raise ValueError(f"the winner `{winner[:40]}` is not `model_a`, `model_b`, `tie` or `tie (bothbad)`")
+
+
+def rating(record: Record) -> None:
+    """Check that a rating is a number, or said to be infinite."""
+    if record.get("rating") is None and ("rating" not in record or record.get("infinite") not in INFINITE):
+        raise ValueError(lacks(record, "rating", NUMBER))
+
+
+def answer(record: Record) -> None:
+    """Check that an answer was scored, and is no result."""
+    if "correct" not in record and "value" not in record:
+        raise ValueError("neither `correct` nor `value` is there")
+    if "correct" not in record and "id" not in record and "metrics" not in record:
+        raise ValueError("the `metric` of a result is missing, or the `id` of an answer")
