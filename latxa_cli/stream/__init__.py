@@ -1,6 +1,7 @@
 """What every verb stands on.
 
-- Records: `kinds` declares them, of `fields` and `rules`; `checks` holds `records` to them; `chat_formats` are other spellings.
+- Records: `kinds` declares them, of `fields` and `rules`; `checks` holds `records` to them; `chat_formats` are other
+  spellings.
 - Reading: `sources` and `endings` (which files), `inputs` (their bytes; also `parquet`, `json_text`), `reader` (checked
   records), `cutting` and `spool` (parts of large sources), `intake` (what a run reads).
 - Writing: `writer` (one file: `.part`, then its name), `outputs` (all files of a run), `rejects`, `manifest`, `resume`.
