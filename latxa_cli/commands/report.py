@@ -2,17 +2,19 @@
 
 from typing import Annotated, Literal
 
-from latxa_cli.options import Files, OutputFile, Run, TableFormat, flag, needs, verb
+from latxa_cli.options import Files, OutputFile, Run, flag, needs, verb
 
 Figure = Literal["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "correlations"]
+Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html", "eee", "eval-results"]
 
 
-@verb(makes="whole", conditions=[needs("figure", "plot")])
+@verb(makes="whole", conditions=[needs("figure", "plot"), needs("organization", ("format", "eee"))])
 def report(
     run: Run,
     files: Files = None,
     *,
-    format: TableFormat = None,
+    format: Annotated[Format | None, flag("[default: table on a terminal, else jsonl]", "--format")] = None,
+    organization: Annotated[str | None, flag("Who evaluated, for `--format eee`.", metavar="NAME")] = None,
     baselines: Annotated[
         list[str] | None,
         flag(
@@ -29,7 +31,8 @@ def report(
     in:  results {model, task, metric, value, stderr}, ratings {model, rating, lower, upper}, battles {model_a, model_b,
          winner} and metrics of training {step, loss, validation}, in any order; results files of lm-evaluation-harness,
          and folders of them
-    out: a table, or rows {model, ratings, results}; with --plot a figure too
+    out: a table, or rows {model, ratings, results}; with --plot a figure too; with --format eee a JSON object a model,
+         with --format eval-results YAML
 
     A row is a model; with ratings, the best comes first. A column is a task, or one way to measure it (metric, filter,
     number of examples, language), or a board of ratings (criterion, group). Tables for people show value ± standard
@@ -38,6 +41,10 @@ def report(
 
     --baselines puts other models beside yours: files as above, or `published`, 20 of the 24 models of arXiv 2506.07597.
     Without FILE they are shown alone.
+
+    Results become the formats of other tools, in which they can be published:
+      eee           Every Eval Ever (schema 0.3), which is read as well
+      eval-results  a file of `.eval_results/` in a model's repository on the hub; of one model
 
     A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
     of the folder of its metrics. For battles, a row shows the share that the model won; neither model wins a tie.
@@ -60,16 +67,20 @@ def report(
       latxa report results/*.jsonl ratings.jsonl --format markdown -o table.md
       latxa report harness_output/ --format csv -o table.csv
       latxa report results.jsonl --baselines published --format markdown
+      latxa report results.jsonl --format eee --organization "HiTZ Center" -o evaluations.jsonl
       latxa eval out --task xstorycloze_eu | latxa report --format csv
       latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
       latxa report ratings.jsonl --plot ratings.pdf --format latex -o table.tex
       latxa report battles.jsonl ratings.jsonl --plot battles.pdf
     """
+    from itertools import chain
+
     from latxa_cli.arena.battles import Tally
     from latxa_cli.arena.votes import count
     from latxa_cli.report.plots.curves import run_names
     from latxa_cli.report.plots.gallery import chosen, gallery
     from latxa_cli.report.plots.style import check
+    from latxa_cli.report.reading.exports import export
     from latxa_cli.report.reading.files import ResultInput, baseline_files, expand
     from latxa_cli.report.report import KINDS, Report
     from latxa_cli.report.tables.meetings import Meetings
@@ -83,6 +94,9 @@ def report(
     names = run_names(expand(files or ([] if baselines else ["-"]), run.say))
     inputs = {file: run.read([file], KINDS) for file in names}
     beside = [run.read([file], "result") for file in expand(baseline_files(baselines or ()), run.say)]
+    if format == "eee" or format == "eval-results":
+        export(run, chain(*inputs.values(), *beside), format, organization)
+        return
     for file, records in inputs.items():
         run.write(shown.take(records, run=names[file], count=tally.count))
     for records in beside:

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any
 
+from latxa_cli.report.reading.values import iso_date, member, number, text
 from latxa_cli.stream.records import JsonObject, Record
 
 SPACE = " "  # the harness's own delimiter
@@ -26,22 +26,6 @@ BOS_BY_TOKENIZER = (0, 4, 9, 2)  # the first release with PR 3347
 BOS_BY_TOKENIZER_SINCE = datetime(2025, 10, 1, tzinfo=UTC).timestamp()
 COMMIT = 16  # hex digits of a commit in `weights`, as in the records of `eval`
 ADDRESS = re.compile(rb" at 0x[0-9a-f]+")  # of a function in the memory of its run
-
-
-def member(document: JsonObject, name: str) -> JsonObject:
-    """Return the object in the field `name`; an empty one where there is none."""
-    value = document.get(name)
-    return value if type(value) is dict else {}
-
-
-def text(document: JsonObject, *names: str) -> str:
-    """Return the first of the fields `names` that is a string with something in it; else the empty string."""
-    return next((value for name in names if type(value := document.get(name)) is str and value), "")
-
-
-def number(value: Any) -> float | int | None:
-    """Return a value that is a number, else None; booleans are none."""
-    return value if type(value) in (int, float) else None
 
 
 @dataclass(frozen=True)
@@ -78,8 +62,8 @@ def circumstances(document: JsonObject, file: str) -> Circumstances:
     if commit:
         record["weights"] = commit[:COMMIT]
     metadata = {
-        "date": _iso(date),
-        "harness": text(document, "lm_eval_version") or None,
+        "date": iso_date(date),
+        "harness": f"lm_eval {text(document, 'lm_eval_version')}".strip(),
         "git_hash": text(document, "git_hash") or None,
         "bos": None if chat else _bos(arguments, text(config, "model"), version, date),
     }
@@ -158,11 +142,3 @@ def _release(version: str) -> tuple[int, ...]:
     """Return the numbers of a release; no numbers for a version that is none."""
     found = re.match(r"\d{1,4}(\.\d{1,4})*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
-
-
-def _iso(date: float | None) -> str | None:
-    """Return seconds since 1970 as a date; None for what is none."""
-    try:
-        return datetime.fromtimestamp(date, UTC).isoformat(timespec="seconds") if date is not None else None
-    except (ValueError, OverflowError, OSError):
-        return None

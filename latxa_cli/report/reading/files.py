@@ -13,19 +13,23 @@ from typing import Any
 
 import orjson
 
-from latxa_cli.report.reading import harness
+from latxa_cli.report.reading import every_eval, harness
 from latxa_cli.report.reading.shipped import PUBLISHED
 from latxa_cli.stream.endings import COMPRESSED, ending_of
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import BYTE_ORDER_MARK, LONGEST_LINE, EntryError, Input
-from latxa_cli.stream.records import JsonObject
+from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.stream.sources import folder, left_unread
 
-RESULTS = re.compile(r"results.*\.jsonl?(\.gz|\.zst)?", re.IGNORECASE)
+# The names of results files: of the harness and of `eval`, and of evaluations in Every Eval Ever, which are UUIDs.
+RESULTS = re.compile(
+    r"(results.*\.jsonl?|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.json)(\.gz|\.zst)?",
+    re.IGNORECASE,
+)
 DOCUMENTS = tuple(".json" + packed for packed in ("", *COMPRESSED))
 # What Python writes for numbers that JSON has not: behind a colon, a comma, a bracket or white space.
 NO_NUMBER = re.compile(rb"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=\s*[,\]}])")
-MARKS = (b'"results"',)  # a line with none of these is no document of another tool
+MARKS = (b'"results"', b'"evaluation_results"')  # a line with none of these is no document of another tool
 
 Entry = tuple[int, Any]  # the number of a line; the line, a record, or an EntryError
 
@@ -109,7 +113,10 @@ def _beginning(blocks: Iterator[bytes]) -> bytes:
     return b"".join(read)
 
 
-def _parsed(content: bytes) -> JsonObject | None:
+Document = tuple[JsonObject, Callable[[JsonObject, str], Iterator[Record]]]  # its content, and what reads it
+
+
+def _parsed(content: bytes) -> Document | None:
     """Return the document of another tool in `content`; None for anything else, which readers of records look at.
 
     Numbers that are none (NaN) become null.
@@ -122,18 +129,22 @@ def _parsed(content: bytes) -> JsonObject | None:
             document = orjson.loads(NO_NUMBER.sub(b"null", content.removeprefix(BYTE_ORDER_MARK)))
         except orjson.JSONDecodeError:
             return None
-    return document if isinstance(document, dict) and harness.is_results(document) else None
+    if isinstance(document, dict):
+        for is_one, read in ((harness.is_results, harness.records), (every_eval.is_evaluation, every_eval.records)):
+            if is_one(document):
+                return document, read
+    return None
 
 
-def _records(number: int, document: JsonObject, label: str, content: bytes) -> Iterator[Entry]:
+def _records(number: int, document: Document, label: str, raw: bytes) -> Iterator[Entry]:
     """Yield the records of a document; raises nothing, since a document without any is a malformed entry."""
-    found = False
+    found, (content, read) = False, document
     try:
-        for record in harness.records(document, label):
+        for record in read(content, label):
             found = True
             yield number, record
     except ValueError as error:
-        yield number, EntryError(str(error), content)
+        yield number, EntryError(str(error), raw)
         return
     if not found:
-        yield number, EntryError("none of its tasks has a figure", content)
+        yield number, EntryError("it holds no result", raw)

@@ -14,16 +14,9 @@ from hashlib import sha256
 
 import orjson
 
-from latxa_cli.report.reading.circumstances import (
-    ADDRESS,
-    SPACE,
-    Circumstances,
-    circumstances,
-    member,
-    number,
-    text,
-)
+from latxa_cli.report.reading.circumstances import ADDRESS, SPACE, Circumstances, circumstances
 from latxa_cli.report.reading.shipped import benchmarks
+from latxa_cli.report.reading.values import member, number, text
 from latxa_cli.stream.records import JsonObject, Record
 
 # Entries beside the metrics of a task.

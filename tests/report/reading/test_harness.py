@@ -69,7 +69,7 @@ def test_a_result_says_what_its_file_says():
         "chat": False, "source": "out/results_1.json", "num_fewshot": 5, "format": "mcqa", "filter": "none", "n": 90,
         "higher_is_better": True, "fingerprint": one(run())["fingerprint"],
         "metadata": {
-            "date": "2025-02-26T02:12:23+00:00", "harness": "0.4.8", "git_hash": "abc1234", "bos": False,
+            "date": "2025-02-26T02:12:23+00:00", "harness": "lm_eval 0.4.8", "git_hash": "abc1234", "bos": False,
             "dataset": "org/data", "subset": "eu", "split": "test",
         },
     }  # fmt: skip
@@ -267,7 +267,7 @@ def test_a_document_without_figures_is_malformed(tmp_path):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(run(results={"t": {"alias": "t"}})))
     (entry,) = entries(path)
-    assert isinstance(entry, EntryError) and "none of its tasks has a figure" in str(entry)
+    assert isinstance(entry, EntryError) and "it holds no result" in str(entry)
 
 
 def test_our_own_tables_are_not_taken_for_results_of_the_harness(tmp_path, latxa):
