@@ -44,13 +44,14 @@ VERBS = {
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "arena-next": "Propose the battles whose votes would tell most.",
     "preferences": "Make preference pairs from battles with conversations.",
+    "compare": "Say whether models are better than a baseline on the same items.",
     "report": "Show results, ratings, battles and losses as one table, or draw them.",
 }
 # The headings of `latxa --help`.
 GROUPS = {
     "Data": ("corpus", "profile", "sample", "reverse", "translate", "audit", "variants", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
-    "Judgement": ("eval", "respond", "judge", "arena-score", "arena-next", "preferences", "report"),
+    "Judgement": ("eval", "respond", "judge", "arena-score", "arena-next", "preferences", "compare", "report"),
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 

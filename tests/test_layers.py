@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "latxa_cli"
 # The house from the ground up: what stands in a layer stands on the layers before it, on nothing beside it, on nothing
 # above it. A new folder or module gets its place here.
 ROOMS = frozenset((
-    "arena", "corpus", "evaluation", "judging", "mixing", "models", "report", "sampling", "training", "translation",
+    "arena", "comparison", "corpus", "evaluation", "judging", "mixing", "models", "report", "sampling", "training",
+    "translation",
 ))  # fmt: skip
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(("hub", "native")),

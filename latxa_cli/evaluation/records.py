@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,44 @@ def _language(task: str, report: JsonObject) -> Record:
 
 def _common(said: Sequence[Record]) -> Record:
     return {key: value for key, value in said[0].items() if all(one.get(key) == value for one in said)} if said else {}
+
+
+def beside_answers(
+    model: Record,
+    report: JsonObject,
+    asked: Mapping[str, Record],
+    aggregation: Callable[[str], Sequence[JsonObject]],
+) -> dict[str, Record]:
+    """Return by task what its answers say of who was asked and how, and of the group whose figure they are part of.
+
+    Args:
+        model: as for `results`.
+        report: the harness's.
+        asked: by task what its records say of its prompts.
+        aggregation: gives, for a group, how it makes one figure of those of its tasks.
+    """
+    own = {name: value for name, value in model.items() if name in ("path", "weights", "chat") and value is not None}
+    return {
+        task: {
+            **own,
+            "num_fewshot": report["n-shot"].get(task),
+            **asked.get(task, {}),
+            **_language(task, report),
+            **_group(task, report, aggregation),
+        }
+        for task in report["configs"]
+    }
+
+
+def _group(task: str, report: JsonObject, aggregation: Callable[[str], Sequence[JsonObject]]) -> Record:
+    """Return {`group`, `group_mean`} of the largest group with a figure that a task is in, if there is one."""
+    groups = {name: set(leaves(name, report)) for name in report["group_subtasks"] if aggregation(name)}
+    around = {name: members for name, members in groups.items() if task in members and members != {task}}
+    if not around:
+        return {}
+    group = max(around, key=lambda name: len(around[name]))
+    by_size = all(metric.get("weight_by_size", True) for metric in aggregation(group))
+    return {"group": group, "group_mean": "items" if by_size else "tasks"}
 
 
 def leaves(task: str, report: JsonObject) -> Iterator[str]:

@@ -193,16 +193,19 @@ def _evaluate_pair(
         circumstances["date"] = str(settings.day)
     fingerprints: dict[str, str] = {}
     answers: list[Record] = []
+    model = {"model": name, "path": pair.model, "weights": weights_id(pair.model), "chat": chat, **how}
+    asked = how_asked(loaded.tasks, chat=chat)
+    beside = records.beside_answers(model, report, asked, loaded.aggregation)
     for task_name, samples in report["samples"].items():
         task = loaded.tasks[task_name]
         records.check_finite(pair.model, samples)
         _warn(task, samples, console, warned)
         fingerprints[task_name] = records.fingerprint(task, samples, circumstances)
-        answers += accounts.answers(task_name, records.answers(name, task, samples))
+        own = accounts.answers(task_name, records.answers(name, task, samples))
+        answers += (answer | beside[task_name] for answer in own)
     for group in report["group_subtasks"]:
         _fingerprint_group(group, report, loaded, fingerprints)
-    model = {"model": name, "path": pair.model, "weights": weights_id(pair.model), "chat": chat, **how}
-    results = list(records.results(model, report, fingerprints, how_asked(loaded.tasks, chat=chat)))
+    results = list(records.results(model, report, fingerprints, asked))
     results = list(accounts.results(results, report))
     if loaded.found:
         results = [result | contamination.figures(result, report, loaded.found) for result in results]
@@ -231,6 +234,7 @@ def _evaluate_texts(pair: Pair, harness_model: HFLM, texts: TextSet, name: str, 
             "tokenizer does not know; the figures flatter the model"
         )
     model = {"path": pair.model, "weights": weights_id(pair.model)}
+    own = {key: value for key, value in model.items() if value is not None}
     results = [
         {
             "model": name,
@@ -239,12 +243,12 @@ def _evaluate_texts(pair: Pair, harness_model: HFLM, texts: TextSet, name: str, 
             "n": len(scores),
             "tokens": sum(one.tokens for one in scores),
             "bytes": sum(one.size for one in scores),
-            **{key: value for key, value in model.items() if value is not None},
+            **own,
             "fingerprint": perplexity.fingerprint(str(figure["metric"]), texts, scores, harness_model, versions()),
         }
         for figure in perplexity.figures(scores)
     ]
-    return Evaluation(pair, results, perplexity.answers(texts, scores, name))
+    return Evaluation(pair, results, [answer | own for answer in perplexity.answers(texts, scores, name)])
 
 
 def _fingerprint_group(group: str, report: JsonObject, loaded: LoadedTask, fingerprints: dict[str, str]) -> str:

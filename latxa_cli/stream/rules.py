@@ -68,6 +68,8 @@ def rating(record: Record) -> None:
 
 def answer(record: Record) -> None:
     """Check that an answer was scored, and is no result."""
+    if "metric" in record and "n" in record:
+        raise ValueError("this is the result of a task, not the answer to an item (`eval --answers` writes those)")
     if "correct" not in record and "value" not in record:
         raise ValueError("neither `correct` nor `value` is there")
     if "correct" not in record and "id" not in record and "metrics" not in record:

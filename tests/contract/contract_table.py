@@ -50,6 +50,7 @@ judge            x      x       x       x       x          x        x       x   
 arena-score      x      x       x       x       x          x        .       x        x          x       x      .
 arena-next       x      x       x       x       x          x        .       x        x          x       x      .
 preferences      x      x       x       x       x          x        .       x        x          x       x      x
+compare          x      x       x       x       x          x        .       x        x          x       x      .
 report           x      x       x       x       x          x        .       x        x          x       x      .
 """
 
@@ -155,6 +156,21 @@ def results(count: int) -> Records:
     return [{"model": f"m{n}", "task": "towns", "metric": "acc", "value": n / count, "n": 10} for n in range(count)]
 
 
+def answers(count: int) -> Records:
+    """Answers of several models to the same twenty items of every task."""
+    return [
+        {
+            "id": f"i{n % 20}",
+            "task": f"towns{n // 60}",
+            "model": ("gull", "lamp", "roof")[n // 20 % 3],
+            "correct": random.Random(n).random() < 0.5,
+            "prompt": f"{_sentence(n % 20)} is",
+            "target": n % 2,
+        }
+        for n in range(count - count % 60)
+    ]
+
+
 TASK = """\
 task: NAME
 dataset_path: json
@@ -245,6 +261,7 @@ CASES = {
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),
     "arena-next": Case("arena-next IN -n 300", battles, 60, cannot_resume_midway=True),
     "preferences": Case("preferences IN", judged, 300, unkept="--exclude model=gull --exclude model=roof"),
+    "compare": Case("compare IN --baseline lamp", answers, 60, cannot_resume_midway=True),
     "report": Case("report IN --format jsonl", results, 12, cannot_resume_midway=True),
 }
 
