@@ -24,6 +24,9 @@ def report(
     plot: Annotated[
         OutputFile, flag("Draw a figure of the records here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
     ] = None,
+    html: Annotated[
+        OutputFile, flag("Write a page here: tables, figures, and items to browse (`.html`).", metavar="FILE")
+    ] = None,
     figure: Annotated[Figure | None, flag("What the figure shows. [default: the first that the records give]")] = None,
 ) -> None:
     """Show results, ratings, battles and losses as one table, or draw them.
@@ -60,7 +63,11 @@ def report(
                     else the first model
       correlations  of results with ratings, from `arena-score`, else of tasks over models
 
-    memory: all results; battles are only counted
+    The page is one file, which loads nothing and opens without the internet. It has the tables and all figures, and the
+    items of answer records, of `eval --answers`: choose two models and a task, and see what each answered. Items that
+    two models were asked in another way are marked and not compared. Of a text, 20,000 characters are shown.
+
+    memory: all results; of answers, each paragraph of a prompt once; battles are only counted
 
     examples:
       latxa report results.jsonl
@@ -72,13 +79,16 @@ def report(
       latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
       latxa report ratings.jsonl --plot ratings.pdf --format latex -o table.tex
       latxa report battles.jsonl ratings.jsonl --plot battles.pdf
+      latxa report results.jsonl answers.jsonl --html report.html -o table.jsonl
     """
     from itertools import chain
 
     from latxa_cli.arena.battles import Tally
     from latxa_cli.arena.votes import count
+    from latxa_cli.report.pages.answers import Answers
+    from latxa_cli.report.pages.report_page import page_of
     from latxa_cli.report.plots.curves import run_names
-    from latxa_cli.report.plots.gallery import chosen, gallery
+    from latxa_cli.report.plots.gallery import chosen, drawable, gallery
     from latxa_cli.report.plots.style import check
     from latxa_cli.report.reading.exports import export
     from latxa_cli.report.reading.files import ResultInput, baseline_files, expand
@@ -89,7 +99,8 @@ def report(
     if plot:
         check(plot)
     drawing = run.file(plot)
-    shown, tally = Report(), Tally()
+    page = run.file(html)
+    shown, tally = Report(answers=Answers() if html else None), Tally()
     run.intake.open = ResultInput
     names = run_names(expand(files or ([] if baselines else ["-"]), run.say))
     inputs = {file: run.read([file], KINDS) for file in names}
@@ -107,8 +118,12 @@ def report(
     run.write(again)
     counts, _ = count(votes)
     run.write(shown.complete(Meetings(counts.models, *counts.matrices())))
+    figures = gallery(shown) if plot or html else {}
+    if page:
+        page.write_text(page_of(shown, drawable(figures)).html())
+    if shown.passed_over:
+        run.say(f"answers, which `--html` shows: {shown.passed_over:,}")
     if plot and drawing:
-        figures = gallery(shown)
         name, draw = chosen(figures, figure, plot)
         drawing.write_lines(draw(check(plot)))
         if others := [f"`{other}`" for other in figures if other != name and not figure]:

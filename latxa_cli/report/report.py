@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from latxa_cli.report.pages.answers import Answers
 from latxa_cli.report.plots.curves import Curves
 from latxa_cli.report.tables.meetings import Meetings
 from latxa_cli.report.tables.model_table import ModelTable
@@ -33,6 +34,8 @@ class Report:
     - measured: the task and metric of each result that is no baseline.
     - left_out: the number of baseline results of other tasks and metrics.
     - derived: the results that `table` holds of losses and battles.
+    - answers: what a page shows of them; None where none is made.
+    - passed_over: the number of answers that nothing shows.
     - kept: the records of other kinds that figures and pages show, by kind.
     """
 
@@ -42,6 +45,8 @@ class Report:
     measured: set[tuple[str, str]] = field(default_factory=set)
     left_out: int = 0
     derived: list[Record] = field(default_factory=list)
+    answers: Answers | None = None
+    passed_over: int = 0
     kept: dict[str, list[Record]] = field(default_factory=lambda: {"comparison": [], "correlation": [], "manifest": []})
 
     def take(self, records: Iterable[Record], *, run: str, count: Count) -> Iterator[Reject]:
@@ -63,6 +68,10 @@ class Report:
                 yield from self.curves.add(run, [record])
             elif kind == "battle":
                 battles.append(record)
+            elif kind == "answer" and self.answers is not None:
+                yield from self.answers.add(record)
+            elif kind == "answer":
+                self.passed_over += 1
             elif kind in self.kept:
                 self.kept[kind].append(record)
             if len(battles) >= BATCH:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from latxa_cli.report.pages.shell import document, printable, table, text
+
 Pieces = Sequence[tuple[str, bool]]  # (text, whether it is marked)
 
 _STYLE = """
@@ -61,25 +63,20 @@ class AuditPage:
         """Return the page."""
         reasons = sorted(self.reasons, key=lambda reason: (-self.reasons[reason], reason))
         parts = [
-            f"<h1>{_text(self.title)}</h1>",
-            *(f"<p>{_text(fact)}</p>" for fact in self.facts),
+            f"<h1>{text(self.title)}</h1>",
+            *(f"<p>{text(fact)}</p>" for fact in self.facts),
             *(("<h2>Reasons</h2>", self._counts(reasons)) if reasons else ()),
-            *(("<h2>Runs of faults</h2>", _table(self.runs)) if self.runs else ()),
-            *(("<h2>Scores</h2>", _table(self.scores)) if self.scores else ()),
+            *(("<h2>Runs of faults</h2>", table(self.runs)) if self.runs else ()),
+            *(("<h2>Scores</h2>", table(self.scores)) if self.scores else ()),
             *(self._examples(reason) for reason in reasons if self.examples.get(reason)),
         ]
         body = "\n".join(parts)
-        return (
-            '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{_text(self.title)}</title>\n<style>{_STYLE}</style>\n{body}\n</html>\n"
-        )
+        return document(self.title, body, style=_STYLE)
 
     def _counts(self, reasons: Sequence[str]) -> str:
         most = max(self.reasons.values(), default=1)
         rows = [
-            f'<tr><td><a href="#{_anchor(reasons, reason)}">{_text(reason)}</a>'
+            f'<tr><td><a href="#{_anchor(reasons, reason)}">{text(reason)}</a>'
             f'<td class="figure">{self.reasons[reason]:,}<td class="figure">{self.reasons[reason] / self.records:.1%}'
             f'<td style="width: 40%"><span class="bar" style="width: {100 * self.reasons[reason] / most:.1f}%"></span>'
             for reason in reasons
@@ -93,44 +90,27 @@ class AuditPage:
         count = f"{len(shown):,} of {total:,}" if len(shown) < total else f"{total:,}"
         items = "".join(map(_example, shown))
         return (
-            f'<h2 id="{_anchor(reasons, reason)}">{_text(reason)}</h2>'
+            f'<h2 id="{_anchor(reasons, reason)}">{text(reason)}</h2>'
             f"<details open><summary>{count} shown</summary>{items}</details>"
         )
 
 
 def _example(fault: ShownFault) -> str:
-    where = f" · {_text(fault.name)}" if fault.name else ""
-    detail = f"<p>{_text(fault.detail)}</p>" if fault.detail else ""
+    where = f" · {text(fault.name)}" if fault.name else ""
+    detail = f"<p>{text(fault.detail)}</p>" if fault.detail else ""
     both = (fault.source, fault.translation)
     texts = "".join(f'<div class="text" dir="auto">{_marked(pieces)}</div>' for pieces in both)
     pair = f'<div class="pair">{texts}</div>' if fault.source or fault.translation else ""
-    return f'<div class="example"><p><code>{_text(fault.id)}</code>{where}</p>{detail}{pair}</div>'
+    return f'<div class="example"><p><code>{text(fault.id)}</code>{where}</p>{detail}{pair}</div>'
 
 
 def _marked(pieces: Pieces) -> str:
-    return "".join(f"<mark>{_lines(text)}</mark>" if mark else _lines(text) for text, mark in pieces)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    lines = ["".join(f"<th>{_text(cell)}" for cell in head)]
-    lines += ["".join(f"<td>{_text(cell)}" for cell in row) for row in body]
-    return "<table>" + "".join(f"<tr>{line}" for line in lines) + "</table>"
+    return "".join(f"<mark>{_lines(words)}</mark>" if mark else _lines(words) for words, mark in pieces)
 
 
 def _anchor(reasons: Sequence[str], reason: str) -> str:
     return f"reason-{list(reasons).index(reason) + 1}"
 
 
-def _text(text: str) -> str:
-    """Return a text on one line for HTML, in its own direction of writing."""
-    return f"<bdi>{escape(_printable(' '.join(text.split())))}</bdi>"
-
-
-def _lines(text: str) -> str:
-    return escape(_printable(text))
-
-
-def _printable(text: str) -> str:
-    """Return a text in which characters that cannot be seen, such as those that reverse it, are replaced."""
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text)
+def _lines(words: str) -> str:
+    return escape(printable(words))

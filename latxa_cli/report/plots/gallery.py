@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from math import isfinite
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,11 @@ def gallery(report: Report) -> dict[str, Draw]:
     }
     order = ["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "correlations"]
     return {name: draw for name in order if (draw := found[name])}
+
+
+def drawable(figures: Mapping[str, Draw]) -> Mapping[str, Draw]:
+    """Return the figures that can be drawn here: none without matplotlib."""
+    return figures if find_spec("matplotlib") else {}
 
 
 def chosen(figures: Mapping[str, Draw], wanted: str | None, path: object) -> tuple[str, Draw]:
