@@ -28,6 +28,7 @@ from latxa_cli.report.pages.report_page import ReportPage
 from latxa_cli.stream.records import Record
 
 SHOTS, WORDS = 5, 30_000
+LARGEST, SLOWEST = 15, 2  # MB, seconds
 READY = "document.body.dataset.ready"
 
 
@@ -98,8 +99,11 @@ def main() -> None:
         assert not browser.complaints and all(one.endswith("page.html") for one in browser.requests)
     middle = statistics.median(times)
     print(
-        f"opened in {middle:.2f} s (at most {max(times):.2f}); another task {other:.2f} s, another model {pair:.2f} s"
+        f"opened in {middle:.2f} s, at most {max(times):.2f}; another task {other:.2f} s, another model {pair:.2f} s"
     )
+    reached = size <= LARGEST and middle <= SLOWEST
+    print(f"goal: {LARGEST} MB and {SLOWEST} s: {'reached' if reached else 'NOT reached'}")
+    sys.exit(not reached)
 
 
 main()
