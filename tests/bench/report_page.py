@@ -98,9 +98,7 @@ def main() -> None:
         pair = time.perf_counter() - started
         assert not browser.complaints and all(one.endswith("page.html") for one in browser.requests)
     middle = statistics.median(times)
-    print(
-        f"opened in {middle:.2f} s, at most {max(times):.2f}; another task {other:.2f} s, another model {pair:.2f} s"
-    )
+    print(f"opened in {middle:.2f} s, at most {max(times):.2f}; another task {other:.2f} s, another model {pair:.2f} s")
     reached = size <= LARGEST and middle <= SLOWEST
     print(f"goal: {LARGEST} MB and {SLOWEST} s: {'reached' if reached else 'NOT reached'}")
     sys.exit(not reached)
