@@ -54,20 +54,18 @@ def report(
 
     The figure shows the first of these that the records give, or what `--figure` names:
       losses        of training, with their mean over a 40th of the run as a thick line
-      battles       each model's win rate against each other one and the number of their battles, rated models first
+      battles       each model's win rate against each other one, and the number of their battles
       ratings       with their intervals
       differences   between models, from `compare`, with their intervals
       funnel        documents that each step of `corpus` left, and those left out by reason; from its manifest
       results       of each task, with 1.96 standard errors to each side
-      tradeoff      a model's mean in each language and that of its baseline: a variant's backbone (`2_000` of `2_101`),
-                    else the first model
+      tradeoff      a model's mean in each language beside that of its backbone (`2_000` of `2_101`), or the first model
       correlations  of results with ratings, from `arena-score`, else of tasks over models
 
-    The page is one file, which loads nothing and opens without the internet. It has the tables and all figures, and the
-    items of answer records, of `eval --answers`: choose two models and a task, and see what each answered. Items that
-    two models were asked in another way are marked and not compared. Of a text, 20,000 characters are shown.
+    The page is one file, which opens without the internet: tables, all figures, and the items of `eval --answers`, with
+    what two models answered. Items that the two were asked in another way are not compared.
 
-    memory: all results; of answers, each paragraph of a prompt once; battles are only counted
+    memory: all results; of answers, each paragraph of their prompts once; battles are only counted
 
     examples:
       latxa report results.jsonl
@@ -88,7 +86,7 @@ def report(
     from latxa_cli.report.pages.answers import Answers
     from latxa_cli.report.pages.report_page import page_of
     from latxa_cli.report.plots.curves import run_names
-    from latxa_cli.report.plots.gallery import chosen, drawable, gallery
+    from latxa_cli.report.plots.gallery import drawn
     from latxa_cli.report.plots.style import check
     from latxa_cli.report.reading.exports import export
     from latxa_cli.report.reading.files import ResultInput, baseline_files, expand
@@ -112,22 +110,15 @@ def report(
         run.write(shown.take(records, run=names[file], count=tally.count))
     for records in beside:
         run.write(shown.beside(records))
-    if shown.left_out:
-        run.say(f"`--baselines`: results of other tasks and metrics left out: {shown.left_out:,}")
+    run.say_all(shown.said())
     votes, again = tally.votes()
     run.write(again)
     counts, _ = count(votes)
     run.write(shown.complete(Meetings(counts.models, *counts.matrices())))
-    figures = gallery(shown) if plot or html else {}
-    if page:
-        page.write_text(page_of(shown, drawable(figures)).html())
-    if shown.passed_over:
-        run.say(f"answers, which `--html` shows: {shown.passed_over:,}")
     if plot and drawing:
-        name, draw = chosen(figures, figure, plot)
-        drawing.write_lines(draw(check(plot)))
-        if others := [f"`{other}`" for other in figures if other != name and not figure]:
-            run.say(f"the figure shows {name}; `--figure` takes {', '.join(others)} too")
+        drawing.write_lines(drawn(shown, figure, plot, run.say))
+    if page:
+        page.write_text(page_of(shown))
     layout = run.layout(format)
     if layout == "jsonl":
         run.write(shown.table.rows())

@@ -88,6 +88,13 @@ class Report:
                 continue
             yield from self.table.add([result])
 
+    def said(self) -> Iterator[str]:
+        """Yield sentences on what the records hold and nothing shows."""
+        if self.left_out:
+            yield f"`--baselines`: results of other tasks and metrics left out: {self.left_out:,}"
+        if self.passed_over:
+            yield f"answers, which `--html` shows: {self.passed_over:,}"
+
     def complete(self, meetings: Meetings) -> Iterator[Reject]:
         """Add the counted battles, and put losses and win rates into the table."""
         self.meetings = meetings

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latxa_cli.report.pages.answers import Answers
 from latxa_cli.report.pages.shell import document, printable, text
+from latxa_cli.report.plots.gallery import gallery
 from latxa_cli.stream.display import render
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ class ReportPage:
             yield "Items", "\n".join([_BROWSER, top, '<div id="list"></div>', bottom, *data])
 
 
-def page_of(report: Report, figures: Mapping[str, Callable[[str], bytes]]) -> ReportPage:
-    """Return the page of a report, with all `figures` that its records give."""
+def page_of(report: Report) -> str:
+    """Return the page of a report, with all figures that its records give; with none where matplotlib is missing."""
     tables = {}
     rows, columns = report.table.texts()
     if rows:
@@ -108,8 +110,9 @@ def page_of(report: Report, figures: Mapping[str, Callable[[str], bytes]]) -> Re
     if answers is not None and answers.count:
         items = sum(len(task.places) for task in answers.tasks.values())
         facts.append(f"{answers.count:,} answers to {items:,} items.")
+    figures = gallery(report) if find_spec("matplotlib") else {}
     drawn = {TITLES[name]: draw("svg") for name, draw in figures.items()}
-    return ReportPage("Report", facts, tables, drawn, answers)
+    return ReportPage("Report", facts, tables, drawn, answers).html()
 
 
 def _rounded(value: object) -> object:

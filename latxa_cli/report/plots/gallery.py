@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from math import isfinite
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from latxa_cli.report.plots.rows import Point, RowPanel, draw_rows
+from latxa_cli.report.plots.style import check
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.kinds import SHARES
 from latxa_cli.stream.records import Record
@@ -43,9 +44,16 @@ def gallery(report: Report) -> dict[str, Draw]:
     return {name: draw for name in order if (draw := found[name])}
 
 
-def drawable(figures: Mapping[str, Draw]) -> Mapping[str, Draw]:
-    """Return the figures that can be drawn here: none without matplotlib."""
-    return figures if find_spec("matplotlib") else {}
+def drawn(report: Report, wanted: str | None, path: Path, say: Callable[[str], None]) -> bytes:
+    """Return the figure for `path` that is `wanted`, or the first, and say which others there are.
+
+    Raises UsageError where there is none, or not the one that is wanted.
+    """
+    figures = gallery(report)
+    name, draw = chosen(figures, wanted, path)
+    if others := [f"`{other}`" for other in figures if other != name and not wanted]:
+        say(f"the figure shows {name}; `--figure` takes {', '.join(others)} too")
+    return draw(check(path))
 
 
 def chosen(figures: Mapping[str, Draw], wanted: str | None, path: object) -> tuple[str, Draw]:
