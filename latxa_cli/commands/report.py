@@ -24,9 +24,7 @@ def report(
     plot: Annotated[
         OutputFile, flag("Draw a figure of the records here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
     ] = None,
-    html: Annotated[
-        OutputFile, flag("Write a page here: tables, figures, and items to browse (`.html`).", metavar="FILE")
-    ] = None,
+    html: Annotated[OutputFile, flag("Write a page with tables, figures and items here.", metavar="FILE")] = None,
     figure: Annotated[Figure | None, flag("What the figure shows. [default: the first that the records give]")] = None,
 ) -> None:
     """Show results, ratings, battles and losses as one table, or draw them.
@@ -75,7 +73,6 @@ def report(
       latxa report results.jsonl --format eee --organization "HiTZ Center" -o evaluations.jsonl
       latxa eval out --task xstorycloze_eu | latxa report --format csv
       latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
-      latxa report ratings.jsonl --plot ratings.pdf --format latex -o table.tex
       latxa report battles.jsonl ratings.jsonl --plot battles.pdf
       latxa report results.jsonl answers.jsonl --html report.html -o table.jsonl
     """
