@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
 
-from latxa_cli.report.reading.values import iso_date, member, number, text
+import orjson
+
+from latxa_cli.report.reading.values import Parts, iso_date, member, number, text
 from latxa_cli.stream.records import JsonObject, Record
 
 SPACE = " "  # the harness's own delimiter
@@ -25,6 +27,11 @@ WITHOUT_DELIMITER_SINCE = datetime(2024, 11, 11, tzinfo=UTC).timestamp()
 BOS_BY_TOKENIZER = (0, 4, 9, 2)  # the first release with PR 3347
 BOS_BY_TOKENIZER_SINCE = datetime(2025, 10, 1, tzinfo=UTC).timestamp()
 COMMIT = 16  # hex digits of a commit in `weights`, as in the records of `eval`
+SMALL = (
+    "config", "date", "git_hash", "lm_eval_version", "model_name", "model_name_sanitized", "chat_template_sha",
+    "system_instruction", "system_instruction_sha", "fewshot_as_multiturn",
+)  # fmt: skip
+NO_TEMPLATE = (b"", b"null", b'""', b"false")
 ADDRESS = re.compile(rb" at 0x[0-9a-f]+")  # of a function in the memory of its run
 
 
@@ -47,13 +54,15 @@ class Circumstances:
         return bool(self.record["chat"])
 
 
-def circumstances(document: JsonObject, file: str) -> Circumstances:
-    """Return the circumstances of the results file `file`, whose content is `document`."""
+def circumstances(parts: Parts, file: str) -> Circumstances:
+    """Return the circumstances of the results file `file`, whose content is `parts`."""
+    document: JsonObject = {name: orjson.loads(parts[name]) for name in SMALL if name in parts}
     config = member(document, "config")
     arguments = _model_arguments(config)
     version = _release(text(document, "lm_eval_version"))
     date = number(document.get("date"))
-    chat = _is_chat(document, config)
+    # A server of chats has a template of its own.
+    chat = parts.get("chat_template", b"") not in NO_TEMPLATE or "chat-completions" in text(config, "model")
     commit = text(config, "model_sha")
     name = (
         text(document, "model_name") or arguments.get("pretrained") or arguments.get("model") or text(config, "model")
@@ -77,7 +86,7 @@ def circumstances(document: JsonObject, file: str) -> Circumstances:
             metadata["bos"],
             *(config.get(key) for key in ("limit", "gen_kwargs", "fewshot_seed")),
         ),
-        _is_bare(document, version, date),
+        _is_bare(parts.get("configs", b""), version, date),
     )
 
 
@@ -110,22 +119,16 @@ def _path(name: str, arguments: dict[str, str], config: JsonObject) -> str:
     return f"{path}+{adapter}" if adapter and adapter != "None" else path
 
 
-def _is_chat(document: JsonObject, config: JsonObject) -> bool:
-    """Whether the model was asked through a chat template, its own or that of a server of chats."""
-    return bool(document.get("chat_template")) or "chat-completions" in text(config, "model")
-
-
 # --- what the model saw ----------------------------------------------------------------------------------------------
 
 
-def _is_bare(document: JsonObject, version: tuple[int, ...], date: float | None) -> bool | None:
+def _is_bare(configs: bytes, version: tuple[int, ...], date: float | None) -> bool | None:
     if version >= WITHOUT_DELIMITER:
         return True
     if (version and version < (0, 4, 5)) or (date is not None and date < WITHOUT_DELIMITER_SINCE):
         return False
-    configs = member(document, "configs").values()
     # This key came between releases 0.4.5 and 0.4.8, two months after the delimiter went.
-    return True if any(type(config) is dict and "unsafe_code" in config for config in configs) else None
+    return True if b'"unsafe_code"' in configs else None
 
 
 def _bos(arguments: dict[str, str], model: str, version: tuple[int, ...], date: float | None) -> bool | None:

@@ -18,7 +18,7 @@ from hashlib import sha256
 import orjson
 
 from latxa_cli.report.reading.shipped import benchmarks
-from latxa_cli.report.reading.values import iso_date, member, number, text
+from latxa_cli.report.reading.values import Parts, iso_date, member, number, text
 from latxa_cli.stream.kinds import KINDS, SHARES
 from latxa_cli.stream.records import JsonObject, Record
 
@@ -43,23 +43,20 @@ OURS = "latxa"  # the name of the source in evaluations that are written here
 _TYPES = {field.name: field.type for field in KINDS["result"].fields}
 
 
-def is_evaluation(document: object) -> bool:
-    """Whether a JSON value is an evaluation in this format, of any version."""
-    return (
-        type(document) is dict
-        and type(document.get("evaluation_results")) is list
-        and type(document.get("model_info")) is dict
-    )
+def is_evaluation(document: Parts) -> bool:
+    """Whether a document is an evaluation in this format, of any version."""
+    return document.get("evaluation_results", b"")[:1] == b"[" and document.get("model_info", b"")[:1] == b"{"
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def records(document: JsonObject, file: str) -> Iterator[Record]:
+def records(parts: Parts, file: str) -> Iterator[Record]:
     """Yield one result record for each result of the evaluation in `file`, values as they stand there.
 
-    A score that is not a number is NaN. Raises ValueError for a result that is no object.
+    A score that is not a number is NaN. Raises ValueError for a result that is no object, and for what is no JSON.
     """
+    document: JsonObject = {name: orjson.loads(content) for name, content in parts.items()}
     model, library = member(document, "model_info"), member(document, "eval_library")
     details, who = member(model, "additional_details"), member(document, "source_metadata")
     about: Record = {

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from latxa_cli.report.reading import every_eval, harness
 from latxa_cli.report.reading.shipped import PUBLISHED
+from latxa_cli.report.reading.values import parts
 from latxa_cli.stream.endings import COMPRESSED, ending_of
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import BYTE_ORDER_MARK, LONGEST_LINE, EntryError, Input
-from latxa_cli.stream.records import JsonObject, Record
+from latxa_cli.stream.records import Record
 from latxa_cli.stream.sources import folder, left_unread
 
 # The names of results files: of the harness and of `eval`, and of evaluations in Every Eval Ever, which are UUIDs.
@@ -27,8 +27,6 @@ RESULTS = re.compile(
     re.IGNORECASE,
 )
 DOCUMENTS = tuple(".json" + packed for packed in ("", *COMPRESSED))
-# What Python writes for numbers that JSON has not: behind a colon, a comma, a bracket or white space.
-NO_NUMBER = re.compile(rb"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=\s*[,\]}])")
 MARKS = (b'"results"', b'"evaluation_results"')  # a line with none of these is no document of another tool
 
 Entry = tuple[int, Any]  # the number of a line; the line, a record, or an EntryError
@@ -113,34 +111,29 @@ def _beginning(blocks: Iterator[bytes]) -> bytes:
     return b"".join(read)
 
 
-Document = tuple[JsonObject, Callable[[JsonObject, str], Iterator[Record]]]  # its content, and what reads it
+Reader = Callable[[str], Iterator[Record]]  # yields the records of one document, given the name of its file
 
 
-def _parsed(content: bytes) -> Document | None:
-    """Return the document of another tool in `content`; None for anything else, which readers of records look at.
+def _parsed(content: bytes) -> Reader | None:
+    """Return what reads the document of another tool in `content`; None for anything else.
 
-    Numbers that are none (NaN) become null.
+    Whatever is not known here goes to the reader of our records, which says what is wrong.
     """
-    document: object
-    try:
-        document = orjson.loads(content.removeprefix(BYTE_ORDER_MARK))
-    except orjson.JSONDecodeError:
-        try:
-            document = orjson.loads(NO_NUMBER.sub(b"null", content.removeprefix(BYTE_ORDER_MARK)))
-        except orjson.JSONDecodeError:
-            return None
-    if isinstance(document, dict):
-        for is_one, read in ((harness.is_results, harness.records), (every_eval.is_evaluation, every_eval.records)):
-            if is_one(document):
-                return document, read
+    document = parts(content.removeprefix(BYTE_ORDER_MARK))
+    if document is None:
+        return None
+    if harness.is_results(document):
+        return partial(harness.records, document)
+    if every_eval.is_evaluation(document):
+        return partial(every_eval.records, document)
     return None
 
 
-def _records(number: int, document: Document, label: str, raw: bytes) -> Iterator[Entry]:
+def _records(number: int, read: Reader, label: str, raw: bytes) -> Iterator[Entry]:
     """Yield the records of a document; raises nothing, since a document without any is a malformed entry."""
-    found, (content, read) = False, document
+    found = False
     try:
-        for record in read(content, label):
+        for record in read(label):
             found = True
             yield number, record
     except ValueError as error:

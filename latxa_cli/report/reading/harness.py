@@ -4,19 +4,23 @@
 - 0.4: `{"results": {"arc_easy": {"acc,none": 0.61, "acc_stderr,none": "N/A"}}, "configs": {…}, "n-samples": {…}, …}`
 
 A group without a figure of its own yields no record: none is made up from its parts.
+
+The configurations of tasks, which are most of a file, are the same in many files. They stay bytes until one is new.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
 from latxa_cli.report.reading.circumstances import ADDRESS, SPACE, Circumstances, circumstances
 from latxa_cli.report.reading.shipped import benchmarks
-from latxa_cli.report.reading.values import member, number, text
+from latxa_cli.report.reading.values import Parts, decoded, member, number, raw_members, text
 from latxa_cli.stream.records import JsonObject, Record
 
 # Entries beside the metrics of a task.
@@ -29,184 +33,211 @@ MATTERS = (
     "filter_list", "repeats",
 )  # fmt: skip
 LETTERS = [chr(place) for place in range(ord("A"), ord("Z") + 1)]
+KEPT = 4096  # configurations of tasks that are remembered
+NOTHING = b"null"
 
 
-def is_results(document: object) -> bool:
-    """Whether a JSON value is the content of a results file."""
-    if type(document) is not dict or type(document.get("results")) is not dict:
-        return False
-    return any(key in document for key in ("config", "configs", "versions"))
+def is_results(document: Parts) -> bool:
+    """Whether a document is the content of a results file."""
+    return document.get("results", b"")[:1] == b"{" and any(
+        key in document for key in ("config", "configs", "versions")
+    )
 
 
-def records(document: JsonObject, file: str) -> Iterator[Record]:
+def records(document: Parts, file: str) -> Iterator[Record]:
     """Yield one result record for each task, metric and filter of the results file `file`, values as they stand there.
 
-    A metric that is not a number has the value NaN.
+    A metric that is not a number has the value NaN. Raises ValueError for a configuration that is nested too deep.
     """
     run = circumstances(document, file)
     tasks = _Tasks(document, run)
-    for task in document["results"]:
-        figures = member(document["results"], task)
+    model = run.record["model"]
+    for task, figures in tasks.results.items():
         said: Record | None = None
-        for key, value in figures.items():
-            metric, _, name = key.partition(",")
-            if key in NO_METRICS or metric.endswith("_stderr"):
+        for key, value in figures.items() if type(figures) is dict else ():
+            if key in NO_METRICS or ("_stderr" in key and key.partition(",")[0].endswith("_stderr")):
                 continue
+            metric, comma, name = key.partition(",")
             if said is None:
-                said = tasks.of(task)
-            stderr = number(figures.get(f"{metric}_stderr,{name}" if name else f"{metric}_stderr"))
-            value = number(value)
+                said = tasks.said(task)
+                better, counts = member(tasks.better, task), member(figures, "sample_count")
+            stderr = figures.get(f"{metric}_stderr{comma}{name}")
             record = {
-                "model": run.record["model"],
-                "task": task,
-                "metric": metric,
-                "value": math.nan if value is None else value,
-                "stderr": stderr if stderr is not None and math.isfinite(stderr) else None,
+                "model": model, "task": task, "metric": metric,
+                "value": value if value.__class__ is float else math.nan if number(value) is None else value,
+                "stderr": stderr if stderr.__class__ in (float, int) else None,
                 **said,
-            }
-            if name:
+            }  # fmt: skip
+            if comma:
                 record["filter"] = name
-            count = tasks.count(task, key)
-            if count is not None:
+            if counts and (count := number(counts.get(key))) is not None:
                 record["n"] = count
-            better = tasks.higher(task, metric)
-            if better is not None:
-                record["higher_is_better"] = better
+            if better.get(metric).__class__ is bool:
+                record["higher_is_better"] = better[metric]
             yield record
+
+
+class _Task(NamedTuple):
+    """What the records of a task say of it: its fields, and where its items come from (`metadata`)."""
+
+    fields: Record
+    data: Record
 
 
 class _Tasks:
     """The tasks and groups of one results file: what its records say of each."""
 
-    def __init__(self, document: JsonObject, run: Circumstances) -> None:
-        self.run, self.results = run, document["results"]
-        self.configs, self.shots = member(document, "configs"), member(document, "n-shot")
-        self.samples, self.versions = member(document, "n-samples"), member(document, "versions")
-        self.hashes, self.better = member(document, "task_hashes"), member(document, "higher_is_better")
-        self.groups = member(document, "group_subtasks")
-        self.shots_of_all = number(member(document, "config").get("num_fewshot"))  # 0.3
-        self.known = benchmarks()
-        self.parents = {
-            leaf: group for group, leaves in self.groups.items() if type(leaves) is list
-            for leaf in leaves if type(leaf) is str
-        }  # fmt: skip
-        self.fingerprints: dict[str, str] = {}
+    def __init__(self, document: Parts, run: Circumstances) -> None:
+        self.run = run
+        self.results, self.better = decoded(document, "results"), decoded(document, "higher_is_better")
+        self.configs = raw_members(document.get("configs", NOTHING))
+        self.shots, self.samples = decoded(document, "n-shot"), decoded(document, "n-samples")
+        self.hashes, self.versions = decoded(document, "task_hashes"), decoded(document, "versions")
+        self.groups = _groups(document.get("group_subtasks", NOTHING))
+        self.shots_of_all = number(decoded(document, "config").get("num_fewshot"))  # 0.3
+        self.unlike = orjson.dumps(run.unlike)
+        self.known: dict[str, _Task] = {}
 
-    def of(self, task: str) -> Record:
+    def said(self, task: str) -> Record:
         """Return the fields of a task's records beside those of its metrics."""
-        leaves = self.leaves(task)
-        said: Record = dict(self.run.record)
-        for name, find in (("num_fewshot", self._shots), ("format", self._format), ("language", self._language)):
-            if (value := self._common(leaves, find)) is not None:
-                said[name] = value
-        delimiters = {self._delimiter(leaf) for leaf in leaves}
-        usual = "" if self.run.chat else SPACE
-        if delimiters != {usual}:
-            said["target_delimiter"] = delimiters.pop() if len(delimiters) == 1 else None
-        said["fingerprint"] = self.fingerprint(leaves)
-        said["metadata"] = self.run.metadata | self._data(task, leaves)
+        leaves = self.groups.leaves.get(task)
+        found = self._leaf(task) if leaves is None else self._group(task, leaves)
+        said = {**self.run.record, **found.fields, "metadata": {**self.run.metadata, **found.data}}
+        if "n" not in said and (count := number(member(self.results, task).get("sample_len"))) is not None:
+            said["n"] = count
         return said
 
-    def _data(self, task: str, leaves: list[str]) -> Record:
-        """Return where the items of a task come from: `dataset`, and of one task `subset` and `split`."""
-        config, known = member(self.configs, leaves[0]), self.known.get(task, {})
-        dataset = text(config, "dataset_path")
-        data = {
-            "dataset": dataset if "/" in dataset else text(known, "dataset"),  # `json` is a loader of files
-            "subset": text(config, "dataset_name") if len(leaves) == 1 else "",
-            "split": text(config, "test_split", "validation_split") if len(leaves) == 1 else "",
-        }
-        return {name: value for name, value in data.items() if value}
+    def _leaf(self, leaf: str) -> _Task:
+        if (found := self.known.get(leaf)) is None:
+            samples = self.samples.get(leaf)
+            found = self.known[leaf] = _task(
+                leaf, bytes(self.configs.get(leaf, NOTHING)),
+                number(self.shots.get(leaf, self.shots_of_all)),
+                number(samples.get("effective")) if samples.__class__ is dict else None,
+                str(self.versions.get(leaf)), str(self.hashes.get(leaf)),
+                self.unlike, self.run.chat, self.run.bare, self.groups.languages.get(leaf, ""),
+            )  # fmt: skip
+        return found
 
-    def leaves(self, task: str) -> list[str]:
-        """Return the tasks of a group at any depth, or a task itself."""
-        found: dict[str, None] = {}
-        waiting, seen = [task], {task}
-        while waiting:
-            name = waiting.pop()
-            members = self.groups.get(name)
-            inside = [part for part in members if type(part) is str] if type(members) is list else []
-            if not inside:
-                found[name] = None
-            waiting.extend(part for part in reversed(inside) if part not in seen)
-            seen.update(inside)
-        return list(found) or [task]  # groups that hold each other have no tasks
+    def _group(self, task: str, leaves: Sequence[str]) -> _Task:
+        """Return what all tasks of a group have in common; their number of items is the sum."""
+        inside = [self._leaf(leaf) for leaf in leaves]
+        first = inside[0].fields
+        fields = {name: first[name] for name in first if all(one.fields.get(name) == first[name] for one in inside)}
+        fields["fingerprint"] = _short_hash("".join(one.fields["fingerprint"] for one in inside).encode())
+        counts = [one.fields["n"] for one in inside if "n" in one.fields]
+        if len(counts) == len(inside):
+            fields["n"] = sum(counts)
+        if any("target_delimiter" in one.fields for one in inside):
+            fields.setdefault("target_delimiter", None)  # not the same in all
+        if language := self.groups.languages.get(task):
+            fields["language"] = language
+        dataset = text(benchmarks().get(task, {}), "dataset") or text(inside[0].data, "dataset")
+        return _Task(fields, {"dataset": dataset} if dataset else {})
 
-    def count(self, task: str, key: str) -> float | None:
-        """Return the number of items of a figure: of a group, that of its tasks together."""
-        figures = member(self.results, task)
-        own = number(member(figures, "sample_count").get(key))
-        if own is None:
-            counts = [number(member(self.samples, leaf).get("effective")) for leaf in self.leaves(task)]
-            known = [count for count in counts if count is not None]
-            own = sum(known) if known and len(known) == len(counts) else number(figures.get("sample_len"))
-        return own
 
-    def higher(self, task: str, metric: str) -> bool | None:
-        better = member(self.better, task).get(metric)
-        return better if type(better) is bool else None
+# --- groups ----------------------------------------------------------------------------------------------------------
 
-    def fingerprint(self, leaves: list[str]) -> str:
-        """Return 16 hex digits of all that changes the figures of these tasks, besides the model."""
-        if len(leaves) > 1:
-            return sha256("".join(self.fingerprint([leaf]) for leaf in leaves).encode()).hexdigest()[:16]
-        leaf = leaves[0]
-        if leaf not in self.fingerprints:
-            config = member(self.configs, leaf)
-            matters = {key: config[key] for key in MATTERS if config.get(key) not in (None, "", [], {}, False)}
-            self.fingerprints[leaf] = _hash([
-                leaf, matters, self._shots(leaf), self._delimiter(leaf), self.versions.get(leaf),
-                self.hashes.get(leaf), member(self.samples, leaf).get("effective"), self.run.unlike,
-            ])  # fmt: skip
-        return self.fingerprints[leaf]
 
-    # --- what one task tells
+class _Groups(NamedTuple):
+    """The tasks of each group at any depth, and the language of the paper's benchmarks and of their parts."""
 
-    def _common(self, leaves: list[str], find: Callable[[str], object]) -> object:
-        """Return what all these tasks have in common; None where they differ."""
-        first = find(leaves[0])
-        return first if all(find(leaf) == first for leaf in leaves[1:]) else None
+    leaves: dict[str, tuple[str, ...]]
+    languages: dict[str, str]
 
-    def _shots(self, leaf: str) -> float | None:
-        for value in (self.shots.get(leaf), member(self.configs, leaf).get("num_fewshot"), self.shots_of_all):
-            if (shots := number(value)) is not None:
-                return shots
+
+@lru_cache(KEPT)
+def _groups(content: bytes) -> _Groups:
+    """Return the groups of a results file; `content` is its `group_subtasks`, JSON that many files share."""
+    read = decoded({"groups": content}, "groups")
+    members = {
+        group: [part for part in inside if type(part) is str]
+        for group, inside in read.items() if type(inside) is list and inside
+    }  # fmt: skip
+    languages = {name: text(known, "language") for name, known in benchmarks().items()}
+    for name in benchmarks():
+        for part in _below(name, members):
+            languages.setdefault(part, languages[name])
+    leaves = {group: [part for part in _below(group, members) if not members.get(part)] for group in members}
+    return _Groups({group: tuple(parts) for group, parts in leaves.items() if parts}, languages)
+
+
+def _below(group: str, members: dict[str, list[str]]) -> list[str]:
+    """Return all parts of a group at any depth, each once; groups may hold each other."""
+    found: dict[str, None] = {}
+    waiting = [group]
+    while waiting:
+        inside = [part for part in members.get(waiting.pop(), ()) if part not in found and part != group]
+        found |= dict.fromkeys(inside)
+        waiting += reversed(inside)
+    return list(found)
+
+
+# --- one task --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(KEPT)
+def _task(
+    leaf: str, config: bytes, shots: float | None, count: float | None, version: str, items: str, unlike: bytes,
+    chat: bool, bare: bool | None, language: str,
+) -> _Task:  # fmt: skip
+    """Return what a task's configuration says, which many files share.
+
+    Args:
+        leaf: the task.
+        config: its configuration, as JSON.
+        shots, count: the numbers of examples in a prompt and of items.
+        version, items: its version, and a hash of its items.
+        unlike, chat, bare: see `Circumstances`.
+        language: its language, where the configuration does not say so.
+    """
+    read = orjson.loads(config)
+    said: JsonObject = read if type(read) is dict else {}
+    shots = number(said.get("num_fewshot")) if shots is None else shots
+    delimiter = _delimiter(said, chat, bare)
+    matters = {key: said[key] for key in MATTERS if said.get(key) not in (None, "", [], {}, False)}
+    fields = {
+        "num_fewshot": shots,
+        "format": _format(said),
+        "language": text(member(said, "metadata"), "language") or language or None,
+        "n": count,
+        "fingerprint": _hash([leaf, matters, shots, delimiter, count, version, items, unlike.decode()]),
+    }
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if delimiter != ("" if chat else SPACE):
+        fields["target_delimiter"] = delimiter
+    dataset = text(said, "dataset_path")
+    data = {
+        "dataset": dataset if "/" in dataset else text(benchmarks().get(leaf, {}), "dataset"),  # `json` loads files
+        "subset": text(said, "dataset_name"),
+        "split": text(said, "test_split", "validation_split"),
+    }
+    return _Task(fields, {name: value for name, value in data.items() if value})
+
+
+def _format(config: JsonObject) -> str | None:
+    """Return how choices were asked, where the configuration lists them; they may also be made by a template."""
+    choices = config.get("doc_to_choice")
+    if config.get("output_type") == "generate_until":
+        return "generate" if choices else None
+    if type(choices) is not list or config.get("output_type") != "multiple_choice":
         return None
+    return "mcqa" if choices == LETTERS[: len(choices)] else "cloze"
 
-    def _format(self, leaf: str) -> str | None:
-        """Return how choices were asked, where the configuration lists them; they may also be made by a template."""
-        config = member(self.configs, leaf)
-        choices = config.get("doc_to_choice")
-        if config.get("output_type") == "generate_until":
-            return "generate" if choices else None
-        if type(choices) is not list or config.get("output_type") != "multiple_choice":
-            return None
-        return "mcqa" if choices == LETTERS[: len(choices)] else "cloze"
 
-    def _language(self, leaf: str) -> str | None:
-        name: str | None = leaf
-        own = text(member(member(self.configs, leaf), "metadata"), "language")
-        for _ in range(len(self.parents) + 1):
-            if own or name is None:
-                break
-            own = text(self.known.get(name, {}), "language")
-            name = self.parents.get(name)
-        return own or None
-
-    def _delimiter(self, leaf: str) -> str | None:
-        """Return what stood between a prompt and a choice; None where it cannot be known."""
-        config = member(self.configs, leaf)
-        own = config.get("target_delimiter", SPACE)
-        if type(own) is not str:
-            return None
-        if not self.run.chat:
-            return own
-        if config.get("output_type") != "multiple_choice" or own == "":
-            return ""  # the model writes its answer after the template's own marks
-        if self.run.bare is None:
-            return None
-        prefix = text(config, "gen_prefix")
-        return "" if self.run.bare and (not prefix or prefix[-1].isspace()) else own
+def _delimiter(config: JsonObject, chat: bool, bare: bool | None) -> str | None:
+    """Return what stood between a prompt and a choice; None where it cannot be known."""
+    own = config.get("target_delimiter", SPACE)
+    if type(own) is not str:
+        return None
+    if not chat:
+        return own
+    if config.get("output_type") != "multiple_choice" or own == "":
+        return ""  # the model writes its answer after the template's own marks
+    if bare is None:
+        return None
+    prefix = text(config, "gen_prefix")
+    return "" if bare and (not prefix or prefix[-1].isspace()) else own
 
 
 def _hash(content: object) -> str:
@@ -215,4 +246,8 @@ def _hash(content: object) -> str:
         data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise ValueError(f"a task's configuration holds what JSON cannot ({error})") from None
-    return sha256(ADDRESS.sub(b"", data) if b" at 0x" in data else data).hexdigest()[:16]
+    return _short_hash(ADDRESS.sub(b"", data) if b" at 0x" in data else data)
+
+
+def _short_hash(data: bytes) -> str:
+    return sha256(data).hexdigest()[:16]

@@ -9,6 +9,7 @@ import pytest
 
 from latxa_cli.report.reading import harness
 from latxa_cli.report.reading.files import ResultInput, expand
+from latxa_cli.report.reading.values import parts
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import EntryError
 
@@ -48,7 +49,7 @@ def run(**changed):
 
 
 def read(document, file="out/results_1.json"):
-    return list(harness.records(document, file))
+    return list(harness.records(parts(json.dumps(document).encode()), file))
 
 
 def one(document, file="out/results_1.json"):
@@ -364,7 +365,7 @@ def test_published_files_keep_their_values(shared_reference):
             for key, value in task.items()
             if isinstance(value, float) and "_stderr" not in key
         )
-        records = list(harness.records(document, file))
+        records = read(document, file)
         assert sorted(record["value"] for record in records) == figures
         assert all(record["language"] and record["n"] for record in records)
     models = {os.path.basename(os.path.dirname(file)).split("__")[-1] for file in files}  # noqa: PTH119, PTH120
