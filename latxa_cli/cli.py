@@ -45,7 +45,7 @@ VERBS = {
     "arena-next": "Propose the battles whose votes would tell most.",
     "preferences": "Make preference pairs from battles with conversations.",
     "compare": "Say whether models are better than a baseline on the same items.",
-    "report": "Show results, ratings, battles and losses as one table, or draw them.",
+    "report": "Show results, ratings, battles and losses as tables, or draw them.",
 }
 # The headings of `latxa --help`.
 GROUPS = {

@@ -1,4 +1,5 @@
-"""The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md` and `audit.md`.
+"""The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md`, `audit.md` and
+`report.md`.
 
 Those of the other guides are run by `tests/recipes/test_quickstart.py`, on the models that the quickstart leaves.
 """
@@ -21,7 +22,9 @@ from tiny import Latxa
 
 WORLD = papers.ROOT / "recipes" / "quickstart" / "world.py"
 VOTES = Path(__file__).with_name("cases") / "inputs" / "votes.jsonl"
-CORPUS, ARENA, AUDIT = (papers.ROOT / "recipes" / f"{name}.md" for name in ("corpus", "arena", "audit"))
+CORPUS, ARENA, AUDIT, REPORT = (
+    papers.ROOT / "recipes" / f"{name}.md" for name in ("corpus", "arena", "audit", "report")
+)
 MODELS = {"ours": 0.1, "theirs": 0.3, "others": 0.5}  # how often each gets a word wrong
 
 
@@ -192,3 +195,12 @@ def test_the_table_and_the_figure_of_the_paper(responses: Path, latxa: Latxa, sh
     papers.run(ARENA, latxa, responses)
     table = (responses / "arena.tex").read_text()
     assert table.count(r"\\") >= 22 and "gpt-4o" in table
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_guide_of_tables(tmp_path: Path, latxa: Latxa) -> None:
+    papers.run(REPORT, latxa, tmp_path)
+    assert (tmp_path / "tables.tex").read_text().count(r"\begin{tabular}") == 6, "values and categories, three times"
+    assert "| corpus | yes |" in (tmp_path / "factors.md").read_text()

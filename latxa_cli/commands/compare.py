@@ -73,7 +73,8 @@ def compare(
     from latxa_cli.comparison.inputs import parts_of
     from latxa_cli.comparison.sheets import Sheets
     from latxa_cli.report.reading.shipped import benchmarks
-    from latxa_cli.report.tables.comparisons import show
+    from latxa_cli.report.tables.comparisons import comparisons
+    from latxa_cli.report.tables.table import write
 
     request = Request(
         baseline, tuple(model or ()), tuple(filter or ()), frozenset(map(str, despite or ())), cluster,
@@ -90,4 +91,4 @@ def compare(
         for row in rows:
             for change in changes(row):
                 items.write(change)
-    show(run, list(records_of(rows, request)), format)
+    write(run, [comparisons(list(records_of(rows, request)))], run.layout(format))

@@ -1,5 +1,6 @@
 """`latxa report`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from latxa_cli.options import Files, OutputFile, Run, flag, needs, verb
@@ -13,13 +14,12 @@ def report(
     run: Run,
     files: Files = None,
     *,
+    table: Annotated[list[str] | None, flag("Show this table of benchmarks; repeat it.", metavar="TABLE")] = None,
+    factors: Annotated[Path | None, flag("What each `model` is made of, with tabs.", metavar="FILE.tsv")] = None,
     format: Annotated[Format | None, flag("[default: table on a terminal, else jsonl]", "--format")] = None,
     organization: Annotated[str | None, flag("Who evaluated, for `--format eee`.", metavar="NAME")] = None,
     baselines: Annotated[
-        list[str] | None,
-        flag(
-            "Show these results too, of the same tasks; `published` are those of the paper. Repeat it.", metavar="FILE"
-        ),
+        list[str] | None, flag("Show these results too, of the same tasks; repeat it.", metavar="FILE")
     ] = None,
     plot: Annotated[
         OutputFile, flag("Draw a figure of the records here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
@@ -27,28 +27,33 @@ def report(
     html: Annotated[OutputFile, flag("Write a page with tables, figures and items here.", metavar="FILE")] = None,
     figure: Annotated[Figure | None, flag("What the figure shows. [default: the first that the records give]")] = None,
 ) -> None:
-    """Show results, ratings, battles and losses as one table, or draw them.
+    """Show results, ratings, battles and losses as tables, or draw them.
 
     in:  results {model, task, metric, value, stderr}, ratings {model, rating, lower, upper}, battles {model_a, model_b,
-         winner} and metrics of training {step, loss, validation}, in any order; results files of lm-evaluation-harness,
-         and folders of them
-    out: a table, or rows {model, ratings, results}; with --plot a figure too; with --format eee a JSON object a model,
-         with --format eval-results YAML
+         winner}, metrics of training {step, loss, validation} and comparisons, in any order; results files of
+         lm-evaluation-harness, and folders of them
+    out: tables, or rows {model, ratings, results}; with --plot a figure too
 
-    A row is a model; with ratings, the best comes first. A column is a task, or one way to measure it (metric, filter,
-    number of examples, language), or a board of ratings (criterion, group). Tables for people show value ± standard
-    error, and percentages where the metric is a share (acc, acc_norm, exact_match, win_rate). CSV and JSONL keep the
-    measured values.
+    A row is a model; with ratings, the best comes first. A column is a task and its metric, ↑ if higher is better, or a
+    board of ratings (criterion, group). A model that was asked a task in two ways has a column for each. Values that
+    were asked in another way than most of their column (shots, template, items …) have a mark, and a note below. Tables
+    for people show value ± standard error, and percentages of shares (acc, acc_norm, exact_match, win_rate). CSV and
+    JSONL keep the measured values.
 
-    --baselines puts other models beside yours: files as above, or `published`, 20 of the 24 models of arXiv 2506.07597.
-    Without FILE they are shown alone.
+    --table shows benchmarks as a paper has them:
+      basque, english, spanish  those of arXiv 2506.07597: rows by variant, mean, rank
+      FILE.toml                 those that your file names
+      factors                   what corpus, instructions and backbone do to the means of the tables named, or of all
+      tradeoff                  how far each model is from its own backbone in each language
 
-    Results become the formats of other tools, in which they can be published:
-      eee           Every Eval Ever (schema 0.3), which is read as well
-      eval-results  a file of `.eval_results/` in a model's repository on the hub; of one model
+    --baselines puts other models beside yours: files as above, or `published`, 20 of the 24 models of arXiv 2506.07597;
+    without FILE they stand alone.
+
+    --format eee writes results as Every Eval Ever (schema 0.3), which is read as well; --format eval-results writes a
+    file of `.eval_results/` in a model's repository on the hub, of one model.
 
     A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
-    of the folder of its metrics. For battles, a row shows the share that the model won; neither model wins a tie.
+    of the folder of its metrics. For battles, a row shows the share that the model won; a tie is half a win.
 
     The figure shows the first of these that the records give, or what `--figure` names:
       losses        of training, with their mean over a 40th of the run as a thick line
@@ -69,7 +74,8 @@ def report(
       latxa report results.jsonl
       latxa report results/*.jsonl ratings.jsonl --format markdown -o table.md
       latxa report harness_output/ --format csv -o table.csv
-      latxa report results.jsonl --baselines published --format markdown
+      latxa report results.jsonl --baselines published --table basque --format latex -o table.tex
+      latxa report --baselines published --table factors --table tradeoff --format table
       latxa report results.jsonl --format eee --organization "HiTZ Center" -o evaluations.jsonl
       latxa eval out --task xstorycloze_eu | latxa report --format csv
       latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
@@ -89,12 +95,11 @@ def report(
     from latxa_cli.report.reading.files import ResultInput, baseline_files, expand
     from latxa_cli.report.report import KINDS, Report
     from latxa_cli.report.tables.meetings import Meetings
-    from latxa_cli.stream.display import render
+    from latxa_cli.report.tables.table import write
 
     if plot:
         check(plot)
-    drawing = run.file(plot)
-    page = run.file(html)
+    drawing, page = run.file(plot), run.file(html)
     shown, tally = Report(answers=Answers() if html else None), Tally()
     run.intake.open = ResultInput
     names = run_names(expand(files or ([] if baselines else ["-"]), run.say))
@@ -106,19 +111,15 @@ def report(
     for file, records in inputs.items():
         run.write(shown.take(records, run=names[file], count=tally.count))
     for records in beside:
-        run.write(shown.beside(records))
+        run.write(shown.beside(records, every=bool(table)))
     run.say_all(shown.said())
     votes, again = tally.votes()
     run.write(again)
     counts, _ = count(votes)
     run.write(shown.complete(Meetings(counts.models, *counts.matrices())))
+    tables = shown.tables(table or (), factors)
     if plot and drawing:
         drawing.write_lines(drawn(shown, figure, plot, run.say))
     if page:
-        page.write_text(page_of(shown))
-    layout = run.layout(format)
-    if layout == "jsonl":
-        run.write(shown.table.rows())
-        return
-    rows, columns = shown.table.figures() if layout == "csv" else shown.table.texts()
-    run.print(render(rows, columns, layout), records=len(rows))
+        page.write_text(page_of(shown, tables))
+    write(run, tables, run.layout(format))

@@ -5,22 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from latxa_cli.report.pages.answers import Answers
 from latxa_cli.report.plots.curves import Curves
+from latxa_cli.report.tables.beside import beside
+from latxa_cli.report.tables.choice import chosen
 from latxa_cli.report.tables.meetings import Meetings
 from latxa_cli.report.tables.model_table import ModelTable
+from latxa_cli.report.tables.table import Table
 from latxa_cli.stream.checks import kind_of
 from latxa_cli.stream.records import Record, Reject
 
-# The kinds of records that a file may hold, in the order in which they are looked for. `difference` and `finding` come
+# The kinds of records that a file may hold, in the order in which they are looked for. `finding` comes
 # from `arena-score`, and `change` from `compare`; they are passed over.
 KINDS = (
     "comparison", "change", "result", "answer", "rating", "metrics", "battle", "difference", "finding", "correlation",
     "manifest",
 )  # fmt: skip
+KEPT = ("comparison", "difference", "correlation", "manifest")
 BATCH = 10_000  # battles counted together, so that memory stays bounded
 
 # Counts battles, and yields those that cannot be counted.
@@ -36,7 +41,7 @@ class Report:
     - derived: the results that `table` holds of losses and battles.
     - answers: what a page shows of them; None where none is made.
     - passed_over: the number of answers that nothing shows.
-    - kept: the records of other kinds that figures and pages show, by kind.
+    - kept: the records of other kinds that tables, figures and pages show, by kind.
     """
 
     table: ModelTable = field(default_factory=ModelTable)
@@ -47,7 +52,7 @@ class Report:
     derived: list[Record] = field(default_factory=list)
     answers: Answers | None = None
     passed_over: int = 0
-    kept: dict[str, list[Record]] = field(default_factory=lambda: {"comparison": [], "correlation": [], "manifest": []})
+    kept: dict[str, list[Record]] = field(default_factory=lambda: {kind: [] for kind in KEPT})
 
     def take(self, records: Iterable[Record], *, run: str, count: Count) -> Iterator[Reject]:
         """Add the records of one file, and yield a Reject for each that cannot be shown.
@@ -79,9 +84,9 @@ class Report:
                 battles.clear()
         yield from count(battles)
 
-    def beside(self, results: Iterable[Record]) -> Iterator[Reject]:
-        """Add baselines: results of what is measured, or all results where nothing is; yield Rejects as `take` does."""
-        wanted = self.measured.copy()
+    def beside(self, results: Iterable[Record], *, every: bool = False) -> Iterator[Reject]:
+        """Add baselines: results of what is measured, `every` one, or all where nothing is; yield Rejects as `take`."""
+        wanted = set() if every else self.measured.copy()
         for result in results:
             if wanted and (result["task"], result["metric"]) not in wanted:
                 self.left_out += 1
@@ -100,3 +105,18 @@ class Report:
         self.meetings = meetings
         self.derived = [*self.curves.results(), *meetings.win_rates()]
         yield from self.table.add(self.derived)
+
+    def tables(self, names: Sequence[str] = (), factors: Path | None = None) -> list[Table]:
+        """Return the tables called `names`; without a name, that of all models and one of each other kind of records.
+
+        Args:
+            names: those of layouts, `.toml` files, or of tables that are computed.
+            factors: what models are made of, where no code of a variant says so.
+
+        Raises:
+            LatxaError: there is no such table, or nothing that it shows.
+        """
+        if names or factors:
+            return chosen(names, self.table.results, factors)
+        tables = list(beside(self.kept))
+        return [self.table.table(), *tables] if self.table.models() or not tables else tables

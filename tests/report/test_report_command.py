@@ -114,18 +114,30 @@ def test_heat_maps_are_in_the_order_of_ratings(drawing, latxa, arena):
 def test_report_shows_ratings_and_battles_as_a_table(latxa, arena):
     done = latxa("report", "ratings.jsonl", "battles.jsonl", "--format", "table", cwd=arena)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().split("\n") == [
-        "model  rating  user_language C1-C2 rating  win rate",
-        "d           ∞                           -     100.0",
-        "b      1010.0                      1010.0      37.5",
-        "a       990.0                       990.0      50.0",
-        "c           -                           -      50.0",
+    models, _, correlations = done.stdout.decode().partition("\nRank correlation with results\n\n")
+    assert correlations.split("\n")[1].split() == ["-", "t", "-", "-", "-", "-", "-", "2"]
+    assert models.split("\n") == [
+        "Results",
+        "",
+        "model  rating ↑    interval  tier  user_language C1-C2 rating ↑  user_language C1-C2 interval  "
+        "user_language C1-C2 tier  win rate ↑",
+        "d             ∞    1100 – ∞     1                             -                             -  "
+        "                       -       100.0",
+        "b        1010.0     990 – ∞     1                        1010.0                       990 – ∞  "
+        "                       1        37.5",
+        "a         990.0  970 – 1010     2                         990.0                    970 – 1010  "
+        "                       2        50.0",
+        "c             -           -     -                             -                             -  "
+        "                       -        50.0",
         "",
     ]
     rows = [json.loads(line) for line in latxa("report", "ratings.jsonl", cwd=arena).stdout.splitlines()]
     assert rows[0]["ratings"]["winner"]["infinite"] == "above" and rows[0]["ratings"]["winner"]["rating"] is None
     table = latxa("report", "ratings.jsonl", "--format", "csv", cwd=arena).stdout.decode().split("\n")
-    assert table[1] == "d,inf,1100,,,,"
+    assert table[0] == "model,rating,lower,upper,tier," + ",".join(
+        f"user_language C1-C2 {part}" for part in ("rating", "lower", "upper", "tier")
+    )
+    assert table[1] == "d,inf,1100,,1,,,,"
 
 
 def test_the_first_figure_is_drawn_unless_another_is_wanted(drawing, latxa, arena, runs):

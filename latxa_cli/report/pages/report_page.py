@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from latxa_cli.report.pages.answers import Answers
 from latxa_cli.report.pages.shell import document, printable, text
 from latxa_cli.report.plots.gallery import gallery
-from latxa_cli.stream.display import render
 
 if TYPE_CHECKING:
     from latxa_cli.report.report import Report
+    from latxa_cli.report.tables.table import Table
 
 _COMMENT = re.compile(r"<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE[^>]*>|<metadata>.*?</metadata>", re.DOTALL)
 TITLES = {
@@ -45,9 +45,6 @@ _BROWSER = """<p id="unlike" class="said" role="status" hidden></p><p id="failed
 <div id="tasks" class="scroll" role="region" aria-label="Tasks" tabindex="0"></div>
 <p>Keys: <kbd>n</kbd> next page, <kbd>p</kbd> page before, <kbd>/</kbd> words.</p>
 """
-_COMPARED = (
-    "model", "baseline", "task", "language", "metric", "n", "difference", "lower", "upper", "p_holm", "verdict",
-)  # fmt: skip
 _PAGES = """<div class="pages"><button type="button" id="before-{0}">← before</button>
 <span id="where-{0}"{1}></span><button type="button" id="after-{0}">next →</button></div>
 """
@@ -94,29 +91,18 @@ class ReportPage:
             yield "Items", "\n".join([_BROWSER, top, '<div id="list"></div>', bottom, *data])
 
 
-def page_of(report: Report) -> str:
-    """Return the page of a report, with all figures that its records give; with none where matplotlib is missing."""
-    tables = {}
-    rows, columns = report.table.texts()
-    if rows:
-        tables["Results"] = render(rows, columns, "html")
-    if compared := report.kept["comparison"]:
-        named = ({"task": f"mean of {record.get('tasks') or '?'} tasks"} | record for record in compared)
-        differences = [{name: _rounded(record.get(name)) for name in _COMPARED} for record in named]
-        used = [name for name in _COMPARED if any(row[name] is not None for row in differences)]
-        tables["Differences"] = render(differences, used, "html")
+def page_of(report: Report, tables: Sequence[Table]) -> str:
+    """Return the page of a report and its tables, with all figures; with none where matplotlib is missing."""
+    shown = {table.title: table.text("html") for table in tables if table.texts[0]}
+    models = len(report.table.models())
     answers = report.answers
-    facts = [f"{len(rows):,} models."] if rows else []
+    facts = [f"{models:,} models."] if models else []
     if answers is not None and answers.count:
         items = sum(len(task.places) for task in answers.tasks.values())
         facts.append(f"{answers.count:,} answers to {items:,} items.")
     figures = gallery(report) if find_spec("matplotlib") else {}
     drawn = {TITLES[name]: draw("svg") for name, draw in figures.items()}
-    return ReportPage("Report", facts, tables, drawn, answers).html()
-
-
-def _rounded(value: object) -> object:
-    return f"{value:.4g}" if isinstance(value, float) else value
+    return ReportPage("Report", facts, shown, drawn, answers).html()
 
 
 def _figure(title: str, drawing: bytes) -> str:

@@ -105,11 +105,12 @@ def _ratings(report: Report) -> Draw | None:
 def measured(report: Report) -> Iterator[tuple[str, str, Record]]:
     """Yield (row, column, result) of what was evaluated, with the names that the report's table gives them."""
     derived = set(map(id, report.derived))
-    labels, results = report.table.labels(), report.table.results
+    columns = report.table.columns()
     for model in report.table.models():
-        for column, record in results.get(model, {}).items():
-            if id(record) not in derived:
-                yield model, labels[column], record
+        for column in columns:
+            record = column.results.get(model)
+            if record is not None and id(record) not in derived:
+                yield model, column.task, record
 
 
 def _results(report: Report) -> Draw | None:

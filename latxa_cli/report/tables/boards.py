@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from latxa_cli.report.tables.ratings import PLAIN, interval_of, ranks_of
 from latxa_cli.stream.display import Format, escaped, render
 from latxa_cli.stream.records import Record
 from latxa_cli.stream.terminal import printable
@@ -103,12 +104,13 @@ def further_tables(records: Sequence[Record]) -> Iterator[tuple[str, list[Record
 
 
 def _leaves_out_zero(record: Record) -> bool:
-    return any(bound is not None and bound * sign > 0 for bound, sign in ((record["lower"], 1), (record["upper"], -1)))
+    bounds = ((record.get("lower"), 1), (record.get("upper"), -1))
+    return any(bound is not None and bound * sign > 0 for bound, sign in bounds)
 
 
 def _rounded(record: Record) -> Record:
     forms = {"correlation": ".3f", "lower": ".3f", "upper": ".3f", "p": ".2g"}
-    return record | {name: f"{record[name]:{form}}" for name, form in forms.items() if record[name] is not None}
+    return record | {name: f"{record[name]:{form}}" for name, form in forms.items() if record.get(name) is not None}
 
 
 def important_findings(records: Sequence[Record]) -> list[str]:
@@ -131,28 +133,20 @@ def every_column(ratings: Sequence[Record]) -> tuple[list[Record], list[str]]:
 def _row(record: Record) -> Record:
     rating = record["rating"]
     infinite = {"above": "∞", "below": "-∞"}.get(record.get("infinite", ""))
-    low, high = record["lower"], record["upper"]
-    bounds = f"{_bound(low, '-∞')} – {_bound(high, '∞')}" if rating is not None else None
-    ranks = None
-    if "rank_lower" in record:
-        best, worst = record["rank_lower"], record["rank_upper"]
-        ranks = str(best) if best == worst else f"{best}–{worst}"
+    low, high = record.get("lower"), record.get("upper")
     return {
         **record,
         "rating": infinite if rating is None else rating,
         "lower": "-∞" if low is None and rating is not None else low,
         "upper": "∞" if high is None and rating is not None else high,
-        "interval": record.get("interval", bounds),
-        "ranks": ranks,
+        "interval": record.get("interval") if rating is None else interval_of(record),
+        "ranks": ranks_of(record) if "rank_lower" in record else None,
     }
 
 
-def _bound(value: float | None, infinite: str) -> str:
-    return infinite if value is None else f"{value:.0f}"
-
-
 def _board(record: Record) -> Board:
-    return record["criterion"], tuple(record.get("group", {}).items())
+    group = record.get("group") or {}
+    return record.get("criterion") or PLAIN, tuple(group.items() if isinstance(group, dict) else [("group", group)])
 
 
 def _labels(records: Iterable[Record]) -> dict[Board, str]:

@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from latxa_cli.stream.display import Format, escaped, render
+from latxa_cli.report.tables.table import Table
 from latxa_cli.stream.kinds import SHARES
 from latxa_cli.stream.records import Record
-from latxa_cli.stream.terminal import printable
-
-if TYPE_CHECKING:
-    from latxa_cli.stream.run import Run
 
 METHODS = {
     "sandwich": "clustered standard errors and t",
@@ -24,34 +20,19 @@ METHODS = {
 POINTS = SHARES | {"accuracy", "correct", "em"}
 
 
-def show(run: Run, records: Sequence[Record], layout: Format | None) -> None:
-    """Write comparisons in a format; tables for reading end in lines that say how to read them."""
-    layout = run.layout(layout)
-    if layout == "jsonl":
-        run.write(records)
-        return
-    run.print(page(records, layout), records=len(records))
-
-
-def page(records: Sequence[Record], layout: Format) -> str:
-    """Return comparisons as one text; CSV has all fields, the other formats a choice of them."""
-    if layout == "csv":
-        return render(records, list(dict.fromkeys(name for record in records for name in record)), layout)
-    text = render(*rows(records), layout)
-    if layout in ("table", "markdown") and records:
-        lines = [printable(line) for line in below(records)]
-        text += "\n" + "".join(f"- {escaped(line) if layout == 'markdown' else line}\n" for line in lines)
-    return text
+def comparisons(records: Sequence[Record]) -> Table:
+    """Return the table of comparisons, with notes on how to read it; CSV has all fields, other formats a choice."""
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    return Table(records, (list(records), columns), rows(records), below(records), "Comparisons")
 
 
 def rows(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Return rows and the names of their columns; shares are percentages, and their differences points."""
     of_tasks = [record for record in records if "task" in record]
-    several = {name: len({record.get(name) for record in of_tasks}) > 1 for name in ("model", "filter", "metric")}
-    columns = [
-        *(["model"] if several["model"] else []), "task", *(name for name in ("metric", "filter") if several[name]),
-        "n", "baseline", "value", "difference", "interval", "p", "verdict", "detectable", "items for 1 point",
-    ]  # fmt: skip
+    models = [name for name, field in (("model", "model"), ("against", "baseline")) if len(_said(records, field)) > 1]
+    ways = [name for name in ("metric", "filter") if len({record.get(name) for record in of_tasks}) > 1]
+    figures = ["n", "baseline", "value", "difference", "interval", "p", "verdict", "detectable", "items for 1 point"]
+    columns = [*models, "task", *ways, *figures]
     return [_row(record) for record in records], columns
 
 
@@ -61,12 +42,13 @@ def _row(record: Record) -> Record:
     return {
         **record,
         "task": record.get("task") or _mean(record),
-        "n": f"{record['n']:,}",
+        "n": None if record.get("n") is None else f"{record['n']:,}",
+        "against": record["baseline"],
         "baseline": _figure(record["baseline_value"], share),
         "value": _figure(record["value"], share),
         "difference": _figure(record["difference"], share, "+"),
         "interval": _interval(record, share),
-        "p": _p(record["p_holm"] if "p_holm" in record else record["p"]),
+        "p": _p(record["p_holm"] if "p_holm" in record else record.get("p")),
         "detectable": _figure(record.get("detectable"), share),
         "items for 1 point": None if needed is None else f"{needed:,}",
     }
@@ -74,7 +56,7 @@ def _row(record: Record) -> Record:
 
 def _mean(record: Record) -> str:
     language = f", {record['language']}" if record.get("language") else ""
-    return f"mean of {record['tasks']}{language}"
+    return f"mean of {record.get('tasks') or 'tasks'}{language}"
 
 
 def _figure(value: float | None, share: bool, sign: str = "") -> str | None:
@@ -84,26 +66,36 @@ def _figure(value: float | None, share: bool, sign: str = "") -> str | None:
 
 
 def _interval(record: Record, share: bool) -> str | None:
-    if record["lower"] is None or record["upper"] is None:
+    if record.get("lower") is None or record.get("upper") is None:
         return None
     return " – ".join(str(_figure(record[end], share, "+")) for end in ("lower", "upper"))
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str | None:
+    if value is None:
+        return None
     return "<0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.01 else f"{value:.2f}"
 
 
 def below(records: Sequence[Record]) -> list[str]:
     """Return what a reader must know of the figures, a line each."""
-    first = records[0]
+    if not records:
+        return []
+    baselines = ", ".join(_said(records, "baseline"))
+    levels = " or ".join(f"{level:.0%}" for level in _said(records, "confidence"))
+    methods = " or ".join(METHODS.get(method, method) for method in _said(records, "interval"))
     lines = [
-        f"baseline: {first['baseline']}; intervals of {first['confidence']:.0%} by {METHODS[first['interval']]}",
+        f"baseline: {baselines}" + f"; intervals of {levels}" * bool(levels) + f" by {methods}" * bool(methods),
         "verdicts on tasks hold for all tasks of a model together (Holm); those on means each by itself",
         "`no difference shown` does not say that there is none; these items show `detectable` with a power of 80 %",
     ]
-    if clustered := [record for record in records if record.get("clusters")]:
-        names = ", ".join(dict.fromkeys(record["task"] for record in clustered))
-        lines.append(f"items hang together, by cluster: {names}")
-    if despite := list(dict.fromkeys(word for record in records for word in record.get("despite") or ())):
+    clustered = [record for record in records if record.get("clusters")]
+    if names := list(dict.fromkeys(record.get("task") or _mean(record) for record in clustered)):
+        lines.append(f"items hang together, by cluster: {', '.join(names)}")
+    if despite := list(dict.fromkeys(str(word) for record in records for word in record.get("despite") or ())):
         lines.append(f"the two were not asked alike: {', '.join(despite)}")
     return lines
+
+
+def _said(records: Iterable[Record], name: str) -> list[Any]:
+    return list(dict.fromkeys(record[name] for record in records if record.get(name) is not None))

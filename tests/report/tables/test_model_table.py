@@ -22,19 +22,23 @@ def table_of(*records):
 
 
 def test_a_row_a_model_and_a_column_a_task():
-    rows, columns = table_of(result("m", "arc", 0.5), result("n", "arc", 0.25), result("m", "belebele", 0.75)).texts()
-    assert columns == ["model", "arc", "belebele"]
+    rows, columns = (
+        table_of(result("m", "arc", 0.5), result("n", "arc", 0.25), result("m", "belebele", 0.75)).table().texts
+    )
+    assert columns == ["model", "arc acc ↑", "belebele acc ↑"]
     assert rows == [
-        {"model": "m", "arc": "50.0 ± 1.0", "belebele": "75.0 ± 1.0"},
-        {"model": "n", "arc": "25.0 ± 1.0"},
+        {"model": "m", "arc acc ↑": "50.0 ± 1.0", "belebele acc ↑": "75.0 ± 1.0"},
+        {"model": "n", "arc acc ↑": "25.0 ± 1.0"},
     ]
 
 
 def test_only_shares_are_percentages_and_a_missing_error_is_left_out():
-    rows, _ = table_of(
-        result("m", "text", 12.3456, "bits_per_byte", None), result("m", "qa", 0.5, "exact_match")
-    ).texts()
-    assert rows == [{"model": "m", "text": "12.346", "qa": "50.0 ± 1.0"}]
+    rows, _ = (
+        table_of(result("m", "text", 12.3456, "bits_per_byte", None), result("m", "qa", 0.5, "exact_match"))
+        .table()
+        .texts
+    )
+    assert rows == [{"model": "m", "text bits_per_byte ↓": "12.346", "qa exact_match ↑": "50.0 ± 1.0"}]
 
 
 def test_variants_of_a_task_have_columns_named_by_what_differs():
@@ -44,7 +48,10 @@ def test_variants_of_a_task_have_columns_named_by_what_differs():
         result("m", "arc", 0.3, "acc_norm", num_fewshot=5),
         result("m", "xnli", 0.4, num_fewshot=5),
     )
-    assert shown.texts()[1] == ["model", "arc acc 0-shot", "arc acc 5-shot", "arc acc_norm 5-shot", "xnli"]
+    assert shown.table().texts[1] == [
+        "model", "arc acc 0-shot ↑", "arc acc 5-shot ↑", "arc acc_norm ↑", "xnli acc ↑",
+    ]  # fmt: skip
+    assert list(shown.table().records[0]["results"]) == ["arc acc 0-shot", "arc acc 5-shot", "arc acc_norm", "xnli"]
 
 
 def test_a_filter_or_a_language_that_differs_is_named_and_one_that_is_not_known_is_left_out():
@@ -55,11 +62,12 @@ def test_a_filter_or_a_language_that_differs_is_named_and_one_that_is_not_known_
         result("m", "mgsm", 0.4, "exact_match", language="es"),
         result("m", "arc", 0.5, filter="none", language="eu"),
     )
-    assert shown.texts()[1] == [
-        "model", "mgsm strict-match eu", "mgsm flexible-extract eu", "mgsm flexible-extract es", "mgsm es", "arc",
+    assert shown.table().texts[1] == [
+        "model", "mgsm exact_match strict-match ↑", "mgsm exact_match flexible-extract eu ↑",
+        "mgsm exact_match flexible-extract es ↑", "mgsm exact_match ↑", "arc acc ↑",
     ]  # fmt: skip
     with_shots = table_of(result("m", "arc", 0.1), result("m", "arc", 0.2, num_fewshot=0))
-    assert with_shots.texts()[1] == ["model", "arc", "arc 0-shot"]
+    assert with_shots.table().texts[1] == ["model", "arc acc ↑", "arc acc 0-shot ↑"]
 
 
 def test_the_first_board_orders_the_models_and_the_rated_come_before_the_rest():
@@ -69,7 +77,7 @@ def test_the_first_board_orders_the_models_and_the_rated_come_before_the_rest():
         rating("n", 500.0, criterion="winner_language"), result("m", "arc", 0.1),
     )  # fmt: skip
     assert shown.models() == ["n", "m", "y", "x"]
-    assert [row["model"] for row in shown.rows()] == ["n", "m", "y", "x"]
+    assert [row["model"] for row in shown.table().records] == ["n", "m", "y", "x"]
 
 
 def test_ratings_with_ties_counted_in_another_way_are_a_board_of_their_own():
@@ -82,18 +90,23 @@ def test_ratings_with_ties_counted_in_another_way_are_a_board_of_their_own():
 def test_a_rating_that_is_not_known_is_shown_as_missing_and_comes_last():
     unknown = {"model": "u", "rating": None, "infinite": "unknown", "lower": None, "upper": None}
     shown = table_of(unknown, {"model": "l", "rating": None, "infinite": "below"}, rating("m", 990.0))
-    rows, columns = shown.texts()
-    assert render(rows, columns, "csv") == "model,rating\nm,990.0\nl,-inf\nu,\n"
+    rows, columns = shown.table().texts
+    assert columns == ["model", "rating ↑", "interval", "ranks"]
+    assert render(rows, columns, "csv").split("\n")[1:] == ["m,990.0,980 – 1000,1", "l,-inf,,", "u,,,", ""]
     assert [line.split()[1] for line in render(rows, columns, "table").split("\n")[1:-1]] == ["990.0", "-∞", "-"]
 
 
 def test_ratings_are_a_column_and_order_the_models():
     shown = table_of(result("m", "arc", 0.5), rating("m", 990.0), rating("n", 1010.0), result("o", "arc", 0.1))
-    rows, columns = shown.texts()
-    assert columns == ["model", "rating", "arc"]
+    rows, columns = shown.table().texts
+    assert columns == ["model", "rating ↑", "interval", "ranks", "arc acc ↑"]
     assert [row["model"] for row in rows] == ["n", "m", "o"]
     two = table_of(rating("m", 990.0), rating("m", 980.0, criterion="winner_language"), rating("m", 970.0, group="eu"))
-    assert two.texts()[1] == ["model", "rating", "winner_language rating", "eu rating"]
+    parts = ("rating ↑", "interval", "ranks")
+    assert two.table().texts[1] == [
+        "model",
+        *(board + part for board in ("", "winner_language ", "eu ") for part in parts),
+    ]
 
 
 def test_groups_and_islands_are_boards_of_their_own():
@@ -104,7 +117,8 @@ def test_groups_and_islands_are_boards_of_their_own():
         rating("n", 970.0, island=2),
     )
     boards = ["user_language C1-C2", "winner_content user_language C1-C2 month 3", "island 1", "island 2"]
-    assert shown.texts()[1] == ["model", *(f"{board} rating" for board in boards)]
+    parts = ("rating ↑", "interval", "ranks")
+    assert shown.table().texts[1] == ["model", *(f"{board} {part}" for board in boards for part in parts)]
     assert {board: [record["model"] for record in records] for board, records in shown.by_board().items()} == dict(
         zip(boards, [["m"], ["m"], ["m"], ["n"]], strict=True)
     )
@@ -114,8 +128,8 @@ def test_infinite_ratings_come_first_and_last():
     winless = {"model": "winless", "rating": None, "infinite": "below", "lower": None, "upper": 900.0}
     unbeaten = {"model": "unbeaten", "rating": None, "infinite": "above", "lower": 1100.0, "upper": None}
     shown = table_of(winless, result("other", "arc", 0.5), rating("m", 990.0), unbeaten)
-    rows, columns = shown.texts()
-    assert render(rows, columns[:2], "csv") == "model,rating\nunbeaten,inf\nm,990.0\nwinless,-inf\nother,\n"
+    rows, columns = shown.table().texts
+    assert render(rows, columns[:2], "csv") == "model,rating ↑\nunbeaten,inf\nm,990.0\nwinless,-inf\nother,\n"
     table = render(rows, columns[:2], "table").split("\n")
     assert [line.split() for line in table[1:-1]] == [
         ["unbeaten", "∞"],
@@ -127,14 +141,15 @@ def test_infinite_ratings_come_first_and_last():
 
 
 def test_rows_for_programs_keep_what_was_measured():
-    [row] = table_of(result("m", "arc", 0.123456), rating("m", 990.5)).rows()
-    assert row["results"]["arc"] == {"value": 0.123456, "stderr": 0.01, "n": 100, "metric": "acc"}
+    [row] = table_of(result("m", "arc", 0.123456), rating("m", 990.5)).table().records
+    assert row["results"]["arc"] == {
+        "value": 0.123456, "stderr": 0.01, "n": 100, "metric": "acc", "higher_is_better": True,
+    }  # fmt: skip
     assert row["ratings"]["winner"] == {"rating": 990.5, "lower": 980.5, "upper": 1000.5, "rank": 1, "battles": 5}
-    rows, columns = table_of(result("m", "arc", 0.123456), rating("m", 990.5)).figures()
-    assert columns == ["model", "rating", "lower", "upper", "arc", "arc stderr"]
-    assert list(csv.DictReader(io.StringIO(render(rows, columns, "csv")))) == [
-        {"model": "m", "rating": "990.5", "lower": "980.5", "upper": "1000.5", "arc": "0.123456", "arc stderr": "0.01"}
-    ]
+    rows, columns = table_of(result("m", "arc", 0.123456), rating("m", 990.5)).table().figures
+    assert columns == ["model", "rating", "lower", "upper", "rank", "battles", "arc", "arc stderr"]
+    [line] = csv.DictReader(io.StringIO(render(rows, columns, "csv")))
+    assert list(line.values()) == ["m", "990.5", "980.5", "1000.5", "1", "5", "0.123456", "0.01"]
 
 
 def test_what_comes_twice_or_is_no_number_is_rejected():
@@ -144,26 +159,33 @@ def test_what_comes_twice_or_is_no_number_is_rejected():
         result("m", "xnli", float("nan")),
     ]  # fmt: skip
     rejects = list(shown.add(records))
-    assert [reject.reason for reject in rejects] == ["repeated result", "repeated rating", "no finite value"]
+    assert [reject.reason for reject in rejects] == [
+        "repeated result with another value",
+        "repeated rating",
+        "no finite value",
+    ]
     for value in (float("inf"), float("nan")):
         [reject] = shown.add([rating("x", value)])
         assert reject.reason == "no finite value"
     assert "x" not in shown.models()
-    assert shown.rows()[0]["results"]["arc"]["value"] == 0.5
+    assert shown.table().records[0]["results"]["arc"]["value"] == 0.5
 
 
 def test_a_task_called_model_does_not_hide_the_model():
-    rows, columns = table_of(result("m", "model", 0.5), result("m", "rating", 0.5), rating("m", 990.0)).texts()
-    assert columns == ["model", "rating", "model (task)", "rating (task)"]
+    rows, columns = table_of(result("m", "model", 0.5), result("m", "rating", 0.5), rating("m", 990.0)).table().texts
+    assert columns == ["model", "rating ↑", "interval", "ranks", "model acc (task) ↑", "rating acc (task) ↑"]
+    assert list(table_of(result("m", "model", 0.5)).table().records[0]["results"]) == ["model (task)"]
     assert rows[0]["model"] == "m"
-    rows, columns = table_of(result("m", "model", 0.5), result("m", "model (task)", 0.25)).texts()
-    assert columns == ["model", "model (task)", "model (task) (task)"]
+    rows, columns = table_of(result("m", "model", 0.5), result("m", "model (task)", 0.25)).table().texts
+    assert columns == ["model", "model acc (task) ↑", "model (task) acc (task) ↑"]
     assert [rows[0][column] for column in columns] == ["m", "50.0 ± 1.0", "25.0 ± 1.0"]
 
 
 def test_an_error_that_is_no_finite_number_is_left_out():
     for stderr in (float("nan"), float("inf"), None):
-        assert table_of(result("m", "arc", 0.5, stderr=stderr)).texts()[0] == [{"model": "m", "arc": "50.0"}]
+        assert table_of(result("m", "arc", 0.5, stderr=stderr)).table().texts[0] == [
+            {"model": "m", "arc acc ↑": "50.0"}
+        ]
 
 
 def test_two_models_of_one_name_have_rows_of_their_own():
@@ -173,10 +195,10 @@ def test_two_models_of_one_name_have_rows_of_their_own():
         result("step-500", "belebele", 0.75, path="elsewhere/one/step-500", weights="aa"),
     )
     assert shown.models() == ["one/step-500", "two/step-500"]
-    rows, _ = shown.texts()
+    rows, _ = shown.table().texts
     assert rows == [
-        {"model": "one/step-500", "arc": "50.0 ± 1.0", "belebele": "75.0 ± 1.0"},
-        {"model": "two/step-500", "arc": "25.0 ± 1.0"},
+        {"model": "one/step-500", "arc acc ↑": "50.0 ± 1.0", "belebele acc ↑": "75.0 ± 1.0"},
+        {"model": "two/step-500", "arc acc ↑": "25.0 ± 1.0"},
     ]
 
 
@@ -198,18 +220,22 @@ def test_one_model_keeps_its_name():
 
 
 def test_plain_and_chat_results_have_columns_of_their_own():
-    rows, columns = table_of(
-        result("m", "arc", 0.5, chat=False, fingerprint="a"),
-        result("m", "arc", 0.25, chat=True, fingerprint="b"),
-        result("n", "arc", 0.75, chat=True, fingerprint="c"),
-    ).texts()
-    assert columns == ["model", "arc plain", "arc chat"]
+    rows, columns = (
+        table_of(
+            result("m", "arc", 0.5, chat=False, fingerprint="a"),
+            result("m", "arc", 0.25, chat=True, fingerprint="b"),
+            result("n", "arc", 0.75, chat=True, fingerprint="c"),
+        )
+        .table()
+        .texts
+    )
+    assert columns == ["model", "arc acc plain ↑", "arc acc chat ↑"]
     assert rows == [
-        {"model": "m", "arc plain": "50.0 ± 1.0", "arc chat": "25.0 ± 1.0"},
-        {"model": "n", "arc chat": "75.0 ± 1.0"},
+        {"model": "m", "arc acc plain ↑": "50.0 ± 1.0", "arc acc chat ↑": "25.0 ± 1.0"},
+        {"model": "n", "arc acc chat ↑": "75.0 ± 1.0 [a]"},
     ]
-    _, columns = table_of(result("m", "arc", 0.5, chat=True), result("n", "arc", 0.5, chat=True)).texts()
-    assert columns == ["model", "arc"]
+    _, columns = table_of(result("m", "arc", 0.5, chat=True), result("n", "arc", 0.5, chat=True)).table().texts
+    assert columns == ["model", "arc acc ↑"]
 
 
 def test_results_that_cannot_be_compared_are_not_repeated_ones():
@@ -220,4 +246,6 @@ def test_results_that_cannot_be_compared_are_not_repeated_ones():
         (0.25, "repeated result"),
         (0.5, "repeated result"),
     ]
-    assert shown.texts()[0] == [{"model": "m", "arc": "50.0 ± 1.0", "arc [bbbbbbbb]": "25.0 ± 1.0"}]
+    assert shown.table().texts[0] == [
+        {"model": "m", "arc acc [aaaa] ↑": "50.0 ± 1.0", "arc acc [bbbbbbbb] ↑": "25.0 ± 1.0"}
+    ]
