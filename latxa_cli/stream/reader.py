@@ -128,11 +128,15 @@ def text_prompt(line: bytes | Record) -> Record:
 def read(source: Input, kind: str | tuple[str, ...], on_malformed: OnMalformed, ids: Identifier) -> Iterator[Record]:
     """Yield the checked records of `source`; blank lines are skipped, malformed ones go to `on_malformed`.
 
-    A text file can be read as prompts only, one a line.
+    A text file can be read as prompts only, one a line. An entry may be a list of records that the input made of a
+    document: they are of a kind without ids, and right.
     """
     parse = text_prompt if kind == "prompt" and source.is_text else parser(kind)
     named, every = _kinds(kind) - NAMELESS, _kinds(kind).isdisjoint(NAMELESS)
     for number, entry in source.entries():
+        if entry.__class__ is list:
+            yield from entry  # type: ignore[misc]
+            continue
         try:
             record = parse(entry)
             if named and type(record.get("id")) is not str and (every or kind_of(record, kind) in named):  # type: ignore

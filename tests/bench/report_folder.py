@@ -3,7 +3,7 @@
     python tests/bench/report_folder.py [FOLDER] [FILES]
 
 FOLDER (default: `../shared/reference/eval/native`) holds results files; FILES (default: 2,000) of some 200 KB are made
-of them: the tasks of many files in one, with other values, pretty-printed as the harness does. A fifth holds NaN.
+of them: the tasks of a model's files in one, with other values, pretty-printed as the harness does. A fifth holds NaN.
 
     json     reads each file and parses it with Python's json, which takes NaN, as scripts around the harness do
     orjson   the same with orjson, the fastest parser; Python's json where there is NaN
@@ -39,12 +39,12 @@ def make(source: Path, folder: Path, count: int) -> int:
     models = [
         [json.loads(path.read_text()) for path in sorted(model.glob("results_*.json"))] for model in source.iterdir()
     ]
-    models = [documents for documents in models if len(documents) > 20]
+    models = [draw.sample(documents, len(documents)) for documents in models if len(documents) > 20]
     written = 0
     for number in range(count):
         documents = draw.choice(models)
-        merged = draw.choice(documents) | {name: {} for name in BY_TASK}
-        for document in draw.sample(documents, len(documents)):
+        merged = documents[0] | {name: {} for name in BY_TASK}
+        for document in documents:
             for part in BY_TASK:
                 merged[part] |= json.loads(json.dumps(document[part]))
             if len(json.dumps(merged, indent=2)) > SIZE:

@@ -40,13 +40,13 @@ class Circumstances:
     """What all results of one file have in common.
 
     - record: the fields of a result: `model`, `path`, `weights`, `chat`; metadata: those of its `metadata`.
-    - unlike: what sets the run apart from others on the same tasks.
+    - unlike: what sets the run apart from others on the same tasks, as JSON.
     - bare: whether choices followed a chat template without a delimiter; None where it cannot be known.
     """
 
     record: Record
     metadata: Record
-    unlike: tuple[object, ...]
+    unlike: bytes
     bare: bool | None
 
     @property
@@ -79,12 +79,14 @@ def circumstances(parts: Parts, file: str) -> Circumstances:
     return Circumstances(
         {"model": _short_name(file, name, text(document, "model_name_sanitized")), **record},
         {key: value for key, value in metadata.items() if value is not None},
-        (
-            text(document, "chat_template_sha"),
-            text(document, "system_instruction_sha", "system_instruction"),
-            document.get("fewshot_as_multiturn") is True,
-            metadata["bos"],
-            *(config.get(key) for key in ("limit", "gen_kwargs", "fewshot_seed")),
+        orjson.dumps(
+            [
+                text(document, "chat_template_sha"),
+                text(document, "system_instruction_sha", "system_instruction"),
+                document.get("fewshot_as_multiturn") is True,
+                metadata["bos"],
+                *(config.get(key) for key in ("limit", "gen_kwargs", "fewshot_seed")),
+            ]
         ),
         _is_bare(parts.get("configs", b""), version, date),
     )

@@ -29,7 +29,7 @@ RESULTS = re.compile(
 DOCUMENTS = tuple(".json" + packed for packed in ("", *COMPRESSED))
 MARKS = (b'"results"', b'"evaluation_results"')  # a line with none of these is no document of another tool
 
-Entry = tuple[int, Any]  # the number of a line; the line, a record, or an EntryError
+Entry = tuple[int, Any]  # the number of a line; the line, the records of a document, or an EntryError
 
 
 def expand(arguments: Sequence[str], say: Callable[[str], None]) -> list[str]:
@@ -68,7 +68,7 @@ class ResultInput(Input):
         return super().blocks() if self._content is None else iter(self._content)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield (number of a line, entry) as `Input` does, and a record for each result in a document of another tool.
+        """Yield (number of a line, entry) as `Input` does; a document of another tool is a list of the records in it.
 
         A file that ends inside a JSON value is one malformed entry, so that a folder with such a file can be read.
         """
@@ -81,7 +81,7 @@ class ResultInput(Input):
         is_whole = len(content) <= LONGEST_LINE
         document = _parsed(content) if is_whole else None
         if document is not None:
-            yield from _records(1, document, self.label, content)
+            yield 1, _records(document, self.label, content)
             return
         try:
             yield from self._converted()
@@ -94,10 +94,9 @@ class ResultInput(Input):
         for number, entry in super().entries():
             if type(entry) is bytes and any(mark in entry for mark in MARKS):
                 document = _parsed(entry)
-                if document is not None:
-                    yield from _records(number, document, self.label, entry)
-                    continue
-            yield number, entry
+                yield number, entry if document is None else _records(document, self.label, entry)
+            else:
+                yield number, entry
 
 
 def _beginning(blocks: Iterator[bytes]) -> bytes:
@@ -129,15 +128,9 @@ def _parsed(content: bytes) -> Reader | None:
     return None
 
 
-def _records(number: int, read: Reader, label: str, raw: bytes) -> Iterator[Entry]:
-    """Yield the records of a document; raises nothing, since a document without any is a malformed entry."""
-    found = False
+def _records(read: Reader, label: str, raw: bytes) -> list[Record] | EntryError:
+    """Return the records of a document; one without any is malformed."""
     try:
-        for record in read(label):
-            found = True
-            yield number, record
+        return list(read(label)) or EntryError("it holds no result", raw)
     except ValueError as error:
-        yield number, EntryError(str(error), raw)
-        return
-    if not found:
-        yield number, EntryError("it holds no result", raw)
+        return EntryError(str(error), raw)

@@ -5,7 +5,7 @@
 
 A group without a figure of its own yields no record: none is made up from its parts.
 
-The configurations of tasks, which are most of a file, are the same in many files. They stay bytes until one is new.
+What a file says of its tasks is most of it, and the same in many files: it stays bytes, and is read when it is new.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import orjson
 
-from latxa_cli.report.reading.circumstances import ADDRESS, SPACE, Circumstances, circumstances
+from latxa_cli.report.reading.circumstances import ADDRESS, SPACE, circumstances
 from latxa_cli.report.reading.shipped import benchmarks
-from latxa_cli.report.reading.values import Parts, decoded, member, number, raw_members, text
+from latxa_cli.report.reading.values import Parts, member, members, number, raw_members, text
 from latxa_cli.stream.records import JsonObject, Record
 
 # Entries beside the metrics of a task.
@@ -33,7 +33,9 @@ MATTERS = (
     "filter_list", "repeats",
 )  # fmt: skip
 LETTERS = [chr(place) for place in range(ord("A"), ord("Z") + 1)]
-KEPT = 4096  # configurations of tasks that are remembered
+# The parts of a file that say something of its tasks, besides their results.
+OF_TASKS = ("configs", "n-shot", "n-samples", "task_hashes", "versions", "higher_is_better", "group_subtasks")
+FILES, KEPT = 32, 4096  # how many of these parts, and how many configurations of tasks, are remembered
 NOTHING = b"null"
 
 
@@ -50,17 +52,21 @@ def records(document: Parts, file: str) -> Iterator[Record]:
     A metric that is not a number has the value NaN. Raises ValueError for a configuration that is nested too deep.
     """
     run = circumstances(document, file)
-    tasks = _Tasks(document, run)
-    model = run.record["model"]
-    for task, figures in tasks.results.items():
+    model, common = run.record["model"], run.record
+    shots = number(members(document.get("config", NOTHING)).get("num_fewshot"))  # 0.3
+    tasks = _tasks(*(document.get(part, NOTHING) for part in OF_TASKS), _Run(run.unlike, run.chat, run.bare, shots))
+    for task, figures in members(document["results"]).items():
         said: Record | None = None
         for key, value in figures.items() if type(figures) is dict else ():
             if key in NO_METRICS or ("_stderr" in key and key.partition(",")[0].endswith("_stderr")):
                 continue
             metric, comma, name = key.partition(",")
             if said is None:
-                said = tasks.said(task)
-                better, counts = member(tasks.better, task), member(figures, "sample_count")
+                about = tasks.about(task)
+                said = {**common, **about.fields, "metadata": {**run.metadata, **about.data}}
+                counts = member(figures, "sample_count")
+                if "n" not in said and (count := number(figures.get("sample_len"))) is not None:
+                    said["n"] = count
             stderr = figures.get(f"{metric}_stderr{comma}{name}")
             record = {
                 "model": model, "task": task, "metric": metric,
@@ -72,52 +78,53 @@ def records(document: Parts, file: str) -> Iterator[Record]:
                 record["filter"] = name
             if counts and (count := number(counts.get(key))) is not None:
                 record["n"] = count
-            if better.get(metric).__class__ is bool:
-                record["higher_is_better"] = better[metric]
+            if about.better.get(metric).__class__ is bool:
+                record["higher_is_better"] = about.better[metric]
             yield record
 
 
 class _Task(NamedTuple):
-    """What the records of a task say of it: its fields, and where its items come from (`metadata`)."""
+    """What the records of a task say: fields, where its items come from, and which metrics are better when higher."""
 
     fields: Record
     data: Record
+    better: JsonObject = {}  # noqa: RUF012  # never changed
+
+
+class _Run(NamedTuple):
+    """What a file says of all its tasks; the first three are those of `Circumstances`."""
+
+    unlike: bytes
+    chat: bool
+    bare: bool | None
+    shots: float | None
 
 
 class _Tasks:
-    """The tasks and groups of one results file: what its records say of each."""
+    """What the records of each task and group say of it, in all results files that have these parts in common."""
 
-    def __init__(self, document: Parts, run: Circumstances) -> None:
-        self.run = run
-        self.results, self.better = decoded(document, "results"), decoded(document, "higher_is_better")
-        self.configs = raw_members(document.get("configs", NOTHING))
-        self.shots, self.samples = decoded(document, "n-shot"), decoded(document, "n-samples")
-        self.hashes, self.versions = decoded(document, "task_hashes"), decoded(document, "versions")
-        self.groups = _groups(document.get("group_subtasks", NOTHING))
-        self.shots_of_all = number(decoded(document, "config").get("num_fewshot"))  # 0.3
-        self.unlike = orjson.dumps(run.unlike)
+    def __init__(
+        self, configs: bytes, shots: bytes, samples: bytes, hashes: bytes, versions: bytes, better: bytes,
+        groups: bytes, run: _Run,
+    ) -> None:  # fmt: skip
+        self.run, self.configs, self.groups = run, raw_members(configs), _groups(members(groups))
+        self.shots, self.samples, self.better = members(shots), members(samples), members(better)
+        self.hashes, self.versions = members(hashes), members(versions)
         self.known: dict[str, _Task] = {}
 
-    def said(self, task: str) -> Record:
-        """Return the fields of a task's records beside those of its metrics."""
-        leaves = self.groups.leaves.get(task)
-        found = self._leaf(task) if leaves is None else self._group(task, leaves)
-        said = {**self.run.record, **found.fields, "metadata": {**self.run.metadata, **found.data}}
-        if "n" not in said and (count := number(member(self.results, task).get("sample_len"))) is not None:
-            said["n"] = count
-        return said
+    def about(self, task: str) -> _Task:
+        if (found := self.known.get(task)) is None:
+            leaves = self.groups.leaves.get(task)
+            found = self._leaf(task) if leaves is None else self._group(task, leaves)
+            found = self.known[task] = found._replace(better=member(self.better, task))
+        return found
 
     def _leaf(self, leaf: str) -> _Task:
-        if (found := self.known.get(leaf)) is None:
-            samples = self.samples.get(leaf)
-            found = self.known[leaf] = _task(
-                leaf, bytes(self.configs.get(leaf, NOTHING)),
-                number(self.shots.get(leaf, self.shots_of_all)),
-                number(samples.get("effective")) if samples.__class__ is dict else None,
-                str(self.versions.get(leaf)), str(self.hashes.get(leaf)),
-                self.unlike, self.run.chat, self.run.bare, self.groups.languages.get(leaf, ""),
-            )  # fmt: skip
-        return found
+        return _task(
+            leaf, bytes(self.configs.get(leaf, NOTHING)), number(self.shots.get(leaf, self.run.shots)),
+            number(member(self.samples, leaf).get("effective")), str(self.versions.get(leaf)),
+            str(self.hashes.get(leaf)), self.run, self.groups.languages.get(leaf, ""),
+        )  # fmt: skip
 
     def _group(self, task: str, leaves: Sequence[str]) -> _Task:
         """Return what all tasks of a group have in common; their number of items is the sum."""
@@ -125,6 +132,7 @@ class _Tasks:
         first = inside[0].fields
         fields = {name: first[name] for name in first if all(one.fields.get(name) == first[name] for one in inside)}
         fields["fingerprint"] = _short_hash("".join(one.fields["fingerprint"] for one in inside).encode())
+        fields.pop("n", None)
         counts = [one.fields["n"] for one in inside if "n" in one.fields]
         if len(counts) == len(inside):
             fields["n"] = sum(counts)
@@ -134,6 +142,9 @@ class _Tasks:
             fields["language"] = language
         dataset = text(benchmarks().get(task, {}), "dataset") or text(inside[0].data, "dataset")
         return _Task(fields, {"dataset": dataset} if dataset else {})
+
+
+_tasks = lru_cache(FILES)(_Tasks)
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------
@@ -146,13 +157,11 @@ class _Groups(NamedTuple):
     languages: dict[str, str]
 
 
-@lru_cache(KEPT)
-def _groups(content: bytes) -> _Groups:
-    """Return the groups of a results file; `content` is its `group_subtasks`, JSON that many files share."""
-    read = decoded({"groups": content}, "groups")
+def _groups(groups: JsonObject) -> _Groups:
+    """Return the groups of a results file by its `group_subtasks`."""
     members = {
         group: [part for part in inside if type(part) is str]
-        for group, inside in read.items() if type(inside) is list and inside
+        for group, inside in groups.items() if type(inside) is list and inside
     }  # fmt: skip
     languages = {name: text(known, "language") for name, known in benchmarks().items()}
     for name in benchmarks():
@@ -178,8 +187,8 @@ def _below(group: str, members: dict[str, list[str]]) -> list[str]:
 
 @lru_cache(KEPT)
 def _task(
-    leaf: str, config: bytes, shots: float | None, count: float | None, version: str, items: str, unlike: bytes,
-    chat: bool, bare: bool | None, language: str,
+    leaf: str, config: bytes, shots: float | None, count: float | None, version: str, items: str, run: _Run,
+    language: str,
 ) -> _Task:  # fmt: skip
     """Return what a task's configuration says, which many files share.
 
@@ -188,23 +197,23 @@ def _task(
         config: its configuration, as JSON.
         shots, count: the numbers of examples in a prompt and of items.
         version, items: its version, and a hash of its items.
-        unlike, chat, bare: see `Circumstances`.
+        run: what its file says of all tasks.
         language: its language, where the configuration does not say so.
     """
     read = orjson.loads(config)
     said: JsonObject = read if type(read) is dict else {}
     shots = number(said.get("num_fewshot")) if shots is None else shots
-    delimiter = _delimiter(said, chat, bare)
+    delimiter = _delimiter(said, run.chat, run.bare)
     matters = {key: said[key] for key in MATTERS if said.get(key) not in (None, "", [], {}, False)}
     fields = {
         "num_fewshot": shots,
         "format": _format(said),
         "language": text(member(said, "metadata"), "language") or language or None,
         "n": count,
-        "fingerprint": _hash([leaf, matters, shots, delimiter, count, version, items, unlike.decode()]),
+        "fingerprint": _hash([leaf, matters, shots, delimiter, count, version, items, run.unlike.decode()]),
     }
     fields = {name: value for name, value in fields.items() if value is not None}
-    if delimiter != ("" if chat else SPACE):
+    if delimiter != ("" if run.chat else SPACE):
         fields["target_delimiter"] = delimiter
     dataset = text(said, "dataset_path")
     data = {

@@ -57,16 +57,13 @@ def raw_members(content: bytes) -> dict[str, msgspec.Raw]:
         return {}
 
 
-def decoded(document: Parts, name: str) -> JsonObject:
-    """Return the object in the field `name`; an empty one where there is none."""
-    content = document.get(name)
-    if content is None or not content.startswith(b"{"):
-        return {}
+def members(content: bytes) -> JsonObject:
+    """Return a JSON object; an empty one for what is none."""
     try:
-        value: JsonObject = orjson.loads(content)
-    except orjson.JSONDecodeError:  # too deep
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:  # too deep, or no JSON behind the first level
         return {}
-    return value
+    return value if type(value) is dict else {}
 
 
 def member(document: JsonObject, name: str) -> JsonObject:

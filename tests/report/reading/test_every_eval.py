@@ -222,4 +222,5 @@ def test_organizations_are_for_evaluations_alone(latxa, tmp_path):
 def test_an_array_of_evaluations_is_read(tmp_path):
     path = tmp_path / "all.json"
     path.write_text(json.dumps([THEIRS, THEIRS], indent=1))
-    assert [entry["value"] for _, entry in ResultInput(str(path)).entries() if entry] == [0.25, 0.25]
+    found = [entry for _, entry in ResultInput(str(path)).entries() if entry]
+    assert [record["value"] for (record,) in found] == [0.25, 0.25]

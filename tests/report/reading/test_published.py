@@ -36,7 +36,8 @@ BACKBONES = {"Latxa-Llama-3.1-8B": "exp_1_000", "Llama-3.1-8B-Instruct": "exp_2_
 def native(folder: Path) -> Iterator[Record]:
     """Yield the results of the paper's benchmarks in published results files, without those of their parts."""
     for file in expand([str(folder / "eval/native")], lambda _: None):
-        for _, record in ResultInput(file).entries():
+        ((_, records),) = ResultInput(file).entries()
+        for record in records:
             if record["task"] in benchmarks():
                 variant = BACKBONES.get(record["model"], record["model"])
                 place = f"{Path(file).parent.name}/{Path(file).name}"
