@@ -104,7 +104,7 @@ class Report:
         """Add the counted battles, and put losses and win rates into the table."""
         self.meetings = meetings
         self.derived = [*self.curves.results(), *meetings.win_rates()]
-        yield from self.table.add(self.derived)
+        yield from self.table.named.add(self.derived)
 
     def tables(self, names: Sequence[str] = (), factors: Path | None = None) -> list[Table]:
         """Return the tables called `names`; without a name, that of all models and one of each other kind of records.

@@ -162,3 +162,15 @@ def test_report_counts_the_battles_that_it_cannot_show(latxa, arena):
         file.write('{"model_a": "a", "model_b": "b", "winner": "a"}\n')
     done = latxa("report", "battles.jsonl", cwd=arena)
     assert done.returncode == 1 and b"battles.jsonl:7: the winner `a`" in done.stderr
+
+
+def test_results_ratings_and_battles_of_a_model_stand_in_one_row(latxa, arena):
+    results = [
+        {"model": model, "task": "t", "metric": "acc", "value": 0.5, "path": f"runs/{model}", "weights": model * 8}
+        for model in "abcd"
+    ]
+    (arena / "results.jsonl").write_text("".join(json.dumps(record) + "\n" for record in results))
+    done = latxa("report", "results.jsonl", "battles.jsonl", "ratings.jsonl", "--format", "jsonl", cwd=arena)
+    rows = [row for row in map(json.loads, done.stdout.splitlines()) if "results" in row]
+    assert [(row["model"], list(row["results"])) for row in rows] == [(model, ["t", "win rate"]) for model in "dbac"]
+    assert [list(row["ratings"]) for row in rows] == [["winner"], *[["winner", "user_language C1-C2"]] * 2, []]

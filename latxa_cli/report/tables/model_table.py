@@ -38,9 +38,14 @@ class Column:
 
 @dataclass
 class ModelTable:
-    """Results by model and measure, and ratings by model and board, all in order of first appearance."""
+    """Results by model and measure, and ratings by model and board, all in order of first appearance.
+
+    What is known of a name alone, which are ratings and `named` results (losses, win rates), stands in the row of the
+    model that has this name, if one model has it, and else in a row of its own.
+    """
 
     results: Results = field(default_factory=Results)
+    named: Results = field(default_factory=Results)
     ratings: dict[str, dict[str, Record]] = field(default_factory=dict)
     boards: dict[str, None] = field(default_factory=dict)
 
@@ -59,20 +64,29 @@ class ModelTable:
 
     def models(self) -> list[str]:
         """Return the names of all rows: rated ones first, from the best on the first board, then by win rate."""
-        names = list(dict.fromkeys([*self.ratings, *self.results.names().values()]))
+        measured = self._measured()
+        names = list(dict.fromkeys([*self.ratings, *measured]))
         board = next(iter(self.boards), "")
         place = {name: place_of(boards[board]) for name, boards in self.ratings.items() if board in boards}
-        won = dict(self._won())
+        won = {
+            name: results[0]["value"]
+            for name, of in measured.items() for key, results in of.items() if key[1] == WIN_RATE
+        }  # fmt: skip
 
         def key(name: str) -> tuple[bool, tuple[bool, float], bool, float]:
             return name not in place, place.get(name, (False, 0.0)), name not in won, -won.get(name, 0.0)
 
         return sorted(names, key=key)
 
-    def _won(self) -> Iterator[tuple[str, float]]:
+    def _measured(self) -> dict[str, dict[Measure, list[Record]]]:
+        """Return the results by the names of rows."""
         names = self.results.names()
-        for row, measured in self.results.by_row.items():
-            yield from ((names[row], results[0]["value"]) for key, results in measured.items() if key[1] == WIN_RATE)
+        found = {names[row]: dict(measured) for row, measured in self.results.by_row.items()}
+        for row, measured in self.named.by_row.items():
+            of_row = found.setdefault(row[0], {})
+            for measure, results in measured.items():
+                of_row[measure] = [*of_row.get(measure, ()), *results]
+        return found
 
     def by_board(self) -> dict[str, list[Record]]:
         """Return the rating records of each board, the boards in order of first appearance."""
@@ -83,13 +97,12 @@ class ModelTable:
 
         Models that were asked in another setting than the others share a column, where none was asked in both.
         """
-        names, measures = self.results.names(), self.results.measures()
+        measured = self._measured()
+        measures = list(dict.fromkeys([*self.results.measures(), *self.named.measures()]))
         taken = {"model", *(heading(board, part) for board in self.boards for part in (*WORDS.values(), *FIGURES))}
         columns = []
         for measure in measures:
-            of_models = {
-                names[row]: measured[measure] for row, measured in self.results.by_row.items() if measure in measured
-            }
+            of_models = {name: of[measure] for name, of in measured.items() if measure in of}
             settings = telling(of_models.values())
             parts: dict[tuple[Value, ...], dict[str, Record]] = {}
             for model, results in of_models.items():

@@ -249,3 +249,21 @@ def test_results_that_cannot_be_compared_are_not_repeated_ones():
     assert shown.table().texts[0] == [
         {"model": "m", "arc acc [aaaa] ↑": "50.0 ± 1.0", "arc acc [bbbbbbbb] ↑": "25.0 ± 1.0"}
     ]
+
+
+def test_ratings_losses_and_win_rates_meet_the_results_of_the_one_model_of_that_name():
+    shown = table_of(result("m", "arc", 0.5, path="runs/m", weights="aa"), rating("m", 990.0), result("n", "arc", 0.25))
+    won = {"task": "win rate", "metric": "win_rate"}
+    assert list(shown.named.add([{"model": "m", "value": 0.25, **won}, {"model": "n", "value": 0.75, **won}])) == []
+    rows, _ = shown.table().texts
+    assert [(row["model"], row["arc acc ↑"], row["win rate ↑"], row.get("rating ↑")) for row in rows] == [
+        ("m", "50.0 ± 1.0", "25.0", 990.0), ("n", "25.0 ± 1.0", "75.0", None),
+    ]  # fmt: skip
+
+
+def test_what_is_known_of_a_name_alone_is_no_one_of_two_models_of_that_name():
+    shown = table_of(result("m", "arc", 0.5, path="one/m"), result("m", "arc", 0.25, path="two/m"), rating("m", 990.0))
+    assert list(shown.named.add([{"model": "m", "value": 0.25, "task": "win rate", "metric": "win_rate"}])) == []
+    assert [(row["model"], row.get("arc acc ↑"), row.get("win rate ↑")) for row in shown.table().texts[0]] == [
+        ("m", None, "25.0"), ("one/m", "50.0 ± 1.0", None), ("two/m", "25.0 ± 1.0", None),
+    ]  # fmt: skip
