@@ -69,8 +69,9 @@ def compare(
       latxa compare harness_results --baseline Llama-3.1-8B --interval bootstrap
     """
     from latxa_cli.comparison.changes import changes
-    from latxa_cli.comparison.compare import Request, compare, records_of
+    from latxa_cli.comparison.compare import Request, compare
     from latxa_cli.comparison.inputs import parts_of
+    from latxa_cli.comparison.records import records_of
     from latxa_cli.comparison.sheets import Sheets
     from latxa_cli.report.reading.shipped import benchmarks
     from latxa_cli.report.tables.comparisons import comparisons

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from latxa_cli.comparison.compare import LOWER_IS_BETTER, Row
+from latxa_cli.comparison.compare import Row
 from latxa_cli.comparison.pairing import over_draws
+from latxa_cli.comparison.records import LOWER_IS_BETTER
 from latxa_cli.stream.records import Record
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
@@ -16,27 +16,18 @@ from latxa_cli.comparison import estimates, resampling
 from latxa_cli.comparison.agreement import Side
 from latxa_cli.comparison.estimates import Estimate, estimate
 from latxa_cli.comparison.identities import find, names_of
-from latxa_cli.comparison.pairing import Paired, Unit, over_draws, pair
-from latxa_cli.comparison.power import detectable, items_for
+from latxa_cli.comparison.pairing import ITEM, Paired, Unit, over_draws, pair
 from latxa_cli.comparison.resampling import Rounds, resampled
 from latxa_cli.comparison.sheets import CORRECT, RIGHT_OR_WRONG, Identity, Sheets
 from latxa_cli.comparison.significance import holm, mcnemar, sign_flips
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
-from latxa_cli.stream.records import Record
 
 Interval = Literal["sandwich", "bootstrap"]
 Say = Callable[[str], None]
 
 ACCURACY = "accuracy"  # the metric of a mean over tasks whose metrics have other names, and all say right or wrong
-# Metrics that are better when they are lower, as the harness and `eval --perplexity` name them.
-LOWER_IS_BETTER = frozenset((
-    "bits_per_byte", "perplexity", "word_perplexity", "byte_perplexity", "brier_score", "ter", "wer", "cer", "mse",
-    "mae",
-))  # fmt: skip
-# Metrics of which more is not known to be better, or worse, get other words.
-WORDS = {1: ("better", "worse"), -1: ("worse", "better"), 0: ("higher", "lower")}
-NOTHING_SHOWN = "no difference shown"
-FEW_CLUSTERS = 5
+FEW_CLUSTERS = 5  # tasks of a group, of which little is known
+FEW_TO_DRAW = 15  # clusters, below which redrawn ones give too narrow intervals
 
 
 @dataclass(frozen=True)
@@ -91,6 +82,10 @@ def compare(sheets: Sheets, request: Request, say: Say) -> Iterator[Row]:
         UsageError: a model, metric or filter is asked for that is not there.
         LatxaError: there is nothing to compare, or what is compared is not the same.
     """
+    say = _once(say)
+    if request.cluster not in (None, ITEM) and sheets.sheets and not sheets.clustered:
+        hint = "`--cluster item` takes each item by itself"
+        raise UsageError(f"`--cluster {request.cluster}`: no answer has this field", hint=hint)
     names = names_of(place.model for place in sheets.sheets)
     if not names:
         return
@@ -112,6 +107,22 @@ def compare(sheets: Sheets, request: Request, say: Say) -> Iterator[Row]:
         rows = [replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True)]
         yield from rows
         yield from _means([row for row in rows if row.unit in chosen], request)
+
+
+def _once(say: Say) -> Say:
+    """Return what says each sentence once, though it is true of every model."""
+    said: set[str] = set()
+
+    def tell(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            say(sentence)
+
+    return tell
+
+
+def _near(word: str, known: list[str]) -> str:
+    return nearest(word, known) if known else ""
 
 
 def _own(names: dict[Identity, str]) -> str:
@@ -146,7 +157,7 @@ def units_of(sheets: Sheets, models: set[Identity], request: Request) -> Iterato
         of_task.setdefault(name, set()).add(filter_)
     known = sorted(set().union(*of_task.values())) if of_task else []
     if odd := next((name for name in filters if name not in known), None):
-        raise UsageError(f"`--filter {odd}`: no answers went through this filter", hint=nearest(odd, known))
+        raise UsageError(f"`--filter {odd}`: no answers went through this filter", hint=_near(odd, known))
     for (name, filter_, metric), members in found.items():
         if filters and of_task[name] & set(filters) and filter_ not in filters:
             continue
@@ -160,7 +171,7 @@ def units_of(sheets: Sheets, models: set[Identity], request: Request) -> Iterato
 def _check_metrics(sheets: Sheets, units: Sequence[Unit]) -> None:
     having = {unit.metric for unit in units}
     if odd := next((name for name in sheets.metrics if name not in having), None):
-        raise UsageError(f"`--metric {odd}`: no answer has this metric", hint=nearest(odd, sorted(sheets.known)))
+        raise UsageError(f"`--metric {odd}`: no answer has this metric", hint=_near(odd, sorted(sheets.known)))
     if not units:
         raise LatxaError("no answer has a score", hint="`--metric` names one" if sheets.known else "")
 
@@ -185,22 +196,22 @@ def _row(unit: Unit, one: Side, other: Side, request: Request, say: Say) -> Iter
     if all(unit.sheet(side, task) is None for side in (one, other) for task in unit.members):
         return
     paired = pair(unit, one, other, request.despite, request.cluster)
-    _tell(unit, one, other, paired, request.cluster, say)
+    _tell(unit, one, other, paired, request, say)
     if not len(paired):
         return
     found = estimate(paired)
     rounds = resampled(paired, found, request.rounds, request.seed) if request.interval == "bootstrap" else None
-    p, test, exact = _test(paired, found, rounds, request.seed)
+    p, name, exact = tested(paired, found, request.seed)
     values = [paired.mean(over_draws(scores)) for scores in (paired.scores, paired.baseline)]
     sheet = next(sheet for task in unit.members if (sheet := unit.sheet(other, task)))
     yield Row(
-        one, other, unit, paired, found, rounds, p, test, (values[0], values[1]),
+        one, other, unit, paired, found, rounds, p, name, (values[0], values[1]),
         sheet.called if unit.metric == CORRECT else unit.metric,
         unit.metric in (*RIGHT_OR_WRONG, CORRECT), mcnemar_p=exact, language=unit.language,
     )  # fmt: skip
 
 
-def _tell(unit: Unit, one: Side, other: Side, paired: Paired, cluster: str | None, say: Say) -> None:
+def _tell(unit: Unit, one: Side, other: Side, paired: Paired, request: Request, say: Say) -> None:
     what = f"`{unit.task}`, `{one.name}` and `{other.name}`"
     if paired.left_out:
         say(f"{what}: {paired.left_out:,} items that one of them was not asked are left out")
@@ -208,11 +219,16 @@ def _tell(unit: Unit, one: Side, other: Side, paired: Paired, cluster: str | Non
         say(f"{what}: {missing:,} items without an answer of one of them are left out")
     if not len(paired):
         say(f"{what}: there is no item that both answered")
-    elif cluster is None and 1 < (tasks := len(set(paired.places[:, 0].tolist()))) < FEW_CLUSTERS:
-        say(f"{what}: clustered by {tasks} tasks, the interval is wide; `--cluster item` takes these tasks as they are")
+    count = 0 if paired.clusters is None else len(np.unique(paired.clusters))
+    if 1 < count < FEW_CLUSTERS and len(unit.members) > 1 and request.cluster is None:
+        say(f"`{unit.task}`: {count} tasks make a wide interval; `--cluster item` takes the tasks as they are")
+    if count == 1:
+        say(f"`{unit.task}`: all items are one cluster, which tells nothing of the error")
+    elif 0 < count < FEW_TO_DRAW and request.interval == "bootstrap":
+        say(f"`{unit.task}`: {count} clusters are few to draw from; `--interval sandwich` holds its confidence")
 
 
-def _test(paired: Paired, found: Estimate, rounds: Rounds | None, seed: int) -> tuple[float, str, float]:
+def tested(paired: Paired, found: Estimate, seed: int) -> tuple[float, str, float]:
     """Return p, the test, and the p of McNemar's, which is known where items are right or wrong."""
     exact = np.nan
     if paired.is_right_or_wrong:
@@ -222,8 +238,6 @@ def _test(paired: Paired, found: Estimate, rounds: Rounds | None, seed: int) -> 
             return exact, "mcnemar", exact
     if paired.clusters is None and paired.differences.shape[1] == 1:
         return sign_flips(paired.differences[:, 0] * paired.weights, seed), "permutation", exact
-    if rounds is not None:
-        return rounds.p, "bootstrap", exact
     return found.p, "t", exact
 
 
@@ -248,88 +262,7 @@ def _mean(rows: Sequence[Row], request: Request, language: str | None) -> Row:
     values = np.mean([row.values for row in rows], axis=0).tolist()
     return Row(
         rows[0].one, rows[0].other, None, None, found, rounds,
-        rounds.p if rounds else found.p, "bootstrap" if rounds else "t", (values[0], values[1]),
+        found.p, "t", (values[0], values[1]),
         metrics.pop() if len(metrics) == 1 else ACCURACY, all(row.right_or_wrong for row in rows),
         over=tuple(rows), language=language,
     )  # fmt: skip
-
-
-# --- records ----------------------------------------------------------------------------------------------------------
-
-
-def records_of(rows: Iterable[Row], request: Request) -> Iterator[Record]:
-    """Yield a comparison record for each row."""
-    for row in rows:
-        alpha = 1 - request.confidence
-        lower, upper = (row.rounds or row.estimate).interval(request.confidence)
-        if row.right_or_wrong:
-            lower, upper = max(-1.0, lower), min(1.0, upper)
-        error = row.estimate.stderr
-        unanswered = [row.paired] if row.paired else [one.paired for one in row.over]
-        record = {
-            "model": row.one.name,
-            "baseline": row.other.name,
-            "task": row.unit.task if row.unit else None,
-            "tasks": len(row.over) or None,
-            "language": row.language,
-            "metric": row.metric,
-            "filter": row.unit.filter or None if row.unit else None,
-            "n": sum(len(one) for one in unanswered if one),
-            "clusters": row.estimate.clusters or None,
-            "value": row.values[0],
-            "baseline_value": row.values[1],
-            "difference": row.estimate.difference,
-            "stderr": _number(error),
-            "lower": _number(lower),
-            "upper": _number(upper),
-            "confidence": request.confidence,
-            "interval": request.interval,
-            **_won_and_lost(row),
-            "p": row.p,
-            "test": row.test,
-            "mcnemar_p": _number(row.mcnemar_p),
-            "p_holm": _number(row.p_holm),
-            "verdict": verdict(row, alpha),
-            "detectable": _number(detectable(error, row.estimate.freedom, alpha)),
-            **_needed(row, alpha),
-            "shot_seeds": list(row.paired.seeds) if row.paired and row.paired.seeds else None,
-            "spread": _number(row.estimate.spread),
-            "unanswered": sum(one.unanswered for one in unanswered if one) or None,
-            "baseline_unanswered": sum(one.baseline_unanswered for one in unanswered if one) or None,
-            "left_out": sum(one.left_out for one in unanswered if one) or None,
-            "despite": sorted({word for one in unanswered if one for word in one.despite}) or None,
-            "path": row.one.model.path,
-            "weights": row.one.model.weights,
-            "baseline_path": row.other.model.path,
-            "baseline_weights": row.other.model.weights,
-        }
-        nullable = ("stderr", "lower", "upper")
-        yield {name: value for name, value in record.items() if value is not None or name in nullable}
-
-
-def verdict(row: Row, alpha: float) -> str:
-    """Return in words what is shown at level `alpha`, after Holm's correction where there is one."""
-    p = row.p if np.isnan(row.p_holm) else row.p_holm
-    if not p <= alpha or row.estimate.difference == 0:
-        return NOTHING_SHOWN
-    known = 1 if row.right_or_wrong else -1 if row.metric in LOWER_IS_BETTER else 0
-    up, down = WORDS[known]
-    return up if row.estimate.difference > 0 else down
-
-
-def _won_and_lost(row: Row) -> Record:
-    if row.paired is None or not row.paired.is_right_or_wrong:
-        return {}
-    differences = row.paired.differences
-    return {"only_model": int((differences > 0).sum()), "only_baseline": int((differences < 0).sum())}
-
-
-def _needed(row: Row, alpha: float) -> Record:
-    """Return how many items would show one point, for shares of one task."""
-    if row.paired is None or not row.right_or_wrong or not row.estimate.of_items > 0:
-        return {}
-    return {"items_for_point": items_for(row.estimate.of_items * len(row.paired), alpha)}
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

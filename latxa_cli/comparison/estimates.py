@@ -2,12 +2,15 @@
 
 The difference is the weighted mean of those of items. With S_c the weighted sum of a cluster and h_c its share of all
 weights, its variance is sum (S_c - h_c d)^2 / (1 - h_c): the sandwich CR2 of Bell & McCaffrey, 2002, "Bias reduction in
-standard errors for linear regression with multi-stage samples", whose degrees of freedom go with it. Where each item is
-a cluster, this is the textbook variance of a mean of pairs.
+standard errors for linear regression with multi-stage samples", Survey Methodology 28. Its degrees of freedom are
+theirs, for clusters that differ as wholes: uneven ones make them fewer. Where each item is a cluster, this is the
+textbook variance of a mean of pairs.
 
-- Right or wrong, each item by itself: two items are added, one that each model alone has right (Bonett & Price, 2012,
-  "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", Journal of
-  Educational and Behavioral Statistics 37). So models that differ in no item are not said to be equal for sure.
+- Right or wrong, each item by itself: the score interval of Tango, 1998, "Equivalence test and confidence interval for
+  the difference in proportions for the paired-sample design", Statistics in Medicine 17. It holds its confidence even
+  where few items differ, and does not say of models that differ in none that they are equal for sure. The variance is
+  of one item more, half won and half lost: Agresti & Min, 2005, "Simple improved confidence intervals for comparing
+  matched proportions", Statistics in Medicine 24.
 - Several draws of shots: what seeds add to all items at once is one more part of the variance (Brennan, 2001,
   "Generalizability theory", chapter 2).
 """
@@ -16,11 +19,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from latxa_cli.comparison.pairing import Paired, over_draws
 from latxa_cli.comparison.sheets import Numbers
+
+STEPS = 60  # of a bisection, which halve an interval down to the last digit
+
+
+class Table(NamedTuple):
+    """How many items there are, and how many of them the model alone and the baseline alone has right."""
+
+    items: int
+    won: int
+    lost: int
 
 
 @dataclass(frozen=True)
@@ -29,21 +43,25 @@ class Estimate:
 
     Attributes:
         difference: of the two means.
-        centre: of the interval, which two added items may move a little.
-        variance: of the difference; NaN where a single item or cluster tells nothing of it.
+        of_items: the part of its variance that more items make smaller; NaN where a single one tells nothing.
+        of_seeds: the part that more draws of shots make smaller.
         freedom: the degrees of freedom of the variance.
-        of_items: the part of the variance that more items make smaller.
+        table: where items are right or wrong, each by itself.
         clusters: how many there are; 0 where each item is by itself.
         spread: the standard deviation of the difference from seed to seed; NaN with one.
     """
 
     difference: float
-    centre: float
-    variance: float
-    freedom: float
     of_items: float
+    of_seeds: float
+    freedom: float
+    table: Table | None = None
     clusters: int = 0
     spread: float = np.nan
+
+    @property
+    def variance(self) -> float:
+        return self.of_items + self.of_seeds
 
     @property
     def stderr(self) -> float:
@@ -53,14 +71,18 @@ class Estimate:
         """Return the lower and the upper end; NaN where nothing is known."""
         from scipy.special import stdtrit
 
+        if self.table:
+            return score_interval(self.table, confidence)
         reach = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.stderr
-        return self.centre - reach, self.centre + reach
+        return self.difference - reach, self.difference + reach
 
     @property
     def p(self) -> float:
         """The p of the two-sided t test."""
         from scipy.special import stdtr
 
+        if np.isnan(self.variance):
+            return 1.0
         if self.variance > 0:
             return 2 * float(stdtr(self.freedom, -abs(self.difference) / self.stderr))
         if self.difference == 0 or not self.clusters:
@@ -75,7 +97,8 @@ class Sums:
     Attributes:
         sums: (c,) of the weighted differences of their items.
         shares: (c,) of their weights, which add up to 1.
-        smoothed: whether two items are added, one won and one lost, each of the weight of one item.
+        smoothed: items are right or wrong, each by itself.
+        clustered: they are clusters, not items.
     """
 
     sums: Numbers
@@ -93,46 +116,87 @@ class Sums:
         return cls(sums, together, smoothed=False, clustered=True)
 
     @property
+    def added(self) -> float:
+        """The squares of what smoothing adds: half an item won, and half an item lost."""
+        return 1.0 if self.smoothed else 0.0
+
+    @property
     def alone(self) -> bool:
         """Whether there is one only, of whose kin nothing is known."""
-        return len(self.sums) < 2 and not self.smoothed
+        return len(self.sums) < 2
 
 
 def estimate(paired: Paired) -> Estimate:
     """Return the difference of two models on the items that both answered."""
-    sums = Sums.of(paired)
-    difference = paired.mean(over_draws(paired.differences))
-    centre, variance, freedom = _sandwich(sums)
-    if sums.clustered and not variance > 0 and paired.is_right_or_wrong:
+    units, differences = Sums.of(paired), over_draws(paired.differences)
+    difference = paired.mean(differences)
+    variance, freedom = sandwich(units)
+    table = None
+    if units.smoothed:
+        table = Table(len(paired), int((differences > 0).sum()), int((differences < 0).sum()))
+    elif units.clustered and variance == 0 and paired.is_right_or_wrong:
         # Nothing differs from cluster to cluster: what single items tell is all that is known.
         count = len(paired)
-        items = Sums(over_draws(paired.differences) / count, np.full(count, 1 / count), smoothed=True, clustered=False)
-        variance = _sandwich(items)[1]
+        variance = sandwich(Sums(differences / count, np.full(count, 1 / count), smoothed=True, clustered=False))[0]
     of_seeds, spread = _of_seeds(paired)
     if of_seeds > 0:
         seeds = paired.differences.shape[1]
-        freedom = (variance + of_seeds) ** 2 / (variance**2 / max(freedom, 1.0) + of_seeds**2 / (seeds - 1))
-    return Estimate(
-        difference, centre, variance + of_seeds, freedom, variance, len(sums.sums) if sums.clustered else 0, spread
-    )
+        freedom = (variance + of_seeds) ** 2 / (variance**2 / freedom + of_seeds**2 / (seeds - 1))
+    clusters = len(units.sums) if units.clustered else 0
+    return Estimate(difference, variance, of_seeds, freedom, table, clusters, spread)
 
 
-def _sandwich(units: Sums) -> tuple[float, float, float]:
-    """Return the centre, the variance and its degrees of freedom."""
-    sums, shares, count = units.sums, units.shares, len(units.sums)
-    if units.smoothed and count:
-        # Each of n items has the weight 1/n; with two more, 1/(n + 2).
-        centre = float(sums.sum()) * count / (count + 2)
-        squares = float(((sums * count) ** 2).sum()) + 2 - (count + 2) * centre**2
-        return centre, squares / (count + 2) / (count + 1), count + 1.0
-    difference = float(sums.sum())
+def sandwich(units: Sums) -> tuple[float, float]:
+    """Return the variance and its degrees of freedom; NaN where there is but one cluster."""
     if units.alone:
-        return difference, np.nan, np.nan
+        return np.nan, np.nan
+    sums, shares, count = units.sums, units.shares, len(units.sums)
     rest = 1 - shares
-    variance = float(((sums - shares * difference) ** 2 / rest).sum())
-    leverage = shares**2 / rest
-    freedom = 1 / float((shares**2).sum() + leverage.sum() ** 2 - (leverage**2).sum())
-    return difference, variance, freedom
+    squares = (sums - shares * sums.sum()) ** 2
+    added = units.added / count**2 / (1 - 1 / count)
+    return float((squares / rest).sum()) + added, _freedom(shares)
+
+
+def _freedom(shares: Numbers) -> float:
+    """Return the degrees of freedom of the sandwich: of even clusters, one less than there are.
+
+    The variance is a sum of squares with covariances M_ij = (w_i [i=j] - h_i w_j - h_j w_i + h_i h_j sum w) /
+    sqrt((1 - h_i)(1 - h_j)) with w_i = h_i^2, and its freedom tr(M)^2 / tr(M^2), here in sums over single clusters.
+    """
+    rest, whole = 1 - shares, float((shares**2).sum())
+    single = shares**2 - 2 * shares**3 + whole * shares**2
+    both = whole * shares**2 - 2 * shares**3
+    second, third, fourth = (float((shares**power / rest).sum()) for power in (2, 3, 4))
+    pairs = 2 * second * fourth + 2 * third**2 + whole**2 * second**2 - 4 * whole * second * third
+    return float((single / rest).sum()) ** 2 / (float(((single**2 - both**2) / rest**2).sum()) + pairs)
+
+
+def score_interval(table: Table, confidence: float) -> tuple[float, float]:
+    """Return the differences that a score test (Tango 1998) does not reject."""
+    from scipy.special import ndtri
+
+    items, won, lost = table
+    reach, middle = float(ndtri((1 + confidence) / 2)), (won - lost) / items
+
+    def score(difference: float) -> float:
+        # The probability of a loss that is likeliest, were this the difference.
+        linear = -won - lost + (2 * items - won + lost) * difference
+        constant = -lost * difference * (1 - difference)
+        loss = (np.sqrt(max(linear**2 - 8 * items * constant, 0.0)) - linear) / (4 * items)
+        variance = items * (2 * loss + difference * (1 - difference))
+        return float((won - lost - items * difference) / np.sqrt(variance)) if variance > 0 else np.inf
+
+    def found(outer: float, goal: float) -> float:
+        inner = middle
+        for _ in range(STEPS):
+            between = (outer + inner) / 2
+            if abs(score(between)) > goal:
+                outer = between
+            else:
+                inner = between
+        return (outer + inner) / 2
+
+    return found(-1.0, reach), found(1.0, reach)
 
 
 def _of_seeds(paired: Paired) -> tuple[float, float]:
@@ -163,13 +227,15 @@ def _weighted(columns: Numbers, weights: Numbers) -> Numbers:
 def mean_of(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of the differences of tasks, each with one weight; the tasks are as they are, not drawn.
 
-    Degrees of freedom: Welch, 1947, and Satterthwaite, 1946.
+    Degrees of freedom: Welch, 1947, "The generalization of Student's problem …", Biometrika 34.
     """
     count = len(estimates)
-    difference = sum(one.difference for one in estimates) / count
-    variances = np.array([one.variance for one in estimates]) / count**2
+    variances = np.array([one.variance for one in estimates])
     freedoms = np.array([one.freedom for one in estimates])
-    variance = float(variances.sum())
-    freedom = variance**2 / float((variances**2 / freedoms).sum()) if variance > 0 else np.nan
-    of_items = sum(one.of_items for one in estimates) / count**2
-    return Estimate(difference, difference, variance, freedom, of_items)
+    whole = float(variances.sum())
+    return Estimate(
+        sum(one.difference for one in estimates) / count,
+        sum(one.of_items for one in estimates) / count**2,
+        sum(one.of_seeds for one in estimates) / count**2,
+        whole**2 / float((variances**2 / freedoms).sum()) if whole > 0 else np.nan,
+    )

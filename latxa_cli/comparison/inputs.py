@@ -40,6 +40,11 @@ class Part:
     facts: Record = field(default_factory=dict)
 
     @property
+    def label(self) -> str:
+        """What messages call the file."""
+        return "stdin" if self.file == STDIN else self.file
+
+    @property
     def kind(self) -> str:
         """The kind of its records."""
         return "sample" if self.task else "answer"

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latxa_cli.comparison.agreement import ITEMS, Side, other_content, otherwise_asked, refused, seeds_of
-from latxa_cli.comparison.sheets import Integers, Numbers, Place, Sheet
+from latxa_cli.comparison.sheets import Draws, Integers, Numbers, Place, Sheet
 from latxa_cli.stream.errors import LatxaError
 
 ITEM = "item"  # `--cluster item`: each item by itself, in a group too
-Draws = dict[int | None, int]  # the row of an item's answer by the seed of its shots
 
 
 class Unit(NamedTuple):
@@ -147,6 +146,9 @@ def _aligned(
     mine, theirs = (_draws(task, side, sheet) for side, sheet in zip(sides, sheets, strict=True))
     shared = [item for item in theirs if item in mine]
     alone = [len(mine) - len(shared), len(theirs) - len(shared)]
+    if not shared and any(alone):
+        message = f"`{task}`: `{sides[0].name}` and `{sides[1].name}` have no item in common"
+        raise LatxaError(message, hint="the `id` of an answer names its item: do they come from the same data?")
     if any(alone) and ITEMS not in despite:
         counts = [f"{count:,} in `{side.name}` alone" for count, side in zip(alone, sides, strict=True) if count]
         raise refused(f"`{task}`: {len(shared):,} items are in both, {' and '.join(counts)}", ITEMS)
@@ -163,16 +165,15 @@ def _padded(rows: Integers, width: int) -> Integers:
 
 def _draws(task: str, side: Side, sheet: Sheet) -> dict[str, Draws]:
     """Return the rows of each item; raises LatxaError for an item that is there twice."""
-    found: dict[str, Draws] = {}
-    for row, (item, seed) in enumerate(zip(sheet.items, sheet.seeds, strict=True)):
-        draws = found.setdefault(item, {})
-        if seed in draws:
-            files = dict.fromkeys((sheet.file_of(draws[seed]), sheet.file_of(row)))
-            hint = "are these two models? Then name them: `NAME=FILE`" if len(files) > 1 else ""
-            where = " and ".join(files)
-            raise LatxaError(f"{where}: `{side.name}` answers the item `{item}` of `{task}` twice", hint=hint)
-        draws[seed] = row
-    return found
+    if (repeated := sheet.repeated) is not None:
+        first, second = repeated
+        files = dict.fromkeys((sheet.file_of(first), sheet.file_of(second)))
+        hint = "are these two models? Then name them: `NAME=FILE`" if len(files) > 1 else ""
+        where = " and ".join(files)
+        raise LatxaError(
+            f"{where}: `{side.name}` answers the item `{sheet.items[second]}` of `{task}` twice", hint=hint
+        )
+    return sheet.draws
 
 
 def _matrix(draws: dict[str, Draws], items: Sequence[str], seeds: Sequence[int | None]) -> Integers:
@@ -234,7 +235,7 @@ def _stacked(parts: Sequence[Numbers]) -> Numbers:
 
 def _weights(sheet: Sheet, rows: Integers, unit: Unit) -> Numbers:
     """Return the weights of items in the figure: their bytes where the metric is per byte, else the same for all."""
-    if unit.metric == "bits_per_byte" and len(sheet.sizes) == len(sheet.items):
+    if unit.metric == "bits_per_byte" and len(sheet.sizes) == len(sheet.items) and min(sheet.sizes) > 0:
         return np.asarray(sheet.sizes)[rows]
     return np.full(len(rows), 1 / max(1, len(rows)) if unit.by_tasks else 1.0)
 

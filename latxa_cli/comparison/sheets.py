@@ -9,10 +9,10 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from latxa_cli.comparison.inputs import Part
@@ -25,6 +25,9 @@ CORRECT, VALUE = "correct", "value"  # metrics of answers that do not name their
 FACTS = ("num_fewshot", "chat", "format", "target_delimiter", "language", "group", "group_mean")
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
+LARGEST = 1e100  # a score, whose square is a number too
+MASK = (1 << 64) - 1
+Draws = dict[int | None, int]  # the row of an item's answer by the seed of its shots
 NOTHING = math.nan  # the score of an item without an answer
 
 
@@ -97,6 +100,26 @@ class Sheet:
         for name, column in self.scores.items():
             column.append(found.get(name, NOTHING))
 
+    @cached_property
+    def draws(self) -> dict[str, Draws]:
+        """The rows of each item; of an answer that is there twice, the last."""
+        found: dict[str, Draws] = {}
+        for row, (item, seed) in enumerate(zip(self.items, self.seeds, strict=True)):
+            found.setdefault(item, {})[seed] = row
+        return found
+
+    @cached_property
+    def repeated(self) -> tuple[int, int] | None:
+        """Two rows of one item and one draw, if there are any."""
+        if sum(map(len, self.draws.values())) == len(self.items):
+            return None
+        seen: dict[tuple[str, int | None], int] = {}
+        for row, key in enumerate(zip(self.items, self.seeds, strict=True)):
+            if key in seen:
+                return seen[key], row
+            seen[key] = row
+        return None
+
     def file_of(self, place: int) -> str:
         """Return the file that the item at `place` came from."""
         return max((first, file) for file, first in self.files.items() if first <= place)[1]
@@ -115,6 +138,7 @@ class Sheets:
         self.metrics, self.cluster, self.keeps = tuple(metrics), cluster, keeps
         self.sheets: dict[Place, Sheet] = {}
         self.known: set[str] = set()  # metrics that items have, for messages
+        self.clustered = False  # whether any item says what it shares
         self._words: dict[str, str] = {}  # every id once
 
     def read(self, part: Part, records: Iterable[Record]) -> None:
@@ -127,14 +151,14 @@ class Sheets:
         last, sheet = None, None
         for record in records:
             place, facts, name, seed = make(record)
-            if place != last or sheet is None:
+            if sheet is None or place != last:
                 sheet = self.sheets.get(place)
                 if sheet is None:
                     sheet = self.sheets[place] = Sheet(facts)
-                sheet.files.setdefault(part.file, len(sheet.items))
+                sheet.files.setdefault(part.label, len(sheet.items))
                 last = place
             if facts != sheet.facts:
-                raise _asked_twice(place, sheet.facts, facts, part.file)
+                raise _asked_twice(place, sheet.facts, facts, part.label)
             scores, called = self._scores(record, part, name)
             sheet.score(scores)
             sheet.called = called or sheet.called
@@ -146,16 +170,18 @@ class Sheets:
 
     def _from_answers(self, part: Part) -> Any:
         def make(record: Record) -> tuple[Place, tuple[Any, ...], str, int | None]:
-            model = Identity(part.model or record["model"], record.get("path"), record.get("weights"))
+            key = (part.model or record["model"], record.get("path"), record.get("weights"))
+            model = models.get(key) or models.setdefault(key, Identity(*key))
             if part.model and record["model"] != owner.setdefault("is", record["model"]):
                 raise LatxaError(
-                    f"{part.file}: holds answers of several models (`{owner['is']}`, `{record['model']}`)",
+                    f"{part.label}: holds answers of several models (`{owner['is']}`, `{record['model']}`)",
                     hint=f"`{part.model}=` names a file of one model",
                 )
             place = Place(model, record["task"], record.get("filter") or "")
             return place, tuple(map(record.get, FACTS)), record["id"], record.get("shot_seed")
 
         owner: dict[str, str] = {}
+        models: dict[tuple[Any, Any, Any], Identity] = {}
         return make
 
     def _from_sample(self, part: Part) -> Any:
@@ -170,7 +196,7 @@ class Sheets:
             # As `latxa eval` names items, so that its answers meet those of the harness.
             name = str(own) if own not in (None, "") else (record.get("doc_hash") or "")[:16] or str(record["doc_id"])
             if (document := (record["doc_id"], filter_)) in documents:
-                raise LatxaError(f"{part.file}: the item `{name}` (`doc_id` {record['doc_id']}) is there twice")
+                raise LatxaError(f"{part.label}: the item `{name}` (`doc_id` {record['doc_id']}) is there twice")
             documents.add(document)
             count = seen[name, filter_] = seen.get((name, filter_), 0) + 1
             return Place(model, part.task, filter_), facts, name if count == 1 else f"{name}-{count}", None
@@ -182,7 +208,8 @@ class Sheets:
     def _scores(self, record: Record, part: Part, name: str) -> tuple[dict[str, float], str]:
         """Return the scores of one item by metric, none where it has no answer, and what right or wrong is called."""
         given = _sample_metrics(record) if part.task else record.get("metrics") or {}
-        self.known.update(given)
+        if not self.known.issuperset(given):
+            self.known.update(given)
         called = ""
         if self.metrics:
             wanted = {metric: given[metric] for metric in self.metrics if metric in given}
@@ -192,30 +219,34 @@ class Sheets:
             wanted, called = _of_answer(record, given)
         for metric, value in wanted.items():
             if not isinstance(value, int | float) or not math.isfinite(value):
-                raise LatxaError(f"{part.file}: item `{name}`: the metric `{metric}` is not a number")
+                raise LatxaError(f"{part.label}: item `{name}`: the metric `{metric}` is not a number")
+            if abs(value) > LARGEST:
+                raise LatxaError(f"{part.label}: item `{name}`: the metric `{metric}` is more than {LARGEST:g}")
         return {metric: float(value) for metric, value in wanted.items()}, called
 
     # --- what it must have in common with another model's
 
     def _marks(self, sheet: Sheet, record: Record) -> None:
-        doc = record.get("doc")
         prompt, form = _prompt(record)
         choices, doc_hash = record.get("choices"), record.get("doc_hash")
         target = record.get("target")
         sheet.prompts.append(_hash(prompt) if prompt else 0)
         sheet.targets.append(_hash(str(target)) if target is not None else 0)
-        sheet.contents.append(_hash(repr(choices)) if choices else _hash(doc_hash) if doc_hash else 0)
+        sheet.contents.append(_hash("\0".join(map(str, choices))) if choices else _hash(doc_hash) if doc_hash else 0)
         sheet.prompt_form, sheet.content_form = form, "choices" if choices else "document"
-        shared = next(
-            (holder[self.cluster] for holder in (record, record.get("metadata"), doc)
-             if isinstance(holder, dict) and holder.get(self.cluster) is not None),
-            None,
-        )  # fmt: skip
-        sheet.clusters.append(None if shared is None else str(shared))
+        sheet.clusters.append(self._shared(record))
         if (size := record.get("bytes")) is not None and isinstance(size, int | float):
             sheet.sizes.append(size)
         if self.keeps:
             sheet.kept.append(Kept(_answer(record), target, prompt if form == "text" else None, choices))
+
+    def _shared(self, record: Record) -> str | None:
+        """Return what an item shares with others: it stands in the record, its metadata or the harness's item."""
+        for holder in (record, record.get("metadata"), record.get("doc")):
+            if holder and isinstance(holder, dict) and (shared := holder.get(self.cluster)) is not None:
+                self.clustered = True
+                return str(shared)
+        return None
 
 
 def _prompt(record: Record) -> tuple[str, str]:
@@ -273,7 +304,7 @@ def _right_or_wrong(given: dict[str, Any]) -> str:
 
 
 def _hash(text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) or 1
+    return hash(text) & MASK or 1
 
 
 def _asked_twice(place: Place, before: tuple[Any, ...], now: tuple[Any, ...], file: str) -> LatxaError:

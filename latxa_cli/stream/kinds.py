@@ -265,7 +265,7 @@ KINDS: dict[str, Kind] = {
             Field("only_model", NUMBER, "the number of items that the model alone has right"),
             Field("only_baseline", NUMBER, "the number of items that the baseline alone has right"),
             Field("p", NUMBER, "the probability of such a difference where there is none"),
-            Field("test", STRING, "what gave `p`: `mcnemar`, `permutation`, `t` or `bootstrap`"),
+            Field("test", STRING, "what gave `p`: `mcnemar`, `permutation` or `t`"),
             Field("mcnemar_p", NUMBER, "that of the exact test of McNemar, which takes no account of clusters"),
             Field("p_holm", NUMBER, "`p` after Holm's correction for all tasks of the model"),
             Field("verdict", STRING, "`better`, `worse`, `higher`, `lower` or `no difference shown`"),

@@ -13,8 +13,8 @@ from latxa_cli.stream.kinds import SHARES
 from latxa_cli.stream.records import Record
 
 METHODS = {
-    "sandwich": "clustered standard errors and t",
-    "bootstrap": "the studentised bootstrap",
+    "sandwich": "score tests, and clustered standard errors",
+    "bootstrap": "the bootstrap",
 }
 # Metrics of comparisons that are shares: those of results, and two that answers have.
 POINTS = SHARES | {"accuracy", "correct", "em"}
