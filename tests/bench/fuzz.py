@@ -111,6 +111,52 @@ def rating(draw: random.Random) -> Record:
     }
 
 
+def harness_document(draw: random.Random) -> Record:
+    """Return results of lm-evaluation-harness, in some of which one thing at any depth is odd."""
+    config = {"task": "t", "dataset_path": "org/data", "doc_to_choice": ["A", "B"], "target_delimiter": " ",
+              "output_type": "multiple_choice", "metadata": {"version": 1.0, "language": "eu"}}  # fmt: skip
+    document = {
+        "results": {"t": {"alias": "t", "acc,none": draw.random(), "acc_stderr,none": "N/A"}, "g": {" ": " "}},
+        "group_subtasks": {"g": ["t"], "t": []}, "configs": {"t": config}, "versions": {"t": 1.0}, "n-shot": {"t": 5},
+        "higher_is_better": {"t": {"acc": True}}, "n-samples": {"t": {"original": 10, "effective": 10}},
+        "config": {"model": "hf", "model_args": "pretrained=org/m,revision=r", "model_sha": ""}, "date": 1.74e9,
+        "git_hash": "abc", "lm_eval_version": "0.4.8", "model_name": "org/m", "chat_template": "{{x}}",
+    }  # fmt: skip
+    return odd_inside(draw, document)
+
+
+def evaluation(draw: random.Random) -> Record:
+    """Return an evaluation of Every Eval Ever, in some of which one thing at any depth is odd."""
+    result = {
+        "evaluation_result_id": "acc:none", "evaluation_name": "t", "evaluation_timestamp": "1740541860",
+        "source_data": {"dataset_name": "t", "source_type": "hf_dataset", "hf_repo": "org/data"},
+        "metric_config": {"metric_id": "accuracy", "metric_name": "acc", "lower_is_better": False},
+        "score_details": {
+            "score": draw.random(), "uncertainty": {"standard_error": {"value": 0.1}, "num_samples": 9}, "details": {},
+        },
+        "generation_config": {"additional_details": {"num_fewshot": "5", "chat": "true"}},
+    }  # fmt: skip
+    document = {
+        "schema_version": "0.3.0", "source_metadata": {"source_name": "latxa"}, "evaluation_results": [result],
+        "model_info": {"name": "m", "id": "org/m", "additional_details": {"revision": "r"}}, "eval_library": {},
+    }  # fmt: skip
+    return odd_inside(draw, document)
+
+
+def odd_inside(draw: random.Random, document: Record) -> Record:
+    """Return the document, with another value at a random place in half of the cases."""
+    inner: Any = document
+    while draw.random() < 0.7:
+        below = [value for value in (inner.values() if isinstance(inner, dict) else inner) if value and
+                 isinstance(value, dict | list)]  # fmt: skip
+        if not below:
+            break
+        inner = draw.choice(below)
+    if draw.random() < 0.5:
+        inner[draw.choice([*inner]) if isinstance(inner, dict) else 0] = draw.choice(ODD_VALUES)
+    return document
+
+
 # Verb: its words before and behind the input, the records it reads, whether it counts each line by itself.
 VERBS: dict[str, tuple[list[str], list[Callable[[random.Random], Record]], bool]] = {
     "mix": (["mix", "docs=IN"], [document, conversation], True),
@@ -120,7 +166,7 @@ VERBS: dict[str, tuple[list[str], list[Callable[[random.Random], Record]], bool]
     "arena-score": (["arena-score", "IN"], [battle], False),
     "arena-next": (["arena-next", "IN", "-n", "5"], [battle], False),
     "preferences": (["preferences", "IN"], [battle], False),
-    "report": (["report", "IN"], [result, rating], False),
+    "report": (["report", "IN"], [result, rating, harness_document, evaluation], False),
 }
 
 

@@ -78,6 +78,9 @@ class ResultInput(Input):
         blocks = super().blocks()
         content = _beginning(blocks)
         self._content = chain((content,), blocks)
+        if not content.strip() and RESULTS.fullmatch(Path(self.name).name):
+            yield 1, EntryError("the file is empty", content)
+            return
         is_whole = len(content) <= LONGEST_LINE
         document = _parsed(content) if is_whole else None
         if document is not None:

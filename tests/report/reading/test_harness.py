@@ -6,10 +6,13 @@ import math
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from latxa_cli.report.reading import harness
 from latxa_cli.report.reading.files import ResultInput, expand
 from latxa_cli.report.reading.values import parts
+from latxa_cli.stream.checks import checker
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import EntryError
 
@@ -49,7 +52,8 @@ def run(**changed):
 
 
 def read(document, file="out/results_1.json"):
-    return list(harness.records(parts(json.dumps(document).encode()), file))
+    found = parts(json.dumps(document).encode())
+    return list(harness.records(found, file)) if found is not None and harness.is_results(found) else []
 
 
 def one(document, file="out/results_1.json"):
@@ -221,6 +225,41 @@ def test_the_address_of_a_function_is_no_part_of_a_fingerprint():
     assert first == second
 
 
+# --- odd documents
+
+odd_values = some.recursive(
+    some.none() | some.booleans() | some.integers(-(2**70), 2**70) | some.floats() | some.text(max_size=9),
+    lambda inner: some.lists(inner, max_size=2) | some.dictionaries(some.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(odd_values, some.sampled_from([*RUN, "group_subtasks"]))
+def test_odd_fields_give_right_records_or_none(value, place):
+    for record in read(run(**{place: value})):
+        checker("result")(record)
+
+
+@given(odd_values, some.sampled_from([name for name, value in RUN.items() if isinstance(value, dict)]), some.data())
+def test_odd_values_inside_give_right_records_or_none(value, place, data):
+    document = run()
+    document[place][data.draw(some.sampled_from([*document[place]]))] = value
+    for record in read(document):
+        checker("result")(record)
+
+
+@given(odd_values, some.sampled_from([*CHOICES]))
+def test_odd_configurations_give_right_records_or_none(value, place):
+    for record in read(run(configs={"t": CHOICES | {place: value}})):
+        checker("result")(record)
+
+
+def test_a_configuration_that_is_nested_too_deep_is_refused():
+    deep = json.loads("[" * 300 + "]" * 300)
+    with pytest.raises(ValueError, match="what JSON cannot"):
+        read(run(configs={"t": CHOICES | {"metric_list": deep}}))
+
+
 # --- files
 
 
@@ -257,7 +296,7 @@ def test_several_documents_and_records_share_a_file(tmp_path):
     assert [type(entry) for entry in entries(path)] == [dict, bytes, dict, dict]
 
 
-@pytest.mark.parametrize("length", [1, 2, 40, 300, -3])
+@pytest.mark.parametrize("length", [0, 1, 2, 40, 300, -3])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_half_written_file_is_one_malformed_entry(tmp_path, latxa, length, indent):
     path = tmp_path / "results_1.json"
