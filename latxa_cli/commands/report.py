@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from latxa_cli.options import Files, OutputFile, Run, flag, needs, verb
+from latxa_cli.options import Files, OutputFile, Run, excludes, flag, needs, verb
 
 Figure = Literal["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "correlations"]
 Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html", "eee", "eval-results"]
+CONDITIONS = (
+    needs("figure", "plot"), needs("organization", ("format", "eee")),
+    *(excludes(made, ("format", "eee"), ("format", "eval-results")) for made in ("plot", "html", "methods")),
+)  # fmt: skip
 
 
-@verb(makes="whole", conditions=[needs("figure", "plot"), needs("organization", ("format", "eee"))])
+@verb(makes="whole", conditions=CONDITIONS)
 def report(
     run: Run,
     files: Files = None,
@@ -21,9 +25,8 @@ def report(
     baselines: Annotated[
         list[str] | None, flag("Show these results too, of the same tasks; repeat it.", metavar="FILE")
     ] = None,
-    plot: Annotated[
-        OutputFile, flag("Draw a figure of the records here (`.png`, `.svg`, `.pdf`).", metavar="FILE")
-    ] = None,
+    plot: Annotated[OutputFile, flag("Draw a figure here (`.png`, `.svg`, `.pdf`).", metavar="FILE")] = None,
+    methods: Annotated[OutputFile, flag("Write the methods here (`.txt`, `.md`, `.tex`).", metavar="FILE")] = None,
     html: Annotated[OutputFile, flag("Write a page with tables, figures and items here.", metavar="FILE")] = None,
     figure: Annotated[Figure | None, flag("What the figure shows. [default: the first that the records give]")] = None,
 ) -> None:
@@ -55,31 +58,24 @@ def report(
     A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
     of the folder of its metrics. For battles, a row shows the share that the model won; a tie is half a win.
 
-    The figure shows the first of these that the records give, or what `--figure` names:
-      losses        of training, with their mean over a 40th of the run as a thick line
-      battles       each model's win rate against each other one, and the number of their battles
-      ratings       with their intervals
-      differences   between models, from `compare`, with their intervals
-      funnel        documents that each step of `corpus` left, and those left out by reason; from its manifest
-      results       of each task, with 1.96 standard errors to each side
-      tradeoff      a model's mean in each language beside that of its backbone (`2_000` of `2_101`), or the first model
-      correlations  of results with ratings, from `arena-score`, else of tasks over models
+    The figure shows the first of these that the records give, or what --figure names: losses of training; win rates in
+    battles; ratings with intervals; differences, of `compare`; the funnel of a `corpus` manifest; results with 1.96
+    standard errors to each side; tradeoff, means by language beside those of the backbone (`2_000` of `2_101`), else of
+    the first model; correlations of results with ratings, else of tasks.
 
-    The page is one file, which opens without the internet: tables, all figures, and the items of `eval --answers`, with
-    what two models answered. Items that the two were asked in another way are not compared.
+    The page is one file, which opens without the internet: tables, all figures, and the items of `eval --answers` that
+    two models were asked alike, with their answers. --methods puts manifests, results and comparisons into words.
 
     memory: all results; of answers, each paragraph of their prompts once; battles are only counted
 
     examples:
       latxa report results.jsonl
-      latxa report results/*.jsonl ratings.jsonl --format markdown -o table.md
       latxa report harness_output/ --format csv -o table.csv
       latxa report results.jsonl --baselines published --table basque --format latex -o table.tex
       latxa report --baselines published --table factors --table tradeoff --format table
       latxa report results.jsonl --format eee --organization "HiTZ Center" -o evaluations.jsonl
-      latxa eval out --task xstorycloze_eu | latxa report --format csv
-      latxa report run1/metrics.jsonl run2/metrics.jsonl --plot loss.svg
       latxa report battles.jsonl ratings.jsonl --plot battles.pdf
+      latxa report mix.jsonl.manifest.json exp_2_111/manifest.json results.jsonl --methods methods.tex
       latxa report results.jsonl answers.jsonl --html report.html -o table.jsonl
     """
     from itertools import chain
@@ -87,6 +83,7 @@ def report(
     from latxa_cli.arena.battles import Tally
     from latxa_cli.arena.votes import count
     from latxa_cli.report.pages.answers import Answers
+    from latxa_cli.report.pages.methods import methods_of, writer_for
     from latxa_cli.report.pages.report_page import page_of
     from latxa_cli.report.plots.curves import run_names
     from latxa_cli.report.plots.gallery import drawn
@@ -99,7 +96,9 @@ def report(
 
     if plot:
         check(plot)
-    drawing, page = run.file(plot), run.file(html)
+    if methods:
+        writer_for(methods)
+    drawing, page, prose = run.file(plot), run.file(html), run.file(methods)
     shown, tally = Report(answers=Answers() if html else None), Tally()
     run.intake.open = ResultInput
     names = run_names(expand(files or ([] if baselines else ["-"]), run.say))
@@ -122,4 +121,6 @@ def report(
         drawing.write_lines(drawn(shown, figure, plot, run.say))
     if page:
         page.write_text(page_of(shown, tables))
+    if methods and prose:
+        prose.write_text(methods_of(shown, methods))
     write(run, tables, run.layout(format))

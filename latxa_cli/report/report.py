@@ -22,8 +22,8 @@ from latxa_cli.stream.records import Record, Reject
 # The kinds of records that a file may hold, in the order in which they are looked for. `finding` comes
 # from `arena-score`, and `change` from `compare`; they are passed over.
 KINDS = (
-    "comparison", "change", "result", "answer", "rating", "metrics", "battle", "difference", "finding", "correlation",
-    "manifest",
+    "manifest", "comparison", "change", "result", "answer", "rating", "metrics", "battle", "difference", "finding",
+    "correlation",
 )  # fmt: skip
 KEPT = ("comparison", "difference", "correlation", "manifest")
 BATCH = 10_000  # battles counted together, so that memory stays bounded
@@ -38,6 +38,7 @@ class Report:
 
     - measured: the task and metric of each result that is no baseline.
     - left_out: the number of baseline results of other tasks and metrics.
+    - own: the results that are neither baselines nor derived.
     - derived: the results that `table` holds of losses and battles.
     - answers: what a page shows of them; None where none is made.
     - passed_over: the number of answers that nothing shows.
@@ -50,6 +51,7 @@ class Report:
     measured: set[tuple[str, str]] = field(default_factory=set)
     left_out: int = 0
     derived: list[Record] = field(default_factory=list)
+    own: list[Record] = field(default_factory=list)
     answers: Answers | None = None
     passed_over: int = 0
     kept: dict[str, list[Record]] = field(default_factory=lambda: {kind: [] for kind in KEPT})
@@ -67,6 +69,7 @@ class Report:
             kind = kind_of(record, KINDS)
             if kind == "result":
                 self.measured.add((record["task"], record["metric"]))
+                self.own.append(record)
             if kind in ("result", "rating"):
                 yield from self.table.add([record])
             elif kind == "metrics":

@@ -100,6 +100,11 @@ def escaped(text: str) -> str:
     return _MARKDOWN.sub(lambda found: "\\" + found[0], printable(text))
 
 
+def escaped_latex(text: str) -> str:
+    """Return `text` on one line, escaped so that LaTeX prints every character of it."""
+    return _LATEX.sub(_in_latex, printable(text))
+
+
 def _latex(head: list[str], body: list[list[str]], figures: list[bool], title: str, notes: list[str]) -> str:
     top, *rows = [" & ".join(map(_latex_text, line)) + r" \\" for line in [head, *body]]
     places = "".join("r" if is_figure else "l" for is_figure in figures)

@@ -213,6 +213,7 @@ def run(
     with writing(directory):
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
     facts = {"steps": exported["step"], "loss": last_loss(directory), **_result_facts(loaded, rows)}
+    facts |= {"resolved": asdict(config)}
     return exported | facts | computing_facts(trainer)
 
 
