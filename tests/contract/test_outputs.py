@@ -23,7 +23,7 @@ from latxa_cli.cli import VERBS
 from latxa_cli.options import WRITTEN
 
 GIVEN_BY_EVERY_VERB = ("output", "rejects", "manifest")
-ENDINGS = {"plot": ".svg", "html": ".html"}  # of files that are not JSON lines
+ENDINGS = {"plot": ".svg", "html": ".html", "methods": ".txt"}  # of files that are not JSON lines
 
 
 def written_by(verb: str) -> list[str]:
