@@ -5,7 +5,7 @@ No look depends on colour: a baseline is hollow, a bar below zero is hatched, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -107,8 +107,11 @@ def draw_rows(panels: Sequence[RowPanel], layout: str, *, mark: Mark, note: str 
         for number, axis in enumerate(axes):
             axis.set_visible(number < len(panels))
         for number, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
-            axis.set_yticks(range(len(names[number])), names[number], parse_math=False)
-            axis.tick_params(axis="y", length=0, labelleft=number % across == 0)
+            if number % across:
+                axis.set_yticks([])
+            else:
+                axis.set_yticks(range(len(names[number])), names[number], parse_math=False)
+            axis.tick_params(axis="y", length=0)
             _panel(axis, panel, titles[number], mark)
         _same_scales(axes[: len(panels)], panels)
         if note:
@@ -132,47 +135,65 @@ def _panel(axis: Axes, panel: RowPanel, title: str, mark: Mark) -> None:
     axis.set_xlim(*_limits([panel], bars=mark == "bars"))
     if panel.zero or mark == "bars":
         axis.axvline(0, color="#444444", linewidth=0.8, zorder=2)
-    for row, point in enumerate(panel.points.values()):
-        if point is not None and isfinite(point.value):
-            _MARKS[mark](axis, row, point)
+    rows = [(row, point) for row, point in enumerate(panel.points.values()) if point and isfinite(point.value)]
+    _MARKS[mark](axis, rows)
     if panel.form:
         figures_beside(axis, [[text] for text in _numbers(panel)])
 
 
-def _dot(axis: Axes, row: int, point: Point) -> None:
-    _interval(axis, row, point, COLOURS[0], 1.6)
-    face = COLOURS[0] if point.stands else "white"
-    axis.plot([point.value], [row], color=COLOURS[0], markerfacecolor=face, marker="o", markersize=4, zorder=4)
+# All rows of a panel become one artist, since the time of a figure goes by their number.
+Rows = Sequence[tuple[int, Point]]
 
 
-def _bar(axis: Axes, row: int, point: Point) -> None:
-    hatch = "////" if point.value < 0 else None
-    axis.barh([row], [point.value], height=0.66, color=BAR, edgecolor="#222222", linewidth=0.6, hatch=hatch, zorder=1.5)
-    _interval(axis, row, point, "#222222", 1.0)
+def _dots(axis: Axes, rows: Rows) -> None:
+    _intervals(axis, rows, COLOURS[0], 1.6)
+    for stands, face in ((True, COLOURS[0]), (False, "white")):
+        some = [(point.value, row) for row, point in rows if point.stands == stands]
+        look: dict[str, Any] = {"color": COLOURS[0], "markerfacecolor": face, "marker": "o", "markersize": 4}
+        axis.plot(*_columns(2, some), linestyle="", zorder=4, **look)
 
 
-def _way(axis: Axes, row: int, point: Point) -> None:
-    colour = COLOURS[0] if point.baseline is None or point.value >= point.baseline else COLOURS[1]
-    if point.baseline is not None:
-        axis.plot([point.baseline, point.value], [row, row], color=colour, linewidth=1.8, zorder=3)
-        looks: dict[str, Any] = {"marker": "o", "markersize": 4.6, "markerfacecolor": "white", "color": "#222222"}
-        axis.plot([point.baseline], [row], zorder=4, **looks)
-    axis.plot([point.value], [row], color=colour, marker="D", markersize=3.8, zorder=5)
+def _bars(axis: Axes, rows: Rows) -> None:
+    hatches = ["////" if point.value < 0 else None for _, point in rows]
+    look: dict[str, Any] = {"height": 0.66, "color": BAR, "edgecolor": "#222222", "linewidth": 0.6, "zorder": 1.5}
+    for bar, hatch in zip(
+        axis.barh(*_columns(2, ((row, point.value) for row, point in rows)), **look), hatches, strict=True
+    ):
+        bar.set_hatch(hatch)
+    _intervals(axis, rows, "#222222", 1.0)
 
 
-def _interval(axis: Axes, row: int, point: Point, colour: str, width: float) -> None:
-    """Draw an interval; an end that is not finite is an arrow at the edge."""
-    if point.low is None or point.high is None:
-        return
+def _ways(axis: Axes, rows: Rows) -> None:
+    begun = [(row, point.value, point.baseline) for row, point in rows if point.baseline is not None]
+    for colour, up in ((COLOURS[0], True), (COLOURS[1], False)):
+        axis.hlines(
+            *_columns(3, (way for way in begun if (way[1] >= way[2]) == up)), color=colour, linewidth=1.8, zorder=3
+        )
+        ends = [(p.value, row) for row, p in rows if (p.baseline is None or p.value >= p.baseline) == up]
+        axis.plot(*_columns(2, ends), color=colour, linestyle="", marker="D", markersize=3.8, zorder=5)
+    hollow: dict[str, Any] = {"marker": "o", "markersize": 4.6, "markerfacecolor": "white", "color": "#222222"}
+    axis.plot(*_columns(2, ((start, row) for row, _, start in begun)), linestyle="", zorder=4, **hollow)
+
+
+def _intervals(axis: Axes, rows: Rows, colour: str, width: float) -> None:
+    """Draw intervals; an end that is not finite is an arrow at the edge."""
     left, right = axis.get_xlim()
-    ends = [min(max(end, left), right) for end in (point.low, point.high)]
-    axis.plot(ends, [row, row], color=colour, linewidth=width, zorder=3)
-    for end, edge, marker in ((point.low, left, "<"), (point.high, right, ">")):
-        if not isfinite(end):
-            axis.plot([edge], [row], color=colour, marker=marker, markersize=4, zorder=3, clip_on=False)
+    ends = [(row, point.low, point.high) for row, point in rows if point.low is not None and point.high is not None]
+    lines = [(row, min(max(low, left), right), min(max(high, left), right)) for row, low, high in ends]
+    axis.hlines(*_columns(3, lines), color=colour, linewidth=width, zorder=3)
+    for place, edge, marker in ((1, left, "<"), (2, right, ">")):
+        open_rows = [end[0] for end in ends if not isfinite(end[place])]
+        look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "clip_on": False}
+        if open_rows:  # an unclipped artist without points would take room in the layout
+            axis.plot([edge] * len(open_rows), open_rows, linestyle="", zorder=3, **look)
 
 
-_MARKS = {"dots": _dot, "bars": _bar, "ways": _way}
+def _columns(count: int, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the `count` columns of rows; they are empty where there is no row."""
+    return list(zip(*rows, strict=True)) or [()] * count
+
+
+_MARKS = {"dots": _dots, "bars": _bars, "ways": _ways}
 
 
 def _limits(panels: Sequence[RowPanel], *, bars: bool = False) -> tuple[float, float]:

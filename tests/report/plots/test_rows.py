@@ -48,7 +48,7 @@ def test_what_differs_in_colour_differs_in_shape_too(figure_of):
     axis = figure_of([RowPanel("t", {"a": Point(-1.0), "b": Point(1.0)}, "%")], mark="bars").axes[0]
     assert [bar.get_hatch() for bar in axis.patches] == ["////", None]
     axis = figure_of([RowPanel("t", {"a": Point(2.0, baseline=1.0)}, "%", "+.1f")], mark="ways").axes[0]
-    assert [line.get_marker() for line in axis.lines] == ["None", "o", "D"]
+    assert [line.get_marker() for line in axis.lines if len(line.get_xdata())] == ["D", "o"]
     assert [text.get_text() for text in axis.texts] == ["+1.0"], "the difference from the baseline"
     axis = figure_of([RowPanel("t", {"a": Point(2.0, 1, 3, stands=False)}, "%")], mark="dots").axes[0]
     assert axis.lines[-1].get_markerfacecolor() == "white"
