@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from latxa_cli.options import Files, OutputFile, Run, excludes, flag, needs, verb
 
-Figure = Literal["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "correlations"]
+Figure = Literal[
+    "losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "factors", "correlations"
+]
 Format = Literal["table", "jsonl", "csv", "markdown", "latex", "html", "eee", "eval-results"]
 CONDITIONS = (
     needs("figure", "plot"), needs("organization", ("format", "eee")),
@@ -61,7 +63,7 @@ def report(
     The figure shows the first of these that the records give, or what --figure names: losses of training; win rates in
     battles; ratings with intervals; differences, of `compare`; the funnel of a `corpus` manifest; results with 1.96
     standard errors to each side; tradeoff, means by language beside those of the backbone (`2_000` of `2_101`), else of
-    the first model; correlations of results with ratings, else of tasks.
+    the first model; factors of variants; correlations of results with ratings, else of tasks.
 
     The page is one file, which opens without the internet: tables, all figures, and the items of `eval --answers` that
     two models were asked alike, with their answers. --methods puts manifests, results and comparisons into words.
@@ -70,11 +72,9 @@ def report(
 
     examples:
       latxa report results.jsonl
-      latxa report harness_output/ --format csv -o table.csv
       latxa report results.jsonl --baselines published --table basque --format latex -o table.tex
       latxa report --baselines published --table factors --table tradeoff --format table
       latxa report results.jsonl --format eee --organization "HiTZ Center" -o evaluations.jsonl
-      latxa report battles.jsonl ratings.jsonl --plot battles.pdf
       latxa report mix.jsonl.manifest.json exp_2_111/manifest.json results.jsonl --methods methods.tex
       latxa report results.jsonl answers.jsonl --html report.html -o table.jsonl
     """

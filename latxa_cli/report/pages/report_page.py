@@ -31,6 +31,7 @@ TITLES = {
     "funnel": "Documents of the corpus",
     "results": "Results",
     "tradeoff": "Means by language, of models and their baselines",
+    "factors": "What each factor does",
     "correlations": "Rank correlations",
 }
 _BROWSER = """<p id="unlike" class="said" role="status" hidden></p><p id="failed" class="said" role="alert" hidden></p>

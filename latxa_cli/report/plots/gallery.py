@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from latxa_cli.report.plots.rows import Point, RowPanel, draw_rows
 from latxa_cli.report.plots.style import check
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.kinds import SHARES
 from latxa_cli.stream.records import Record
 
@@ -39,8 +39,9 @@ def gallery(report: Report) -> dict[str, Draw]:
         "correlations": _agreement(report.kept["correlation"]) or _correlations(report),
         "results": _results(report),
         "tradeoff": _tradeoff(report),
+        "factors": _factors(report),
     }
-    order = ["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "correlations"]
+    order = ["losses", "battles", "ratings", "differences", "funnel", "results", "tradeoff", "factors", "correlations"]
     return {name: draw for name in order if (draw := found[name])}
 
 
@@ -163,6 +164,24 @@ def _tradeoff(report: Report) -> Draw | None:
     several = ", or a variant's own backbone" if len(set(baselines.values())) > 1 else ""
     note = f"hollow: {{}}{several}; diamond: the model; over tasks that both have"
     return lambda layout: draw_rows(panels, layout, mark="ways", note=note, noted=next(iter(shares)))
+
+
+def _factors(report: Report) -> Draw | None:
+    """Return the figure of what each factor of the grid of variants does, one panel a table of benchmarks."""
+    try:
+        (table,) = report.tables(["factors"])
+    except LatxaError:  # no model is a variant, or no task is one of these tables
+        return None
+    boards: dict[str, dict[str, Point]] = {}
+    for record in table.records:
+        if record["change"] is not None:
+            name = f"{record['factor']}: {record['level']}, not {record['from']}"
+            boards.setdefault(record["table"], {})[name] = Point(record["change"], record["lower"], record["upper"])
+    if not boards:
+        return None
+    panels = [_panel(title, points, boards, "points", "+.1f") for title, points in boards.items()]
+    note = "mean over pairs of variants that differ in this alone; lines: 90 % intervals, where pairs are enough"
+    return lambda layout: draw_rows(panels, layout, mark="bars", note=note)
 
 
 def baselines_of(models: Sequence[str]) -> dict[str, str]:

@@ -1,7 +1,11 @@
 """Which figures records give, and the numbers in them."""
 
+from typing import get_args
+
 import pytest
 
+from latxa_cli.commands.report import Figure
+from latxa_cli.report.pages.report_page import TITLES
 from latxa_cli.report.plots import gallery as gallery_module
 from latxa_cli.report.plots.gallery import baselines_of, chosen, gallery
 from latxa_cli.report.report import Report
@@ -90,6 +94,18 @@ def test_a_manifest_of_another_form_gives_no_figure_or_an_empty_one(drawing, fun
     list(report.take([{"argv": [], "verb": "x", "version": "0", "funnel": funnel}], run="r", count=lambda battles: ()))
     for draw in gallery(report).values():
         assert draw("svg")
+
+
+def test_every_figure_can_be_asked_for_and_has_a_title():
+    names = set(get_args(Figure))
+    assert names == set(TITLES)
+
+
+def test_factors_of_the_published_variants(drawing, latxa, tmp_path):
+    done = latxa("report", "--baselines", "published", "--plot", "f.svg", "--figure", "factors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    drawn = (tmp_path / "f.svg").read_text()
+    assert all(f"<!-- {words} -->" in drawn for words in ("corpus: yes, not no", "+5.7", "english"))
 
 
 def test_what_is_not_there_is_named():
