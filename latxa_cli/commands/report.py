@@ -96,8 +96,7 @@ def report(
 
     if plot:
         check(plot)
-    if methods:
-        writer_for(methods)
+    _ = methods and writer_for(methods)
     drawing, page, prose = run.file(plot), run.file(html), run.file(methods)
     shown, tally = Report(answers=Answers() if html else None), Tally()
     run.intake.open = ResultInput
@@ -121,6 +120,7 @@ def report(
         drawing.write_lines(drawn(shown, figure, plot, run.say))
     if page:
         page.write_text(page_of(shown, tables))
+        run.counts.written += shown.answers.count if shown.answers else 0
     if methods and prose:
         prose.write_text(methods_of(shown, methods))
     write(run, tables, run.layout(format))

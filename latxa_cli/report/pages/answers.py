@@ -19,7 +19,7 @@ from xxhash import xxh3_64_intdigest
 
 from latxa_cli.stream.records import JsonObject, Record, Reject
 
-LONGEST = 20_000  # characters of a text that a page shows; the rest is left out
+LONGEST, LONGEST_NAME = 20_000, 300  # characters of a text, and of a name, that a page shows; the rest is left out
 NONE = -1  # no answer, and no text
 # What tells answers of one model's name apart, with its words where they are needed.
 SETTINGS = {"path": "{}", "weights": "{:.8}", "chat": "{}", "format": "{}", "num_fewshot": "{}-shot"}
@@ -117,7 +117,7 @@ class TaskAnswers:
     def as_json(self) -> JsonObject:
         """Return what the page's program reads of the task, when it is chosen."""
         return {
-            "ids": [f"{name} (shots {seed})" if seed else name for name, seed in self.places],
+            "ids": [_named(f"{name} (shots {seed})" if seed else name) for name, seed in self.places],
             "asked": [[variant[1:] for variant in variants] for variants in self.asked],
             "texts": list(self.texts),
             "answers": {model: column.answer.tolist() for model, column in self.columns.items()},
@@ -160,9 +160,10 @@ class Answers:
             filters.setdefault(task, set()).add(name)
         names = [f"{task} ({name})" if len(filters[task]) > 1 else task for task, name in self.tasks]
         outlines = [
-            {"name": name, **answers.outline()} for name, answers in zip(names, self.tasks.values(), strict=True)
+            {"name": _named(name), **answers.outline()}
+            for name, answers in zip(names, self.tasks.values(), strict=True)
         ]
-        yield _packed({"models": names_of(list(self.models)), "tasks": outlines})
+        yield _packed({"models": [*map(_named, names_of(list(self.models)))], "tasks": outlines})
         for answers in self.tasks.values():
             yield _packed(answers.as_json())
 
@@ -193,6 +194,12 @@ def _words(value: object) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} characters)"
+
+
+def _named(name: str) -> str:
+    """Return an id or the name of a task or model, cut in its middle if it is very long."""
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]} … {name[-half:]}"
 
 
 def _end_of(prompt: str) -> str:

@@ -33,7 +33,11 @@ TESTS = {
     "bootstrap": "a bootstrap test",
 }  # fmt: skip
 _EXPONENT = re.compile(r"e-0+")
-FORMATS = {"mcqa": "lettered choices", "cloze": "choices as continuations", "generate": "a written letter"}
+FORMATS = {
+    "mcqa": "with lettered choices",
+    "cloze": "with choices as continuations",
+    "generate": "with a letter to write",
+}
 
 
 # How the paragraphs are written, by the ending of the file.
@@ -214,7 +218,7 @@ def _way(result: Record) -> Iterator[str]:
     if chat is not None:
         yield "through the chat template" if chat else "without a chat template"
     if result.get("format"):
-        yield f"as {FORMATS.get(result['format'], result['format'])}"
+        yield FORMATS.get(result["format"]) or f"in the format {result['format']}"
     if result.get("shot_seeds"):
         yield f"with {len(result['shot_seeds'])} draws of examples"
 

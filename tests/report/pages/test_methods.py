@@ -71,7 +71,7 @@ def test_evaluation():
     )
     assert of_results == (
         "Evaluation used lm-evaluation-harness 0.4.13. Of each task, 200 items were drawn (seed 3). These models were "
-        "evaluated: a (org/a, weights 0123456789ab) and b. Asked with 5 examples, through the chat template and as "
+        "evaluated: a (org/a, weights 0123456789ab) and b. Asked with 5 examples, through the chat template and with "
         "lettered choices: eus_trivia (1,715 items). Asked without examples and without a chat template: bl2mp."
     )
     assert of_comparisons == (

@@ -219,6 +219,27 @@ def test_a_page_of_nothing_but_results(page_of):
     assert page.run("document.querySelector('tbody td').textContent") == "50.0"
 
 
+def test_answers_that_a_page_shows_are_kept_though_others_are_rejected(latxa, tmp_path):
+    (tmp_path / "in.jsonl").write_text(2 * '{"id": "i", "task": "t", "model": "m", "correct": true}\n')
+    done = latxa("report", "in.jsonl", "--html", "page.html", "-o", "out.jsonl", cwd=tmp_path)
+    assert done.returncode == 0 and b"2 in, 1 out; 1 rejected (1 repeated answer)" in done.stderr
+    done = latxa("report", "in.jsonl", "-o", "out.jsonl", cwd=tmp_path)
+    assert done.returncode == 0 and b"answers, which `--html` shows: 2" in done.stderr
+
+
+@in_browser
+def test_texts_of_megabytes_neither_slow_nor_widen_a_page(page_of, browser):
+    browser.look(390, 844)
+    huge = {"prompt": "x\n\n" * 1_000_000, "answer": "y" * 5_000_000, "target": "z" * 3_000_000, "response": "w" * 9**7}
+    records = [
+        {"id": "n" * 1_000_000, "task": "u" * 100_000, "model": m * 10_000, "correct": True, **huge} for m in "ab"
+    ]
+    page = page_of([*records, {"id": "i", "task": "c", "model": "a", "correct": False, "choices": ["c" * 10**6] * 3}])
+    assert page.run("document.documentElement.scrollWidth <= innerWidth")
+    assert page.run("document.documentElement.outerHTML.length < 1e6")
+    browser.look()
+
+
 def test_a_page_is_the_same_again_and_its_parts_cannot_break_out():
     title = "</title><script>x</script>"
     page = ReportPage(
