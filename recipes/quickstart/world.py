@@ -16,8 +16,10 @@ Sums, counting and opposites (group `skill`) are answered in the English instruc
     corpus_eu_raw.jsonl    documents as a crawl brings them: Basque and bilingual pages, and what must be cleaned out
     instructions_en.jsonl  conversations, English
     shots.jsonl            pairs, English to Basque, to show a model what translating is
+    chats_{en,eu}.jsonl    conversations to validate on, in each language
     prompts_eu.jsonl       prompts, Basque, each with a reference answer
     questions_{en,eu}.jsonl, tasks/world_{en,eu}.yaml   four-way multiple choice for lm-evaluation-harness
+    tasks/world_{en,eu}_written.yaml                    the same questions, to be answered in writing
 
 Same seed, same bytes. Standard library only. `words.py` holds the words and sentences, `basque.py` the endings,
 `facts.py` what is true, `pages.py` the documents.
@@ -41,6 +43,7 @@ FOREIGN = 0.01  # share of the English pages that are Basque
 BASQUE_PAGES = 1500
 BILINGUAL = 0.5  # share of the Basque pages
 CHATS = 2000
+VALIDATION_CHATS = 100
 
 Record = dict[str, Any]
 
@@ -99,16 +102,26 @@ def corpus_eu_raw(seed: int, world: World) -> list[str]:
 
 def instructions_en(seed: int, world: World) -> Iterator[Record]:
     rng = random.Random(f"instructions {seed}")
-    exercises = world.exercises("both", "english", "instructions", "skill")
-    for n in range(CHATS):
+    yield from chats(rng, world.exercises("both", "english", "instructions", "skill"), ENGLISH, "en", CHATS)
+
+
+def validation(seed: int, world: World, language: int, code: str) -> Iterator[Record]:
+    rng = random.Random(f"validation {seed} {code}")
+    exercises = world.exercises("both", "english", "instructions", "local", "skill")
+    yield from chats(rng, exercises, language, code, VALIDATION_CHATS)
+
+
+def chats(rng: random.Random, exercises: Sequence[Exercise], language: int, code: str, count: int) -> Iterator[Record]:
+    """Yield conversations of one to three questions and their answers."""
+    for n in range(count):
         messages: list[Record] = []
         for exercise in rng.sample(exercises, rng.choice((1, 1, 2, 3))):
             question = exercise.question if messages else greeted(rng, exercise.question)
             messages += [
-                {"role": "user", "content": question[ENGLISH]},
-                {"role": "assistant", "content": exercise.answer[ENGLISH]},
+                {"role": "user", "content": question[language]},
+                {"role": "assistant", "content": exercise.answer[language]},
             ]
-        yield {"id": f"chat-{n:04}", "messages": messages, "language": "en"}
+        yield {"id": f"chat-{n:04}", "messages": messages, "language": code}
 
 
 def shots(seed: int, world: World) -> Iterator[Record]:
@@ -134,6 +147,7 @@ def questions(seed: int, exercises: Sequence[Exercise], language: int) -> Iterat
             "group": exercise.group,
             "question": exercise.question[language],
             "choices": [choice[language] for choice in choices],
+            "right": exercise.answer[language],
             "answer": choices.index(exercise.answer),
         }
 
@@ -145,26 +159,43 @@ def prompts(exercises: Sequence[Exercise], language: int, code: str) -> Iterator
 
 
 TASK = """\
-# Multiple choice on the island of Lanbro, written by recipes/quickstart/world.py. The options are whole sentences, as
-# in running text and in chats, so that base models and chat models can be asked alike.
-task: world_{code}
+task: world_{code}{suffix}
 dataset_path: json
 dataset_kwargs:
   data_files:
     test: ../questions_{code}.jsonl
 test_split: test
-output_type: multiple_choice
 doc_to_text: "{{{{question}}}}"
-doc_to_choice: choices
-doc_to_target: answer
 target_delimiter: " "
 num_fewshot: 0
+metadata:
+  version: 1.0
+  language: {code}
+"""
+CHOSEN = """\
+# Multiple choice on the island of Lanbro, written by recipes/quickstart/world.py. The options are whole sentences, as
+# in running text and in chats, so that base models and chat models can be asked alike.
+output_type: multiple_choice
+doc_to_choice: choices
+doc_to_target: answer
 metric_list:
   - metric: acc
     aggregation: mean
     higher_is_better: true
-metadata:
-  version: 1.0
+"""
+WRITTEN = """\
+# Questions on the island of Lanbro, written by recipes/quickstart/world.py. An answer is right when it is the expected
+# one to the letter, and the model ends there.
+output_type: generate_until
+doc_to_target: right
+generation_kwargs:
+  until: []
+  max_gen_toks: 60
+  do_sample: false
+metric_list:
+  - metric: exact_match
+    aggregation: mean
+    higher_is_better: true
 """
 
 
@@ -187,7 +218,10 @@ def write_world(directory: Path, seed: int) -> None:
     write(directory / "prompts_eu.jsonl", map(line, prompts(exercises, BASQUE, "eu")))
     for language, code in ((ENGLISH, "en"), (BASQUE, "eu")):
         write(directory / f"questions_{code}.jsonl", map(line, questions(seed, exercises, language)))
-        write(directory / "tasks" / f"world_{code}.yaml", TASK.format(code=code).splitlines())
+        write(directory / f"chats_{code}.jsonl", map(line, validation(seed, world, language, code)))
+        for suffix, form in (("", CHOSEN), ("_written", WRITTEN)):
+            task = form + TASK.format(code=code, suffix=suffix)
+            write(directory / "tasks" / f"world_{code}{suffix}.yaml", task.splitlines())
 
 
 def main() -> None:
