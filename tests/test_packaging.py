@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 NEEDED = PROJECT["dependencies"] + [requirement for extra in EXTRAS.values() for requirement in extra]
-SCRIPTS = [*sorted((ROOT / "recipes").rglob("*.sh")), ROOT / ".ci" / "run"]
+SIZES = ROOT / "recipes" / "sizes"  # read by recipes/study.sh, and not run
+SCRIPTS = [*sorted({*(ROOT / "recipes").rglob("*.sh")} - {*SIZES.iterdir()}), ROOT / ".ci" / "run"]
 
 
 @pytest.fixture(scope="module")
