@@ -57,8 +57,8 @@ def compare(
     unless --despite names it; other right answers or choices always. Items without an answer of both are left out and
     counted. Of several draws of shots, the means are compared, and the interval holds what they vary by.
 
-      sandwich    clustered standard errors (CR2) and t; items of a group are clustered by its tasks
-      bootstrap   studentised, of redrawn items or clusters
+      sandwich    a score test for right or wrong; clustered standard errors (CR2), by the tasks of a group
+      bootstrap   redrawn items or clusters; too narrow with fewer than some 15 uneven clusters
 
     memory: 100 bytes an answer; with --changed, prompts and answers
 

@@ -55,6 +55,13 @@ def test_the_accuracy_is_the_share_of_items_whose_right_choice_is_likeliest(town
     assert (result["n"], result["num_fewshot"], result["language"]) == (12, 0, "en")
 
 
+def test_answers_say_who_was_asked_and_how(towns: Evaluation, model: Path) -> None:
+    (result,) = towns.results
+    for name in ("path", "weights", "chat", "num_fewshot", "format", "language"):
+        assert {answer[name] for answer in towns.answers} == {result[name]}
+    assert result["path"] == str(model) and "group" not in towns.answers[0]
+
+
 def test_loglikelihoods_are_those_of_the_model(towns: Evaluation, model: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -124,9 +131,11 @@ def test_a_group_is_averaged_over_all_its_items(model: Path, task_folder: Path) 
     assert results["all"]["n"] == 15
     assert results["all"]["value"] == pytest.approx(sum(answer["correct"] for answer in evaluation.answers) / 15)
     assert (results["all"]["language"], results["all"]["num_fewshot"]) == ("en", 0)
+    assert {(answer["group"], answer["group_mean"]) for answer in evaluation.answers} == {("all", "items")}
     (task_folder / "all.yaml").write_text((task_folder / "all.yaml").read_text().replace("true", "false"))
     (evaluation,) = run({model: "tiny"}, ["all"], task_folder)
     macro = {result["task"]: result for result in evaluation.results}
+    assert {(answer["group"], answer["group_mean"]) for answer in evaluation.answers} == {("all", "tasks")}
     assert macro["towns"]["fingerprint"] == results["towns"]["fingerprint"]
     assert macro["all"]["fingerprint"] != results["all"]["fingerprint"], "the mean of means is another figure"
 
