@@ -178,4 +178,5 @@ def test_degrees_of_freedom_are_those_of_the_whole_matrix(sizes: list[int]) -> N
     centred = (np.eye(len(sizes)) - np.outer(shares, np.ones(len(sizes)))) / np.sqrt(1 - shares)[:, None]
     matrix = centred @ np.diag(shares**2) @ centred.T
     expected = np.trace(matrix) ** 2 / np.trace(matrix @ matrix)
-    assert estimates._freedom(shares) == pytest.approx(expected, rel=1e-6)
+    # One cluster of nearly all items leaves a difference of large numbers.
+    assert estimates._freedom(shares) == pytest.approx(expected, rel=1e-4)
