@@ -282,7 +282,7 @@ def _measure(result: Record) -> str:
 
 def _copies(rows: Sequence[BenchmarkRow]) -> Iterator[BenchmarkRow]:
     """Yield a row for each variant that equals one of `rows` and has none of its own."""
-    taken = {row.code for row in rows}
+    taken = {row.code for row in rows} | {row.name for row in rows}
     for code, other in equals().items():
         own = code[4:]
         for row in rows:

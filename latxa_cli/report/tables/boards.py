@@ -146,7 +146,8 @@ def _row(record: Record) -> Record:
 
 def _board(record: Record) -> Board:
     group = record.get("group") or {}
-    return record.get("criterion") or PLAIN, tuple(group.items() if isinstance(group, dict) else [("group", group)])
+    fields = group.items() if isinstance(group, dict) else [("group", group)]
+    return record.get("criterion") or PLAIN, tuple((name, str(value)) for name, value in fields)
 
 
 def _labels(records: Iterable[Record]) -> dict[Board, str]:

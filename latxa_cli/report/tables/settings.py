@@ -135,9 +135,13 @@ def differences(results: Sequence[Record]) -> list[dict[str, str]]:
     found: list[dict[str, str]] = [{} for _ in results]
     for setting in ALL:
         alike = [(result.get(setting.under) if setting.under else None, setting.of(result)) for result in results]
+        counts: dict[Value, Counter[Value]] = {}
+        for group, value in alike:
+            if value is not None:
+                counts.setdefault(group, Counter())[value] += 1
+        most = {group: count.most_common(1)[0][0] for group, count in counts.items()}
         for notes, (group, value) in zip(found, alike, strict=True):
-            known = Counter(other for of, other in alike if of == group and other is not None)
-            usual = known.most_common(1)[0][0] if known else None
+            usual = most.get(group)
             if value is None or value == usual or (setting is FINGERPRINT and notes):
                 continue
             rest = f", others {setting.note(usual)}" if setting is not FINGERPRINT else ""

@@ -257,3 +257,9 @@ def test_words_of_a_file_name_rows_and_explain_notes(layout):
     latex = table.tables()[0].text("latex")
     assert r"A\textsubscript{\,B}" in latex and r"o\_p & - &" in latex
     assert any(note.endswith("others through a chat template: so it is") for note in table.tables()[0].notes)
+
+
+def test_a_copy_takes_no_name_of_a_model(layout):
+    table = table_of(layout(), result("exp_2_000", "one", 0.1), result("0_001", "one", 0.2))
+    assert sorted(row.name for row in table.rows) == ["0_001", "2_000", "2_001"]
+    assert rows_of(table)["0_001"].mean == pytest.approx(20) and rows_of(table)["0_001"].code == ""

@@ -96,3 +96,13 @@ def test_every_field_of_every_rating_is_a_column_for_a_spreadsheet():
     found, columns = every_column([rating("a", 1.0), rating("b", 2.0, group={"user": "x", "month": 3}, tier=2)])
     assert columns == ["model", "criterion", "rating", "lower", "upper", "rank", "group", "tier"]
     assert found[1]["group"] == "user=x, month=3" and "group" not in found[0]
+
+
+def test_a_group_of_anything_is_named():
+    records = [rating("a", 1.0, group={"x": {"deep": [1]}}), rating("a", 2.0, group="eu"), rating("a", 3.0, group=None)]
+    _, columns = rows(records)
+    assert columns[0] == "model" and any("deep" in column for column in columns) and any("eu" in c for c in columns)
+    bare = [{"difference": 1.0, "model": "a"}, {"correlation": None, "benchmark": "t"}]
+    assert [title.split(" ")[0] for title, _, _ in further_tables(bare)] == ["Rank"], (
+        "no bounds: nothing is shown to be"
+    )
