@@ -69,13 +69,22 @@ def next_battles(
             design.weigh()
         gains = design.gains()
         bridge = number < len(bridges)
-        pair = bridges[number] if bridge else divmod(int(gains.argmax()), len(counts.models))
+        pair = bridges[number] if bridge else _largest(gains)
         model_a, model_b = (counts.models[model] for model in seats.place(*pair))
         gain = round(float(SCALE * gains[pair]), DIGITS)
         reason = "bridge" if bridge else "contested"
         records.append({"model_a": model_a, "model_b": model_b, "gain": gain, "reason": reason})
         design.hold(*pair)
     return records
+
+
+def _largest(gains: Floats) -> tuple[int, int]:
+    """Return the pair with the largest gain, in the order of the models.
+
+    Rounding, which differs between processors, makes one of the two halves the larger.
+    """
+    first, second = sorted(divmod(int(gains.argmax()), len(gains)))
+    return first, second
 
 
 # --- what a vote tells -----------------------------------------------------------------------------------------------
