@@ -129,11 +129,13 @@ def _means(columns: Mapping[Column, Values], models: Sequence[str], *, paper: bo
         task, metric, *_, language = column
         if metric in SHARES:
             languages.setdefault(language, {}).setdefault(task, values)
+    # The notebook ranks all models of its table, those without a rating too.
+    pool = list(dict.fromkeys(model for values in columns.values() for model in values)) if paper else models
     means: list[tuple[Record, Values]] = []
     for language, tasks in languages.items():
         if len(tasks) < 2:
             continue
-        whole = [model for model in models if all(model in values for values in tasks.values())]
+        whole = [model for model in pool if all(model in values for values in tasks.values())]
         table = np.array([[values[model] for values in tasks.values()] for model in whole])
         mean = table.mean(axis=1) if whole else np.zeros(0)
         mean = _as_in_the_notebook(mean, len(tasks)) if paper else mean
@@ -146,4 +148,5 @@ def _as_in_the_notebook(mean: Floats, tasks: int) -> Floats:
     """Return the mean over `tasks` values and two more rows of the notebook's table: their mean, and the rank of it."""
     from scipy.stats import rankdata
 
-    return (100 * mean * (tasks + 1) + rankdata(-mean, method="max")) / (tasks + 2)
+    # Equal values must stay equal: two of the study's models have one in Spanish.
+    return np.round((100 * mean * (tasks + 1) + rankdata(-mean, method="max")) / (tasks + 2), 9)

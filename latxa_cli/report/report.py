@@ -119,6 +119,8 @@ class Report:
         Raises:
             LatxaError: there is no such table, or nothing that it shows.
         """
+        if names and not self.table.models():
+            return []  # nothing came in
         if names or factors:
             return chosen(names, self.table.results, factors)
         tables = list(beside(self.kept))

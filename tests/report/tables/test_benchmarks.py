@@ -263,3 +263,13 @@ def test_a_copy_takes_no_name_of_a_model(layout):
     table = table_of(layout(), result("exp_2_000", "one", 0.1), result("0_001", "one", 0.2))
     assert sorted(row.name for row in table.rows) == ["0_001", "2_000", "2_001"]
     assert rows_of(table)["0_001"].mean == pytest.approx(20) and rows_of(table)["0_001"].code == ""
+
+
+def test_no_input_is_no_error_and_records_without_results_are(latxa, tmp_path):
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    (tmp_path / "ratings.jsonl").write_text('{"model": "m", "rating": 1000}\n')
+    for layout_name in ("table", "csv", "jsonl", "latex"):
+        done = latxa("report", "empty.jsonl", "--table", "basque", "--format", layout_name, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, b""), layout_name
+    done = latxa("report", "ratings.jsonl", "--table", "basque", cwd=tmp_path)
+    assert done.returncode == 1 and b"has none of its tasks: there are no results" in done.stderr
