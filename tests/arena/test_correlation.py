@@ -119,7 +119,7 @@ def published(shared_reference):
 
 
 # The notebook's means hold two rows too many, the mean and the rank. It ranked base models too, which have no rating.
-# The published file lacks their results, but its Spanish coefficients tell where one of them stood: from 65.66 to 65.96.
+# The published file lacks their results, but its Spanish coefficients tell where one of them stood: 65.66 to 65.96.
 @pytest.mark.parametrize(("column", "name"), [("elo", "Global"), ("elo_cont", "Content"), ("elo_lang", "Language")])
 def test_the_published_coefficients(published, column, name):
     models = published["models"]
