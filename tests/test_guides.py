@@ -1,5 +1,4 @@
-"""The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md`, `audit.md` and
-`report.md`.
+"""The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md` and `audit.md`.
 
 Those of the other guides are run by `tests/recipes/test_quickstart.py`, on the models that the quickstart leaves.
 """
@@ -22,9 +21,7 @@ from tiny import Latxa
 
 WORLD = papers.ROOT / "recipes" / "quickstart" / "world.py"
 VOTES = Path(__file__).with_name("cases") / "inputs" / "votes.jsonl"
-CORPUS, ARENA, AUDIT, REPORT = (
-    papers.ROOT / "recipes" / f"{name}.md" for name in ("corpus", "arena", "audit", "report")
-)
+CORPUS, ARENA, AUDIT = (papers.ROOT / "recipes" / f"{name}.md" for name in ("corpus", "arena", "audit"))
 MODELS = {"ours": 0.1, "theirs": 0.3, "others": 0.5}  # how often each gets a word wrong
 
 
@@ -195,12 +192,3 @@ def test_the_table_and_the_figure_of_the_paper(responses: Path, latxa: Latxa, sh
     papers.run(ARENA, latxa, responses)
     table = (responses / "arena.tex").read_text()
     assert table.count(r"\\") >= 22 and "gpt-4o" in table
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_guide_of_tables(tmp_path: Path, latxa: Latxa) -> None:
-    papers.run(REPORT, latxa, tmp_path)
-    assert (tmp_path / "tables.tex").read_text().count(r"\begin{tabular}") == 6, "values and categories, three times"
-    assert "| corpus | yes |" in (tmp_path / "factors.md").read_text()

@@ -120,7 +120,7 @@ class Report:
             LatxaError: there is no such table, or nothing that it shows.
         """
         if names and not self.table.models():
-            return []  # nothing came in
+            return [Table((), ([], []), ([], [])) for _ in names]  # nothing came in
         if names or factors:
             return chosen(names, self.table.results, factors)
         tables = list(beside(self.kept))

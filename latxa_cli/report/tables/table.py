@@ -74,7 +74,7 @@ def write(run: Run, tables: Sequence[Table], layout: Format) -> None:
     if layout == "jsonl":
         run.write(record for table in tables for record in table.records)
         return
-    shown = tables[:1] if layout == "csv" else tables
+    shown = [table for table in tables if table.texts[1]][: 1 if layout == "csv" else None]
     texts = [table.text(layout, titled=len(shown) > 1) for table in shown]
     run.print("\n".join(texts), records=sum(len(table.records) for table in shown))
     left = [table.title for table in tables[1:] if table.figures[1]] if layout == "csv" else []
