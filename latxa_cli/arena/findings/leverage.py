@@ -75,7 +75,8 @@ def _ranked(evidence: Evidence) -> Integers:
     contrasts[played[1:], np.arange(len(played) - 1)] = -1
     if np.abs(evidence.hessian @ (evidence.inverse @ contrasts) - contrasts).max() > 1e-6:
         return played[:0]
-    return played[np.argsort(-evidence.theta[played], kind="stable")]
+    # Equal ones by name, and not by how a processor rounds.
+    return played[np.argsort(-np.round(evidence.theta[played] / EQUAL), kind="stable")]
 
 
 def _influence(evidence: Evidence, first: int, rival: int) -> Floats:
@@ -150,7 +151,7 @@ def _deciding_users(evidence: Evidence, first: int, rival: int) -> list[str]:
     some = selection(kept)
     shift = np.bincount(column.codes[some], influence[evidence.place[some]], len(column.names))
     users = []
-    for code in np.argsort(shift, kind="stable")[:MOST_USERS].tolist():
+    for code in np.argsort(shift.round(9), kind="stable")[:MOST_USERS].tolist():
         theirs = evidence.place[kept & (column.codes == code)]
         left = evidence.counts.cells - np.bincount(theirs, minlength=evidence.counts.cells.size).reshape(-1, 4)
         if shift[code] < 0 and not _leads(evidence, first, left):
