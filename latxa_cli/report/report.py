@@ -18,6 +18,7 @@ from latxa_cli.report.tables.model_table import ModelTable
 from latxa_cli.report.tables.table import Table
 from latxa_cli.stream.checks import kind_of
 from latxa_cli.stream.records import Record, Reject
+from latxa_cli.stream.terminal import printable
 
 # The kinds of records that a file may hold, in the order in which they are looked for. `finding` comes
 # from `arena-score`, and `change` from `compare`; they are passed over.
@@ -42,6 +43,7 @@ class Report:
     - derived: the results that `table` holds of losses and battles.
     - answers: what a page shows of them; None where none is made.
     - passed_over: the number of answers that nothing shows.
+    - files: the number of files; files_of: those with results of a model that no result identifies, by its name.
     - kept: the records of other kinds that tables, figures and pages show, by kind.
     """
 
@@ -54,6 +56,8 @@ class Report:
     own: list[Record] = field(default_factory=list)
     answers: Answers | None = None
     passed_over: int = 0
+    files: int = 0
+    files_of: dict[str, set[int]] = field(default_factory=dict)
     kept: dict[str, list[Record]] = field(default_factory=lambda: {kind: [] for kind in KEPT})
 
     def take(self, records: Iterable[Record], *, run: str, count: Count) -> Iterator[Reject]:
@@ -65,11 +69,14 @@ class Report:
             count: counts battles.
         """
         battles: list[Record] = []
+        self.files += 1
         for record in records:
             kind = kind_of(record, KINDS)
             if kind == "result":
                 self.measured.add((record["task"], record["metric"]))
                 self.own.append(record)
+                if not record.get("weights") and not record.get("path"):
+                    self.files_of.setdefault(record["model"], set()).add(self.files)
             if kind in ("result", "rating"):
                 yield from self.table.add([record])
             elif kind == "metrics":
@@ -102,6 +109,9 @@ class Report:
             yield f"`--baselines`: results of other tasks and metrics left out: {self.left_out:,}"
         if self.passed_over:
             yield f"answers, which `--html` shows: {self.passed_over:,}"
+        for model, files in self.files_of.items():
+            if len(files) > 1:
+                yield f"`{printable(model)}`: one row of {len(files)} files, of which none says `path` or `weights`"
 
     def complete(self, meetings: Meetings) -> Iterator[Reject]:
         """Add the counted battles, and put losses and win rates into the table."""

@@ -174,3 +174,14 @@ def test_results_ratings_and_battles_of_a_model_stand_in_one_row(latxa, arena):
     rows = [row for row in map(json.loads, done.stdout.splitlines()) if "results" in row]
     assert [(row["model"], list(row["results"])) for row in rows] == [(model, ["t", "win rate"]) for model in "dbac"]
     assert [list(row["ratings"]) for row in rows] == [["winner"], *[["winner", "user_language C1-C2"]] * 2, []]
+
+
+def test_files_of_one_name_and_no_identity_are_told(latxa, tmp_path):
+    """Two checkpoints may have one name; where results say neither path nor weights, nothing tells them apart."""
+    for number, path in ((1, None), (2, None), (3, "a/step-5"), (4, "a/step-5")):
+        line = {"model": "step-5", "task": f"t{number}", "metric": "acc", "value": 0.5, "path": path}
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(line) + "\n")
+    done = latxa("report", "1.jsonl", "2.jsonl", cwd=tmp_path)
+    assert b"`step-5`: one row of 2 files, of which none says `path` or `weights`\n" in done.stderr
+    for files in (("1.jsonl",), ("3.jsonl", "4.jsonl")):
+        assert b"one row" not in latxa("report", *files, cwd=tmp_path).stderr
