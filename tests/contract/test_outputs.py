@@ -44,8 +44,8 @@ every_file = pytest.mark.parametrize(("name", "parameter"), FILES)
 
 def words_for(space: Workspace, name: str, *parameters: str) -> list[str]:
     """Return how the verb is called, with the input and the flags that these need."""
-    if "plot" in parameters:  # results cannot be drawn, battles can
-        return ["report", space.input("arena-score").name]
+    if "plot" in parameters:  # both can be drawn and put into words
+        return ["report", space.input("arena-score").name, space.input("report").name]
     return space.words(name) + (["--hold-out", "docs=2"] if "hold_out_file" in parameters else [])
 
 

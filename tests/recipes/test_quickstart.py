@@ -51,8 +51,10 @@ def files() -> dict[Path, int]:
 def test_it_ends_with_the_table(first: subprocess.CompletedProcess[str]) -> None:
     assert first.returncode == 0, first.stderr
     assert "Traceback" not in first.stderr
-    rows = [line.split()[0] for line in first.stdout.splitlines()]
+    table, _, notes = first.stdout.partition("\n\n")
+    rows = [line.split()[0] for line in table.splitlines()]
     assert rows[0] == "model" and sorted(rows[1:]) == ["base_eu", "exp_2_111", "instruct_en"]
+    assert notes == "[a] plain prompts, others through a chat template\n"
 
 
 @pytest.mark.usefixtures("first")

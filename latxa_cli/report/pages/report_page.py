@@ -75,7 +75,9 @@ class ReportPage:
         for title, body in sections.items():
             parts += [f'<h2 id="{_anchor(title)}">{text(title)}</h2>', body]
         script = _asset("browse.js") if "Items" in sections else ""
-        return document(self.title, "\n".join([*parts, "</main>"]), style=_asset("report.css"), script=script)
+        return document(
+            self.title, "\n".join([*parts, "</main>"]), style=_asset("report.css"), script=script, images=True
+        )
 
     def _sections(self) -> Iterator[tuple[str, str]]:
         for title, table in self.tables.items():

@@ -8,10 +8,14 @@ from hashlib import sha256
 from html import escape
 
 
-def document(title: str, body: str, *, style: str, script: str = "") -> str:
-    """Return a whole page; `body` is HTML, and `script` the only program that the browser may run in it."""
+def document(title: str, body: str, *, style: str, script: str = "", images: bool = False) -> str:
+    """Return a whole page; `body` is HTML, and `script` the only program that the browser may run in it.
+
+    images: whether the page may show images that it holds itself.
+    """
     runs = f"; script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" if script else ""
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:{runs}"
+    shows = "; img-src data:" if images else ""
+    policy = f"default-src 'none'; style-src 'unsafe-inline'{shows}{runs}"
     program = f"<script>{script}</script>\n" if script else ""
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
