@@ -122,4 +122,7 @@ def end_now(message: str, hint: str = "") -> NoReturn:
 
 def printable(text: str) -> str:
     """Return `text` on one line with its control characters replaced, so that no record can drive a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else "�" for character in line)

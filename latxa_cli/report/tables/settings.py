@@ -134,7 +134,13 @@ def differences(results: Sequence[Record]) -> list[dict[str, str]]:
     """
     found: list[dict[str, str]] = [{} for _ in results]
     for setting in ALL:
-        alike = [(result.get(setting.under) if setting.under else None, setting.of(result)) for result in results]
+        values = [setting.of(result) for result in results]
+        if len(set(values)) < 2:
+            continue  # most columns
+        alike = [
+            (result.get(setting.under) if setting.under else None, value)
+            for result, value in zip(results, values, strict=True)
+        ]
         counts: dict[Value, Counter[Value]] = {}
         for group, value in alike:
             if value is not None:
