@@ -213,10 +213,12 @@ def write_rows(draw: random.Random, path: Path, makers: list[Callable[[random.Ra
         values = [record.get(name) for record in records]
         values = [json.dumps(value) if isinstance(value, dict) else value for value in values]
         kinds = {type(value) for value in values if value is not None}
+        if len(kinds) > 1:
+            values = [None if value is None else str(value) for value in values]
         try:
-            columns[name] = pa.array(values if len(kinds) < 2 else [value and str(value) for value in values])
+            columns[name] = pa.array(values)
         except pa.ArrowException:  # lists of several types
-            columns[name] = pa.array([value and str(value) for value in values])
+            columns[name] = pa.array([None if value is None else str(value) for value in values])
     numbers = [draw.randrange(-(2**40), 2**40) for _ in range(count)]
     for name, kind in (("t", pa.timestamp("ns", "Odd/Zone")), ("d", pa.duration("us")), ("s", pa.timestamp("s"))):
         columns[name] = pa.array(numbers, pa.int64()).cast(kind)
