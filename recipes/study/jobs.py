@@ -1,11 +1,6 @@
 """Carry out the jobs of a study: what is missing, in the order of what needs what, several at a time.
 
-    recipes/study.sh prints the jobs, a line each, and pipes them here. A line has four fields, with a tab between:
-
-    stage    such as `train`
-    made     the file or folder that the job makes
-    needs    what it reads of other jobs: what they make, with a space between
-    command  a shell command line
+    recipes/study.sh prints the jobs, a line each as `job.py` describes it, and pipes them here.
 
 What a job has made is complete when it is there, and so is its manifest, which every verb of latxa writes last. Nothing
 else says how far a study has come: there is no state besides its files. A job holds a lock as long as it runs. Whoever
@@ -23,57 +18,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 
-LOGS = Path("logs")
+from job import LOGS, Job, leading_to, read_jobs
+from plan import Plan
+
 SHOWN = 15  # lines of a failed job's log
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job; the fields are described above."""
-
-    stage: str
-    made: str
-    needs: tuple[str, ...]
-    command: str
-
-    @property
-    def log(self) -> Path:
-        return LOGS / f"{self.made.replace('/', '.')}.log"
-
-    def done(self) -> bool:
-        """Whether it is complete: the manifest is there too, where latxa makes one."""
-        made = Path(self.made)
-        manifest = made / "manifest.json" if made.is_dir() else Path(f"{made}.manifest.json")
-        return made.exists() and (manifest.exists() or "latxa " not in self.command)
-
-
-def read_jobs(lines: Iterable[str]) -> list[Job]:
-    """Return the jobs of these lines; raises ValueError for two that make the same, and for needs that none makes."""
-    jobs: dict[str, Job] = {}
-    for line in lines:
-        stage, made, needs, command = line.rstrip("\n").split("\t")
-        job = Job(stage, made, tuple(needs.split()), command.strip())
-        missing = [need for need in job.needs if need not in jobs]
-        if missing or made in jobs:
-            raise ValueError(
-                f"{made}: " + (f"needs {missing[0]}, which no job before it makes" if missing else "twice")
-            )
-        jobs[made] = job
-    return list(jobs.values())
-
-
-def leading_to(jobs: Sequence[Job], wanted: Iterable[str]) -> list[Job]:
-    """Return the jobs that make what is wanted, and all that they need, in their order."""
-    by_made, chosen, open_ = {job.made: job for job in jobs}, set[str](), list(wanted)
-    while open_:
-        made = open_.pop()
-        if made not in chosen:
-            chosen.add(made)
-            open_ += by_made[made].needs
-    return [job for job in jobs if job.made in chosen]
 
 
 def carry_out(jobs: Sequence[Job], done: set[str], at_once: int) -> int:
@@ -192,8 +142,6 @@ def main() -> int:
     parser.add_argument("--fact", action="append", default=[], metavar="NAME=N", help="see plan.py")
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="HOURS", help="the most GPU-hours")
     arguments = parser.parse_args()
-    from plan import Plan
-
     try:
         every = read_jobs(sys.stdin)
         jobs = choose(every, arguments.stage, arguments.only)

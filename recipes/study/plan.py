@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from jobs import Job
+from job import Job
 
 SECONDS = 3600
 BOX = (150, 40)  # width and height of a stage in the drawing
