@@ -94,9 +94,9 @@ def report(
     from latxa_cli.report.tables.meetings import Meetings
     from latxa_cli.report.tables.table import write
 
-    if plot:
-        check(plot)
-    _ = methods and writer_for(methods)
+    for path, checked in ((plot, check), (methods, writer_for)):
+        if path:
+            checked(path)
     drawing, page, prose = run.file(plot), run.file(html), run.file(methods)
     shown, tally = Report(answers=Answers() if html else None), Tally()
     run.intake.open = ResultInput

@@ -44,7 +44,7 @@ facts=(
     tokens:text/corpus.jsonl=3.5e9    # the paper's
     tokens:text/en.jsonl=0.45e9  # ours: 450 a conversation, of 1M
     "tokens:text/$target.jsonl=0.9e9"   # ours: twice those of the original, in this tokenizer
-    tokens:responses=2e6              # ours
+    tokens:responses=2e6              # ours: of each model
     epochs=4 epochs:models/exp_1_000=1
     # The paper's 3:58 h on 128 GPUs (A100) for an epoch of the corpus and 1M English instructions.
     rate:train=2161 rate:backbone=2161

@@ -39,6 +39,8 @@ ENDED = 0.95
 TAUGHT = 0.8  # of the English questions that its instructions answered
 LOCAL = 0.1  # share of the questions by which variants with the corpus must be better, on facts that stand there alone
 
+BASES = ("exp_0_000", "exp_1_000")  # they follow no instructions
+
 Record = dict[str, Any]
 
 
@@ -52,9 +54,8 @@ class Study:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        # exp_B_CTE; exp_0_000 and exp_1_000 are base models
         names = sorted(path.name for path in (root / "models").glob("exp_*"))
-        self.variants = [name for name in names if name.endswith(("1", "10", "100")) or name == "exp_2_000"]
+        self.variants = [name for name in names if name not in BASES]
         self.with_chats = [name for name in self.variants if name == "exp_2_000" or name[-2:] != "00"]
 
     def answers(self) -> list[Record]:

@@ -4,7 +4,7 @@
 
 Standard library only. The facts of a size stand in recipes/sizes/SIZE.sh, a word each:
 
-    tokens:MADE=N       tokens of what a job makes; of a mix, the sum of what it needs
+    tokens:MADE=N       tokens of what a job makes, or of each file in a folder; of a mix, those of its needs
     epochs:MADE=N       passes over them; `epochs=N` where no other is said
     rate:STAGE=N        tokens that one GPU takes in a second, in training or in writing
     hours:STAGE=N       GPU-hours of one model in a stage in which tokens are not counted
@@ -45,8 +45,9 @@ class Plan:
 
     def tokens(self, made: str) -> float:
         """Return the tokens of what a job makes: as stated, or those of the text that it needs."""
-        if f"tokens:{made}" in self.facts:
-            return self.facts[f"tokens:{made}"]
+        for stated in (made, made.partition("/")[0]):
+            if f"tokens:{stated}" in self.facts:
+                return self.facts[f"tokens:{stated}"]
         texts = [need for need in self.jobs[made].needs if not need.startswith("models/")]
         return sum(self.tokens(need) for need in texts if need in self.jobs)
 

@@ -10,6 +10,7 @@ the check says.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -76,8 +77,6 @@ def latxa(study: Path, fault: str, *words: str) -> None:
 
 def again(study: Path, fault: str) -> None:
     """Make the variant again, with a fault."""
-    import json
-
     manifest = json.loads((study / "models" / CODE / "manifest.json").read_bytes())
     train = manifest["argv"][1:]
     shutil.rmtree(study / "models" / CODE)
