@@ -49,7 +49,9 @@ Embedder = Annotated[str | None, flag("Cluster by mean embeddings of this encode
 Clusters = Annotated[
     int | None, flag("The number of clusters. [default: square root of the records]", metavar="K", min=1)
 ]
-Tokenizer = Annotated[str | None, flag("Count tokens too, by this model's tokenizer.", metavar="MODEL")]
+Tokenizer = Annotated[
+    str | None, flag("Count tokens too, by this model's tokenizer, and what a word costs.", metavar="MODEL")
+]
 
 CONDITIONS = (
     needs("hold_out", "hold_out_file"), needs("hold_out_file", "hold_out"), needs("scores", "minimum"),

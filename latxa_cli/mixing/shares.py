@@ -44,6 +44,14 @@ class InputShare:
     def left_out(self) -> dict[str, int]:
         return {name: self.counts[name] for name in LEFT_OUT if self.counts[name]}
 
+    @property
+    def fertility(self) -> dict[str, float]:
+        """What the tokenizer makes of the text; empty where no tokens were counted."""
+        words, size, tokens = (self.counts[unit] for unit in ("words", "bytes", "tokens"))
+        if not words or not tokens:
+            return {}
+        return {"tokens_per_word": round(tokens / words, 4), "bytes_per_token": round(size / tokens, 4)}
+
 
 class Shares:
     """The shares of a mix by the names of its inputs; `tokens`: they are counted too.
@@ -72,6 +80,7 @@ class Shares:
         return {
             name: {unit: share.counts[unit] for unit in self.units}
             | {"share": {unit: round(self._part(share, unit), 4) for unit in self.units}}
+            | share.fertility
             | ({"weight": share.weight, "copies": share.counts["copies"]} if share.weight != 1 else {})
             | share.left_out
             for name, share in self.by_name.items()
@@ -83,8 +92,14 @@ class Shares:
             amounts = [f"{share.counts[unit]:,} {unit} ({self._part(share, unit):.1%})" for unit in self.units]
             left = [f"{count:,} {reason}" for reason, count in share.left_out.items()]
             weight = f"; weight {share.weight:g}" if share.weight != 1 else ""
-            yield f"{name}: {', '.join(amounts)}" + weight + (f"; {', '.join(left)}" if left else "")
+            yield f"{name}: {', '.join(amounts)}" + _cost(share) + weight + (f"; {', '.join(left)}" if left else "")
 
     def _part(self, share: InputShare, unit: str) -> float:
         whole = self.total(unit)
         return share.counts[unit] / whole if whole else 0.0
+
+
+def _cost(share: InputShare) -> str:
+    """Return what words cost, for people: a tokenizer that has seen little of a language needs more tokens."""
+    of = share.fertility
+    return f"; {of['tokens_per_word']:.2f} tokens a word, {of['bytes_per_token']:.2f} bytes a token" if of else ""

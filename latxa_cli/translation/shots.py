@@ -14,6 +14,7 @@ from math import log
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record, keyed_hash
 from latxa_cli.text.words import length
+from latxa_cli.translation.checks.length import QUESTION_MARKS
 from latxa_cli.translation.languages import Language
 from latxa_cli.translation.layouts import Layout, Pair
 
@@ -26,7 +27,7 @@ IDENTIFIED, LETTERS, SURELY = 200, 60, 0.8
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})", re.MULTILINE)
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•‣◦–]|\(?\w{1,3}[.)])[ \t]+\S", re.MULTILINE)
 _SPEAKER = re.compile(r"^[ \t]*(?:[^\W\d_][\w .'’-]{0,30}[:：]|[—―«“])[ \t]*\S", re.MULTILINE)
-_ASKS = ("?", "？", "؟", "՞", ";")  # the last one ends Greek questions, and nothing else ends in it
+_ASKS = (*QUESTION_MARKS, ";")  # the last one ends Greek questions, and nothing else ends in it
 
 
 def kind_of(text: str) -> str:

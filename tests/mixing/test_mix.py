@@ -311,6 +311,8 @@ def test_tokens_are_counted_and_can_be_a_budget(
     inputs = {"docs": documents(*map(str, range(60))), "en": [conversation("1", "one two", "three, four")]}
     whole = made(tmp_path, way, monkeypatch, inputs, tokenizer=tokenizer).mix.shares.as_dict()
     assert (whole["docs"]["tokens"], whole["en"]["tokens"]) == (180, 5)  # `text of 7`; the comma is one
+    assert (whole["docs"]["tokens_per_word"], whole["en"]["tokens_per_word"]) == (1, 1.25)
+    assert whole["en"]["bytes_per_token"] == whole["en"]["bytes"] / 5
     few, more = (
         made(
             tmp_path,

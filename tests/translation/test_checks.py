@@ -11,6 +11,7 @@ import pytest
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.translation.calibration import LengthRatio, learn
 from latxa_cli.translation.checks.checks import REASONS, Checks
+from latxa_cli.translation.checks.language import _script, scripts_of
 from latxa_cli.translation.checks.limits import load_limits
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "right-copies" / "in.jsonl"
@@ -232,6 +233,47 @@ def test_a_language_that_cannot_be_identified() -> None:
         "The sea is calm today, as always.", "It is very calm today, the water, as it has always been."
     )
     assert fault is not None and fault.reason == "another language"
+
+
+def test_every_language_is_written_as_it_writes_its_own_name() -> None:
+    """By CLDR, with its script and without; a script that is not listed is not checked."""
+    from babel import Locale, localedata
+
+    checked = set()
+    for name in localedata.locale_identifiers():
+        locale = Locale.parse(name)
+        code = "-".join(filter(None, (locale.language, locale.script)))
+        own = locale.languages.get(locale.language) or ""
+        if own and code not in checked:
+            checked.add(code)
+            scripts = {_script(letter) for letter in own if letter.isalpha()} - {""}
+            assert scripts_of(code) in (frozenset(), scripts_of(code) | scripts), code
+    assert len(checked) > 300
+
+
+@pytest.mark.parametrize(
+    ("code", "translation"),
+    [
+        ("iu", "ᓇᐅᒃ ᐃᓪᓗᖓ?"),
+        ("cr-Cans", "ᑖᓂᑌ ᐚᔅᑲᐦᐃᑲᐣ?"),
+        ("zgh", "ⵎⴰⵏⵉ ⵜⵍⵍⴰ ⵜⵉⴳⵎⵎⵉ?"),
+        ("sat", "ᱚᱲᱟᱜ ᱚᱠᱟ ᱨᱮ ᱢᱮᱱᱟᱜᱼᱟ?"),
+        ("am", "ቤቱ የት ነው ያለው፧"),
+        ("bo", "ཁང་པ་ག་པར་ཡོད་རེད།"),
+        ("vai", "ꕉꕜꕮ ꔔꘋ ꖸ ꔰ꘏"),
+    ],
+)
+def test_questions_in_scripts_of_their_own(code: str, translation: str) -> None:
+    assert Checks(code, source="en").fault("Where is the house?", translation, role="user") is None
+
+
+def test_a_subtag_says_the_script() -> None:
+    cyrillic, latin = "Кайда синиң янъы эвинъ, достум?", "Qayda seniñ yañı eviñ, dostum?"
+    for code, right, wrong in (("crh-Latn", latin, cyrillic), ("crh", cyrillic, "ᓇᐅᒃ ᐃᓪᓗᖓ ᐃᓪᓗᖓ?")):
+        checks = Checks(code, source="en")
+        assert checks.fault("Where is your new house, my friend?", right) is None
+        found = checks.fault("Where is your new house, my friend?", wrong)
+        assert found is not None and found.reason == "another script"
 
 
 def test_limits_of_a_file(tmp_path: Path) -> None:

@@ -139,8 +139,7 @@ class Checks:
         yield "transfer", lambda pair: transfer.does_not_survive(pair, phrases)
         yield "padding", lambda pair: padding.padding(pair, phrases, self.ratio, self._is_foreign)
         yield "repetition", lambda pair: copies.repetition(pair, limits)
-        if self.target:
-            scripts = language.scripts_of(self.target)
+        if self.target and (scripts := language.scripts_of(self.target)):
             yield "script", lambda pair: language.another_script(pair, limits, scripts)
         yield "partly_copied", lambda pair: copies.partly_copied(pair, limits)
         if self.target:

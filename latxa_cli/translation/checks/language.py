@@ -71,13 +71,15 @@ def _script(letter: str) -> str:
 
 @cache
 def scripts_of(code: str) -> frozenset[str]:
-    """Return the scripts of a language, by `scripts.toml`; those of others are Latin."""
+    """Return the scripts of a language, as the names of their letters in Unicode begin; none where they are not known.
+
+    The script is that of the code (`sr-Latn`), else that of CLDR or `scripts.toml`, else Latin.
+    """
+    from babel.core import get_global
+
     table = tomllib.loads((Path(__file__).parent / "scripts.toml").read_text(encoding="utf-8"))
     language, *subtags = code.split("-")
-    if "Latn" in subtags:
-        return frozenset(("LATIN",))
-    named = {"Cyrl": "CYRILLIC", "Arab": "ARABIC", "Grek": "GREEK", "Deva": "DEVANAGARI"}
-    if given := next((named[tag] for tag in subtags if tag in named), None):
-        return frozenset((given,))
-    found = {name for names, codes in table.items() if language in codes for name in names.split()}
-    return frozenset(found) or frozenset(("LATIN",))
+    given = [tag.title() for tag in subtags if len(tag) == 4 and tag.isalpha()]
+    likely = get_global("likely_subtags").get(language, "").split("_")[1:2]
+    script = [*given, *filter(None, [table["languages"].get(language)]), *likely, "Latn"][0]
+    return frozenset(table["letters"].get(script, "").split())

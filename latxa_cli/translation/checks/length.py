@@ -12,8 +12,10 @@ _ENDS = frozenset(".!?…。！？।؟۔։።።|:;：")
 _CLOSERS = "\"'“”’»›«‹„)]}*_ \u00a0\u202f`~>」』）"
 _CASED = re.compile("[A-Za-z\u00c0-\u052f\u1e00-\u1fff]")  # other scripts may end sentences without a sign
 MARKER_END = re.compile(r"\[#[0-9]+\]\W*\Z")
-_QUESTIONS = frozenset("?？؟՞")
-_WITHOUT_QUESTION_MARKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")  # Thai, Lao, Burmese, Khmer
+QUESTION_MARKS = "?？؟՞፧᥅⳺⳻⸮꘏꛷𑅃𞥟"  # of all scripts; Greek has a semicolon
+_QUESTIONS = frozenset(QUESTION_MARKS)
+# Thai, Lao, Tibetan, Burmese, Khmer
+_WITHOUT_QUESTION_MARKS = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
 _GREEK = re.compile("[\u0370-\u03ff]")
 
 
