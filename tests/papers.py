@@ -12,7 +12,7 @@ from tiny import Latxa
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 VERBS, RECORDS = ROOT / "recipes" / "verbs.md", ROOT / "recipes" / "records.md"  # made from code as a whole
-WITHOUT_MODELS = ("corpus.md", "arena.md", "audit.md")  # guides that bring all their commands need
+WITHOUT_MODELS = ("corpus.md", "arena.md", "audit.md", "new-language.md")  # guides that bring all their commands need
 GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS, RECORDS})
 ALL = [README, *GUIDES, VERBS, RECORDS, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
 
@@ -24,6 +24,19 @@ def blocks(paper: Path, kind: str) -> list[str]:
     """Return the blocks of commands of a paper, those of a list without its indentation."""
     found = re.findall(rf"^( *)```{kind}\n(.*?)^\1```$", paper.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def files(paper: Path) -> dict[str, str]:
+    """Return the files that a paper shows, by path, which is the second word of a block: ```toml checks.toml."""
+    kinds = re.findall(r"^ *```(\w+ [\w./-]+\.\w+)$", paper.read_text(encoding="utf-8"), re.MULTILINE)
+    return {kind.partition(" ")[2]: "".join(blocks(paper, kind)) for kind in kinds}
+
+
+def write_files(paper: Path, folder: Path) -> None:
+    """Write the files that a paper shows, as a reader would."""
+    for name, text in files(paper).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 ON_THE_QUICKSTART = [guide for guide in GUIDES if guide.name not in WITHOUT_MODELS and blocks(guide, RUN)]
@@ -41,9 +54,11 @@ def calls(block: str) -> Iterator[str]:
 def run(paper: Path, latxa: Latxa, folder: Path, *, but: tuple[str, ...] = ()) -> str:
     """Run the blocks of a paper, line by line from `folder` on, but for the lines `but`; return what they wrote.
 
-    Each `cd` starts from `folder`, so that a reader may begin at any block.
+    The files that the paper shows are there from the beginning. Each `cd` starts from `folder`, so that a reader may
+    begin at any block.
     """
     written, start = "", folder
+    write_files(paper, folder)
     for block in blocks(paper, RUN):
         for line in shell.lines(block):
             if line in but:

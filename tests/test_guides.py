@@ -89,7 +89,7 @@ def test_from_dumps_to_a_training_mix(dumps: Path, latxa: Latxa) -> None:
 
 @pytest.fixture
 def translations(tmp_path: Path) -> Path:
-    """A folder with conversations, translations of which some are damaged, pairs, and the guide's own files."""
+    """A folder with conversations, translations of which some are damaged, and pairs."""
     draw = random.Random(0)
     names, things = ("Ane", "Maddi", "Joseba", "Nerea", "Unai", "Miren"), (("walnuts", "intxaur"), ("eggs", "arrautza"))
     places = (("market", "azokan"), ("village", "herrian"), ("harbour", "portuan"))
@@ -120,8 +120,6 @@ def translations(tmp_path: Path) -> Path:
     files["pairs"] = [{"id": f"p{n}", "source": pair[0], "target": pair[1]} for n, pair in enumerate(more)]
     for name, some in files.items():
         tiny.write_jsonl(tmp_path / f"{name}.jsonl", some)
-    for name, block in zip(("checks.toml", "phrases.toml"), papers.blocks(AUDIT, "toml"), strict=True):
-        (tmp_path / name).write_text(block)
     return tmp_path
 
 

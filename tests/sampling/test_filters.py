@@ -90,6 +90,24 @@ def test_each_filter_can_be_left_out() -> None:
         check_filters(["refusal"], OF_INSTRUCTIONS, None)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Lo siento, pero no puedo ayudarte con eso.",
+        "Sentitzen dut, baina ezin dut hori egin.",
+        "Ho sento, però no puc fer això.",
+        "Síntoo, pero non podo facer iso.",
+        "Mae’n ddrwg gen i, ond ni allaf wneud hynny.",
+        "Tá brón orm, ach ní féidir liom é sin a dhéanamh.",
+        "Því miður get ég ekki gert það.",
+        "Je suis désolé, mais je ne peux pas faire cela.",
+        "抱歉，我无法提供帮助。",
+    ],
+)
+def test_refusals_in_other_languages(answer: str) -> None:
+    assert RULES.fault_of_answer(stopped(answer)) == "refusal"
+
+
 def test_tables_and_lists_are_no_loops() -> None:
     table = "\n".join(f"| {n} | {n * n} | {'even' if n % 2 == 0 else 'odd'} |" for n in range(40))
     assert not ends_in_loop(table)
