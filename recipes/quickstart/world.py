@@ -1,6 +1,6 @@
 """Writes a small bilingual world, the invented island of Lanbro, as the input of `recipes/quickstart.sh`.
 
-    python recipes/quickstart/world.py DIR [--seed 0]
+    python recipes/quickstart/world.py DIR [--seed 0] [--chats 2000]
 
 The island has 98 facts (who is the baker, what the donkey eats, when Urgarbi celebrates). Every fact belongs to one
 group, which says where a model can have read it, so that an evaluation shows where knowledge came from:
@@ -100,9 +100,9 @@ def corpus_eu_raw(seed: int, world: World) -> list[str]:
     return lines
 
 
-def instructions_en(seed: int, world: World) -> Iterator[Record]:
+def instructions_en(seed: int, world: World, count: int) -> Iterator[Record]:
     rng = random.Random(f"instructions {seed}")
-    yield from chats(rng, world.exercises("both", "english", "instructions", "skill"), ENGLISH, "en", CHATS)
+    yield from chats(rng, world.exercises("both", "english", "instructions", "skill"), ENGLISH, "en", count)
 
 
 def validation(seed: int, world: World, language: int, code: str) -> Iterator[Record]:
@@ -208,12 +208,12 @@ def write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8", newline="\n")
 
 
-def write_world(directory: Path, seed: int) -> None:
+def write_world(directory: Path, seed: int, instructions: int = CHATS) -> None:
     world = make_world(seed)
     exercises = world.exercises("both", "english", "instructions", "local", "skill")
     write(directory / "corpus_en.jsonl", map(line, corpus_en(seed, world)))
     write(directory / "corpus_eu_raw.jsonl", corpus_eu_raw(seed, world))
-    write(directory / "instructions_en.jsonl", map(line, instructions_en(seed, world)))
+    write(directory / "instructions_en.jsonl", map(line, instructions_en(seed, world, instructions)))
     write(directory / "shots.jsonl", map(line, shots(seed, world)))
     write(directory / "prompts_eu.jsonl", map(line, prompts(exercises, BASQUE, "eu")))
     for language, code in ((ENGLISH, "en"), (BASQUE, "eu")):
@@ -228,8 +228,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the small bilingual world of the quickstart.")
     parser.add_argument("directory", type=Path, metavar="DIR")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--chats", type=int, default=CHATS, help="English instructions")
     arguments = parser.parse_args()
-    write_world(arguments.directory, arguments.seed)
+    write_world(arguments.directory, arguments.seed, arguments.chats)
 
 
 if __name__ == "__main__":

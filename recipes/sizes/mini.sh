@@ -11,7 +11,7 @@ island=$recipes/quickstart
 # Where data and backbones come from: exp_0_000 is BASE_EN, exp_1_000 BASE_EU, exp_2_000 INSTRUCT_EN.
 backbones() {
     job data data needs -- \
-        "python3 ${island@Q}/world.py --seed $seed data.part && mv data.part data"
+        "python3 ${island@Q}/world.py --seed $seed --chats 3000 data.part && mv data.part data"
     job corpus text/corpus.jsonl needs data -- latxa corpus data/corpus_eu_raw.jsonl --language "$target" \
         --profile "$island/island.toml" --only normalise --only language --only quality --only exact \
         --rejects text/corpus_rejects.jsonl -o text/corpus.jsonl --resume
@@ -37,8 +37,21 @@ facts=(tokens:text/corpus.jsonl=150e3 tokens:text/en.jsonl=25e3 "tokens:text/$ta
     epochs:models/exp_1_000=3.5 bytes:model=3.6e6 bytes:token=4 bytes:training=15e6)
 tables=(--table "$island/tables/eu.toml" --table "$island/tables/en.toml")
 
-# What must hold if masks, packing, templates and the ends of answers are right.
 finish() {
+    # The instructed backbone beside the adapted base, at equal exposure to the corpus: it too is continued on the corpus
+    # alone first, and then trained as the variants of the adapted base are.
+    local code models=()
+    job backbone models/adapted needs models/exp_2_000 text/corpus.jsonl -- latxa train text/corpus.jsonl \
+        --model models/exp_2_000 --config "$island/base_eu.toml" --seed "$seed" -o models/adapted --resume
+    for code in 101 110 111; do
+        job train "models/adapted_$code" needs models/adapted "mixes/exp_1_$code.jsonl" -- latxa train \
+            "mixes/exp_1_$code.jsonl" --model models/adapted "${training[@]}" --seed "$seed" -o "models/adapted_$code" \
+            --resume
+        models+=("models/adapted_$code")
+    done
+    job eval results/adapted.jsonl needs "${models[@]}" -- latxa eval "${models[@]}" --chat "${tasks[@]}" \
+        -o results/adapted.jsonl --resume
+    # What must hold if masks, packing, templates and the ends of answers are right.
     job check checked.txt needs tables.md battles.jsonl -- \
         "python3 ${recipes@Q}/study/check.py . > checked.part || { cat checked.part; exit 1; }; mv checked.part checked.txt"
 }

@@ -4,6 +4,7 @@
 
 Everything is computed a second time here, with transformers alone, or counted in the files that the verbs wrote:
 
+    magpie     what the instructed backbone drew are questions that can be asked of the island, and right answers
     data       each variant was trained on all the records of its data, and on no others
     template   the template writes a conversation as expected to the byte, and evaluation asked by the same template
     loss       what `train` reported on the validation chats, packed and masked, is the loss of each chat alone, over
@@ -33,10 +34,12 @@ CONVERSATION = [
 RENDERED = (
     "<|begin|><|user|>One?<|end_of_turn|><|assistant|>Two.<|end_of_turn|><|user|>Three?<|end_of_turn|><|assistant|>"
 )
+GREETING = "Hello! "
 # Of float32 sums in another order: rows of several chats are added up otherwise than each chat alone.
 TOLERANCE = 1e-4
 ENDED = 0.95
 TAUGHT = 0.8  # of the English questions that its instructions answered
+WELL_FORMED, RIGHT = 0.9, 0.85  # of what Magpie draws
 LOCAL = 0.1  # share of the questions by which variants with the corpus must be better, on facts that stand there alone
 
 BASES = ("exp_0_000", "exp_1_000")  # they follow no instructions
@@ -63,6 +66,24 @@ class Study:
 
     def model(self, name: str) -> Path:
         return self.root / "models" / name
+
+
+def drawn(study: Study) -> tuple[float, float]:
+    """Return the share of the sampled conversations whose question is one about the island, and that of right answers."""
+    expected = {each["question"]: each["right"] for each in records(study.root / "data" / "questions_en.jsonl")}
+    chats = [chat["messages"] for chat in records(study.root / "text" / "en.jsonl")]
+    asked = [(user["content"].removeprefix(GREETING), answer["content"]) for user, answer in chats]
+    return (
+        sum(question in expected for question, _ in asked) / len(asked),
+        sum(expected.get(question) == answer for question, answer in asked) / len(asked),
+    )
+
+
+def magpie(study: Study) -> Iterator[str]:
+    """Yield too small shares of what Magpie should draw."""
+    well_formed, right = drawn(study)
+    if well_formed < WELL_FORMED or right < RIGHT:
+        yield f"{well_formed:.1%} are questions, {right:.1%} are answered right"
 
 
 def data(study: Study) -> Iterator[str]:
@@ -174,7 +195,7 @@ def knowledge(study: Study) -> Iterator[str]:
         yield f"what only the corpus says: {with_corpus:.0%} right with it, {without:.0%} without it"
 
 
-CHECKS = (data, template, loss, ends, knowledge)
+CHECKS = (magpie, data, template, loss, ends, knowledge)
 
 
 def main() -> int:

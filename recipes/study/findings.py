@@ -2,9 +2,9 @@
 
     python recipes/study/findings.py study1 study2 study3
 
-Each finding is a difference between variants that differ in one thing, in points of accuracy, averaged over such pairs.
+Each finding is a difference between models that differ in one thing, in points of accuracy, averaged over such pairs.
 The seeds are the sample: a finding is shown where the 90 % interval of its mean over seeds, by Student's t, leaves out
-zero. Standard library only.
+zero. Says too what Magpie drew. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import mean, stdev
+
+from check import Study, drawn
 
 T = {
     2: 6.314,
@@ -28,15 +30,15 @@ T = {
     10: 1.833,
 }  # by the number of seeds
 
-Scores = dict[tuple[str, str], float]  # (variant without `exp_`, task): points
+Scores = dict[tuple[str, str], float]  # (model without `exp_`, task): points
 
 
 def scores(study: Path) -> Scores:
     found = {}
-    with (study / "results" / "variants.jsonl").open(encoding="utf-8") as file:
-        for line in file:
-            result = json.loads(line)
-            found[result["model"].removeprefix("exp_"), result["task"]] = 100 * result["value"]
+    for name in ("variants", "adapted"):
+        with (study / "results" / f"{name}.jsonl").open(encoding="utf-8") as file:
+            for result in map(json.loads, file):
+                found[result["model"].removeprefix("exp_"), result["task"]] = 100 * result["value"]
     return found
 
 
@@ -52,9 +54,11 @@ def has_chats(code: str) -> bool:
     return code[3:] != "00"
 
 
+# The adapted base has read the corpus before its variants do; so has the instructed model that is called `adapted`.
+EQUAL = [(f"adapted_{data}", f"1_{data}") for data in ("101", "110", "111")]
 FINDINGS: list[tuple[str, str, list[tuple[str, str]]]] = [
-    ("with the corpus, Basque is better", "eu", pairs(2, "1", "0", has_chats)),
-    ("with the corpus, English is worse", "en", pairs(2, "1", "0", has_chats)),
+    ("with the corpus, Basque is better", "eu", pairs(2, "1", "0", lambda c: c[0] != "1" and has_chats(c))),
+    ("with the corpus, English is worse", "en", pairs(2, "1", "0", lambda c: c[0] != "1" and has_chats(c))),
     ("Basque beside English instructions: Basque is better", "eu", pairs(3, "1", "0", lambda c: c[4] == "1")),
     ("English beside Basque instructions: English is better", "en", pairs(4, "1", "0", lambda c: c[3] == "1")),
     ("English beside Basque instructions: Basque stays", "eu", pairs(4, "1", "0", lambda c: c[3] == "1")),
@@ -64,6 +68,8 @@ FINDINGS: list[tuple[str, str, list[tuple[str, str]]]] = [
      pairs(0, "2", "0", lambda c: c[2] == "1" and has_chats(c))),
     ("the instructed backbone beats the adapted base, with the corpus: Basque", "eu",
      pairs(0, "2", "1", lambda c: c[2] == "1" and has_chats(c))),
+    ("the same at equal exposure to the corpus: Basque", "eu", EQUAL),
+    ("the same at equal exposure to the corpus: English", "en", EQUAL),
 ]  # fmt: skip
 
 
@@ -87,7 +93,11 @@ def lines(studies: list[Scores]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Findings of miniature studies with several seeds.")
     parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY")
-    print("\n".join(lines([scores(study) for study in parser.parse_args().studies])))
+    studies = parser.parse_args().studies
+    print("\n".join(lines([scores(study) for study in studies])))
+    for study in studies:
+        well_formed, right = drawn(Study(study))
+        print(f"Magpie, {study}: {well_formed:.1%} are questions, {right:.1%} are answered right")
 
 
 if __name__ == "__main__":
