@@ -2,7 +2,7 @@
 # The study of arXiv 2506.07597: three backbones, every subset of {corpus, instructions in the target language, English
 # instructions}, 18 models (recipes/variants.tsv), their evaluation, their arena, and the paper's tables.
 #
-#     recipes/study.sh                                    the miniature, on a laptop
+#     recipes/study.sh                                    the miniature, on a laptop; its tables are printed at the end
 #     recipes/study.sh --size mini --seed 2 study2        the same with another seed, in the folder study2
 #     recipes/study.sh --size 8b --dry-run                what would be done at full size, and what it would cost
 #     recipes/study.sh --only exp_2_111                   what leads to this model
@@ -110,10 +110,14 @@ main() {
     . "$recipes/sizes/$size.sh"
     mkdir -p "$folder" && cd "$folder"
     [[ " ${chosen[*]} " =~ \ --(list|dry-run)\  ]] || command -v latxa > /dev/null || {
-        "$recipes/install.sh" && PATH=$recipes/../.venv/bin:$PATH
+        "$recipes/install.sh" plots && PATH=$recipes/../.venv/bin:$PATH
     }
     plan | python3 "$recipes/study/jobs.py" --at-once "${at_once:-1}" "${chosen[@]}" "${facts[@]/#/--fact=}" \
         ${limited:+--limit "$limit"}
+    if [ ${#chosen[@]} -eq 0 ]; then
+        cat tables.md
+        echo "study: $PWD/report.html shows the tables, the figures, and what the models answered" >&2
+    fi
 }
 
 main "$@"

@@ -9,7 +9,7 @@ Everything is computed a second time here, with transformers alone, or counted i
     template   the template writes a conversation as expected to the byte, and evaluation asked by the same template
     loss       what `train` reported on the validation chats, packed and masked, is the loss of each chat alone, over
                the tokens of its answers and their ends
-    ends       the instructed backbone and the variants with chats end their answers by themselves
+    ends       variants with Basque chats end their answers to Basque prompts by themselves
     knowledge  the instructed backbone answers to the letter what it was taught; what the target-language corpus alone
                says is known to variants that were trained on it, and to no others
 
@@ -59,7 +59,6 @@ class Study:
         self.root = root
         names = sorted(path.name for path in (root / "models").glob("exp_*"))
         self.variants = [name for name in names if name not in BASES]
-        self.with_chats = [name for name in self.variants if name == "exp_2_000" or name[-2:] != "00"]
 
     def answers(self) -> list[Record]:
         return list(records(self.root / "results" / "variants_answers.jsonl"))
@@ -69,7 +68,7 @@ class Study:
 
 
 def drawn(study: Study) -> tuple[float, float]:
-    """Return the share of the sampled conversations whose question is one about the island, and that of right answers."""
+    """Return the share of sampled chats that ask something about the island, and the share that is answered right."""
     expected = {each["question"]: each["right"] for each in records(study.root / "data" / "questions_en.jsonl")}
     chats = [chat["messages"] for chat in records(study.root / "text" / "en.jsonl")]
     asked = [(user["content"].removeprefix(GREETING), answer["content"]) for user, answer in chats]
@@ -169,8 +168,8 @@ def answers_in(tokenizer: Any, messages: Sequence[Record]) -> tuple[list[int], l
 
 
 def ends(study: Study) -> Iterator[str]:
-    """Yield models whose answers do not end."""
-    for name in study.with_chats:
+    """Yield models whose answers do not end, of those that have learnt to answer in the language of the prompts."""
+    for name in (name for name in study.variants if name[-2] == "1"):
         reasons = [one["metadata"]["finish_reason"] for one in records(study.root / "responses" / f"{name}.jsonl")]
         share = reasons.count("stop") / len(reasons)
         if share < ENDED:
