@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shlex
@@ -244,3 +245,44 @@ def test_an_interruption_reaches_the_jobs(tmp_path: Path) -> None:
     while not (tmp_path / "told").exists() and time.monotonic() < until:
         time.sleep(0.01)
     assert (tmp_path / "told").exists()
+
+
+# --- what is read from a complete miniature
+
+
+def write(path: Path, records: list[dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def miniature(folder: Path, shift: float) -> Path:
+    """What `findings.py` reads of a study: the corpus gives 30 points in Basque and costs 10 in English, +- `shift`."""
+    results = []
+    codes = [f"exp_{b}_{c}{t}{e}" for b in "012" for c in "01" for t, e in ("01", "10", "11")]
+    for code in [*codes, "adapted_101", "adapted_110", "adapted_111"]:
+        corpus = code[-3] == "1"
+        for language, gain in (("eu", 0.3 + shift), ("en", -0.1 + shift)):
+            for form in ("", "_written"):
+                value = 0.5 + gain * corpus + 0.07 * code.startswith("adapted")
+                results.append({"model": code, "task": f"world_{language}{form}", "value": value})
+    write(folder / "results" / "variants.jsonl", [each for each in results if each["model"] in codes])
+    write(folder / "results" / "adapted.jsonl", [each for each in results if each["model"] not in codes])
+    write(folder / "data" / "questions_en.jsonl", [{"question": f"Q{n}?", "right": f"A{n}."} for n in range(4)])
+    chats = [("Hello! Q0?", "A0."), ("Q1?", "A1."), ("Q2?", "A3."), ("Q9?", "A9.")]
+    write(
+        folder / "text" / "en.jsonl",
+        [{"messages": [{"content": asked}, {"content": answered}]} for asked, answered in chats],
+    )
+    return folder
+
+
+def test_findings_over_seeds(tmp_path: Path) -> None:
+    studies = [miniature(tmp_path / str(n), shift) for n, shift in enumerate((-0.02, 0.0, 0.02))]
+    command = [sys.executable, RECIPES / "study" / "findings.py", *studies]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # The half width is 2.92 * 2 / sqrt(3) points: Student's t of two degrees of freedom, the spread of three seeds.
+    assert "with the corpus, Basque is better, world_eu: +30.0 ± 3.4, higher (+28.0 +30.0 +32.0; 6 pairs)" in said
+    assert "with the corpus, English is worse, world_en_written: -10.0 ± 3.4, lower (-12.0 -10.0 -8.0; 6 pairs)" in said
+    assert "the instructed backbone beats the base, with the corpus: Basque, world_eu: +0.0 ± 0.0, not shown" in said
+    assert "the same at equal exposure to the corpus: Basque, world_eu: +7.0 ± 0.0, higher" in said
+    assert f"Magpie, {studies[0]}: 75.0% are questions, 50.0% are answered right" in said
