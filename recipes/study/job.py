@@ -3,11 +3,12 @@
 stage    such as `train`
 made     the file or folder that the job makes
 needs    what it reads of other jobs: what they make, with a space between
-command  a shell command line
+command  a shell command line; what it names of other jobs is needed too
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Job:
         """Whether it is complete: the manifest is there too, where latxa makes one."""
         made = Path(self.made)
         manifest = made / "manifest.json" if made.is_dir() else Path(f"{made}.manifest.json")
-        return made.exists() and (manifest.exists() or "latxa " not in self.command)
+        return made.exists() and (manifest.exists() or "latxa" not in words(self.command))
 
 
 def read_jobs(lines: Iterable[str]) -> list[Job]:
@@ -40,7 +41,8 @@ def read_jobs(lines: Iterable[str]) -> list[Job]:
     jobs: dict[str, Job] = {}
     for line in lines:
         stage, made, needs, command = line.rstrip("\n").split("\t")
-        job = Job(stage, made, tuple(needs.split()), command.strip())
+        named = [word for word in words(command) if word in jobs]
+        job = Job(stage, made, tuple(dict.fromkeys([*needs.split(), *named])), command.strip())
         missing = [need for need in job.needs if need not in jobs]
         if missing or made in jobs:
             raise ValueError(
@@ -48,6 +50,18 @@ def read_jobs(lines: Iterable[str]) -> list[Job]:
             )
         jobs[made] = job
     return list(jobs.values())
+
+
+def words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a script of shell may have quotes that are none for shlex
+        return command.split()
+
+
+def as_text(jobs: Iterable[Job]) -> str:
+    """Return the lines that `read_jobs` reads."""
+    return "".join(f"{job.stage}\t{job.made}\t{' '.join(job.needs)}\t{job.command}\n" for job in jobs)
 
 
 def leading_to(jobs: Sequence[Job], wanted: Iterable[str]) -> list[Job]:

@@ -10,6 +10,7 @@ runs the same study a second time waits for the lock, and then finds the job don
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import os
 import signal
@@ -20,10 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+import fetch
 from job import LOGS, Job, leading_to, read_jobs
 from plan import Plan
+from submit import Submission, job_of
 
 SHOWN = 15  # lines of a failed job's log
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # from file systems without locks, as Lustre may be mounted
 
 
 def carry_out(jobs: Sequence[Job], done: set[str], at_once: int) -> int:
@@ -60,7 +64,7 @@ def carry_out(jobs: Sequence[Job], done: set[str], at_once: int) -> int:
 def run(job: Job) -> int:
     """Run one job under its lock, and return its exit code; 0 where another has run it meanwhile."""
     with (LOGS / f"{job.log.stem}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        take(lock.fileno(), job)
         if job.done():
             return 0
         Path(job.made).parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +77,8 @@ def run(job: Job) -> int:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[lock.fileno()],
             )  # fmt: skip
             GROUPS.add(process.pid)
+            if ENDING:
+                os.killpg(process.pid, signal.SIGTERM)
             try:
                 code = process.wait()
             finally:
@@ -85,16 +91,34 @@ def run(job: Job) -> int:
         return code
 
 
-GROUPS: set[int] = set()
+def take(lock: int, job: Job) -> None:
+    """Lock an open file, and wait for whoever has locked it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"{job.made}: another run makes it; waiting")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        say("this file system has no locks: nothing keeps two runs of this study apart")
+
+
+GROUPS: set[int] = set()  # the processes that run, by their group
+ENDING: list[int] = []  # the signal that ends the study
 
 
 def interrupt(signum: int, frame: object) -> None:
-    """Pass a signal on to all that runs; what was made so far is continued by the next run."""
+    """Pass a signal on to all that runs, and end when that has saved its work; a second signal ends it at once."""
+    again = bool(ENDING)
+    ENDING.append(signum)
     for group in list(GROUPS):
         try:
             os.killpg(group, signal.SIGTERM)
         except ProcessLookupError:
             continue
+    while GROUPS and not again:
+        time.sleep(0.02)
     say("interrupted: the same line again continues")
     os._exit(128 + signum)
 
@@ -131,8 +155,8 @@ def as_lines(jobs: Iterable[Job]) -> Iterator[str]:
         yield f"{'done' if job.done() else 'to do':<6} {job.stage:<10} {job.command}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Carry out the jobs on stdin.")
+def flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Carry out the jobs on stdin, or submit them to Slurm.")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="jobs that run at the same time")
     parser.add_argument("--stage", action="append", default=[], metavar="NAME", help="only the jobs of this stage")
     parser.add_argument("--only", action="append", default=[], metavar="CODE", help="only what leads to this variant")
@@ -141,27 +165,55 @@ def main() -> int:
     parser.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the stages; with --dry-run")
     parser.add_argument("--fact", action="append", default=[], metavar="NAME=N", help="see plan.py")
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="HOURS", help="the most GPU-hours")
-    arguments = parser.parse_args()
+    parser.add_argument("--submit", action="store_true", help="submit what is missing; with --dry-run, show how")
+    parser.add_argument(
+        "--slurm", action="append", default=[], metavar="STAGE=WORDS", help="envelope and sbatch's flags"
+    )
+    parser.add_argument("--check", action="store_true", help="say what is to be fetched, and run nothing")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="take the jobs from here and not from stdin")
+    parser.add_argument("--task", type=int, metavar="N", help="run the job of --stage with this number (see submit.py)")
+    return parser
+
+
+def main() -> int:
+    arguments = flags().parse_args()
     try:
-        every = read_jobs(sys.stdin)
-        jobs = choose(every, arguments.stage, arguments.only)
+        every = read_jobs(arguments.plan.open(encoding="utf-8") if arguments.plan else sys.stdin)
+        if arguments.task is not None:
+            jobs = [job_of(every, arguments.stage[0], arguments.task)]
+        else:
+            jobs = choose(every, arguments.stage, arguments.only)
+        return act(arguments, every, jobs)
     except ValueError as error:
         say(str(error))
         return 2
+
+
+def act(arguments: argparse.Namespace, every: Sequence[Job], jobs: Sequence[Job]) -> int:
+    """Show, submit or run the chosen `jobs` of `every` one; raises ValueError."""
     if arguments.list:
         print("\n".join(as_lines(jobs)))
         return 0
-    plan = Plan(
-        every, jobs, {name: float(value) for name, _, value in (fact.rpartition("=") for fact in arguments.fact)}
-    )
+    facts = {name: float(value) for name, _, value in (fact.rpartition("=") for fact in arguments.fact)}
+    plan = Plan(every, jobs, facts)
+    submission = Submission(every, jobs, dict(words.split("=", 1) for words in arguments.slurm), facts)
+    if arguments.check:
+        lines = list(fetch.missing(jobs, Plan(every, [job for job in every if job not in jobs], facts).total_disk()))
+        for line in lines:
+            say(line)
+        return int(bool(lines))
     if arguments.draw:
         arguments.draw.write_text(plan.drawing(), encoding="utf-8")
     if arguments.dry_run:
-        print(plan.text())
+        print("\n".join(submission.script()) if arguments.submit else plan.text())
         return 0
     if plan.total_hours() > arguments.limit:
         say(f"this takes some {plan.total_hours():,.0f} GPU-hours (`--dry-run` shows what); `--yes` does it")
         return 2
+    if arguments.submit:
+        for line in submission.submit():
+            say(line)
+        return 0
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, interrupt)
     return carry_out(jobs, {job.made for job in every if job.done()}, arguments.at_once)

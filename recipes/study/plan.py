@@ -9,11 +9,13 @@ Standard library only. The facts of a size stand in recipes/sizes/SIZE.sh, a wor
     rate:STAGE=N        tokens that one GPU takes in a second, in training or in writing
     hours:STAGE=N       GPU-hours of one model in a stage in which tokens are not counted
     bytes:model=N, bytes:token=N, bytes:training=N      disk: of a model, of a token of text, of a model in training
-    at_once:training=N  models that are trained at the same time
+    at_once:STAGE=N     jobs of a stage that run at the same time on a cluster, such as models in training
+    gpus:STAGE=N        GPUs that a stage has at the same time, for the hours that it takes
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -21,6 +23,7 @@ from html import escape
 from job import Job
 
 SECONDS = 3600
+SHARD = re.compile(r" --shard (\d+)/(\d+)")
 BOX = (150, 40)  # width and height of a stage in the drawing
 GAP = (60, 24)
 
@@ -44,12 +47,14 @@ class Plan:
         self.jobs, self.chosen, self.facts = {job.made: job for job in jobs}, chosen, facts
 
     def tokens(self, made: str) -> float:
-        """Return the tokens of what a job makes: as stated, or those of the text that it needs."""
-        for stated in (made, made.partition("/")[0]):
+        """Return the tokens of what a job makes, of a shard its part: as stated, or those of the text that it needs."""
+        shard = SHARD.search(self.jobs[made].command)
+        whole, parts = (made.replace(f".{shard[1]}.", "."), int(shard[2])) if shard else (made, 1)
+        for stated in (whole, made.partition("/")[0]):
             if f"tokens:{stated}" in self.facts:
-                return self.facts[f"tokens:{stated}"]
-        texts = [need for need in self.jobs[made].needs if not need.startswith("models/")]
-        return sum(self.tokens(need) for need in texts if need in self.jobs)
+                return self.facts[f"tokens:{stated}"] / parts
+        texts = [need for need in self.jobs[made].needs if not need.startswith(("models/", "data/"))]
+        return sum(self.tokens(need) for need in texts if need in self.jobs) / parts
 
     def work(self, job: Job) -> float:
         """Return the tokens that a job takes in or writes."""
@@ -90,25 +95,35 @@ class Plan:
     def total_hours(self) -> float:
         return sum(cost.hours for cost in self.stages().values())
 
+    def total_disk(self) -> float:
+        """Return the bytes of disk that all that is missing takes, with the checkpoints of training."""
+        training = self.facts.get("bytes:training", 0.0) * self.facts.get("at_once:train", 1.0)
+        return training + sum(cost.disk for cost in self.stages().values())
+
+    def on_gpus(self, stage: str, cost: Cost) -> tuple[str, str]:
+        """Return how many GPUs a stage has at the same time, and the hours that it takes on them."""
+        gpus = self.facts.get(f"gpus:{stage}")
+        return (f"{gpus:.0f}", f"{cost.hours / gpus:,.1f}") if gpus else ("-", "-")
+
     def text(self) -> str:
         """Return the plan as a table, with the stages before each as arrows into it."""
         costs = self.stages()
-        rows = [("stage", "jobs", "done", "tokens", "GPU-hours", "disk", "after")]
+        rows = [("stage", "jobs", "done", "tokens", "GPU-hours", "GPUs", "hours", "disk", "after")]
         rows += [
             (
                 stage, str(cost.jobs), str(cost.done), short(cost.tokens), f"{cost.hours:,.1f}",
-                short(cost.disk, "B"), "◀ " + " ".join(cost.after) if cost.after else "",
+                *self.on_gpus(stage, cost), short(cost.disk, "B"), "◀ " + " ".join(cost.after) if cost.after else "",
             )
             for stage, cost in costs.items()
         ]  # fmt: skip
-        training = self.facts.get("bytes:training", 0.0) * self.facts.get("at_once:training", 1.0)
+        training = self.facts.get("bytes:training", 0.0) * self.facts.get("at_once:train", 1.0)
         disk = sum(cost.disk for cost in costs.values())
         rows.append(("all", str(len(self.chosen)), str(sum(cost.done for cost in costs.values())), "",
-                     f"{self.total_hours():,.1f}", short(disk, "B"), ""))  # fmt: skip
+                     f"{self.total_hours():,.1f}", "", "", short(disk, "B"), ""))  # fmt: skip
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             "  ".join(
-                cell.ljust(width) if column in (0, 6) else cell.rjust(width)
+                cell.ljust(width) if column in (0, 8) else cell.rjust(width)
                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
