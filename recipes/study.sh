@@ -142,7 +142,7 @@ plan() {
     job compare comparison.jsonl needs results/variants.jsonl -- latxa compare results/variants_answers.jsonl \
         --baseline exp_2_000 --changed changed.jsonl -o comparison.jsonl --resume
     job report tables.md needs "${results[@]}" ratings.jsonl -- latxa report "${results[@]}" ratings.jsonl \
-        "${tables[@]}" --table factors --table tradeoff --format markdown -o tables.md --resume
+        "${tables[@]}" "${effects[@]}" --format markdown -o tables.md --resume
     job report report.jsonl needs "${results[@]}" ratings.jsonl battles.jsonl comparison.jsonl -- latxa report \
         "${results[@]}" ratings.jsonl battles.jsonl comparison.jsonl results/variants_answers.jsonl \
         --html report.html -o report.jsonl --resume
@@ -152,6 +152,7 @@ plan() {
 # In a function, so that the shell has read this file to its end before it starts: it may be replaced meanwhile.
 main() {
     size=mini seed=1 chosen=() facts=() slurm=() limit=inf own=() preparing=() launch=() asking=() bases=yes
+    effects=(--table factors --table tradeoff)
     local folder=study limited=yes
     while [ $# -gt 0 ]; do
         case $1 in

@@ -1,4 +1,4 @@
-"""A Slurm cluster of several nodes on this machine: a controller, and a slurmd for each node, all of this user's.
+"""A Slurm cluster of two nodes on this machine: a controller, and a slurmd for each node, all of this user's.
 
 Nothing outside of its folder is touched: logs and state lie there, and `SLURM_CONF` names its settings.
 """
@@ -12,16 +12,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun")
-# Addresses of this machine, which name its nodes too: so a task finds the first node by its name.
-NODES = ("127.0.0.2", "127.0.0.3")
+NODES = ("127.0.0.2", "127.0.0.3")  # addresses of this machine, so that a task finds the first node by its name
 SETTINGS = """\
 ClusterName=test
-SlurmctldHost=localhost(127.0.0.1)
+SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser={user}
 SlurmdUser={user}
@@ -33,75 +32,120 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
+SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=100000
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-ReturnToService=2
-SlurmdTimeout=10
-KillWait=5
-MinJobAge=300
-JobRequeue=1
-SlurmdParameters=config_overrides
 GresTypes=gpu
+ReturnToService=2
+SlurmdTimeout=5
+KillWait=5
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 """
+OF_NODE = "TEST_OF_NODE"  # in the environment of a slurmd and its children
 
 
 def missing() -> str:
-    """Return the program of Slurm's that is not installed, or nothing."""
-    return next((program for program in PROGRAMS if find(program) is None), "")
+    """Return the first program of Slurm that is not installed, or nothing."""
+    return next((program for program in PROGRAMS if path_of(program) is None), "")
 
 
-def find(program: str) -> str | None:
+def path_of(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
+@contextmanager
+def running(folder: Path) -> Iterator[Cluster]:
+    """Start a cluster in `folder`, and end it after; its commands find it by `SLURM_CONF` in their environment."""
+    cluster = Cluster(folder)
+    try:
+        cluster.start("slurmctld", "slurmctld", "-D")
+        for node in NODES:
+            cluster.start_node(node)
+        cluster.wait(lambda: cluster.call("sinfo", "-h", "--Node", "-p", "cpu", "-o", "%T").split() == ["idle"] * 2)
+        yield cluster
+    finally:
+        cluster.call("scancel", "--user", getpass.getuser())
+        for name in [*NODES, "slurmctld"]:
+            cluster.kill(name)
+
+
 class Cluster:
-    """The running cluster; `kill_node` ends a slurmd and all that it runs, as when a machine loses its power."""
+    """The daemons; `environment` is that in which commands reach them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
-        nodes = "".join(
-            f"NodeName={node} NodeAddr={node} NodeHostname={socket.gethostname()} Port={free_port(node)} CPUs=64 Gres=gpu:4 "
-            "RealMemory=4000 State=UNKNOWN\n"
-            for node in NODES
-        )
-        partitions = "".join(f"PartitionName={name} Nodes={','.join(NODES)} Default={'YES' if name == 'cpu' else 'NO'} "
-                             "OverSubscribe=FORCE:4 State=UP\n" for name in ("cpu", "gpu"))
-        self.conf = folder / "slurm.conf"
-        text = SETTINGS.format(folder=folder, user=getpass.getuser(), port=free_port("127.0.0.1"))
-        self.conf.write_text(text + nodes + partitions)
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        host = socket.gethostname()
         for number in range(4):
             (folder / f"gpu{number}").touch()
         (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
         (folder / "state").mkdir()
-
-    def start(self) -> None:
-        self._daemon("slurmctld", "slurmctld", "-D")
+        settings = SETTINGS.format(folder=folder, user=getpass.getuser(), host=host, port=free_port("127.0.0.1"))
         for node in NODES:
-            self.start_node(node)
-        wait_for(lambda: self.call("sinfo", "--noheader", "--format=%T").split() == ["idle"] * 2, self.folder)
+            settings += (
+                f"NodeName={node} NodeAddr={node} NodeHostname={host} Port={free_port(node)} CPUs=64 Gres=gpu:4\n"
+            )
+        for partition in ("cpu", "gpu"):
+            settings += f"PartitionName={partition} Nodes={','.join(NODES)} OverSubscribe=FORCE:4\n"
+        (folder / "slurm.conf").write_text(settings)
 
     def start_node(self, node: str) -> None:
         (self.folder / f"spool-{node}").mkdir(exist_ok=True)
-        self._daemon(node, "slurmd", "-D", "-N", node)
+        self.start(node, "slurmd", "-D", "-N", node)
 
-    def _daemon(self, name: str, program: str, *words: str) -> None:
-        log = (self.folder / f"{name}.out").open("ab")
-        self.daemons[name] = subprocess.Popen(
-            [find(program) or program, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env=os.environ | {"SLURM_CONF": str(self.conf)},
-        )  # fmt: skip
+    def start(self, name: str, program: str, *words: str) -> None:
+        with (self.folder / f"{name}.out").open("ab") as log:
+            self.daemons[name] = subprocess.Popen(
+                [path_of(program) or program, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.environment | {OF_NODE: name},
+            )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """Kill a daemon and, if it is that of a node, all that runs there, as when a machine loses its power."""
+        if name in self.daemons:
+            self.daemons.pop(name).kill()
+        of_node = {f"{OF_NODE}={name}", f"SLURMD_NODENAME={name}"}
+        conf = f"SLURM_CONF={self.environment['SLURM_CONF']}"
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (process / "environ").read_text(errors="replace").split("\0")
+                if conf in variables and of_node & set(variables):
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
+                continue
 
     def call(self, *words: str) -> str:
-        done = subprocess.run(
-            words, env=os.environ | {"SLURM_CONF": str(self.conf)}, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
         return done.stdout
+
+    def jobs(self) -> dict[str, str]:
+        """Return the state of all that is queued or runs, by number and task (`12_3`)."""
+        lines = self.call("squeue", "--array", "--noheader", "--format=%i %T").splitlines()
+        return dict(line.split() for line in lines)
+
+    def wait(self, until: Callable[[], bool], seconds: float = 90) -> None:
+        """Wait until something is so; what was queued again waits no two minutes, as it would in a real cluster."""
+        end = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < end, self.call("squeue") + self.call("sinfo")
+            for job, reason in (line.split() for line in self.call("squeue", "-h", "-o", "%i %r").splitlines()):
+                if reason in ("BeginTime", "(BeginTime)"):
+                    self.call("scontrol", "update", f"jobid={job}", "starttime=now")
+            time.sleep(0.2)
+
+    def wait_for_all(self, seconds: float = 90) -> None:
+        self.wait(lambda: not self.jobs(), seconds)
+
+
+def free_port(address: str) -> int:
+    with socket.socket() as listening:
+        listening.bind((address, 0))
+        return int(listening.getsockname()[1])

@@ -22,7 +22,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("paper", "call"), COMMANDS)
 def test_commands_parse(paper: str, call: str) -> None:
-    words = shlex.split(call.replace("$SLURM_ARRAY_TASK_ID", "3"))
+    words = shlex.split(call.replace("{I}", "3").replace("{N}", "16"))
     cli.load(words[1]).make_context(words[1], words[2:]).close()
 
 

@@ -19,12 +19,15 @@ sampling+=("${node[@]}")
 answering+=("${node[@]}")
 preparing=(--sequence-length 8192)
 training=(--config "$recipes/train/paper_70b.toml")
-# Of the paper's Basque tasks those that ask for a letter or a number. Longer choices are compared on one GPU, which
-# does not hold this model.
-tasks=(--task eus_proficiency --task eus_reading --task eus_trivia --task eus_exams_eu --task bertaqa_eu_global
-    --task bertaqa_eu_local --task belebele_eus_Latn --task mmlu_eu --task mgsm_native_cot_eu --paper)
+# The paper's tasks but for those whose choices are texts: arc, bl2mp, piqa and xstorycloze. Those are compared on one
+# GPU, which does not hold this model.
+tasks=(--paper)
+for task in belebele_{eus,eng,spa}_Latn bertaqa_{eu,en}_{global,local} eus_{exams_eu,proficiency,reading,trivia} \
+    mgsm_native_cot_{eu,en,es} mmlu_{eu,en,es} basqbbq latxa_bbq; do
+    tasks+=(--task "$task")
+done
 asking=(--engine vllm "${node[@]}")
-tables=(--table basque --baselines published)
+effects=(--table tradeoff) # of one factor there is one model
 
 slurm=( # by stage: a file of recipes/slurm and flags of sbatch; others take cpu
     "sample=gpu --gpus-per-node=4" "eval=gpu --gpus-per-node=4" "respond=gpu --gpus-per-node=4"

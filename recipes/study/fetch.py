@@ -31,7 +31,6 @@ class Missing(Exception):  # noqa: N818
 def hub(made: str, name: str, kind: str = "model") -> None:
     """Download a repository of the hub to the folder `made`; raises Missing."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     size = size_on_hub(name, kind)
     part = Path(f"{made}.part")
@@ -40,7 +39,7 @@ def hub(made: str, name: str, kind: str = "model") -> None:
         raise Missing(f"{made}: {name} takes {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
     try:
         snapshot_download(name, repo_type=kind, local_dir=part, ignore_patterns=IGNORED if kind == "model" else None)
-    except (HfHubHTTPError, OSError) as error:
+    except network_errors() as error:
         raise Missing(f"{made}: {name} broke off ({first_line(error)}): the same line again continues") from None
     shutil.rmtree(part / ".cache", ignore_errors=True)
     part.rename(made)
@@ -51,7 +50,7 @@ def size_on_hub(name: str, kind: str) -> int:
     from fnmatch import fnmatch
 
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     api = HfApi()
     page = f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{name}"
@@ -62,13 +61,20 @@ def size_on_hub(name: str, kind: str) -> int:
         raise Missing(f"{name} is gated: accept its terms at {page}, then `hf auth login`") from None
     except RepositoryNotFoundError:
         raise Missing(f"the hub has no {kind} {name}, or not for you: `hf auth whoami` tells who you are") from None
-    except (HfHubHTTPError, OSError) as error:
+    except network_errors() as error:
         raise Missing(f"{api.endpoint} does not give {name}: {first_line(error)}") from None
     ignored = IGNORED if kind == "model" else []
     return sum(
         file.size or 0 for file in info.siblings or []
         if not any(fnmatch(file.rfilename, pattern) for pattern in ignored)
     )  # fmt: skip
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """Return what goes wrong on the way to the hub: also errors of the library that its client is built on."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (*HfHubHTTPError.__bases__, OSError)
 
 
 def template(made: str, model: str) -> None:

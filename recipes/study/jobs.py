@@ -87,7 +87,7 @@ def run(job: Job) -> int:
             say(f"{job.stage}: {job.made} was not made")
             return 1
         if code == 0:
-            say(f"{job.stage:<10}{job.made}  {time.monotonic() - started:.0f} s")
+            say(f"{job.stage:<9} {job.made}  {time.monotonic() - started:.0f} s")
         return code
 
 

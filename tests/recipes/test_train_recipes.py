@@ -125,12 +125,35 @@ def test_jobs_are_bash_that_slurm_can_read(path: Path) -> None:
     assert not [lines[number] for number in asked if "$" in lines[number] or "#" in lines[number][1:]]
 
 
-@pytest.mark.parametrize("path", JOBS, ids=name)
+@pytest.mark.parametrize("path", [*JOBS, RECIPES / "slurm" / "envelope.bash", RECIPES / "fetch.sh"], ids=name)
 def test_shellcheck_finds_nothing(path: Path) -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("`shellcheck` is not installed")
-    checked = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["shellcheck", "--external-sources", path], cwd=RECIPES.parent, capture_output=True, text=True, check=False
+    )
     assert (checked.returncode, checked.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("path", JOBS, ids=name)
+def test_the_commands_of_jobs_parse_and_name_the_file(path: Path) -> None:
+    text = path.read_text().replace("\\\n#", "")
+    commands = re.findall(r"^#     (sbatch .*)$", text, re.MULTILINE)
+    assert commands
+    for command in commands:
+        words = shlex.split(command.replace("{I}", "3").replace("{N}", "16"))
+        start = words.index("latxa")
+        assert f"recipes/slurm/{path.name}" in words[:start]
+        cli.load(words[start + 1]).make_context(words[start + 1], words[start + 2 :])
+
+
+@pytest.mark.parametrize("path", JOBS, ids=name)
+def test_jobs_differ_in_what_they_ask_for_alone(path: Path) -> None:
+    """What they do stands in the envelope; each ends in time to save its work, and is queued again."""
+    lines = path.read_text().splitlines()
+    assert lines[-1] == '. "${LATXA:?the folder of latxa, with its .venv}/recipes/slurm/envelope.bash"'
+    asked = {line.split()[1] for line in lines if line.startswith("#SBATCH")}
+    assert asked >= {"--signal=B:USR1@300", "--requeue", "--open-mode=append"}
 
 
 @pytest.fixture
@@ -138,63 +161,71 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     """The environment of a job, with commands that write down what they were called with (`TMP/NAME.called`)."""
     bin_ = tmp_path / "latxa" / ".venv" / "bin"
     bin_.mkdir(parents=True)
-    for command in ("srun", "scontrol", "latxa"):
-        (bin_ / command).write_text(
-            f"#!/bin/bash\nprintf '%s\\n' \"$@\" > '{tmp_path}/{command}.called'\n"
-            f'[ {command} != srun ] || exec sleep "$SECONDS_OF_WORK"\n'
-        )
+    (tmp_path / "latxa" / "recipes").symlink_to(RECIPES)
+    for command in ("srun", "scontrol", "scancel", "ray"):
+        (bin_ / command).write_text(f"#!/bin/bash\nprintf '%s\\n' \"$@\" > '{tmp_path}/{command}.called'\n")
         (bin_ / command).chmod(0o755)
-    for part in ("0", "1"):
-        (tmp_path / "prepared" / part).mkdir(parents=True)
     return {
-        "PATH": f"{bin_}:{os.environ['PATH']}", "LATXA": str(tmp_path / "latxa"), "MODEL": "model", "DATA": "mix.jsonl",
-        "PREPARED": str(tmp_path / "prepared"), "CONFIG": "paper_8b.toml", "OUT": str(tmp_path / "out"),
-        "SLURM_JOB_ID": "77", "SLURM_CPUS_PER_TASK": "8", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16",
-        "SECONDS_OF_WORK": "0",
+        "PATH": f"{bin_}:{os.environ['PATH']}", "LATXA": str(tmp_path / "latxa"), "SLURM_JOB_ID": "77",
+        "SLURM_CPUS_PER_TASK": "8", "SLURM_JOB_NUM_NODES": "2", "SLURMD_NODENAME": "gpu03",
     }  # fmt: skip
+
+
+ARRAY = {
+    "SLURM_ARRAY_JOB_ID": "70", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_MAX": "15",
+    "SLURM_ARRAY_TASK_COUNT": "16",
+}  # fmt: skip
+
+
+def run_job(name: str, *command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [RECIPES / "slurm" / f"{name}.sbatch", *command], env=environment, capture_output=True, text=True, timeout=30
+    )
 
 
 def called(tmp_path: Path, command: str) -> list[str]:
     return (tmp_path / f"{command}.called").read_text().splitlines()
 
 
-def test_the_job_of_training_runs_latxa(cluster: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run([RECIPES / "slurm" / "train.sbatch"], env=cluster, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("kind", ["cpu", "gpu", "train"])
+def test_a_job_runs_the_command_that_it_is_given(kind: str, cluster: dict[str, str], tmp_path: Path) -> None:
+    command = ("bash", "-c", "echo {I} of {N}, $HF_HUB_OFFLINE $OMP_NUM_THREADS; exit 7")
+    done = run_job(kind, *command, environment=cluster | ARRAY)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "3 of 16, 1 8\n", "")
+    done = run_job(kind, "srun", "latxa", "train", "a b", environment=cluster)
+    assert (done.returncode, called(tmp_path, "srun")) == (0, ["latxa", "train", "a b"])
+
+
+def test_a_command_on_ray(cluster: dict[str, str], tmp_path: Path) -> None:
+    assert run_job("ray", "latxa", "sample", environment=cluster).returncode == 0
     words = called(tmp_path, "srun")
-    assert f"--output={tmp_path}/out.logs/rank-%t.log" in words and (tmp_path / "out.logs").is_dir()
-    verb, *flags = words[words.index("latxa") + 1 :]
-    given = cli.load(verb).make_context(verb, flags).params
-    assert given["sources"] == [str(tmp_path / "prepared" / part) for part in ("0", "1")]
-    assert given["resume"] is True and given["model"] == "model"
+    assert words == ["ray", "symmetric-run", "--address", "gpu03:6379", "--min-nodes", "2", "--", "latxa", "sample"]
 
 
-def test_before_the_time_is_up_the_job_is_queued_again(cluster: dict[str, str], tmp_path: Path) -> None:
-    environment = cluster | {"SECONDS_OF_WORK": "2"}
+@pytest.mark.parametrize(("array", "job"), [({}, "77"), (ARRAY, "70_3")])
+def test_before_the_time_is_up_the_job_is_queued_again(
+    array: dict[str, str], job: str, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    work = "trap 'sleep 0.2; touch saved; exit 143' TERM; touch begun; sleep 20 & wait"
     with subprocess.Popen(
-        [RECIPES / "slurm" / "train.sbatch"], env=environment, stdout=subprocess.PIPE, text=True
-    ) as job:
-        while not (tmp_path / "srun.called").exists() and job.poll() is None:
+        [RECIPES / "slurm" / "cpu.sbatch", "bash", "-c", work], env=cluster | array, stdout=subprocess.PIPE, text=True,
+        cwd=tmp_path,
+    ) as process:  # fmt: skip
+        while not (tmp_path / "begun").exists() and process.poll() is None:
             time.sleep(0.02)
-        job.send_signal(signal.SIGUSR1)
-        said, _ = job.communicate(timeout=30)
-    assert (job.returncode, said) == (0, "the time is up: queued again\n")
-    assert called(tmp_path, "scontrol") == ["requeue", "77"]
+        process.send_signal(signal.SIGUSR1)
+        said, _ = process.communicate(timeout=30)
+    assert (process.returncode, said) == (143, "the time is up: queued again\n")
+    assert (tmp_path / "saved").exists() and called(tmp_path, "scontrol") == ["requeue", job]
 
 
-def test_a_job_that_fails_says_so(cluster: dict[str, str]) -> None:
-    done = subprocess.run(
-        [RECIPES / "slurm" / "train.sbatch"], env=cluster | {"SECONDS_OF_WORK": "nonsense"}, capture_output=True,
-        timeout=30, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    del cluster["OUT"]
-    done = subprocess.run([RECIPES / "slurm" / "train.sbatch"], env=cluster, capture_output=True, text=True)
-    assert done.returncode != 0 and "OUT: the directory for the trained model" in done.stderr
-
-
-def test_the_job_of_preparing_makes_one_part(cluster: dict[str, str], tmp_path: Path) -> None:
-    subprocess.run([RECIPES / "slurm" / "prepare.sbatch"], env=cluster, check=True, timeout=30)
-    verb, *flags = called(tmp_path, "latxa")
-    given = cli.load(verb).make_context(verb, flags).params
-    assert given["shard"] == (3, 16) and given["output"] == tmp_path / "prepared" / "3" and given["resume"] is True
+def test_a_job_without_what_it_needs_says_so(cluster: dict[str, str]) -> None:
+    done = run_job("gpu", environment=cluster)
+    assert done.returncode == 2 and "which command?" in done.stderr
+    part = ARRAY | {"SLURM_ARRAY_TASK_COUNT": "2"}
+    done = run_job("gpu", "echo", "{I}/{N}", environment=cluster | part)
+    assert done.returncode == 2 and "{N} needs the whole array, --array=0-15" in done.stderr
+    assert run_job("gpu", "echo", "{I}", environment=cluster | part).stdout == "3\n"
+    del cluster["LATXA"]
+    done = run_job("gpu", "echo", environment=cluster)
+    assert done.returncode != 0 and "LATXA: the folder of latxa" in done.stderr
