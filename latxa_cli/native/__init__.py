@@ -10,6 +10,7 @@ needs layouts at start-up takes them from `layout`, which imports numpy alone.
     mix_rows, mix_lines              the lines of a mix: read into rows, written in their new order
     words, minhash, ngrams           the words of texts; sketches and n-grams made from their hashes
     normal_form, naive_bayes         the defects of a text; its language
+    switches                         which words of a text are in another language
     tokens, repetition, figures      the figures of quality
     similarity, components           near duplicates among documents; connected components
     byte_pairs                       pairs of neighbouring symbols

@@ -97,12 +97,18 @@ def _listed(codes: list[str]) -> str:
 
 
 @cache
+def naive_bayes() -> NaiveBayes:
+    """Return py3langid's classifier, which is loaded once per process."""
+    from latxa_cli.text.naive_bayes import NaiveBayes
+
+    return NaiveBayes()
+
+
+@cache
 def _classifier(model: str | None) -> NaiveBayes | FastTextModel:
     """Load a model, once per process."""
     if model is None:
-        from latxa_cli.text.naive_bayes import NaiveBayes
-
-        return NaiveBayes()
+        return naive_bayes()
     from latxa_cli.text.fasttext_model import FastTextModel
 
     return FastTextModel(model)

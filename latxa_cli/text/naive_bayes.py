@@ -11,6 +11,7 @@ import unicodedata
 import numpy as np
 
 from latxa_cli.native.naive_bayes import UNIT, classify
+from latxa_cli.native.switches import weigh
 from latxa_cli.stream.errors import LatxaError
 
 
@@ -48,6 +49,21 @@ class NaiveBayes:
         # Copied, since numpy allocates huge pages where `array` does not, which saves a fifth of the automaton's time.
         self._moves = np.array(model.tk_nextmove, dtype=np.uint32).reshape(-1, 256)
         self._counts = np.zeros(nothing + 1, dtype=np.int32)
+
+    def weights_of(self, languages: list[str]) -> tuple[np.ndarray, list[str]]:
+        """Return the weights i16 [features, classes] for `weigh`, in units of 1 / `UNIT`, and each class's language."""
+        classes = [
+            number
+            for language in languages
+            for number in np.flatnonzero(self._language_of == self.languages.index(language)).tolist()
+        ]
+        return np.ascontiguousarray(self._weights[:, classes]), [self.languages[self._language_of[n]] for n in classes]
+
+    def weigh(
+        self, text: np.ndarray, starts: np.ndarray, ends: np.ndarray, chained: np.ndarray, weights: np.ndarray
+    ) -> np.ndarray:
+        """Return i32 [words, classes]: the log-likelihood of each word's n-grams plus a constant (see `switches`)."""
+        return weigh(text, starts, ends, chained, self._moves, self._states, weights)
 
     def __call__(self, text: str) -> tuple[str, float]:
         if text.isupper():

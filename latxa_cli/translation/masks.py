@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from latxa_cli.translation.spans import Span, spans
+from latxa_cli.text.spans import Span, spans
 
 MARKER = re.compile(r"\[#[0-9]++\]")
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from latxa_cli.text.spans import spans
 from latxa_cli.translation.layouts import Pair
-from latxa_cli.translation.spans import spans
 
 # Where a text may be cut, the best places first: between paragraphs, before an item or a heading, at any line break.
 _BREAKS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -233,6 +234,26 @@ def automata(draw: st.DrawFn) -> tuple[Any, ...]:
     )
 
 
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[Any, ...]:
+    """Words of a text, some of which follow each other, and an automaton with weights of no meaning."""
+    text, moves, states, weights, *_ = draw(automata())
+    places = sorted(draw(st.sets(st.integers(0, len(text)))))
+    bounds = list(pairwise(places))[::2]
+    starts, ends = (np.array([bound[side] for bound in bounds], np.int64) for side in (0, 1))
+    chained = np.array([place > 0 and draw(st.booleans()) for place in range(len(bounds))], bool)
+    return text, starts, ends, chained, moves, states, weights
+
+
+@st.composite
+def evidence(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """How much more probable words are in other languages, and what it costs to change into those; often alike."""
+    words, languages = draw(st.integers(0, 8)), draw(st.integers(1, 3))
+    values = st.lists(st.integers(-3, 3), min_size=words * languages, max_size=words * languages)
+    costs = st.lists(st.integers(0, 5), min_size=languages, max_size=languages)
+    return np.array(draw(values), np.int32).reshape(words, languages), np.array(draw(costs), np.int64)
+
+
 # --- documents that may be duplicates
 
 
@@ -441,6 +462,8 @@ CASES = {
     "repetition.repeated_lines": Case(REPEATING.map(lambda drawn: drawn[::-1])),
     "similarity.decide": Case(duplicates(earlier=50)),
     "similarity.match_earlier": Case(gathered()),
+    "switches.label": Case(evidence()),
+    "switches.weigh": Case(chains()),
     "tokens.among": Case(st.tuples(array(np.uint32, FEW, max_size=4).map(np.sort), FEW)),
     "tokens.is_space": Case(st.tuples(st.one_of(st.integers(0, 0x3100), st.sampled_from([0x200B, 0x2028, 0x3000])))),
     "tokens.most_tokens": Case(CLEAN.map(lambda text: words_of(text)[:3])),

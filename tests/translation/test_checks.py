@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.text.scripts import script_of, scripts_of
 from latxa_cli.translation.calibration import LengthRatio, learn
 from latxa_cli.translation.checks.checks import REASONS, Checks
-from latxa_cli.translation.checks.language import _script, scripts_of
 from latxa_cli.translation.checks.limits import load_limits
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "right-copies" / "in.jsonl"
@@ -246,7 +246,7 @@ def test_every_language_is_written_as_it_writes_its_own_name() -> None:
         own = locale.languages.get(locale.language) or ""
         if own and code not in checked:
             checked.add(code)
-            scripts = {_script(letter) for letter in own if letter.isalpha()} - {""}
+            scripts = {script_of(letter) for letter in own if letter.isalpha()} - {""}
             assert scripts_of(code) in (frozenset(), scripts_of(code) | scripts), code
     assert len(checked) > 300
 

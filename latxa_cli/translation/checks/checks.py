@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from latxa_cli.text.scripts import scripts_of
 from latxa_cli.translation.calibration import LengthRatio
 from latxa_cli.translation.checks import copies, form, language, length, padding, parts, structure, transfer
 from latxa_cli.translation.checks.limits import Limits, load_limits
@@ -139,7 +140,7 @@ class Checks:
         yield "transfer", lambda pair: transfer.does_not_survive(pair, phrases)
         yield "padding", lambda pair: padding.padding(pair, phrases, self.ratio, self._is_foreign)
         yield "repetition", lambda pair: copies.repetition(pair, limits)
-        if self.target and (scripts := language.scripts_of(self.target)):
+        if self.target and (scripts := scripts_of(self.target)):
             yield "script", lambda pair: language.another_script(pair, limits, scripts)
         yield "partly_copied", lambda pair: copies.partly_copied(pair, limits)
         if self.target:

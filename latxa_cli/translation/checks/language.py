@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-import unicodedata
-from functools import cache
-from pathlib import Path
-
 from latxa_cli.text.language import UNDETERMINED, Identify, other_lines
+from latxa_cli.text.scripts import script_of
 from latxa_cli.translation.checks.limits import Limits
 from latxa_cli.translation.checks.pair import Pair
 
 _NO_LANGUAGE = "zxx"
 _LONG, _PIECES, _PIECE = 400, 4, 90  # a text of so many characters is long, and known by so many pieces of such length
-# Words with which names of characters begin that stand for no script.
-_COMMON = frozenset(
-    ("MODIFIER", "COMBINING", "FEMININE", "MASCULINE", "MICRO", "DOUBLE-STRUCK", "MATHEMATICAL", "SCRIPT")
-)
 
 
 def another_language(
@@ -52,7 +44,7 @@ def another_script(pair: Pair, limits: Limits, scripts: frozenset[str]) -> str |
     prose = pair.translation.prose
     if prose.isascii() and "LATIN" in scripts:
         return None
-    foreign = {letter for letter in set(prose) if letter.isalpha() and _script(letter) not in {"", *scripts}}
+    foreign = {letter for letter in set(prose) if letter.isalpha() and script_of(letter) not in {"", *scripts}}
     if not foreign:
         return None
     count = {letter: prose.count(letter) for letter in foreign if letter not in pair.source.text}
@@ -60,26 +52,3 @@ def another_script(pair: Pair, limits: Limits, scripts: frozenset[str]) -> str |
     if total < limits.script_letters or total < limits.script_share * pair.translation.letters:
         return None
     return "".join(sorted(count, key=lambda letter: (-count[letter], letter))[:10])
-
-
-@cache
-def _script(letter: str) -> str:
-    """Return the script of a letter as its name in Unicode tells it, or the empty string."""
-    name = unicodedata.name(letter, "").split(" ", 1)[0].split("-")[0]
-    return "" if name in _COMMON else name
-
-
-@cache
-def scripts_of(code: str) -> frozenset[str]:
-    """Return the scripts of a language, as the names of their letters in Unicode begin; none where they are not known.
-
-    The script is that of the code (`sr-Latn`), else that of CLDR or `scripts.toml`, else Latin.
-    """
-    from babel.core import get_global
-
-    table = tomllib.loads((Path(__file__).parent / "scripts.toml").read_text(encoding="utf-8"))
-    language, *subtags = code.split("-")
-    given = [tag.title() for tag in subtags if len(tag) == 4 and tag.isalpha()]
-    likely = get_global("likely_subtags").get(language, "").split("_")[1:2]
-    script = [*given, *filter(None, [table["languages"].get(language)]), *likely, "Latn"][0]
-    return frozenset(table["letters"].get(script, "").split())

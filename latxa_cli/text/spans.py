@@ -1,4 +1,4 @@
-"""The parts of a text that no translation may change, found in one pass from left to right.
+"""The parts of a text that are no prose, and that no translation may change, found in one pass from left to right.
 
     fenced      a fenced block of code, with its fences
     code        inline code between backticks (CommonMark 0.31.2, section 6.1)
