@@ -49,19 +49,25 @@ words=("${@//"{I}"/${SLURM_ARRAY_TASK_ID-}}")
 words=("${words[@]//"{N}"/${SLURM_ARRAY_TASK_COUNT-}}")
 
 # A command that does not end within four minutes is cut off, and continues from what it saved before.
-again='' late=''
-# shellcheck disable=SC2317 # the trap calls it
+command='' told='' again='' late=''
+# shellcheck disable=SC2317 # a trap calls it
+tell() {
+    told=yes
+    [ ! "$command" ] || kill -TERM "$command" || true
+}
+# shellcheck disable=SC2317 # a trap calls it
 time_is_up() {
     again=yes
-    kill -TERM "$command"
+    tell
     { sleep 240 && scontrol requeue "$job"; } > /dev/null 2>&1 &
     late=$!
 }
 trap time_is_up USR1
-trap 'kill -TERM "$command"' TERM
+trap tell TERM
 
 "${words[@]}" &
 command=$!
+[ ! "$told" ] || tell # the signal came before the command had a number
 code=0
 await "$command" || code=$?
 [ ! "$late" ] || kill "$late"

@@ -182,6 +182,18 @@ def test_a_job_that_is_queued_is_waited_for(cluster: Cluster, tmp_path: Path) ->
     assert sorted(runs(tmp_path)) == ["mix/a", "mix/b", "text"]
 
 
+def test_a_job_of_a_study_is_told_too_and_continues(cluster: Cluster, tmp_path: Path) -> None:
+    """The signal goes the whole way: from Slurm to the job, to the tasks that it started on both nodes."""
+    (tmp_path / "saving.py").write_text(SAVING)
+    study = job("made", "", "srun python3 saving.py && touch made", stage="train")
+    said = submitted(cluster, tmp_path, study, "--slurm=train=train --nodes=2 --ntasks-per-node=1 --cpus-per-task=1")
+    cluster.wait(lambda: len(list(tmp_path.glob("begun.*"))) == 2)
+    cluster.call("scancel", "--signal=USR1", "--batch", said.split()[1])
+    cluster.wait_for_all()
+    assert (tmp_path / "made").exists()
+    assert [path.read_text() for path in tmp_path.glob("kept.*")] == ["whole"] * 2
+
+
 def test_training_goes_on_where_a_node_was_killed(
     cluster: Cluster, tmp_path: Path, tiny_models: Path, latxa: Latxa
 ) -> None:

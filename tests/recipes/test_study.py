@@ -20,6 +20,7 @@ from latxa_cli import cli
 
 GUIDE = Path(__file__).parents[2] / "recipes" / "study.md"
 RECIPES = Path(__file__).parents[2] / "recipes"
+CLUSTER = RECIPES / "cluster.md"
 JOBS = RECIPES / "study" / "jobs.py"
 SIZES = sorted(path.stem for path in (RECIPES / "sizes").glob("*.sh"))
 
@@ -149,6 +150,64 @@ def test_a_dry_run_shows_the_cost_draws_it_and_makes_nothing(tmp_path: Path) -> 
     assert rows["train"][6] == "128" and float(rows["train"][7]) == pytest.approx(parts / 128, abs=0.1)
     assert (tmp_path / "plan.svg").read_text().count("<rect") == 1 + len(rows) - 3
     assert list((tmp_path / "it").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_job_is_submitted_once_after_what_it_needs(size: str, tmp_path: Path) -> None:
+    """The lines of `sbatch` are a script in which no array waits for a later one. What is fetched is there before."""
+    sys.path.insert(0, str(JOBS.parent))
+    import job as study_job
+    import submit
+
+    done = study("--size", size, "--submit", "--dry-run", "it", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and list((tmp_path / "it").iterdir()) == []
+    jobs = study_job.read_jobs(plan_lines(size, tmp_path))
+    names, places, before = submit.numbers(jobs), {}, set()
+    for line in done.stdout.splitlines():
+        if not line.startswith(("#", "export LATXA=")):
+            name, stage, tasks = re.fullmatch(r"(\w+)=\$\(sbatch .* --array=(.*?) .* --stage (\w+) .*\)", line).group(
+                1, 3, 2
+            )
+            waits = re.findall(r"(aftercorr|afterok):\$(\w+)", line)
+            assert {wait for _, wait in waits} <= before
+            before.add(name)
+            assert (RECIPES / "slurm" / re.search(r"(\w+\.sbatch) ", line)[1]).exists()
+            for first, _, last in (span.partition("-") for span in tasks.partition("%")[0].split(",")):
+                for number in range(int(first), int(last or first) + 1):
+                    places[stage, number] = name, {wait: kind for kind, wait in waits}
+    wanted = [job for job in jobs if job.stage != "fetch"]
+    assert len(places) == len(wanted)
+    by_made = {job.made: job for job in wanted}
+    for job in wanted:
+        _, waits = places[job.stage, names[job.made]]
+        for need in (by_made[need] for need in job.needs if need in by_made):
+            kind = waits[places[need.stage, names[need.made]][0]]
+            assert kind == "afterok" or names[need.made] == names[job.made]
+
+
+def plan_lines(size: str, folder: Path) -> list[str]:
+    """The plan of a size, as `study.sh` pipes it."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python3").write_text("#!/bin/sh\ncat\n")
+    (folder / "bin" / "python3").chmod(0o755)
+    environment = {"PATH": f"{folder}/bin:/usr/bin:/bin"}
+    command = [str(RECIPES / "study.sh"), "--size", size, "--list", str(folder / "it")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines(
+        keepends=True
+    )
+
+
+def test_the_guide_of_clusters_runs_as_written(tmp_path: Path) -> None:
+    lines = [line for block in papers.blocks(CLUSTER, papers.ELSEWHERE) for line in block.splitlines()]
+    studies = [line for line in lines if line.startswith("recipes/study.sh")]
+    assert len(studies) == 2
+    for line in studies:
+        words = line.replace("/work/study", "it").split()[1:]
+        assert study(*words, "--dry-run", cwd=tmp_path).returncode == 0, line
+    jobs = [line for line in lines if line.startswith("sbatch")]
+    assert {re.search(r"recipes/slurm/(\w+)\.sbatch ", line)[1] for line in jobs} == {"cpu", "gpu", "train"}
+    text = CLUSTER.read_text()
+    assert all(f"`{path.name}`" in text for path in (RECIPES / "slurm").glob("*.sbatch"))
 
 
 def test_much_is_asked_for_first(tmp_path: Path) -> None:

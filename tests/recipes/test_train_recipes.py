@@ -23,6 +23,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SETTINGS = sorted((RECIPES / "train").glob("*.toml"))
 OVERLAYS = sorted((RECIPES / "deepspeed").glob("*.json"))
 JOBS = sorted((RECIPES / "slurm").glob("*.sbatch"))
+SCRIPTS = [RECIPES / "fetch.sh", *sorted((RECIPES / "slurm").glob("*.*sh"))]
 
 # What the study published of its training (arXiv 2506.07597 and its configuration files): the same for 8B and 70B.
 STUDY = {
@@ -125,7 +126,7 @@ def test_jobs_are_bash_that_slurm_can_read(path: Path) -> None:
     assert not [lines[number] for number in asked if "$" in lines[number] or "#" in lines[number][1:]]
 
 
-@pytest.mark.parametrize("path", [*JOBS, RECIPES / "slurm" / "envelope.bash", RECIPES / "fetch.sh"], ids=name)
+@pytest.mark.parametrize("path", [*JOBS, *SCRIPTS], ids=name)
 def test_shellcheck_finds_nothing(path: Path) -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("`shellcheck` is not installed")
@@ -197,9 +198,16 @@ def test_a_job_runs_the_command_that_it_is_given(kind: str, cluster: dict[str, s
 
 
 def test_a_command_on_ray(cluster: dict[str, str], tmp_path: Path) -> None:
-    assert run_job("ray", "latxa", "sample", environment=cluster).returncode == 0
+    """Ray starts on every node; the command runs where all are there, and only there."""
+    python = tmp_path / "latxa" / ".venv" / "bin" / "python3"  # asks whether all nodes are there
+    python.write_text("#!/bin/bash\ncat > /dev/null; sleep 0.2; exit $MISSING\n")
+    python.chmod(0o755)
+    done = run_job("ray", "bash", "-c", "echo on $RAY_ADDRESS; exit 7", environment=cluster | {"MISSING": "0"})
+    assert (done.returncode, done.stdout) == (7, "on gpu03:6379\n")
     words = called(tmp_path, "srun")
-    assert words == ["ray", "symmetric-run", "--address", "gpu03:6379", "--min-nodes", "2", "--", "latxa", "sample"]
+    assert words[:3] == ["--ntasks-per-node=1", "bash", "-c"] and "ray start --head" in " ".join(words)
+    done = run_job("ray", "echo", "never", environment=cluster | {"MISSING": "1"})
+    assert (done.returncode, done.stdout) == (1, "") and "Ray did not start on all nodes" in done.stderr
 
 
 @pytest.mark.parametrize(("array", "job"), [({}, "77"), (ARRAY, "70_3")])
