@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from latxa_cli import hub
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
@@ -138,9 +138,14 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
 
 
 def load_model(
-    model: str, *, device: str | None = None, dtype: str | None = None, trust_remote_code: bool = False
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    trust_remote_code: bool = False,
+    form: Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"] = "AutoModelForCausalLM",
 ) -> Any:
-    """Return the causal language model on a device.
+    """Return the model of this form (by default a causal language model) on a device.
 
     - device: by default a GPU if there is one, else the CPU.
     - dtype: that of the weights in memory; by default float32 on the CPU, and on a GPU the one in the file.
@@ -150,14 +155,14 @@ def load_model(
     """
     check(model)
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
 
     quiet_libraries()
     place = choose_device(device)
     kind = dtype or ("float32" if place.type == "cpu" else "auto")
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = getattr(transformers, form).from_pretrained(
             model,
             output_loading_info=True,
             dtype=kind if kind == "auto" else getattr(torch, kind),

@@ -37,6 +37,7 @@ class OpenAIServer:
         self.trouble, self.key, self.owner = trouble, key, owner
         self.delay = 0.0
         self.limit: int | None = None  # how many requests are answered, all that come later wait
+        self.models = [MODEL, "other/model"]
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.at_once = self.most_at_once = 0
@@ -51,8 +52,8 @@ class OpenAIServer:
             return refused
         if self.trouble and (response := await self.trouble(request, None)):
             return response
-        entry = {"id": MODEL, "object": "model", "owned_by": self.owner}
-        return web.json_response({"object": "list", "data": [entry, entry | {"id": "other/model"}]})
+        entries = [{"id": name, "object": "model", "owned_by": self.owner} for name in self.models]
+        return web.json_response({"object": "list", "data": entries})
 
     async def _version(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"version": "0.32.0"})

@@ -1,52 +1,82 @@
-"""`latxa judge`."""
+"""`latxa judge`: battles between responses, or scores of each, by a rubric."""
 
 from typing import Annotated
 
-from latxa_cli.options import Files, Run, Shard, flag, verb
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.options import (
+    DryRun,
+    EngineOptions,
+    Files,
+    Run,
+    Seed,
+    Shard,
+    TemplateDate,
+    Thinking,
+    flag,
+    verb,
+)  # fmt: skip
 
 
-@verb
+@verb(generates=True)
 def judge(
     run: Run,
     files: Files = None,
     *,
-    rubric: Annotated[str, flag("The rubric of the comparison; there is `reference`.", metavar="NAME")] = "reference",
+    rubric: Annotated[str, flag("A rubric below, or a `.toml` file.", metavar="NAME|FILE")] = "reference",
+    judge: Annotated[
+        list[str] | None, flag("The model that judges; repeat it for a panel.", "--judge", "-j", metavar="MODEL")
+    ] = None,
     references: Annotated[
         str | None, flag("Prompts {id, reference}; they win over the responses' own.", metavar="FILE")
     ] = None,
-    margin: Annotated[float, flag("The largest difference of scores that is a tie.", min=0.0)] = 0.0,
+    answer_in: Annotated[
+        str | None, flag("The language of good answers, as judges are told. [default: the prompt's]", metavar="NAME")
+    ] = None,
+    margin: Annotated[
+        float | None, flag("The largest difference of scores that is a tie. [default: the rubric's]", min=0.0)
+    ] = None,
+    thinking: Thinking = None,
+    max_tokens: Annotated[
+        int | None, flag("The most tokens of an answer. [default: the rubric's]", min=1, max=1 << 31)
+    ] = None,
+    date: TemplateDate = None,
+    seed: Seed = 0,
     shard: Shard = None,
+    engine: EngineOptions,
+    dry_run: DryRun = False,
 ) -> None:
-    """Compare the responses of two or more models.
+    """Compare the responses of two or more models, or score each response, by a rubric.
 
-    in:  two or more files of responses {id, messages, model, reference}, one file a model
-    out: battles {id, prompt_id, model_a, model_b, winner, judge, conversation_a, conversation_b}
+    in:  files of responses {id, messages, model, reference}; for a comparison two or more, one file a model
+    out: battles {id, prompt_id, model_a, model_b, winner, preference, judge, conversation_a, conversation_b},
+         or scores {id, rubric, model, judge, scores}
 
-    Responses to one prompt have the same id. The first file decides which ids are judged.
+    rubrics of pairs, which give battles:
+      reference      the answer nearer to the prompt's reference wins (chrF, 0 to 100)
+      pairwise       content, language and overall, by a judge
+      fluency        language alone, by a judge
+      reward-pairs   the higher reward wins, by a reward model
+    rubrics of single responses, which give scores:
+      llm-eval       accuracy, fluency, informativeness, logical coherence, harmlessness, beside the reference
+      curate         three levels of a pair for training, which `mix --minimum` reads
+      reward         the output of a reward model
 
-    The rubric `reference` compares the last answers with the reference of the prompt, which stands in a response or in
-    --references. The higher score wins: sacreBLEU's sentence chrF with its default settings, from 0 to 100. The
-    manifest holds its signature.
+    Responses to one prompt have the same id, or the same user turns. The first file decides which prompts are judged.
+    A judge sees each pair in both orders; where they disagree it is a tie. An answer of a judge without a verdict is
+    rejected, by its kind: unreadable, empty, refused, out of range, failed, too long, cut off.
 
-    memory: all files but the first, and the references
+    memory: all files but the first, the references, and the models of all judges
 
     examples:
       latxa judge ours.jsonl theirs.jsonl > battles.jsonl
       latxa judge a.jsonl b.jsonl c.jsonl --references prompts.jsonl --margin 1 | latxa arena-score --prior 1
+      latxa judge ours.jsonl theirs.jsonl --rubric pairwise --judge models/judge --answer-in Basque -o battles.jsonl
+      latxa judge reverse.jsonl --rubric curate --judge models/judge -o scores.jsonl
     """
-    from latxa_cli.judging.judge import Contender, Judge, rubric_named
+    from latxa_cli.judging.judge import Settings
+    from latxa_cli.judging.judge import judge as judge_files
 
-    if not files or len(files) < 2:
-        raise UsageError("a comparison needs two files of responses or more", hint="`latxa judge A.jsonl B.jsonl`")
-    chosen = rubric_named(rubric)
-    others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]]
-    prompts = run.read_all(references, "prompt") if references else []
-    reference_texts = {prompt["id"]: prompt.get("reference") for prompt in prompts}
-    run.note(judge=chosen.signature)
-    run.write(Judge(chosen, margin, reference_texts).battles(run.read(files[:1], "response"), others))
-    if shard is None and not run.destination.resume:  # a part of a run does not see all ids of the first file
-        for other in others:
-            if unmet := len(other.responses) - len(other.met):
-                run.note(**{f"not judged of {other.name}": unmet})
-                run.say(f"{unmet:,} of {other.name} not judged: {files[0]} lacks their ids")
+    settings = Settings(
+        rubric, tuple(judge or ()), references, margin, answer_in, thinking, max_tokens, seed, date, engine,
+        partial=shard is not None or run.destination.resume, dry_run=dry_run,
+    )  # fmt: skip
+    judge_files(run, files or [], settings)

@@ -54,8 +54,8 @@ def respond(
     from latxa_cli.generation.delivery import deliver, note_engine
     from latxa_cli.generation.engine import Decoding, open_engine
     from latxa_cli.generation.preflight import first, share
+    from latxa_cli.generation.speaker import speaker_of
     from latxa_cli.sampling import respond as room
-    from latxa_cli.sampling.speaker import speaker_of
 
     run.depends_on(model)
     prompts = run.read(files, "prompt", take=take)

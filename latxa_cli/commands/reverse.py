@@ -80,10 +80,10 @@ def reverse(
     from latxa_cli.generation.delivery import deliver, note_engine
     from latxa_cli.generation.engine import Decoding, open_engine
     from latxa_cli.generation.preflight import first, share
+    from latxa_cli.generation.speaker import speaker_of
     from latxa_cli.sampling import reverse as room
     from latxa_cli.sampling.filters import OF_INSTRUCTIONS
     from latxa_cli.sampling.selection import say_unread, select
-    from latxa_cli.sampling.speaker import speaker_of
 
     run.depends_on(model)
     selection = select(

@@ -89,10 +89,10 @@ def sample(
     from latxa_cli.generation.delivery import deliver, note_engine
     from latxa_cli.generation.engine import open_engine
     from latxa_cli.generation.preflight import RECORDS, share
+    from latxa_cli.generation.speaker import speaker_of
     from latxa_cli.sampling.filters import FILTERS
     from latxa_cli.sampling.magpie import Magpie, check_further_turns, draw, query_of
     from latxa_cli.sampling.selection import say_unread, select
-    from latxa_cli.sampling.speaker import speaker_of
     from latxa_cli.sampling.tasks import FOLDER, GENERAL, load_tasks, some_of_each
     from latxa_cli.stream.tables import own_files
 

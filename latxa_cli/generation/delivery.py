@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from latxa_cli.generation.preflight import preview
 from latxa_cli.stream.manifest import difference
 from latxa_cli.stream.run import watched
 
 if TYPE_CHECKING:
-    from latxa_cli.generation.engine import Engine
     from latxa_cli.stream.records import Outcome
     from latxa_cli.stream.run import Run
 
@@ -21,7 +20,19 @@ DECIDES = (
 )  # fmt: skip
 
 
-def note_engine(run: Run, engine: Engine) -> None:
+class Writer(Protocol):
+    """Who writes: an engine, or several together."""
+
+    @property
+    def window(self) -> int: ...
+
+    @property
+    def completion_tokens(self) -> int: ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+
+def note_engine(run: Run, engine: Writer) -> None:
     """Note in the manifest which engine writes, and all those that wrote before `--resume`; say where it is another."""
     facts = engine.facts()
     run.note(engine=facts)
@@ -38,7 +49,7 @@ def note_engine(run: Run, engine: Engine) -> None:
 
 def deliver(
     run: Run,
-    engine: Engine,
+    engine: Writer,
     outcomes: Iterable[Outcome],
     *,
     total: int | None,

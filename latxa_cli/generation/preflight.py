@@ -31,7 +31,7 @@ def share(total: int | None, shard: tuple[int, int] | None) -> int | None:
 def preview(say: Callable[[str], None], outcomes: Iterable[Outcome], *, total: int | None = None) -> None:
     """Make the outcomes of the `first` units, show them through `say`, and estimate the time of `total` where known."""
     started = time.monotonic()
-    made = list(outcomes)
+    made = [one for outcome in outcomes for one in (outcome if isinstance(outcome, list) else [outcome])]
     seconds = time.monotonic() - started
     for outcome in made:
         if isinstance(outcome, Reject):
@@ -50,5 +50,5 @@ def preview(say: Callable[[str], None], outcomes: Iterable[Outcome], *, total: i
 
 
 def _tokens(record: Record) -> int:
-    values = (record["metadata"].get(name) for name in TOKENS)
+    values = ((record.get("metadata") or {}).get(name) for name in TOKENS)
     return sum(value for value in values if type(value) is int)

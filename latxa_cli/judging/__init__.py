@@ -1,1 +1,6 @@
-"""Judges, which compare responses to the same prompts by a rubric and give battles."""
+"""Judges, which compare responses to the same prompts, or score each by itself, by a rubric.
+
+The way of a response: `rubric` (what is asked) and `matching` (which responses meet), then `measures` (chrF, reward
+models) or `panel` (judges that are asked: `sheet` is what they read, `verdict` what is read of their answers),
+`records` (battles and scores), `tally` (what a run says of its judges).
+"""

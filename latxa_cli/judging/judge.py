@@ -1,139 +1,155 @@
-"""Battles from responses: for every prompt and every two models, the rubric picks the better last answer.
-
-`latxa judge ours.jsonl theirs.jsonl --rubric reference`
-
-The rubric `reference` prefers the answer that is nearer to the prompt's reference by chrF.
-"""
+"""A run of `latxa judge`: what is read, who judges it, what is said of it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import combinations
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
 
-from latxa_cli.stream.errors import LatxaError, UsageError, nearest
-from latxa_cli.stream.records import Record, Reject, content_id
-from latxa_cli.text.chrf import ChrF
+from latxa_cli.judging.matching import Contender, Meeting, alone, asked, begun, difference, meetings
+from latxa_cli.judging.rubric import FOLDER, Rubric, load_rubric
+from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.tables import own_files
 
-RUBRICS = {"reference": ChrF}
+if TYPE_CHECKING:
+    from datetime import date
 
-
-def rubric_named(name: str) -> ChrF:
-    """Return the rubric of this name; raises UsageError for an unknown one."""
-    if name not in RUBRICS:
-        raise UsageError(f"no rubric `{name}`", hint=nearest(name, list(RUBRICS)))
-    return RUBRICS[name]()
-
-
-@dataclass
-class Contender:
-    """The responses of one file by id, and in `met` the ids that the first file has too."""
-
-    name: str
-    responses: dict[str, Record]
-    met: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, name: str, records: Iterable[Record]) -> Contender:
-        """Index `records` by id; raises LatxaError for a repeated id."""
-        responses: dict[str, Record] = {}
-        for record in records:
-            if record["id"] in responses:
-                raise _repeated(name, record)
-            responses[record["id"]] = record
-        return cls(name, responses)
+    from latxa_cli.generation.engine import EngineOptions
+    from latxa_cli.judging.panel import Judge
+    from latxa_cli.stream.records import Outcome
+    from latxa_cli.stream.run import Run
 
 
-@dataclass(frozen=True)
-class Judge:
-    """A rubric and its settings.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says; `partial`: the run does not see the whole of the first file."""
 
-    Attributes:
-        rubric: scores an answer against a reference.
-        margin: the largest difference of two scores that is a tie.
-        references: references by id; they win over those of the records.
+    rubric: str
+    judges: tuple[str, ...]
+    references: str | None
+    margin: float | None
+    language: str | None
+    thinking: Literal["on", "off"] | None
+    max_tokens: int | None
+    seed: int
+    date: date | None
+    engine: EngineOptions
+    partial: bool
+    dry_run: bool
+
+
+def judge(run: Run, files: list[str], settings: Settings) -> None:
+    """Judge the responses in `files`, and write what comes of it.
+
+    Raises UsageError where the files, flags and judges do not fit the rubric, and LatxaError as what it calls.
     """
+    rubric = load_rubric(settings.rubric)
+    pairs = rubric.compares == "pair"
+    _check(rubric, files, settings)
+    run.depends_on(*own_files("--rubric", [settings.rubric], FOLDER), *settings.judges)
+    if rubric.is_asked:
+        from latxa_cli.judging.panel import check_judges
 
-    rubric: ChrF
-    margin: float = 0.0
-    references: dict[str, object] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.margin < math.inf:
-            raise UsageError(f"the margin {self.margin} is not a finite number from 0")
-
-    def battles(self, first: Iterable[Record], others: list[Contender]) -> Iterator[list[Record | Reject]]:
-        """Yield, for each response of `first`, the battles among it and its partners, and its Rejects.
-
-        A partner is a response to the same prompt in another file. A Reject stands for each file without one.
-
-        Raises:
-            UsageError: two files hold responses of the same model.
-            LatxaError: an id comes twice.
-        """
-        seen: set[str] = set()
-        for record in first:
-            if record["id"] in seen:
-                raise _repeated("the first file", record)
-            seen.add(record["id"])
-            matches = [_partner(record, other) for other in others]
-            rejects: list[Record | Reject] = [match for match in matches if isinstance(match, Reject)]
-            partners = [match for match in matches if not isinstance(match, Reject)]
-            if not partners:
-                yield rejects
-                continue
-            reference = self._reference([record, *partners])
-            if reference is None:
-                yield [*rejects, Reject(record, "no reference")]
-                continue
-            scores = [(response, self._score(response, reference)) for response in (record, *partners)]
-            yield [*rejects, *(self._battle(*one, *two) for one, two in combinations(scores, 2))]
-
-    def _reference(self, responses: list[Record]) -> str | None:
-        texts = [(self.references or {}).get(responses[0]["id"]), *(record.get("reference") for record in responses)]
-        return next((text for text in texts if isinstance(text, str) and text.strip()), None)
-
-    def _score(self, response: Record, reference: str) -> float:
-        return self.rubric.score(response["messages"][-1]["content"], reference)
-
-    def _battle(self, a: Record, score_a: float, b: Record, score_b: float) -> Record:
-        if a["model"] == b["model"]:
-            raise UsageError(
-                f"two files hold responses of `{a['model']}`",
-                hint="a battle needs two models: give the responses of one file another `model`",
-            )
-        winner = "tie" if abs(score_a - score_b) <= self.margin else "model_a" if score_a > score_b else "model_b"
-        meeting = {"prompt_id": a["id"], "model_a": a["model"], "model_b": b["model"], "winner": winner}
-        language = a.get("language") or b.get("language")
-        return {
-            "id": content_id(meeting | {"judge": self.rubric.name, "winner": None}),  # the same whoever wins
-            **meeting,
-            "judge": self.rubric.name,
-            **({"language": language} if language else {}),
-            "conversation_a": a["messages"],
-            "conversation_b": b["messages"],
-            "metadata": {"scores": {"model_a": round(score_a, 4), "model_b": round(score_b, 4)}},
-        }
+        check_judges(settings.judges, settings.engine)
+    others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]] if pairs else []
+    prompts = run.read_all(settings.references, "prompt") if settings.references else []
+    references = {prompt["id"]: prompt.get("reference") for prompt in prompts}
+    if not pairs:
+        to_judge = alone(run.read(files, "conversation"), references, needs_reference=rubric.shows_reference)
+    else:
+        first = run.read(files[:1], "response")
+        to_judge = meetings(first, others, references, needs_reference=rubric.shows_reference)
+    margin = rubric.tie if settings.margin is None else settings.margin
+    if rubric.is_asked:
+        _ask(run, rubric, to_judge, margin, settings)
+    else:
+        _measure(run, rubric, to_judge, margin, settings)
+    if not settings.partial and not settings.dry_run:
+        _say_unmet(run, files[0], others)
 
 
-def _repeated(name: str, record: Record) -> LatxaError:
-    return LatxaError(
-        f"{name}: two responses have the id `{record['id']}`",
-        hint="a file holds one response to each prompt; give each model a file of its own",
-    )
+def _check(rubric: Rubric, files: list[str], settings: Settings) -> None:
+    """Raise UsageError for files, judges and flags that do not fit the rubric."""
+    if rubric.compares == "pair" and len(files) < 2:
+        raise UsageError("a comparison needs two files of responses or more", hint="`latxa judge A.jsonl B.jsonl`")
+    if rubric.scorer == "chrF" and settings.judges:
+        raise UsageError(f"`--judge` has no effect with the rubric `{rubric.name}`", hint="it asks no model")
+    if rubric.scorer == "reward" and len(settings.judges) != 1:
+        raise UsageError(f"the rubric `{rubric.name}` needs one `--judge`", hint="a reward model")
+    if rubric.is_asked and not settings.judges:
+        raise UsageError(f"the rubric `{rubric.name}` needs a judge", hint="`--judge MODEL`")
+    if rubric.compares == "one" and settings.margin is not None:
+        raise UsageError(f"`--margin` has no effect with the rubric `{rubric.name}`", hint="it compares no responses")
+    given = {"--answer-in": settings.language, "--thinking": settings.thinking, "--max-tokens": settings.max_tokens}
+    if not rubric.is_asked and (flag := next((flag for flag, value in given.items() if value is not None), "")):
+        raise UsageError(f"`{flag}` has no effect with the rubric `{rubric.name}`", hint="it asks no model")
 
 
-def _partner(record: Record, other: Contender) -> Record | Reject:
-    """Return the response in `other` to the same prompt as `record`, or a Reject with the reason why none fits."""
-    partner = other.responses.get(record["id"])
-    if partner is None:
-        return Reject(record, "no partner", f"{other.name} has no such id")
-    other.met.add(record["id"])
-    if _questions(partner) != _questions(record):
-        return Reject(record, "different prompts", f"{other.name} has the id with other user turns")
-    return partner
+def _ask(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings) -> None:
+    """Ask judges, and write their votes or scores."""
+    from latxa_cli.generation.delivery import deliver, note_engine
+    from latxa_cli.generation.engine import Decoding
+    from latxa_cli.generation.preflight import RECORDS
+    from latxa_cli.judging.panel import THAT_OF_THE_PROMPT, Panel, open_judge
+    from latxa_cli.judging.tally import Tally
+
+    to_judge, any_at_all = begun(to_judge)
+    if not any_at_all:
+        run.write(list(meeting.rejects) for meeting in to_judge)
+        return
+    decoding = Decoding(**dict(rubric.decoding or {}))  # type: ignore[arg-type]
+    if settings.max_tokens is not None:
+        decoding = Decoding(settings.max_tokens, decoding.temperature, decoding.top_p)
+    options = settings.engine.on(run.day(settings.date))
+    judges = [open_judge(model, options, settings.thinking) for model in settings.judges]
+    panel = Panel(judges, rubric, decoding, margin, settings.language or THAT_OF_THE_PROMPT, settings.seed)
+    note_engine(run, panel)
+    run.note(judge=", ".join(judge.name for judge in judges), decoding=decoding.as_dict())
+    tally = Tally(run.kept.get("votes"), run.say)
+    run.keep(votes=tally.facts)
+    some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
+    deliver(run, panel, tally.counted(panel.ask(some)), total=None, dry_run=settings.dry_run)
+    run.say_all(tally.sentences())
+    if settings.dry_run:
+        run.say(_cost(judges, RECORDS))
 
 
-def _questions(record: Record) -> list[str]:
-    return [message["content"] for message in record["messages"] if message["role"] == "user"]
+def _cost(judges: list[Judge], most: int) -> str:
+    """Return what a few prompts took of tokens, which tells what all of them will cost."""
+    asked, written = (sum(getattr(one.engine, f"{what}_tokens") for one in judges) for what in ("prompt", "completion"))
+    return f"these prompts ({most} at most) took {asked:,} tokens to read and {written:,} to write, of all judges"
+
+
+def _measure(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings) -> None:
+    """Score responses by what needs no asking, and write battles or scores."""
+    from latxa_cli.generation.preflight import RECORDS, preview
+    from latxa_cli.judging.measures import ByReference, ByReward, measure
+
+    if rubric.scorer == "chrF":
+        by: ByReference | ByReward = ByReference()
+    else:
+        to_judge, any_at_all = begun(to_judge)
+        if not any_at_all:
+            run.write(list(meeting.rejects) for meeting in to_judge)
+            return
+        engine = settings.engine
+        by = ByReward(settings.judges[0], device=engine.device, trust_remote_code=engine.trust_remote_code)
+    run.note(judge=by.signature)
+    some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
+    outcomes: Iterator[Outcome] = measure(some, by, rubric, margin)
+    if settings.dry_run:
+        preview(run.say, outcomes)
+    else:
+        run.write(outcomes)
+
+
+def _say_unmet(run: Run, first: str, others: list[Contender]) -> None:
+    """Say how many responses of each file have no partner in the first one."""
+    for other in others:
+        if unmet := len(other.responses) - len(other.met):
+            run.note(**{f"not judged of {other.name}": unmet})
+            run.say(f"{unmet:,} of {other.name} not judged: {first} lacks their ids")
+        if other.missed and other.responses and not other.met:
+            theirs = asked(next(iter(other.responses.values())))
+            run.say(f"{first} and {other.name} have no prompt in common: {difference(other.missed, theirs)}")

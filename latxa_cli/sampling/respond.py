@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from latxa_cli.generation.engine import Completion, Decoding, Engine, Request
 from latxa_cli.generation.flow import Exchange, converse
-from latxa_cli.sampling.speaker import Speaker
+from latxa_cli.generation.speaker import Speaker
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 
 

@@ -13,8 +13,8 @@ from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.tables import own_files
 
 if TYPE_CHECKING:
+    from latxa_cli.generation.speaker import Speaker
     from latxa_cli.sampling.meanings import Meanings
-    from latxa_cli.sampling.speaker import Speaker
     from latxa_cli.stream.records import Outcome, Record
     from latxa_cli.stream.run import Run
 

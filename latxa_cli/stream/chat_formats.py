@@ -9,7 +9,8 @@
     inputs, targets                     Aya
 
 Beside any of them, `system` is the first turn, and `history` holds earlier turns. A conversation that calls tools is
-refused, and so is content that is not text, since no conversation is read only in part.
+refused, and so is content that is not text, since no conversation is read only in part. AlpacaEval names the model of a
+response `generator`.
 """
 
 from __future__ import annotations
@@ -63,6 +64,13 @@ def respell(record: Record, *, prompts: bool = False) -> Record:
         return record
     used += [field for field in ("history", "system") if not record.get(field)]
     return {field: value for field, value in record.items() if field not in used} | {"messages": turns}
+
+
+def with_model(record: Record) -> Record:
+    """Return a response with `model`, where it calls its model `generator`; any other is unchanged."""
+    if "model" in record or type(record.get("generator")) is not str:
+        return record
+    return {name: value for name, value in record.items() if name != "generator"} | {"model": record["generator"]}
 
 
 def _has(record: Record, pair: tuple[str, str]) -> bool:

@@ -122,6 +122,16 @@ KINDS: dict[str, Kind] = {
         rule_says="`winner` may be left out where one of the two others is there.",
         is_named=False,
     ),
+    "score": Kind(
+        "How good a record is, by a rubric; `id` is that of the record.",
+        (Field("rubric", STRING, "the rubric"), Field("scores", OBJECT, "the score by each criterion, by name")),
+        (
+            Field("model", STRING, "the model that wrote what was judged"),
+            Field("judge", STRING, "the model or the metric that judged"),
+            _TASK, _LANGUAGE, _SOURCE, _METADATA,
+        ),
+        mark="rubric",
+    ),
     "rating": Kind(
         "How strong a model is, by its battles.",
         (_MODEL,),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from latxa_cli.stream.chat_formats import respell
+from latxa_cli.stream.chat_formats import respell, with_model
 from latxa_cli.stream.checks import checker, kind_of
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input, numbered_lines, whole_lines
@@ -89,7 +89,7 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
     check = checker(kind)
     talks = not _kinds(kind).isdisjoint(HAVE_MESSAGES)
     checked = "messages" if _kinds(kind) <= HAVE_MESSAGES else ""
-    prompts = "prompt" in _kinds(kind)
+    prompts, responses = "prompt" in _kinds(kind), "response" in _kinds(kind)
     loads = orjson.loads
 
     def parse(entry: bytes | Record) -> Record:
@@ -98,6 +98,8 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
             raise record if isinstance(record, EntryError) else ValueError("the line is JSON, but not an object")
         if talks and ("messages" not in record or "system" in record):
             record = respell(record, prompts=prompts)
+        if responses:
+            record = with_model(record)
         try:
             check(record)
         except ValueError:

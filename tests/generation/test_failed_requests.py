@@ -18,11 +18,11 @@ from unchecked import TRANSLATE, write_files
 
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, open_engine
 from latxa_cli.generation.flow import MOST_FAILED, Exchange, converse
+from latxa_cli.generation.speaker import Speaker
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.magpie import Magpie, draw
 from latxa_cli.sampling.respond import respond
 from latxa_cli.sampling.reverse import Reversal, reverse
-from latxa_cli.sampling.speaker import Speaker
 from latxa_cli.sampling.tags import Tagger, load_tags
 from latxa_cli.sampling.tasks import Task
 from latxa_cli.stream.errors import LatxaError

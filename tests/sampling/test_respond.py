@@ -7,8 +7,8 @@ from typing import Any
 from fake_engine import TOO_LONG, FakeEngine, cut_off
 
 from latxa_cli.generation.engine import Completion, Decoding, Request
+from latxa_cli.generation.speaker import Speaker
 from latxa_cli.sampling.respond import respond
-from latxa_cli.sampling.speaker import Speaker
 from latxa_cli.stream.checks import checker
 from latxa_cli.stream.records import Record, Reject
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latxa_cli.judging.judge import Contender, Judge, rubric_named
+from latxa_cli.judging.matching import Contender, meetings
+from latxa_cli.judging.measures import ByReference, measure
+from latxa_cli.judging.rubric import load_rubric
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Reject
 from latxa_cli.text.chrf import ChrF
@@ -18,9 +20,15 @@ def response(name, model, answer, asked="Zer moduz?", **more):
 
 
 def judged(first, *others, **how):
-    contenders = [Contender.of(f"{number}.jsonl", records) for number, records in enumerate(others, 2)]
-    judge = Judge(rubric_named("reference"), **how)
-    return [outcome for outcomes in judge.battles(first, contenders) for outcome in outcomes]
+    return compared(
+        first, [Contender.of(f"{number}.jsonl", records) for number, records in enumerate(others, 2)], **how
+    )
+
+
+def compared(first, contenders, *, by=None, margin=0.0, references=None):
+    met = meetings(first, contenders, references or {})
+    found = measure(met, by or ByReference(), load_rubric("reference"), margin)
+    return [outcome for outcomes in found for outcome in outcomes]
 
 
 def ngrams(text, order):
@@ -124,18 +132,21 @@ def test_equal_and_near_scores_tie():
 
 
 class Lengths:
-    """A rubric by which an answer is worth its length."""
+    """A measure by which an answer is worth its length."""
 
-    name = "length"
+    name = criterion = signature = "length"
 
-    def score(self, response, reference):
+    def score(self, response):
         return float(len(response))
+
+    def scores(self, responses, reference):
+        return [self.score(response["messages"][-1]["content"]) for response in responses]
 
 
 def test_a_difference_that_equals_the_margin_is_a_tie_and_a_larger_one_is_none():
     def winner(a, b, margin):
         contender = Contender.of("b.jsonl", [response("1", "b", b)])
-        [[battle]] = Judge(Lengths(), margin).battles([response("1", "a", a, reference="x")], [contender])
+        [battle] = compared([response("1", "a", a, reference="x")], [contender], by=Lengths(), margin=margin)
         return battle["winner"]
 
     for a, b, better in (("xxxx", "xx", "model_a"), ("xx", "xxxx", "model_b")):
@@ -145,11 +156,11 @@ def test_a_difference_that_equals_the_margin_is_a_tie_and_a_larger_one_is_none()
 
 def test_scores_are_rounded_to_four_digits_and_compared_before_that():
     class Near(Lengths):
-        def score(self, response, reference):
+        def score(self, response):
             return 50 + len(response) / 1e6
 
     contender = Contender.of("b.jsonl", [response("1", "b", "xx")])
-    [[battle]] = Judge(Near()).battles([response("1", "a", "x", reference="x")], [contender])
+    [battle] = compared([response("1", "a", "x", reference="x")], [contender], by=Near())
     assert battle["metadata"]["scores"] == {"model_a": 50.0, "model_b": 50.0}
     assert battle["winner"] == "model_b"
     [battle] = judged([response("1", "a", "Ondo", reference="Ondo nago")], [response("1", "b", "Bai")])
@@ -158,11 +169,10 @@ def test_scores_are_rounded_to_four_digits_and_compared_before_that():
 
 def test_a_battle_has_the_same_id_whoever_wins():
     def judged_by(reference, judge="chrF"):
-        class Named(ChrF):
-            name = judge
-
+        by = ByReference()
+        by.name = judge
         contender = Contender.of("b.jsonl", [response("1", "b", "bi")])
-        [[battle]] = Judge(Named()).battles([response("1", "a", "bat", reference=reference)], [contender])
+        [battle] = compared([response("1", "a", "bat", reference=reference)], [contender], by=by)
         return battle["winner"], battle["id"]
 
     (first, one), (second, same), (_, other) = judged_by("bat"), judged_by("bi"), judged_by("bat", "another")
@@ -241,7 +251,7 @@ def test_a_partner_that_is_missing_leaves_the_other_battles():
 
 def test_ids_that_the_first_file_lacks_are_not_judged_and_can_be_counted():
     other = Contender.of("b.jsonl", [response("1", "b", "x"), response("9", "b", "x")])
-    [[battle]] = Judge(ChrF()).battles([response("1", "a", "x", reference="x")], [other])
+    [battle] = compared([response("1", "a", "x", reference="x")], [other])
     assert battle["prompt_id"] == "1"
     assert other.met == {"1"}
 
@@ -249,7 +259,7 @@ def test_ids_that_the_first_file_lacks_are_not_judged_and_can_be_counted():
 def test_an_id_with_another_prompt_was_met():
     """It is told as a rejected record, so it must not be counted again among those that the first file lacks."""
     other = Contender.of("b.jsonl", [response("1", "b", "x", asked="Nor?")])
-    [[reject]] = Judge(ChrF()).battles([response("1", "a", "x", reference="x")], [other])
+    [reject] = compared([response("1", "a", "x", reference="x")], [other])
     assert (reject.reason, other.met) == ("different prompts", {"1"})
 
 
@@ -257,7 +267,7 @@ def test_each_partner_that_cannot_stand_is_told_even_where_none_is_left_or_no_re
     first = [response("1", "a", "x")]
     outcomes = judged(first, [], [response("1", "c", "y")], [response("1", "d", "y", asked="Nor?")])
     assert [outcome.reason for outcome in outcomes] == ["no partner", "different prompts", "no reference"]
-    assert [outcome.detail.split()[0] for outcome in outcomes[:2]] == ["2.jsonl", "4.jsonl"]
+    assert [outcome.detail[:7] for outcome in outcomes[:2]] == ["2.jsonl", "4.jsonl"]
     assert [outcome.reason for outcome in judged(first, [], [])] == ["no partner"] * 2
 
 
@@ -277,20 +287,7 @@ def test_an_id_that_comes_twice_is_refused():
         Contender.of("b.jsonl", [response("1", "b", "x"), response("1", "b", "y")])
 
 
-def test_an_unknown_rubric_names_the_nearest():
-    with pytest.raises(UsageError, match="no rubric `refrence`") as error:
-        rubric_named("refrence")
-    assert "`reference`" in error.value.hint
-
-
-def test_a_margin_must_be_a_number_from_zero():
-    for margin in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(UsageError):
-            Judge(ChrF(), margin)
-
-
 def test_an_id_that_comes_twice_in_the_first_file_is_an_error_too():
     first = [response("q1", "a", "bat"), response("q1", "a", "bi")]
-    judge = Judge(rubric_named("reference"))
     with pytest.raises(LatxaError, match="two responses have the id `q1`"):
-        list(judge.battles(first, [Contender.of("b.jsonl", [response("q1", "b", "bat")])]))
+        judged(first, [response("q1", "b", "bat")])

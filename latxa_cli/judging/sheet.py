@@ -1,0 +1,72 @@
+"""What a judge is given to read: a template whose placeholders are filled in one pass.
+
+Texts that models wrote stand between tags of the template. They are never read as a template themselves, and cannot end
+their own tags or write those of the answer: a tag of the template that a text spells gets a space after its first sign,
+and so does a special token of the judge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from latxa_cli.stream.errors import nearest
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
+TAG = re.compile(r"</?([A-Za-z][\w-]*)>", re.ASCII)
+BETWEEN_TAGS = re.compile(r"<([A-Za-z][\w-]*)>\s*\{([A-Za-z_]+)\}\s*</\1>", re.ASCII)
+OURS = ("language", "form")  # placeholders whose texts no model wrote
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A system prompt (perhaps empty), what the user says, and the `form` of the answer, which `{form}` stands for."""
+
+    system: str
+    user: str
+    form: str
+
+    @property
+    def placeholders(self) -> set[str]:
+        return set(PLACEHOLDER.findall(self.system + self.user))
+
+    def check(self, *, needed: Collection[str], known: Collection[str]) -> None:
+        """Raise ValueError for a placeholder that is missing, unknown, or stands outside of tags."""
+        known = (*needed, *known)
+        found = self.placeholders
+        if strange := next(iter(sorted(found.difference(known))), ""):
+            raise ValueError(f"there is no placeholder `{{{strange}}}` ({nearest(strange, list(known))})")
+        if missing := next((name for name in needed if name not in found), ""):
+            raise ValueError(f"`user` lacks the placeholder `{{{missing}}}`")
+        for part in (self.system, self.user):
+            safe = [name for _, name in BETWEEN_TAGS.findall(part)]
+            for name in PLACEHOLDER.findall(part):
+                if name not in OURS and safe.count(name) < PLACEHOLDER.findall(part).count(name):
+                    raise ValueError(
+                        f"`{{{name}}}` does not stand between tags of its own, as `<text>{{{name}}}</text>`"
+                    )
+
+    def messages(self, texts: Mapping[str, str], markers: Iterable[str] = ()) -> tuple[dict[str, str], ...]:
+        """Return the turns that a judge is asked with. `markers`: special tokens of the judge."""
+        given = {name: self.defused(text, markers) for name, text in texts.items()} | {"form": self.form}
+
+        def fill(template: str) -> str:
+            return PLACEHOLDER.sub(lambda found: given[found[1]], template)
+
+        system = ({"role": "system", "content": fill(self.system)},) if self.system else ()
+        return (*system, {"role": "user", "content": fill(self.user)})
+
+    def defused(self, text: str, markers: Iterable[str] = ()) -> str:
+        """Return a text in which no tag of the template and no special token is spelt."""
+        text = self._own_tags.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        for marker in markers:
+            if len(marker) > 1 and not marker.isspace():
+                text = text.replace(marker, f"{marker[0]} {marker[1:]}")
+        return text
+
+    @cached_property
+    def _own_tags(self) -> re.Pattern[str]:
+        names = sorted(set(TAG.findall(self.system + self.user + self.form)))
+        return re.compile(rf"</?(?:{'|'.join(map(re.escape, names))})>", re.IGNORECASE)
