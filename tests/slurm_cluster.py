@@ -60,15 +60,27 @@ def path_of(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
+class Unable(Exception):  # noqa: N818
+    """Slurm is installed, but its daemons do not run here; says why."""
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
-    """Start a cluster in `folder`, and end it after; its commands find it by `SLURM_CONF` in their environment."""
+    """Start a cluster in `folder`, and end it after; its commands find it by `SLURM_CONF` in their environment.
+
+    Raises Unable.
+    """
     cluster = Cluster(folder)
     try:
         cluster.start("slurmctld", "slurmctld", "-D")
         for node in NODES:
             cluster.start_node(node)
-        cluster.wait(lambda: cluster.call("sinfo", "-h", "--Node", "-p", "cpu", "-o", "%T").split() == ["idle"] * 2)
+        cluster.wait(
+            lambda: (
+                cluster.alive()
+                and cluster.call("sinfo", "-h", "--Node", "-p", "cpu", "-o", "%T").split() == ["idle"] * 2
+            )
+        )
         yield cluster
     finally:
         cluster.call("scancel", "--user", getpass.getuser())
@@ -122,26 +134,43 @@ class Cluster:
             except OSError:
                 continue
 
+    def alive(self) -> bool:
+        for name, daemon in self.daemons.items():
+            if daemon.poll() is not None:
+                said = (self.folder / f"{name}.out").read_text(errors="replace").splitlines()
+                raise Unable(f"{name} ended: {said[-1] if said else daemon.returncode}")
+        return True
+
     def call(self, *words: str) -> str:
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
         return done.stdout
 
     def jobs(self) -> dict[str, str]:
         """Return the state of all that is queued or runs, by number and task (`12_3`)."""
-        lines = self.call("squeue", "--array", "--noheader", "--format=%i %T").splitlines()
-        return dict(line.split() for line in lines)
+        while True:
+            done = subprocess.run(
+                ["squeue", "--array", "--noheader", "--format=%i %T"], env=self.environment, capture_output=True,
+                text=True, check=False,
+            )  # fmt: skip
+            if done.returncode == 0:  # a controller that has much to do may not answer in time
+                return dict(line.split() for line in done.stdout.splitlines())
 
-    def wait(self, until: Callable[[], bool], seconds: float = 90) -> None:
-        """Wait until something is so; what was queued again waits no two minutes, as it would in a real cluster."""
-        end = time.monotonic() + seconds
+    def wait(self, until: Callable[[], bool], seconds: float = 240) -> None:
+        """Wait until something is so. What was queued again waits two seconds, and not two minutes as elsewhere.
+
+        Without any, the end of the first run could be taken for that of the second one.
+        """
+        end, seen = time.monotonic() + seconds, dict[str, float]()
         while not until():
             assert time.monotonic() < end, self.call("squeue") + self.call("sinfo")
-            for job, reason in (line.split() for line in self.call("squeue", "-h", "-o", "%i %r").splitlines()):
-                if reason in ("BeginTime", "(BeginTime)"):
+            for job, reason in (
+                line.split(maxsplit=1) for line in self.call("squeue", "-h", "-o", "%i %r").splitlines()
+            ):
+                if reason == "BeginTime" and seen.setdefault(job, time.monotonic()) < time.monotonic() - 2:
                     self.call("scontrol", "update", f"jobid={job}", "starttime=now")
             time.sleep(0.2)
 
-    def wait_for_all(self, seconds: float = 90) -> None:
+    def wait_for_all(self, seconds: float = 240) -> None:
         self.wait(lambda: not self.jobs(), seconds)
 
 

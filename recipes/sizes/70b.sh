@@ -31,7 +31,7 @@ effects=(--table tradeoff) # of one factor there is one model
 
 slurm=( # by stage: a file of recipes/slurm and flags of sbatch; others take cpu
     "sample=gpu --gpus-per-node=4" "eval=gpu --gpus-per-node=4" "respond=gpu --gpus-per-node=4"
-    "train=train --nodes=64 --ntasks-per-node=4 --gpus-per-node=4"
+    "train=train --nodes=64 --ntasks-per-node=4 --gpus-per-node=4 --signal=B:USR1@900" # a checkpoint takes longer
 )
 
 facts=(

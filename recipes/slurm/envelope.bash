@@ -3,8 +3,9 @@
 #
 # - `{I}` and `{N}` in the command stand for the task's number in its array, and for the number of tasks.
 # - Compute nodes see no internet: models are directories, and benchmarks lie in the hub's cache (recipes/fetch.sh).
-# - Five minutes before the time is up Slurm sends USR1. The command is told to end (SIGTERM), and saves its work; then
-#   the job is queued again, and `--resume` continues. SIGTERM, as on preemption and `scancel`, is passed on.
+# - Five minutes before the time is up Slurm sends USR1 (`--signal=B:USR1@300`). The command is told to end (SIGTERM),
+#   and saves its work; then the job is queued again, and `--resume` continues. SIGTERM, as on preemption and `scancel`,
+#   is passed on.
 # - The exit code is that of the command.
 set -euo pipefail
 [ $# -gt 0 ] || { echo "which command? sbatch FILE.sbatch latxa …" >&2 && exit 2; }
@@ -48,29 +49,31 @@ fi
 words=("${@//"{I}"/${SLURM_ARRAY_TASK_ID-}}")
 words=("${words[@]//"{N}"/${SLURM_ARRAY_TASK_COUNT-}}")
 
-# A command that does not end within four minutes is cut off, and continues from what it saved before.
+# Tell the command to end, once it has a number. What has not ended a minute before the time is up is cut off, and
+# continues from what it saved before.
 command='' told='' again='' late=''
-# shellcheck disable=SC2317 # a trap calls it
-tell() {
+# shellcheck disable=SC2317 # traps call it
+end() {
+    local left seconds=240
     told=yes
-    [ ! "$command" ] || kill -TERM "$command" || true
+    [ "$command" ] || return 0
+    kill -TERM "$command" || true
+    if [ "$again" ] && [ ! "$late" ]; then
+        left=$(squeue --noheader --jobs="$job" --format=%L 2> /dev/null || true) # such as 4:58
+        [[ ! $left =~ ^([0-9]+):([0-9]+)$ ]] || seconds=$((10#${BASH_REMATCH[1]} * 60 + 10#${BASH_REMATCH[2]} - 60))
+        { sleep "$seconds" && scontrol requeue "$job"; } > /dev/null 2>&1 &
+        late=$!
+    fi
 }
-# shellcheck disable=SC2317 # a trap calls it
-time_is_up() {
-    again=yes
-    tell
-    { sleep 240 && scontrol requeue "$job"; } > /dev/null 2>&1 &
-    late=$!
-}
-trap time_is_up USR1
-trap tell TERM
+trap 'again=yes; end' USR1
+trap end TERM
 
 "${words[@]}" &
 command=$!
-[ ! "$told" ] || tell # the signal came before the command had a number
+[ ! "$told" ] || end
 code=0
 await "$command" || code=$?
-[ ! "$late" ] || kill "$late"
+[ ! "$late" ] || kill "$late" || true
 if [ "$again" ] && [ "$code" -ne 0 ]; then
     echo "the time is up: queued again"
     scontrol requeue "$job"

@@ -47,10 +47,17 @@ training=(--epochs 20 --sequences-per-step 8 --batch-size 2 --learning-rate 1e-3
 tasks=(--task towns --task-folder {folder}/tasks)
 prompts={folder}/prompts.jsonl
 answering=(--max-tokens 20 --date 2026-01-01)
-tables=() effects=(--table tradeoff)
+tables=(--table {folder}/towns.toml) effects=()
 finish() {{ :; }}
 shards=2 apart=yes launch=(srun)
 slurm=("train=train --nodes=2 --ntasks-per-node=1 --cpus-per-task=1" sample=gpu translate=gpu eval=gpu respond=gpu)
+"""
+TABLE = """
+title = "Towns"
+language = "Basque"
+[tasks.towns]
+category = "towns"
+family = "towns"
 """
 TASK = """
 task: towns
@@ -80,6 +87,7 @@ def prepare(folder: Path) -> None:
     ])  # fmt: skip
     (folder / "tasks").mkdir(exist_ok=True)
     (folder / "tasks" / "towns.yaml").write_text(TASK)
+    (folder / "towns.toml").write_text(TABLE)
     tiny.write_jsonl(folder / "tasks" / "towns.jsonl", [
         {"question": text, "choices": [tiny.backwards(text), text], "answer": n % 2} for n, text in enumerate(texts)
     ])  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
@@ -278,6 +279,22 @@ def test_two_at_once_do_nothing_twice(tmp_path: Path) -> None:
     both = [start(tmp_path, CHAIN, "--at-once", "2") for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert sorted(runs(tmp_path)) == ["a", "b", "c", "d", "e"]
+
+
+def test_a_file_system_without_locks_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(JOBS.parent))
+    import jobs
+
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr(jobs.fcntl, "flock", flock)
+    assert jobs.run(jobs.Job("work", "a", (), "touch a")) == 0
+    assert "study: this file system has no locks" in capsys.readouterr().err
 
 
 def test_killed_at_random_it_ends_with_the_same_and_runs_no_job_twice_at_once(tmp_path: Path) -> None:

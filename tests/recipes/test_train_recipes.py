@@ -227,6 +227,26 @@ def test_before_the_time_is_up_the_job_is_queued_again(
     assert (tmp_path / "saved").exists() and called(tmp_path, "scontrol") == ["requeue", job]
 
 
+@pytest.mark.parametrize(("left", "ends"), [("1:01", True), ("23:59:58", False), ("", False)])
+def test_a_command_that_does_not_end_is_cut_off_in_time(
+    left: str, ends: bool, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    """A minute before the end; a real `scontrol requeue` ends the job, and this one says that it was called."""
+    squeue = tmp_path / "latxa" / ".venv" / "bin" / "squeue"
+    squeue.write_text(f"#!/bin/bash\necho {left}\n")
+    squeue.chmod(0o755)
+    work = "trap '' TERM; touch begun; for n in {1..30}; do sleep 0.1; done"
+    with subprocess.Popen(
+        [RECIPES / "slurm" / "cpu.sbatch", "bash", "-c", work], env=cluster, stdout=subprocess.PIPE, text=True,
+        cwd=tmp_path,
+    ) as process:  # fmt: skip
+        while not (tmp_path / "begun").exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGUSR1)
+        process.communicate(timeout=30)
+    assert (tmp_path / "scontrol.called").exists() is ends
+
+
 def test_a_job_without_what_it_needs_says_so(cluster: dict[str, str]) -> None:
     done = run_job("gpu", environment=cluster)
     assert done.returncode == 2 and "which command?" in done.stderr
