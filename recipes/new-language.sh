@@ -20,7 +20,7 @@ shift 3
 [ ! -d "$model" ] || model=$(realpath "$model")
 command -v latxa > /dev/null || { "$recipes/install.sh"; PATH=$recipes/../.venv/bin:$PATH; }
 cd "$folder"
-some=100 # texts to translate, questions and documents, of which a small model takes minutes on a laptop
+texts=20 items=50 # to translate, and to ask or predict: few, since a model takes long on a laptop; take more on a GPU
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
@@ -49,15 +49,15 @@ latxa audit "data/$code.jsonl" --source data/en.jsonl --from en --to "$code" --f
 step "Translations by the model: how many pass the checks, and how near they are to those by people"
 # Where all are rejected there is no translation, and the run fails; the rejects stand there when it has ended.
 [ -e untranslated.jsonl ] || latxa translate data/en.jsonl --field text --model "$model" --from en --to "$code" \
-    --shots data/shots.jsonl "${checks[@]}" --max-tokens 256 --take "$some" --rejects untranslated.jsonl \
+    --shots data/shots.jsonl "${checks[@]}" --max-tokens 256 --take "$texts" --rejects untranslated.jsonl \
     -o translated.jsonl --resume || [ -e untranslated.jsonl ]
 [ ! -s translated.jsonl ] || latxa audit translated.jsonl --source data/en.jsonl --from en --to "$code" --field text \
     --references "data/$code.jsonl" "${checks[@]}" -o compared.jsonl --resume
 
 step "Evaluation: the questions, and how well the model predicts the same text in both languages"
 for language in en "$code"; do
-    [ -e "data/some_$language.jsonl" ] || head -n "$some" "data/$language.jsonl" > "data/some_$language.jsonl"
+    [ -e "data/some_$language.jsonl" ] || head -n "$items" "data/$language.jsonl" > "data/some_$language.jsonl"
 done
-latxa eval "$model" "${tasks[@]}" --take "$some" --perplexity "en=data/some_en.jsonl" \
+latxa eval "$model" "${tasks[@]}" --take "$items" --perplexity "en=data/some_en.jsonl" \
     --perplexity "$code=data/some_$code.jsonl" --answers answers.jsonl -o results.jsonl --resume
 latxa report results.jsonl --format table
