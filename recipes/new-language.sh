@@ -20,7 +20,7 @@ shift 3
 [ ! -d "$model" ] || model=$(realpath "$model")
 command -v latxa > /dev/null || { "$recipes/install.sh"; PATH=$recipes/../.venv/bin:$PATH; }
 cd "$folder"
-texts=20 items=50 # to translate, and to ask or predict: few, since a model takes long on a laptop; take more on a GPU
+texts=20 items=40 # to translate, and to ask or predict: few, since a model takes long on a laptop; take more on a GPU
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
@@ -49,7 +49,7 @@ latxa audit "data/$code.jsonl" --source data/en.jsonl --from en --to "$code" --f
 step "Translations by the model: how many pass the checks, and how near they are to those by people"
 # Where all are rejected there is no translation, and the run fails; the rejects stand there when it has ended.
 [ -e untranslated.jsonl ] || latxa translate data/en.jsonl --field text --model "$model" --from en --to "$code" \
-    --shots data/shots.jsonl "${checks[@]}" --max-tokens 256 --take "$texts" --rejects untranslated.jsonl \
+    --shots data/shots.jsonl "${checks[@]}" --max-tokens 256 --retries 0 --take "$texts" --rejects untranslated.jsonl \
     -o translated.jsonl --resume || [ -e untranslated.jsonl ]
 [ ! -s translated.jsonl ] || latxa audit translated.jsonl --source data/en.jsonl --from en --to "$code" --field text \
     --references "data/$code.jsonl" "${checks[@]}" -o compared.jsonl --resume

@@ -25,7 +25,7 @@ AROUND = 20  # pairs before and behind, among which wrong choices are looked for
 WRONG = 3
 
 TASK = """\
-# Which of four texts is the translation? Three others show what is asked for, whatever the language is called.
+# Which of four texts is the translation? Two others show what is asked for, whatever the language is called.
 task: translations_{code}
 dataset_path: json
 dataset_kwargs:
@@ -33,7 +33,7 @@ dataset_kwargs:
     test: questions.jsonl
 test_split: test
 fewshot_split: test
-num_fewshot: 3
+num_fewshot: 2
 output_type: multiple_choice
 doc_to_text: "en: {{{{question}}}}\\n{code}:"
 doc_to_choice: choices
