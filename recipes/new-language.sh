@@ -20,7 +20,7 @@ shift 3
 [ ! -d "$model" ] || model=$(realpath "$model")
 command -v latxa > /dev/null || { "$recipes/install.sh"; PATH=$recipes/../.venv/bin:$PATH; }
 cd "$folder"
-texts=20 items=40 # to translate, and to ask or predict: few, since a model takes long on a laptop; take more on a GPU
+texts=20 items=20 # to translate, and to ask or predict: few, since a model takes long on a laptop; take more on a GPU
 
 step() { printf '\n== %s\n' "$*" >&2; }
 

@@ -34,7 +34,7 @@ LIKE = {"ca": ("es", "gl"), "gl": ("es", "ca"), "cy": ("en", "ga"), "ga": ("en",
 FOREIGN = 400  # sentences of each similar language at most
 WORDS = {"ca": ("Pregunta", "Resposta"), "gl": ("Pregunta", "Resposta")}  # of the task with questions of one's own
 NEXT = "of the next record"  # the hardest damage, without a goal: a sentence of the same article
-KEPT, CAUGHT, FLAGGED, FOUND = 0.95, 0.97, 0.05, 0.95  # goals
+KEPT, CAUGHT, FLAGGED, FOUND = 0.95, 0.97, 0.05, 0.9  # goals
 
 Record = dict[str, Any]
 Column = dict[str, str]  # of the table: {what is measured: figure}
@@ -78,7 +78,8 @@ def fill(data: Path, code: str, folder: Path) -> None:
     later = set(articles[len(articles) // 2 :])
     pairs = [{"id": row["id"], "source": row["en"], "target": row[code]} for row in rows if row["doc"] in later]
     write(folder / "pairs.jsonl", pairs)
-    if asked := read(data / "mcq" / f"truthfulqa_{code}.jsonl"):
+    asked = read(data / "mcq" / f"truthfulqa_{code}.jsonl")
+    if asked := [{**one, "choices": list(filter(str.strip, one["choices"]))} for one in asked]:  # some are empty
         write(folder / "tasks" / "questions.jsonl", asked)
         (folder / "tasks" / "questions.yaml").write_text(task(code), encoding="utf-8")
 
