@@ -1,6 +1,7 @@
 """The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md` and `audit.md`.
 
-Those of the other guides are run by `tests/recipes/test_quickstart.py`, on the models that the quickstart leaves.
+Those of `laptop.md` are run by `tests/recipes/test_laptop.py`, and those of the other guides by
+`tests/recipes/test_quickstart.py`, on the models that the quickstart leaves.
 """
 
 from __future__ import annotations

@@ -84,6 +84,25 @@ def encode_chats(
     ]
 
 
+def trained_runs(trained: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return the runs of trained tokens, each from and up to; the first token is in none, since nothing predicts it."""
+    marks = [False, *trained[1:], False] if trained else []
+    edges = [place for place in range(1, len(marks)) if marks[place] != marks[place - 1]]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def text_size(tokenizer: Any, ids: Sequence[int], start: int, end: int) -> int:
+    """Return the bytes in UTF-8 of the text of the tokens from `start` up to `end`; special ones have none.
+
+    They are not decoded alone: the tokens before them decide on the space at their beginning.
+    """
+
+    def size(some: Sequence[int]) -> int:
+        return len(str(tokenizer.decode(some, skip_special_tokens=True)).encode("utf-8", "replace"))
+
+    return size(ids[:end]) - size(ids[:start])
+
+
 def _ending(tokenizer: Any) -> AnswerEnd:
     """Return what the template writes behind answers: nothing where it refuses a dialogue without a system message."""
     try:

@@ -51,7 +51,7 @@ def eval_(
     ] = None,
     perplexity: Annotated[
         list[str] | None,
-        flag("Documents to predict, under a name such as their language; repeat it.", metavar="NAME=FILE"),
+        flag("Documents or chats to predict, under a name such as their language; repeat it.", metavar="NAME=FILE"),
     ] = None,
     few_shot: Annotated[
         int | None, flag("Examples in each prompt. [default: the task's, else 0]", metavar="N", min=0)
@@ -95,7 +95,7 @@ def eval_(
 
     --trained-on counts the items that share 13 words in a row with training data, and gives the value without them.
     --perplexity measures what a model has kept or learnt of a language: perplexity per token, and bits per byte,
-    which compares models with different tokenizers.
+    which compares models with different tokenizers. Of conversations it predicts the answers.
 
     A model with a chat template is asked through it, with shots as turns; --no-chat asks plainly. No item is among
     its own shots. Results with the same fingerprint can be compared: they share task, items, shots, seed, template

@@ -78,8 +78,8 @@ def preview(
     total = 0
     for task in loaded.values():
         if isinstance(task, TextSet):
-            console.say(f"`{task.name}`: {len(task.documents):,} texts")
-            total += len(task.documents)
+            console.say(f"`{task.name}`: {len(task.records):,} texts")
+            total += len(task.records)
             continue
         times = len(seeds_of(task, settings))
         for name, (items, requests) in count_requests(task, places_of(task, settings)).items():
@@ -227,7 +227,13 @@ def _asked(loaded: LoadedTask, settings: Settings) -> Record:
 
 def _evaluate_texts(pair: Pair, harness_model: HFLM, texts: TextSet, name: str, console: Console) -> Evaluation:
     with quiet_libraries(console):
-        scores = perplexity.score(texts, models.scorer_of(harness_model))
+        found = perplexity.score(texts, models.scorer_of(harness_model))
+    scored = [(record, one) for record, one in zip(texts.records, found, strict=True) if one]
+    if refused := len(found) - len(scored):
+        console.say(f"`{texts.name}`, `{name}`: {refused:,} conversations are left out, refused by the chat template")
+    if not scored:
+        raise LatxaError(f"`{texts.name}`, `{name}`: no text is left")
+    scores = [one for _, one in scored]
     if unknown := sum(one.unknown for one in scores):
         console.say(
             f"`{texts.name}`, `{name}`: {unknown:,} of {sum(one.tokens for one in scores):,} tokens stand for what the "
@@ -248,7 +254,7 @@ def _evaluate_texts(pair: Pair, harness_model: HFLM, texts: TextSet, name: str, 
         }
         for figure in perplexity.figures(scores)
     ]
-    return Evaluation(pair, results, [answer | own for answer in perplexity.answers(texts, scores, name)])
+    return Evaluation(pair, results, [answer | own for answer in perplexity.answers(texts.name, scored, name)])
 
 
 def _fingerprint_group(group: str, report: JsonObject, loaded: LoadedTask, fingerprints: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latxa_cli.chat.loss_mask import text_size, trained_runs
 from latxa_cli.stream.records import Record
 from latxa_cli.training.data.rows import IGNORED, PackedRows, PreparedRows
 from latxa_cli.training.network.forward import PackedLoss, to_device
@@ -88,18 +89,11 @@ class ValidationSets:
 
 def trained_bytes(batch: PackedRows, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the bytes in UTF-8 of the trained tokens of rows; special tokens have none."""
-
-    def size(ids: NDArray[np.int32]) -> int:
-        return len(str(tokenizer.decode(ids.tolist(), skip_special_tokens=True)).encode("utf-8", "replace"))
-
     total = 0
     for ids, positions, labels in zip(*batch, strict=True):
         for start, end in pairwise([*np.flatnonzero(positions == 0).tolist(), len(ids)]):
-            trained = (labels[start:end] != IGNORED).astype(np.int8)
-            turns = np.flatnonzero(np.diff(np.concatenate([[0], trained, [0]])))
-            for first, last in turns.reshape(-1, 2).tolist():
-                # A turn is not decoded alone: the tokens before it decide on the space at its beginning.
-                total += size(ids[start : start + last]) - size(ids[start : start + first])
+            text, runs = ids[start:end].tolist(), trained_runs((labels[start:end] != IGNORED).tolist())
+            total += sum(text_size(tokenizer, text, *run) for run in runs)
     return total
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import Latxa, write_jsonl
 
+from latxa_cli.chat.loss_mask import encode_chat
 from latxa_cli.evaluation import perplexity
 from latxa_cli.evaluation.model import load
 from latxa_cli.evaluation.perplexity import TextScore, TextSet
@@ -44,6 +45,59 @@ def test_every_token_of_a_text_is_predicted_and_every_byte_counted(model: Path) 
     assert bits["metric"] == "bits_per_byte" and each["metric"] == "perplexity"
     assert bits["value"] == pytest.approx(sum(expected) / math.log(2) / size, rel=1e-5)
     assert each["value"] == pytest.approx(math.exp(sum(expected) / tokens), rel=1e-5)
+
+
+def answer_nats(model: Path, messages: list[dict[str, str]]) -> float:
+    """Return the negative log-likelihood of the answers' tokens in one pass over the whole conversation."""
+    tokenizer, network = load_tokenizer(str(model)), load_model(str(model), device="cpu")
+    chat = encode_chat(tokenizer, messages)
+    with torch.inference_mode():
+        logits = network(input_ids=torch.tensor([chat.ids])).logits[0].double().log_softmax(-1)
+    return -sum(float(logits[n - 1, token]) for n, token in enumerate(chat.ids) if chat.trained[n])
+
+
+def talk(*contents: str) -> dict[str, Any]:
+    roles = ("user", "assistant")
+    messages = [{"role": roles[n % 2], "content": content} for n, content in enumerate(contents)]
+    return {"id": "-".join(contents), "messages": messages}
+
+
+def test_of_conversations_the_answers_are_predicted_and_the_tokens_that_end_them(model: Path) -> None:
+    talks = (talk("Where?", "by the red gate", "And then?", "ñandú"), talk("Who?", ""), talk("the gate", "the gate"))
+    mixed = TextSet("en", (*documents("a text"), *talks))
+    loaded = load(str(model), device="cpu", batch_size=None)
+    text, *scores = perplexity.score(mixed, loaded)
+    assert text == perplexity.score(TextSet("en", documents("a text")), loaded)[0]
+    assert [one.nats for one in scores if one] == pytest.approx(
+        [answer_nats(model, one["messages"]) for one in talks], rel=1e-4
+    )
+    assert [one.size for one in scores if one] == [len("by the red gateñandú".encode()), 0, len("the gate")]
+    own = perplexity.fingerprint("bits_per_byte", mixed, [TextScore(1.0, 5, 8, 0)], loaded, {})
+    loaded.tokenizer.chat_template += " "
+    assert own != perplexity.fingerprint("bits_per_byte", mixed, [TextScore(1.0, 5, 8, 0)], loaded, {})
+
+
+def test_a_model_of_the_harness_alone_predicts_conversations_alike(model: Path) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    talks = TextSet("en", (talk("Where?", "by the red gate", "And then?", "away"), talk("the gate", "the gate")))
+    plain = HFLM(pretrained=load_model(str(model), device="cpu"), tokenizer=load_tokenizer(str(model)))
+    own, theirs = (
+        perplexity.score(talks, load(str(model), device="cpu", batch_size=None)),
+        perplexity.score(talks, plain),
+    )
+    assert [one.nats for one in theirs if one] == pytest.approx([one.nats for one in own if one], rel=1e-4)
+
+
+def test_what_the_template_refuses_is_left_out_and_said(latxa: Latxa, model: Path, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "chats.jsonl", [
+        talk("Where?", "by the gate"), talk("Who?", ""), {"id": "u", "messages": [{"role": "user", "content": "Why?"}]},
+        talk("How?", "so <|end|>"),
+    ])  # fmt: skip
+    done = latxa("eval", model, "--perplexity", "en=chats.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"1 conversations are left out" in done.stderr
+    assert [json.loads(line)["n"] for line in done.stdout.splitlines()] == [1, 1]
 
 
 def test_a_text_longer_than_the_context_counts_as_with_the_harness(model: Path) -> None:

@@ -37,6 +37,7 @@ PUBLISHED = {
     "continued_pretraining.toml": {"learning_rate": 1e-5},
     "one_gpu.toml": {},
     "laptop.toml": {},
+    "new_model.toml": {},
 }
 
 

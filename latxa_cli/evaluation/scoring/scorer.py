@@ -79,6 +79,16 @@ class Scorer(HFLM):
             items.setdefault((request.task_name, request.doc_id), []).append(self._request(number, one))
         return [*self._computed(list(items.values()))]
 
+    def _loglikelihood_tokens(
+        self,
+        requests: list[tuple[tuple[str, str], list[int], list[int]]],
+        disable_tqdm: bool = False,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        """Return (log-likelihood, whether greedy) of the tokens of each continuation after those of its prompt."""
+        encoded = (Encoded(context, continuation) for _, context, continuation in requests)
+        return [*self._computed([[self._request(number, one)] for number, one in enumerate(encoded)])]
+
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Return the log-likelihood of each text; one longer than the context is read in windows, as the harness does.
 
