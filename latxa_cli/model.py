@@ -68,11 +68,17 @@ def weights_id(model: str) -> str | None:
 def check(model: str) -> None:
     """Check that `model` can be a model, before any library is loaded.
 
-    Raises LatxaError for a missing directory, a directory without configuration or tokenizer, or an unreachable hub,
-    unless the model is in the hub's local cache.
+    Raises LatxaError for a missing directory, a directory without configuration or tokenizer, one with an adapter
+    alone (transformers would fetch its model from the hub), or an unreachable hub, unless the model is in the hub's
+    local cache.
     """
     directory = Path(model)
     if directory.is_dir():
+        if (directory / "adapter_config.json").is_file() and not any(directory.glob("model*.safetensors")):
+            raise LatxaError(
+                f"`{model}` is an adapter, without the weights of its model",
+                hint="merge it into its model first (`merge_and_unload` of peft)",
+            )
         if not (directory / "config.json").is_file():
             raise LatxaError(
                 f"`{model}` has no `config.json`",

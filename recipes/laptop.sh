@@ -17,7 +17,7 @@
 #     --config FILE      settings of the training [recipes/train/laptop.toml]
 #     --into DIR         where all is written [laptop]
 #     --dry-run          what it will cost, and nothing more
-#     --yes              do it, also where it takes more than two hours
+#     --yes              begin at once, without an estimate; needed for what takes more than two hours
 #
 # It can be run again at any time: what is complete is not made again, and what was interrupted continues.
 set -euo pipefail
@@ -29,30 +29,34 @@ usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
 here() { if [ -e "$1" ]; then realpath "$1"; else printf '%s\n' "$1"; fi; } # a name on the hub is no path
 named() { [[ $1 == ?*=?* ]] || stop "\`$1\` is not NAME=FILE"; printf '%s\n' "${1%%=*}=$(here "${1#*=}")"; }
 
-documents() {
-    step "The texts: duplicates, other languages and scraps go, each with its reason; $held_out documents are held out"
+clean() {
+    step "The texts: duplicates, other languages and scraps go, each with its reason"
     latxa corpus "${files[@]}" --language "$language" --skip split --rejects text/rejects.jsonl \
         -o text/corpus.jsonl --resume
-    latxa mix "$language=text/corpus.jsonl" --hold-out "$language=$held_out" --hold-out-file text/held_out.jsonl \
-        --take-tokens "$tokens" --tokenizer "$model" -o text/documents.jsonl --resume
+}
+
+# Draw the documents to train on and those held out, into the folder $1.
+draw() {
+    latxa mix "$language=text/corpus.jsonl" --hold-out "$language=$held_out" --hold-out-file "$1/held_out.jsonl" \
+        --take-tokens "$tokens" --tokenizer "$model" -o "$1/documents.jsonl" --resume
 }
 
 dry_runs() {
-    [ ${#chats[@]} -gt 0 ] || latxa sample "${drawing[@]}" --dry-run || return
-    latxa train text/documents.jsonl "${chats[@]#*=}" "${training[@]}" --dry-run -o "$adapted"
+    draw "$trial" && latxa train "$trial/documents.jsonl" "${chats[@]#*=}" "${training[@]}" --dry-run -o "$trial/model" &&
+        { [ ${#chats[@]} -gt 0 ] || latxa sample "${drawing[@]}" --dry-run; }
 }
 
-# What it will cost, in the words of the verbs. It is kept, so that a run that continues need not measure again.
+# What it will cost, in the words of the verbs. It leaves nothing, so that other numbers can be tried.
 estimate() {
     step "What it will cost"
-    if [ ! -e estimate.txt ]; then
-        { dry_runs 2> estimate.part; } || { cat estimate.part >&2 && exit 1; }
-        mv estimate.part estimate.txt
-    fi
-    grep -E '^latxa (train|sample): ([0-9,]+ steps|memory|time|GPU-hours|dry run|all )' estimate.txt >&2
+    trial=$(mktemp -d)
+    trap 'rm -rf "$trial"' EXIT
+    dry_runs 2> "$trial/said" || { cat "$trial/said" >&2 && exit 1; }
+    grep -E '^latxa (mix: `--take|mix: [^ ]+:|(train|sample): ([0-9,]+ steps|memory|time|GPU-hours|dry run|all ))' \
+        "$trial/said" >&2
     minutes=$(awk '{ gsub(",", "") } / time: / { sum += $4 / 60 } / at most / { sum += $9 } END { print int(sum) }' \
-        estimate.txt)
-    [ "$minutes" -le "$limit" ] || [ -n "$yes" ] || [ -n "$dry_run" ] ||
+        "$trial/said")
+    [ "$minutes" -le "$limit" ] || [ -n "$dry_run" ] ||
         stop "this takes some $minutes minutes: \`--yes\` does it, and a smaller \`--tokens\` or \`--draws\` makes it shorter"
 }
 
@@ -63,7 +67,7 @@ write_chats() {
 }
 
 adapt() {
-    step "One run of training on documents and chats"
+    step "One run of training on documents and chats; $held_out of each are held out"
     local held_back=()
     for pair in "${chats[@]}"; do held_back+=(--hold-out "${pair%%=*}=$held_out"); done
     latxa mix "documents=text/documents.jsonl" "${chats[@]}" "${held_back[@]}" \
@@ -85,22 +89,27 @@ measure() {
 # In a function, so that the shell has read this file to its end before it starts: it may be replaced meanwhile.
 main() {
     chats=() keep=() draws=2000 tokens=5000000 held_out=50 config=$recipes/train/laptop.toml yes='' dry_run='' limit=120
-    local into=laptop epochs=''
+    local into=laptop epochs='' pair
     while [[ ${1:-} == -* ]]; do
-        [[ $1 == --yes || $1 == --dry-run || $# -gt 1 ]] || usage
         case $1 in
-            --chats) chats+=("$(named "$2")") && shift 2 ;;
-            --keep) keep+=("$(named "$2")") && shift 2 ;;
-            --config) config=$(here "$2") && shift 2 ;;
-            --into) into=$2 && shift 2 ;;
-            --draws) draws=$2 && shift 2 ;;
-            --tokens) tokens=$2 && shift 2 ;;
-            --epochs) epochs=$2 && shift 2 ;;
-            --held-out) held_out=$2 && shift 2 ;;
-            --yes) yes=yes && shift ;;
-            --dry-run) dry_run=yes && shift ;;
+            --yes) yes=yes && shift && continue ;;
+            --dry-run) dry_run=yes && shift && continue ;;
+        esac
+        [ $# -gt 1 ] || usage
+        case $1 in
+            --chats | --keep)
+                pair=$(named "$2") # of its own, so that an error ends the script
+                if [ "$1" = --chats ]; then chats+=("$pair"); else keep+=("$pair"); fi
+                ;;
+            --config) config=$(here "$2") ;;
+            --into) into=$2 ;;
+            --draws) draws=$2 ;;
+            --tokens) tokens=$2 ;;
+            --epochs) epochs=$2 ;;
+            --held-out) held_out=$2 ;;
             *) usage ;;
         esac
+        shift 2
     done
     [ $# -ge 3 ] || usage
     model=$(here "$1") language=$2 files=()
@@ -113,9 +122,10 @@ main() {
     training=(--model "$model" --config "$config" ${epochs:+--epochs "$epochs"})
     ! nvidia-smi -L > /dev/null 2>&1 || training+=(--dtype bfloat16)
 
-    documents
-    estimate
-    [ -z "$dry_run" ] || exit 0
+    clean
+    if [ -n "$dry_run" ]; then estimate; exit 0; fi
+    [ -n "$yes" ] || [ -e text/documents.jsonl ] || estimate # what has begun was estimated before
+    draw text
     [ ${#chats[@]} -gt 0 ] || write_chats
     adapt
     measure

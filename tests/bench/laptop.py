@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,9 +33,10 @@ from latxa_cli.text.loops import ends_in_loop
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 CONFIG = ROOT / "recipes" / "train" / "laptop.toml"
-TOKENS, DRAWS, HELD_OUT, PROMPTS, ANSWER = 200_000, 200, 40, 30, 96
-ENGLISH = {"desktop-help": 15, "gutenberg": 10, "rust-book": 5, "tldr": 10}  # documents held out, by source
-LONGEST = 6000  # characters of one
+TOKENS, DRAWS, HELD_OUT, PROMPTS, ANSWER = 16_000, 48, 15, 12, 48
+FEW_STEPS = {"sequences_per_step": 1, "batch_size": 1, "sequence_length": 512, "learning_rate": 1e-3}
+ENGLISH = {"desktop-help": 8, "gutenberg": 2, "rust-book": 1, "tldr": 4}  # documents held out, by source
+LONGEST = {"eu": 4000, "en": 3000}  # characters of a document
 WORSE = 0.05  # bits per byte
 Record = dict[str, Any]
 
@@ -51,8 +53,15 @@ def write(path: Path, records: Sequence[Record]) -> None:
 
 def make_data(folder: Path) -> None:
     draw = random.Random(0)
-    write(folder / "eu.jsonl", [one for one in read(DATA / "corpus_eu.jsonl") if one["source"] != "basque-nt-1571"])
-    english = [one for one in read(DATA / "corpus_en.jsonl") if len(one["text"]) < LONGEST]
+    eu, english = (
+        [one for one in read(DATA / f"corpus_{language}.jsonl") if len(one["text"]) < longest]
+        for language, longest in LONGEST.items()
+    )
+    write(folder / "eu.jsonl", [one for one in eu if one["source"] != "basque-nt-1571"])
+    settings = CONFIG.read_text(encoding="utf-8")
+    for name, value in FEW_STEPS.items():
+        settings = re.sub(f"^{name} = \\S+", f"{name} = {value}", settings, flags=re.MULTILINE)
+    (folder / "few_steps.toml").write_text(settings)
     kept = [draw.sample([one for one in english if one["source"] == name], n) for name, n in ENGLISH.items()]
     write(folder / "en.jsonl", [one for some in kept for one in some])
     questions = [one["question"].rstrip(":") for one in read(DATA / "mcq" / "eusexams_eu.jsonl")]
@@ -68,13 +77,14 @@ def train_all(model: Path, folder: Path) -> dict[str, Watched]:
     """Run the recipe, and make the two models beside it; return what the recipe and the other training took."""
     recipe = [
         str(ROOT / "recipes" / "laptop.sh"), "--tokens", str(TOKENS), "--epochs", "1", "--draws", str(DRAWS),
-        "--held-out", str(HELD_OUT), "--keep", f"en={folder / 'en.jsonl'}", "--into", str(folder / "recipe"), "--yes",
+        "--held-out", str(HELD_OUT), "--keep", f"en={folder / 'en.jsonl'}", "--config", str(folder / "few_steps.toml"),
+        "--into", str(folder / "recipe"), "--yes",
         str(model), "eu", str(folder / "eu.jsonl"),
     ]  # fmt: skip
     took = {"recipe": watched(recipe)}
     text = [
         "latxa", "train", str(folder / "recipe" / "text" / "documents.jsonl"), "--model", str(model),
-        "--config", str(CONFIG), "--epochs", "1", "-o", str(folder / "text"), "--resume",
+        "--config", str(folder / "few_steps.toml"), "--epochs", "1", "-o", str(folder / "text"), "--resume",
     ]  # fmt: skip
     took["text"] = watched(text)
     half = ["latxa", "merge", str(folder / "text"), "--plus", str(model), "--minus", str(folder / "text")]
@@ -84,15 +94,18 @@ def train_all(model: Path, folder: Path) -> dict[str, Watched]:
 
 def compare_all(model: Path, folder: Path, models: dict[str, Path]) -> dict[tuple[str, str], Record]:
     """Return the comparisons with `model` on each set of texts, by model and set."""
-    text, answers, out = folder / "recipe" / "text", str(folder / "answers.jsonl"), folder / "comparison.jsonl"
+    text, answers, out = folder / "recipe" / "text", folder / "answers.jsonl", folder / "comparison.jsonl"
     sets = {"eu": text / "held_out.jsonl", "en": folder / "en.jsonl", "chats": text / "held_out_chats.jsonl"}
     given = [word for name, path in sets.items() for word in ("--perplexity", f"{name}={path}")]
     watched([
-        "latxa", "eval", *map(str, models.values()), *given, "--answers", answers, "-o", str(folder / "bits.jsonl"),
-        "--resume",
+        "latxa", "eval", str(models["text"]), str(models["half"]), *given, "--answers", str(answers),
+        "-o", str(folder / "bits.jsonl"), "--resume",
     ])  # fmt: skip
-    watched(["latxa", "compare", answers, "--baseline", model.name, "--format", "jsonl", "-o", str(out), "--resume"])
-    rows = [one for one in read(out) if one["task"] in sets]
+    watched([
+        "latxa", "compare", str(folder / "recipe" / "results" / "answers.jsonl"), str(answers),
+        "--baseline", model.name, "--format", "jsonl", "-o", str(out), "--resume",
+    ])  # fmt: skip
+    rows = [one for one in read(out) if one.get("task") in sets]
     names = {path.name: name for name, path in models.items()}
     return {(names[one["model"]], one["task"]): one for one in rows}
 

@@ -31,6 +31,9 @@ def broken(heavy: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights.write_bytes(weights.read_bytes()[:-1000])
     shutil.copytree(whole, folder / "pickled-weights")
     (folder / "pickled-weights" / "model.safetensors").rename(folder / "pickled-weights" / "pytorch_model.bin")
+    shutil.copytree(whole, folder / "adapter")
+    (folder / "adapter" / "model.safetensors").rename(folder / "adapter" / "adapter_model.safetensors")
+    (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "some/model"}')
     return folder
 
 
@@ -38,6 +41,7 @@ def broken(heavy: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
 SAMPLE = {
     "missing": "there is no model directory",
     "no-config": "has no `config.json`",
+    "adapter": "is an adapter",
     "no-tokenizer": "tokenizer",
     "no-template": "has no chat template",
     "cut-weights": "weights",

@@ -132,7 +132,7 @@ def test_only_figures_that_compare_have_one_fingerprint(model: Path) -> None:
     loaded = load(str(model), device="cpu", batch_size=None)
     scores = [TextScore(1.0, 5, 8, 0)]
     own = perplexity.fingerprint("bits_per_byte", one, scores, loaded, {})
-    assert own == perplexity.fingerprint("bits_per_byte", TextSet("x", one.documents), scores, loaded, {})
+    assert own == perplexity.fingerprint("bits_per_byte", TextSet("x", one.records), scores, loaded, {})
     assert own != perplexity.fingerprint("bits_per_byte", longer, scores, loaded, {})
     assert own != perplexity.fingerprint("bits_per_byte", one, scores, loaded, {"torch": "1"})
     assert own != perplexity.fingerprint("bits_per_byte", one, [TextScore(1.0, 5000, 8, 0)], loaded, {})
