@@ -97,20 +97,9 @@ def test_it_ends_with_what_is_learnt_and_kept(recipe: Recipe, island: Path) -> N
     assert files(folder) == before
 
 
-def test_chats_of_ones_own_take_the_place_of_the_models(recipe: Recipe, island: Path) -> None:
-    done = recipe(*SMALL, "--chats", "en=my_chats.jsonl", "--into", "own", "instruct", "eu", "corpus.jsonl")
-    assert done.returncode == 0, done.stderr
-    assert not (island / "own" / "text" / "chats.jsonl").exists()
-    sources = [one["source"].partition("/")[0] for one in records(island / "own" / "text" / "mix.jsonl")]
-    assert sources.count("en") == 188
-    (chats,) = [one for one in records(island / "own" / "results" / "comparison.jsonl") if one.get("task") == "chats"]
-    assert chats["n"] == 12
-
-
-def test_a_killed_run_continues_to_the_same_end(recipe: Recipe, island: Path, tmp_path: Path) -> None:
-    (island / "often.toml").write_text((papers.ROOT / "recipes/train/laptop.toml").read_text() + "keep = 9\n")
-    settings = (island / "often.toml").read_text().replace("checkpoint_every = 50", "checkpoint_every = 3")
-    (island / "often.toml").write_text(settings)
+def test_a_killed_run_continues_to_the_same_end(recipe: Recipe, island: Path) -> None:
+    settings = (papers.ROOT / "recipes" / "train" / "laptop.toml").read_text()
+    (island / "often.toml").write_text(settings.replace("checkpoint_every = 50", "checkpoint_every = 3"))
     words = [*SMALL, "--chats", "en=my_chats.jsonl", "--config", "often.toml", "instruct", "eu", "corpus.jsonl"]
     whole = recipe("--into", "whole", *words)
     assert whole.returncode == 0, whole.stderr
@@ -181,6 +170,9 @@ def test_the_commands_of_the_guide(island: Path, shell_environment: dict[str, st
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+    sources = [one["source"].partition("/")[0] for one in records(tmp_path / "mine" / "text" / "mix.jsonl")]
+    assert sources.count("en") == 195, "chats of one's own take the place of the model's"
+    assert not (tmp_path / "mine" / "text" / "chats.jsonl").exists()
 
 
 def test_shellcheck_finds_nothing() -> None:
