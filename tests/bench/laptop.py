@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from timing import Watched, table, verdict, watched
+from quickstart import measure
+from timing import table, verdict
 
 from latxa_cli.text.language import identify
 from latxa_cli.text.loops import ends_in_loop
@@ -73,7 +74,7 @@ def make_data(folder: Path) -> None:
         write(folder / f"prompts_{name}.jsonl", [{"id": str(n), "prompt": text} for n, text in enumerate(short)])
 
 
-def train_all(model: Path, folder: Path) -> dict[str, Watched]:
+def train_all(model: Path, folder: Path) -> dict[str, tuple[float, float, float]]:
     """Run the recipe, and make the two models beside it; return what the recipe and the other training took."""
     recipe = [
         str(ROOT / "recipes" / "laptop.sh"), "--tokens", str(TOKENS), "--epochs", "1", "--draws", str(DRAWS),
@@ -81,14 +82,14 @@ def train_all(model: Path, folder: Path) -> dict[str, Watched]:
         "--into", str(folder / "recipe"), "--yes",
         str(model), "eu", str(folder / "eu.jsonl"),
     ]  # fmt: skip
-    took = {"recipe": watched(recipe)}
+    took = {"recipe": measure(recipe)}
     text = [
         "latxa", "train", str(folder / "recipe" / "text" / "documents.jsonl"), "--model", str(model),
         "--config", str(folder / "few_steps.toml"), "--epochs", "1", "-o", str(folder / "text"), "--resume",
     ]  # fmt: skip
-    took["text"] = watched(text)
+    took["text"] = measure(text)
     half = ["latxa", "merge", str(folder / "text"), "--plus", str(model), "--minus", str(folder / "text")]
-    took["half"] = watched([*half, "--scale", "0.5", "-o", str(folder / "half"), "--resume"])
+    took["half"] = measure([*half, "--scale", "0.5", "-o", str(folder / "half"), "--resume"])
     return took
 
 
@@ -97,11 +98,11 @@ def compare_all(model: Path, folder: Path, models: dict[str, Path]) -> dict[tupl
     text, answers, out = folder / "recipe" / "text", folder / "answers.jsonl", folder / "comparison.jsonl"
     sets = {"eu": text / "held_out.jsonl", "en": folder / "en.jsonl", "chats": text / "held_out_chats.jsonl"}
     given = [word for name, path in sets.items() for word in ("--perplexity", f"{name}={path}")]
-    watched([
+    measure([
         "latxa", "eval", str(models["text"]), str(models["half"]), *given, "--answers", str(answers),
         "-o", str(folder / "bits.jsonl"), "--resume",
     ])  # fmt: skip
-    watched([
+    measure([
         "latxa", "compare", str(folder / "recipe" / "results" / "answers.jsonl"), str(answers),
         "--baseline", model.name, "--format", "jsonl", "-o", str(out), "--resume",
     ])  # fmt: skip
@@ -117,7 +118,7 @@ def answer_all(folder: Path, models: dict[str, Path]) -> dict[tuple[str, str], l
         for language in ("eu", "en"):
             out = folder / f"answers_{name}_{language}.jsonl"
             prompts = str(folder / f"prompts_{language}.jsonl")
-            watched([
+            measure([
                 "latxa", "respond", prompts, "--model", str(path), "--max-tokens", str(ANSWER), "-o", str(out),
                 "--resume",
             ])  # fmt: skip
@@ -154,7 +155,7 @@ def main(model: Path, folder: Path) -> None:
     answers = answer_all(folder, models)
 
     table([("", "minutes", "CPU minutes", "memory, GB"), *(
-        (name, f"{one.wall / 60:.1f}", f"{one.cpu / 60:.1f}", f"{one.peak / 1e9:.2f}") for name, one in took.items()
+        (name, f"{wall / 60:.1f}", f"{cpu / 60:.1f}", f"{memory:.2f}") for name, (wall, cpu, memory) in took.items()
     )])  # fmt: skip
     rows = [("bits per byte", "set", "texts", "before", "after", "difference", "from", "to")]
     for (name, task), one in bits.items():

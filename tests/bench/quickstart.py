@@ -10,19 +10,17 @@ share count more than once, so the true figure is lower. Goals on 2 cores: 6 min
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import argparse
 import os
 import subprocess
-=======
->>>>>>> ee0efb4 (A recipe for a real model on one GPU or a laptop; eval --perplexity predicts conversations too)
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from timing import table, verdict, watched
+import psutil
+from timing import table, verdict
 
-<<<<<<< HEAD
 SECONDS_BETWEEN_LOOKS = 0.25
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
@@ -69,15 +67,6 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         wall, cpu, memory = measure([*script, str((arguments.directory or Path(temporary)).resolve())])
-=======
-MINUTES, GIGABYTES = 6, 3
-SCRIPT = Path(__file__).resolve().parents[2] / "recipes" / "quickstart.sh"
-
-
-def main(folder: Path) -> None:
-    wall, cpu, peak = watched([str(SCRIPT), str(folder)])
-    memory = peak / 1e9
->>>>>>> ee0efb4 (A recipe for a real model on one GPU or a laptop; eval --perplexity predicts conversations too)
     table(
         [
             ("", "measured", "limit", "ratio"),

@@ -7,11 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
-
-SECONDS_BETWEEN_LOOKS = 0.25
+from typing import NamedTuple
 
 
 class Cost(NamedTuple):
@@ -31,52 +28,6 @@ def run(command: Sequence[str]) -> Cost:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command))
     return Cost(wall, usage.ru_utime + usage.ru_stime)
-
-
-class Watched(NamedTuple):
-    """What a command took with all its processes: seconds, CPU seconds, and bytes in memory at most.
-
-    Memory is the sum of resident sets, looked at four times a second: pages that processes share count more than once,
-    so that the true figure is lower.
-    """
-
-    wall: float
-    cpu: float
-    peak: int
-
-
-def watched(command: Sequence[str]) -> Watched:
-    """Run `command` to its end with this Python's commands on the path; leaves with an error when it fails."""
-    import psutil
-
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    before, started, peak = os.times(), time.perf_counter(), 0
-    process = subprocess.Popen(command, env=environment)
-    root = psutil.Process(process.pid)
-    while process.poll() is None:
-        peak = max(peak, _resident(root))
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    wall, after = time.perf_counter() - started, os.times()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Watched(wall, cpu, peak)
-
-
-def _resident(root: Any) -> int:
-    """Return the bytes that a process and its descendants hold in memory; one that just ended holds none."""
-    import psutil
-
-    total = 0
-    try:
-        for process in [root, *root.children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:
-                continue
-    except psutil.Error:
-        pass
-    return total
 
 
 def by_turns(contestants: dict[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
