@@ -41,6 +41,7 @@ VERBS = {
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "respond": "Answer prompts with a model.",
     "judge": "Compare the responses of two or more models, or score each response, by a rubric.",
+    "vote": "Let people vote on pairs of responses on a web page.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "arena-next": "Propose the battles whose votes would tell most.",
     "preferences": "Make preference pairs from battles with conversations.",
@@ -51,7 +52,7 @@ VERBS = {
 GROUPS = {
     "Data": ("corpus", "profile", "sample", "reverse", "translate", "audit", "variants", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
-    "Judgement": ("eval", "respond", "judge", "arena-score", "arena-next", "preferences", "compare", "report"),
+    "Judgement": ("eval", "respond", "judge", "vote", "arena-score", "arena-next", "preferences", "compare", "report"),
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 

@@ -56,6 +56,7 @@ OutputFile = Annotated[Path | None, WRITTEN]
 
 Output = Annotated[Path | None, flag("Write here instead of to stdout.", "-o", "--output", metavar="FILE")]
 OutputDirectory = Annotated[Path, flag("The directory to make.", "-o", "--output", metavar="DIR")]
+OutputAppended = Annotated[Path, flag("Add to this file, record by record.", "-o", "--output", metavar="FILE")]
 Rejects = Annotated[Path | None, flag("Write malformed and rejected records here, with reasons.", metavar="FILE")]
 Manifest = Annotated[Path | None, flag("Write the manifest here. [default: beside the output]", metavar="FILE")]
 Resume = Annotated[bool, flag("Continue an interrupted run; do nothing if it is complete.", "--resume")]
@@ -205,6 +206,8 @@ _ENGINE: dict[str, tuple[Any, Any]] = {
     "trust_remote_code": (TrustRemoteCode, False),
 }
 
+NEEDED = {"directory": OutputDirectory, "appended": OutputAppended}  # outputs that must be named, by what is made
+
 # Parameters that change the work of a verb but not its result: `--resume` may have others. Code that comes with a model
 # can change the result.
 WAYS_OF_WORKING = frozenset((
@@ -300,7 +303,7 @@ def verb(
 
     Args:
         function: the body of the command; None for a decorator with arguments.
-        makes: see `stream.run.Run`; a verb that makes a directory requires `-o DIR`.
+        makes: see `stream.run.Run`; a verb that makes a directory, or adds to a file, requires `-o`.
         generates: whether to add the flags of the engines, and pass them to the function as `engine`.
         growing: the flags with another value of which `--resume` goes on with a complete run.
         distributed: whether several processes may run the verb together; then only the first one writes and talks.
@@ -341,9 +344,7 @@ def verb(
 
     own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
     further = [parameter.name for parameter in own if WRITTEN in getattr(parameter.annotation, "__metadata__", ())]
-    kinds = (
-        {**_DESTINATION, "output": (OutputDirectory, inspect.Parameter.empty)} if makes == "directory" else _DESTINATION
-    )
+    kinds = _DESTINATION | ({"output": (NEEDED[makes], inspect.Parameter.empty)} if makes in NEEDED else {})
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     if generates:
         place = [parameter.name for parameter in own].index("engine")

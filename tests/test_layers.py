@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "latxa_cli"
 # above it. A new folder or module gets its place here.
 ROOMS = frozenset((
     "arena", "comparison", "corpus", "evaluation", "judging", "mixing", "models", "report", "sampling", "training",
-    "translation",
+    "translation", "voting",
 ))  # fmt: skip
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(("hub", "native")),

@@ -4,7 +4,8 @@
   spellings.
 - Reading: `sources` and `endings` (which files), `inputs` (their bytes; also `parquet`, `json_text`), `reader` (checked
   records), `cutting` and `spool` (parts of large sources), `intake` (what a run reads).
-- Writing: `writer` (one file: `.part`, then its name), `outputs` (all files of a run), `rejects`, `manifest`, `resume`.
+- Writing: `writer` (one file: `.part`, then its name), `outputs` (all files of a run), `appended` (those
+  that grow while they are read) and their `keys`, `rejects`, `manifest`, `resume`.
 - A run: `run` joins them. `terminal` and `display` are what people see.
 - Tools: `errors`, `files` (intermediate ones), `locks`, `named` (`NAME=VALUE`), `secrets` (which are hidden), `sizes`
   (`2GB`), `tables` (TOML files).

@@ -108,6 +108,7 @@ KINDS: dict[str, Kind] = {
             Field("winner", VERDICT, "`model_a`, `model_b`, `tie`, or `tie (bothbad)` where neither did well"),
             Field("winner_content", VERDICT, "the verdict on the content alone"),
             Field("winner_language", VERDICT, "the verdict on the language alone"),
+            Field("reasons", ANYTHING, "why, by side and as keys of the page of `vote`"),
             Field("prompt_id", LABEL, "the id of the prompt"),
             Field("user", LABEL, "the person who voted"),
             Field("timestamp", TIME, "when the vote was cast"),

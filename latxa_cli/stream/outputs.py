@@ -9,6 +9,8 @@ other run may be writing it.
     StepwiseOutputs    the same with an outcome per record: an interrupted run goes on from a checkpoint
     DirectoryOutputs   a directory, whose files are the business of the verb's room
     FollowedOutputs    such a directory, in the processes beside the first one
+
+Files that grow while they are read are owned by `appended`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from typing import Literal
 
 import orjson
 
+from latxa_cli.stream.appended import AppendedOutputs
 from latxa_cli.stream.display import Format
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.files import WORK_LOCK, remove_work
@@ -36,8 +37,13 @@ from latxa_cli.stream.writer import part_of
 SECONDS_BETWEEN_CHECKPOINTS = 1.0  # each waits for the disk
 ALL = float("inf")
 
-Makes = Literal["records", "whole", "directory"]
-OUTPUTS: dict[str, type[Outputs]] = {"records": StepwiseOutputs, "whole": Outputs, "directory": DirectoryOutputs}
+Makes = Literal["records", "whole", "directory", "appended"]
+OUTPUTS: dict[str, type[Outputs]] = {
+    "records": StepwiseOutputs,
+    "whole": Outputs,
+    "directory": DirectoryOutputs,
+    "appended": AppendedOutputs,
+}
 
 
 class Run:
@@ -46,6 +52,7 @@ class Run:
     - makes="records": one outcome for each record, so that an interrupted run goes on where it stood.
     - makes="whole": an output that needs all input first, so that an interrupted run starts again.
     - makes="directory": a directory, whose room has its own checkpoints.
+    - makes="appended": a file that is read while it grows; what comes is not read from files, but from people.
     - follows: this process works beside a first one, whose run owns the directory.
     """
 

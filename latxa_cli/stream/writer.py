@@ -1,5 +1,7 @@
 """Writing records as JSONL: to stdout, or to `FILE.part`, which is renamed when complete and compressed as FILE says.
 
+A file that is read while it grows, such as one of votes, is written under its own name (`Appender`).
+
 A pipe that its reader closed is success, not an error. A full disk is an error of one line, and the part file stays.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,7 +39,7 @@ class Writer:
 
     def __init__(self, path: Path | None, offset: int = 0) -> None:
         self.path = path
-        self.part = part_of(path) if path else None
+        self.part = self._name_until_complete(path) if path else None
         self.offset = offset
         self.lines: list[bytes | memoryview] = []
         self.held = 0
@@ -49,6 +52,9 @@ class Writer:
             self.descriptor = self._open()
         except OSError as error:
             raise self._cannot_write(error) from None
+
+    def _name_until_complete(self, path: Path) -> Path:
+        return part_of(path)
 
     def _open(self) -> int:
         if self.part is None:
@@ -162,6 +168,74 @@ class Writer:
         where = self.path or "stdout"
         hint = "free some space, then `--resume`" if self.path and error.errno == 28 else ""
         return LatxaError(f"{where}: cannot be written ({error.strerror or error})", hint=hint)
+
+
+class Appender(Writer):
+    """Writes to a file that is read while it grows: it has its name from the beginning, and keeps what it holds.
+
+    torn: the bytes behind the last whole line, which a kill or a crash left. They are cut off at the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        size = os.fstat(self.descriptor).st_size
+        self.offset = _end_of_lines(path, size)
+        self.torn = size - self.offset
+
+    def _name_until_complete(self, path: Path) -> Path:
+        return path
+
+    def begin(self) -> None:
+        """Cut off what is torn; raises LatxaError."""
+        if not self.has_begun:
+            super().begin()
+            _sync_folder(self.path)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write records, and wait for the disk; raises LatxaError, and then the file holds none of them."""
+        self.begin()
+        offset = self.offset
+        try:
+            for record in records:
+                self.write(record)
+            self.sync()
+        except LatxaError:
+            self.lines, self.held = [], 0
+            self.offset, self.digest, self.has_begun = offset, xxhash.xxh3_128(), False
+            with suppress(LatxaError):  # else the next call cuts off what was written of these
+                self.begin()
+            raise
+
+    def discard(self) -> None:
+        """Close the file: what is in it stays."""
+        self.close()
+
+
+def _end_of_lines(path: Path, size: int) -> int:
+    """Return the offset behind the last line break of a file of `size` bytes, or 0."""
+    with path.open("rb") as file:
+        end = size
+        while end:
+            start = max(0, end - BUFFER)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
+
+
+def _sync_folder(path: Path | None) -> None:
+    """Wait until the disk knows that the file `path` is there; raises LatxaError."""
+    assert path is not None
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise LatxaError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def part_of(path: Path) -> Path:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report" / "pages"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from chromium import chromium
 
 from latxa_cli.report.pages.answers import Answers

@@ -47,6 +47,7 @@ export           .      .       .       .       .          .        .       .   
 merge            .      .       .       .       .          .        .       .        x          x       .      .
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
+vote             .      .       .       .       x          .        .       .        .          .       .      .
 arena-score      x      x       x       x       x          x        .       x        x          x       x      .
 arena-next       x      x       x       x       x          x        .       x        x          x       x      .
 preferences      x      x       x       x       x          x        .       x        x          x       x      x
@@ -66,6 +67,7 @@ class Case:
     model: bool = False  # loads torch and a model: seconds a run, so the tests call it seldom
     stdin_is_default: bool = True  # without FILE it reads stdin
     cannot_resume_midway: bool = False  # must see everything first: `--resume` starts again
+    serves: bool = False  # goes on until it is stopped, and what it writes comes from people: see tests/voting
     unkept: str = ""  # more arguments that leave nothing to keep
 
     @property
@@ -258,6 +260,7 @@ CASES = {
     "merge": Case("merge base --plus trained --minus base --scale 0.5", directory=True, model=True),
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),
+    "vote": Case("vote IN theirs.jsonl -o votes.jsonl", responses, stdin_is_default=False, serves=True),
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),
     "arena-next": Case("arena-next IN -n 300", battles, 60, cannot_resume_midway=True),
     "preferences": Case("preferences IN", judged, 300, unkept="--exclude model=gull --exclude model=roof"),

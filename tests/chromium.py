@@ -64,10 +64,10 @@ class Page:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def open(self, path: Path, ready: str = "true") -> float:
-        """Open a file and return the seconds until the expression `ready` holds."""
+    def open(self, place: Path | str, ready: str = "true") -> float:
+        """Open a file, or an address, and return the seconds until the expression `ready` holds."""
         started = time.monotonic()
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        self.call("Page.navigate", url=place if isinstance(place, str) else place.absolute().as_uri())
         self.wait(f"document.readyState === 'complete' && ({ready})")
         return time.monotonic() - started
 

@@ -1,0 +1,88 @@
+"""Which pair a voter sees next, and in which order.
+
+- A voter sees no prompt again while there are others.
+- The pair of models with the fewest votes comes first, and of its prompts the one with the fewest.
+- The model that was shown first less often is shown first with a probability of 2/3, so that both orders come equally
+  often and nobody can tell them in advance (Efron, 1971, "Forcing a sequential experiment to be balanced",
+  Biometrika 58).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import combinations
+from random import Random
+from typing import TypeVar
+
+from latxa_cli.voting.contest import Contest
+
+BIAS = 2 / 3
+Thing = TypeVar("Thing")
+
+Pair = tuple[str, str]  # two models, in the order of their names
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What a voter is shown: two models' answers to a prompt, that of `first` on the left, or above."""
+
+    prompt: str
+    first: str
+    second: str
+
+    @property
+    def pair(self) -> Pair:
+        return (self.first, self.second) if self.first < self.second else (self.second, self.first)
+
+
+@dataclass
+class Seen:
+    """How often each pair, each pair on each prompt, and each order was voted on, and what each voter has seen."""
+
+    pairs: Counter[Pair] = field(default_factory=Counter)
+    meetings: Counter[tuple[str, Pair]] = field(default_factory=Counter)
+    orders: Counter[Pair] = field(default_factory=Counter)  # (first, second)
+    by_user: defaultdict[str, Counter[tuple[str, Pair]]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def add(self, user: str, showing: Showing) -> None:
+        """Count a vote."""
+        self.pairs[showing.pair] += 1
+        self.meetings[showing.prompt, showing.pair] += 1
+        self.orders[showing.first, showing.second] += 1
+        self.by_user[user][showing.prompt, showing.pair] += 1
+
+
+def next_showing(contest: Contest, seen: Seen, user: str, random: Random) -> Showing | None:
+    """Return what a voter sees next; None for one who has seen every pair on every prompt."""
+    by_user = seen.by_user.get(user, Counter())
+    times = Counter(prompt for prompt, _ in by_user)
+    open_prompts = [
+        prompt for prompt, answers in contest.answers.items() if times[prompt] < len(answers) * (len(answers) - 1) // 2
+    ]
+    fewest = min((times[prompt] for prompt in open_prompts), default=0)
+    prompts = [prompt for prompt in open_prompts if times[prompt] == fewest]
+    for pair in _shuffled_by(list(combinations(contest.models, 2)), seen.pairs, random):
+        left = [(prompt, pair) for prompt in prompts if (prompt, pair) not in by_user and _met(contest, prompt, pair)]
+        if left:
+            prompt, _ = _shuffled_by(left, seen.meetings, random)[0]
+            return Showing(prompt, *_in_order(pair, seen, random))
+    return None
+
+
+def _met(contest: Contest, prompt: str, pair: Pair) -> bool:
+    answers = contest.answers[prompt]
+    return pair[0] in answers and pair[1] in answers
+
+
+def _shuffled_by(things: Iterable[Thing], counts: Counter[Thing], random: Random) -> list[Thing]:
+    """Return the things with the lowest counts first, and those with equal counts in random order."""
+    return sorted(things, key=lambda thing: (counts[thing], random.random()))
+
+
+def _in_order(pair: Pair, seen: Seen, random: Random) -> Pair:
+    one, other = pair
+    ahead = seen.orders[one, other] - seen.orders[other, one]
+    chance = 0.5 if ahead == 0 else 1 - BIAS if ahead > 0 else BIAS
+    return (one, other) if random.random() < chance else (other, one)

@@ -1,0 +1,163 @@
+"""The web server of a poll: its addresses, what each sends, and its limits.
+
+    GET  /         the page          GET  /vote.css, /vote.js
+    GET  /ballot   the next pair, as JSON
+    POST /votes    a vote; the answer comes when it is on the disk
+
+Texts of models and voters leave as JSON alone, and the page shows them as text. No name of a model leaves at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.records import JsonObject, Record
+from latxa_cli.voting.ballots import Ballot, is_cookie, new_cookie
+from latxa_cli.voting.page import Page
+from latxa_cli.voting.poll import Poll, RefusedError, TooFastError
+
+LARGEST_VOTE = 64 * 1024  # bytes of a request
+COOKIE = "voter"
+COOKIE_SECONDS = 365 * 24 * 3600
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Server": "latxa",
+}
+INSUFFICIENT_STORAGE = 507
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """The handlers of a poll. secure: the page comes by HTTPS, so that its cookie is never sent without it."""
+
+    def __init__(self, poll: Poll, page: Page, *, secure: bool = False) -> None:
+        self.poll, self.page, self.secure = poll, page, secure
+
+    def app(self) -> web.Application:
+        """Return the application."""
+        app = web.Application(middlewares=[_errors_as_json], client_max_size=LARGEST_VOTE)
+        app.router.add_get("/", self._show_page)
+        app.router.add_get("/ballot", self._give_ballot)
+        app.router.add_post("/votes", self._take_vote)
+        for name in self.page.files:
+            app.router.add_get(f"/{name}", self._send_file)
+        app.on_response_prepare.append(_add_headers)
+        return app
+
+    async def _show_page(self, request: web.Request) -> web.Response:
+        response = web.Response(body=self.page.html, content_type="text/html", charset="utf-8")
+        if not is_cookie(request.cookies.get(COOKIE)):
+            response.set_cookie(
+                COOKIE, new_cookie(), max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=self.secure
+            )
+        return response
+
+    async def _send_file(self, request: web.Request) -> web.Response:
+        body, kind = self.page.files[request.path.removeprefix("/")]
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def _give_ballot(self, request: web.Request) -> web.Response:
+        user = self._user(request)
+        ballot = self.poll.ballot_for(user, time.time())
+        said: JsonObject = {"cast": self.poll.votes_of(user)}
+        return _json(said | (self._shown(ballot) if ballot else {"done": True}))
+
+    async def _take_vote(self, request: web.Request) -> web.Response:
+        user = self._user(request)
+        if request.content_type != "application/json":  # what forms of other sites cannot send
+            raise web.HTTPUnsupportedMediaType
+        try:
+            body = orjson.loads(await request.read())
+        except ValueError:
+            body = None
+        await self.poll.cast(user, body, time.time())
+        return _json({"cast": self.poll.votes_of(user)})
+
+    def _user(self, request: web.Request) -> str:
+        cookie = request.cookies.get(COOKIE)
+        if cookie is None or not is_cookie(cookie):
+            raise RefusedError("no cookie")
+        return self.poll.ballots.pseudonym(cookie)
+
+    def _shown(self, ballot: Ballot) -> JsonObject:
+        of_prompt = self.poll.contest.answers[ballot.showing.prompt]
+        first, second = of_prompt[ballot.showing.first], of_prompt[ballot.showing.second]
+        one, other = (_without_system(response) for response in (first, second))
+        shared = 0
+        while shared < min(len(one), len(other)) - 1 and one[shared] == other[shared]:
+            shared += 1
+        language = first.get("language") or second.get("language") or ""
+        answers = [one[shared:], other[shared:]]
+        slip = self.poll.ballots.slip(ballot)
+        return {"ballot": slip, "language": language, "prompt": one[:shared], "answers": answers}
+
+
+def _without_system(response: Record) -> list[Record]:
+    """Return the turns that a voter sees: what a model was told about itself would tell who it is."""
+    return [
+        {"role": turn["role"], "content": turn["content"]} for turn in response["messages"] if turn["role"] != "system"
+    ]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; raises LatxaError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        hint = "`--port` names another; 0 takes one that is free"
+        raise LatxaError(f"`{host}` port {port} cannot be used ({reason})", hint=hint) from None
+
+
+def serve(app: web.Application, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, and answer what has come by then. ready: called once requests are answered."""
+    asyncio.run(_serve(app, listening, ready))
+
+
+async def _serve(app: web.Application, listening: socket.socket, ready: Callable[[], None]) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    ready()
+    await stop.wait()
+    await runner.cleanup()
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except RefusedError as error:
+        return _json({"error": str(error)}, status=403)
+    except TooFastError:
+        return _json({"error": "too fast"}, status=429, headers={"Retry-After": "10"})
+    except LatxaError:  # the disk; where it is would tell too much
+        return _json({"error": "the disk is full, or fails"}, status=INSUFFICIENT_STORAGE)
+
+
+def _json(said: JsonObject, **options: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(said), content_type="application/json", **options)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

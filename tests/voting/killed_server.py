@@ -1,0 +1,67 @@
+"""Voters who send each vote until they hear that it is stored, while the server is killed and started again."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
+
+from poll_server import TIMEOUT, Voter, serving
+
+PAUSE = 0.05  # seconds between two tries
+
+
+def under_kills(folder: Path, words: tuple[str, ...], *, voters: int, kills: int, votes_between: int) -> set[str]:
+    """Return the ids of the ballots that voters were told are stored, after so many SIGKILLs.
+
+    votes_between: the votes between two kills, at the least.
+    """
+    port, ended = free_port(), threading.Event()
+    told: set[str] = set()
+    always = ("--resume", "--votes-per-minute", "1000000", "--port", str(port))
+    with ThreadPoolExecutor(voters) as pool:
+        people = [pool.submit(_vote, port, ended, told) for _ in range(voters)]
+        try:
+            for _ in range(kills):
+                with serving(folder, *words, *always) as served:
+                    before, end = len(told), time.monotonic() + TIMEOUT
+                    while len(told) < before + votes_between and time.monotonic() < end:
+                        time.sleep(0.001)
+                    time.sleep(random.random() * 0.02)  # in the middle of whatever it does
+                    served.process.kill()
+        finally:
+            ended.set()
+        for person in people:
+            person.result()
+    with serving(folder, *words, *always) as served:  # cuts off a torn line
+        served.stop()
+    return told
+
+
+def _vote(port: int, ended: threading.Event, told: set[str]) -> None:
+    voter, slip = Voter("127.0.0.1", port), None
+    while not ended.is_set():
+        try:
+            if not voter.cookie:
+                voter.ask("GET", "/")
+            slip = slip or voter.ballot()["ballot"]
+            if voter.cast(slip)[0] == 200:
+                told.add(slip.partition(".")[0])
+                slip = None
+        except (OSError, HTTPException):
+            ended.wait(PAUSE)
+
+
+def free_port() -> int:
+    """Return a free port that the system gives to nobody who connects: such a one would connect to itself."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
