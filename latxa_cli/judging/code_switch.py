@@ -1,14 +1,14 @@
 """Code-switching: the runs of words in an answer that are in another language than the one expected.
 
-LLaMA Beyond English (arXiv 2401.01055, section 4.4) reports the share of answers that hold tokens of another language,
+LLaMA Beyond English (arXiv 2401.01055) reports the share of answers that hold tokens of another language,
 and describes no detector. This one is ours:
 
 - Which words are searched says `searched`.
 - A word in a script that the expected language does not have is in another language.
 - Every other word has, for each of the `languages` in `code_switch.toml` that shares the script, a log-likelihood ratio
   against the expected language: that of its character n-grams by the language identifier's model (`text.naive_bayes`),
-  and between languages that have a lexicon also that of the word itself. Each is cut off, so that no single word of a
-  Latin text is taken for a switch.
+  and between languages that have a lexicon also that of the word itself. Each is cut off, so that a single word is taken
+  for a switch only where both are sure.
 - The words of the prompt, and those that begin a sentence with a capital, count only for the expected language.
 - The most probable path through the languages (Viterbi) pays a cost for each change into another one. The cost rises
   with the logarithm of the text's length, since a long text has more places for a false alarm.
@@ -41,7 +41,6 @@ from latxa_cli.text.words import segment
 # What the n-grams of a word, and the word itself, can weigh at most, in nats.
 _NGRAMS, _WORD = 5.0, 5.0
 _SHORT = 10  # words; a text of so many has the costs of `code_switch.toml`
-_LEAST = 2  # words of a run that are more probable in the other language
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Detector:
         evidence[words.kinds == FOREIGN, -1] = costs[-1] + 1
         labels = label((evidence * UNIT).astype(np.int32), (costs * UNIT).astype(np.int64))
         runs, switched = [], 0
-        for first, last, other in _trimmed(labels, evidence, len(self._others)):
+        for first, last, other in _trimmed(labels, evidence):
             start, end = int(words.words.starts[first]), int(words.words.ends[last])
             language = self._others[other] if other < len(self._others) else self._language_of(text[start:end])
             runs.append(Run(start, end, text[start:end], language))
@@ -159,15 +158,14 @@ def _settings() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
-def _trimmed(labels: np.ndarray, evidence: np.ndarray, script: int) -> Iterator[tuple[int, int, int]]:
+def _trimmed(labels: np.ndarray, evidence: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Yield the first word, the last word and the label of each run; its first and last words are in its language."""
     end = 0
     for other, members in groupby(labels.tolist()):
         start, end = end, end + len(list(members))
         if other >= 0:
             places = start + np.flatnonzero(evidence[start:end, other] > 0)
-            if len(places) >= (1 if other == script else _LEAST):
-                yield int(places[0]), int(places[-1]), other
+            yield int(places[0]), int(places[-1]), other
 
 
 def _lowered(text: str) -> str:

@@ -5,11 +5,10 @@
 - Text is that of Common Voice, Tatoeba and NTREX-128 (`../shared/data`). It is cut in two by a hash of each sentence,
   or of each document of NTREX-128. Limits were set on the part `dev`; the part `held` counts.
 - A planted run is 5, 3, 2 or 1 words that follow each other in a sentence of the other language, all in lower case. It
-  is put between two words of a sentence. It counts as found if a run touches it.
+  is put between two words of a sentence without quotation marks. It counts as found if a run touches it.
 - borders: the share of words in found runs that were planted (precision), and of planted words in found runs (recall).
 - clean: the share of sentences, and of whole documents of NTREX-128, in which anything is found.
-- other scripts: sentences of the file's own, in Russian, Chinese, Greek and Arabic. A run put into a quotation is not
-  searched, and counts as missed.
+- other scripts: sentences of the file's own, in Russian, Chinese, Greek and Arabic.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ OTHER_SCRIPTS = [
     "δεν ξέρω ακόμη την απάντηση", "το φαγητό είναι έτοιμο", "هذا الكتاب مفيد جدا", "لا أعرف ماذا أقول",
 ]  # fmt: skip
 WORD = re.compile(r"[^\W\d_]+(?:['’·-][^\W\d_]+)*,?")
+QUOTE = re.compile(r"[“”„«»\"‘]|\B'|'\B")
 Text = tuple[str, int, int]  # and where the planted run is
 
 
@@ -82,7 +82,7 @@ class Part:
         return found
 
     def planted(self, language: str, runs: list[str]) -> Iterator[Text]:
-        hosts = self.sentences(language)
+        hosts = [sentence for sentence in self.sentences(language) if not QUOTE.search(sentence)]
         for number, run in enumerate(runs):
             words = hosts[number % len(hosts)].split()
             place = self.draw.randrange(len(words) + 1)
