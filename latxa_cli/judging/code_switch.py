@@ -1,14 +1,14 @@
 """Code-switching: the runs of words in an answer that are in another language than the one expected.
 
-LLaMA Beyond English (arXiv 2401.01055) reports the share of answers that hold tokens of another language,
-and describes no detector. This one is ours:
+LLaMA Beyond English (arXiv 2401.01055) reports the share of answers that hold tokens of another language, and
+describes no detector. This one is ours:
 
 - Which words are searched says `searched`.
 - A word in a script that the expected language does not have is in another language.
 - Every other word has, for each of the `languages` in `code_switch.toml` that shares the script, a log-likelihood ratio
   against the expected language: that of its character n-grams by the language identifier's model (`text.naive_bayes`),
-  and between languages that have a lexicon also that of the word itself. Each is cut off, so that a single word is taken
-  for a switch only where both are sure.
+  and between languages that have a lexicon also that of the word itself. Each is cut off, so that one word alone does
+  not pay for a change, unless the languages share so many words that a change costs little.
 - The words of the prompt, and those that begin a sentence with a capital, count only for the expected language.
 - The most probable path through the languages (Viterbi) pays a cost for each change into another one. The cost rises
   with the logarithm of the text's length, since a long text has more places for a false alarm.
@@ -39,7 +39,7 @@ from latxa_cli.text.scripts import scripts_of
 from latxa_cli.text.words import segment
 
 # What the n-grams of a word, and the word itself, can weigh at most, in nats.
-_NGRAMS, _WORD = 5.0, 5.0
+_NGRAMS, _WORD = 5.0, 4.0
 _SHORT = 10  # words; a text of so many has the costs of `code_switch.toml`
 
 

@@ -16,7 +16,7 @@ from latxa_cli.text.words import segment
 
 FOLDER = Path(__file__).parent / "lexicons"
 LEVELS = 2  # a unit of the logarithm
-_UNKNOWN = -7  # the level of words that are not listed: 0.03 in a million
+_UNKNOWN = -10  # the level of words that are not listed: 0.007 in a million
 
 
 @cache
