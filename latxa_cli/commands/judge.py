@@ -31,6 +31,15 @@ def judge(
     answer_in: Annotated[
         str | None, flag("The language of good answers, as judges are told. [default: the prompt's]", metavar="NAME")
     ] = None,
+    language: Annotated[
+        str | None,
+        flag(
+            "The language of responses (`eu`), if not the record's, for `code-switch`.",
+            "--language",
+            "-l",
+            metavar="CODE",
+        ),
+    ] = None,
     margin: Annotated[
         float | None, flag("The largest difference of scores that is a tie. [default: the rubric's]", min=0.0)
     ] = None,
@@ -59,10 +68,15 @@ def judge(
       llm-eval       accuracy, fluency, informativeness, logical coherence, harmlessness, beside the reference
       curate         three levels of a pair for training, which `mix --minimum` reads
       reward         the output of a reward model
+      code-switch    whether words are in another language than the one expected; no judge is needed
 
     Responses to one prompt have the same id, or the same user turns. The first file decides which prompts are judged.
     A judge sees each pair in both orders; where they disagree it is a tie. An answer of a judge without a verdict is
     rejected, by its kind: unreadable, empty, refused, out of range, failed, too long, cut off.
+
+    The rubric `code-switch` searches all words but those of code, formulas, addresses, names and quotations. Words in
+    another script are in another language. Other words are so if several together are more probable in one of ten large
+    languages, by their n-grams. Words of the prompt count only for the expected language. The guide has figures.
 
     memory: all files but the first, the references, and the models of all judges
 
@@ -71,12 +85,13 @@ def judge(
       latxa judge a.jsonl b.jsonl c.jsonl --references prompts.jsonl --margin 1 | latxa arena-score --prior 1
       latxa judge ours.jsonl theirs.jsonl --rubric pairwise --judge models/judge --answer-in Basque -o battles.jsonl
       latxa judge reverse.jsonl --rubric curate --judge models/judge -o scores.jsonl
+      latxa judge ours.jsonl --rubric code-switch --language eu > switches.jsonl
     """
     from latxa_cli.judging.judge import Settings
     from latxa_cli.judging.judge import judge as judge_files
 
     settings = Settings(
-        rubric, tuple(judge or ()), references, margin, answer_in, thinking, max_tokens, seed, date, engine,
+        rubric, tuple(judge or ()), references, margin, answer_in, language, thinking, max_tokens, seed, date, engine,
         partial=shard is not None or run.destination.resume, dry_run=dry_run,
     )  # fmt: skip
     judge_files(run, files or [], settings)

@@ -29,6 +29,7 @@ class Settings:
     judges: tuple[str, ...]
     references: str | None
     margin: float | None
+    answer_in: str | None
     language: str | None
     thinking: Literal["on", "off"] | None
     max_tokens: int | None
@@ -63,6 +64,8 @@ def judge(run: Run, files: list[str], settings: Settings) -> None:
     margin = rubric.tie if settings.margin is None else settings.margin
     if rubric.is_asked:
         _ask(run, rubric, to_judge, margin, settings)
+    elif rubric.scorer == "code-switch":
+        _search(run, rubric, to_judge, settings)
     else:
         _measure(run, rubric, to_judge, margin, settings)
     if not settings.partial and not settings.dry_run:
@@ -73,15 +76,17 @@ def _check(rubric: Rubric, files: list[str], settings: Settings) -> None:
     """Raise UsageError for files, judges and flags that do not fit the rubric."""
     if rubric.compares == "pair" and len(files) < 2:
         raise UsageError("a comparison needs two files of responses or more", hint="`latxa judge A.jsonl B.jsonl`")
-    if rubric.scorer == "chrF" and settings.judges:
+    if rubric.scorer in ("chrF", "code-switch") and settings.judges:
         raise UsageError(f"`--judge` has no effect with the rubric `{rubric.name}`", hint="it asks no model")
     if rubric.scorer == "reward" and len(settings.judges) != 1:
         raise UsageError(f"the rubric `{rubric.name}` needs one `--judge`", hint="a reward model")
     if rubric.is_asked and not settings.judges:
         raise UsageError(f"the rubric `{rubric.name}` needs a judge", hint="`--judge MODEL`")
+    if rubric.scorer != "code-switch" and settings.language is not None:
+        raise UsageError(f"`--language` has no effect with the rubric `{rubric.name}`", hint="`--rubric code-switch`")
     if rubric.compares == "one" and settings.margin is not None:
         raise UsageError(f"`--margin` has no effect with the rubric `{rubric.name}`", hint="it compares no responses")
-    given = {"--answer-in": settings.language, "--thinking": settings.thinking, "--max-tokens": settings.max_tokens}
+    given = {"--answer-in": settings.answer_in, "--thinking": settings.thinking, "--max-tokens": settings.max_tokens}
     if not rubric.is_asked and (flag := next((flag for flag, value in given.items() if value is not None), "")):
         raise UsageError(f"`{flag}` has no effect with the rubric `{rubric.name}`", hint="it asks no model")
 
@@ -103,7 +108,7 @@ def _ask(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, s
         decoding = Decoding(settings.max_tokens, decoding.temperature, decoding.top_p)
     options = settings.engine.on(run.day(settings.date))
     judges = [open_judge(model, options, settings.thinking) for model in settings.judges]
-    panel = Panel(judges, rubric, decoding, margin, settings.language or THAT_OF_THE_PROMPT, settings.seed)
+    panel = Panel(judges, rubric, decoding, margin, settings.answer_in or THAT_OF_THE_PROMPT, settings.seed)
     note_engine(run, panel)
     run.note(judge=", ".join(judge.name for judge in judges), decoding=decoding.as_dict())
     tally = Tally(run.kept.get("votes"), run.say)
@@ -142,6 +147,22 @@ def _measure(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: floa
         preview(run.say, outcomes)
     else:
         run.write(outcomes)
+
+
+def _search(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], settings: Settings) -> None:
+    """Find other languages in responses, and write scores."""
+    from latxa_cli.generation.preflight import RECORDS, preview
+    from latxa_cli.judging.languages import Counts, find_languages, rates
+
+    counts: Counts = run.kept.get("switches") or {}
+    run.keep(switches=counts)
+    some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
+    outcomes = find_languages(some, rubric, settings.language, counts)
+    if settings.dry_run:
+        preview(run.say, outcomes)
+    else:
+        run.write(outcomes)
+    rates(counts, run.say)
 
 
 def _say_unmet(run: Run, first: str, others: list[Contender]) -> None:

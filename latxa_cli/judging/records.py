@@ -97,7 +97,7 @@ def preference_of(gap: float, scale: float | None) -> dict[str, float]:
     return {"preference": round(1 / (1 + math.exp(-max(-700.0, min(700.0, gap / scale)))), 6)}
 
 
-def scored(response: Record, rubric: Rubric, judge: str, scores: Mapping[str, float]) -> Record:
+def scored(response: Record, rubric: Rubric, judge: str | None, scores: Mapping[str, float]) -> Record:
     """Return a record of scores of one response."""
     model = response.get("model") or response.get("generator") or (response.get("metadata") or {}).get("model")
     kept: dict[str, Any] = {name: response[name] for name in KEPT if response.get(name) is not None}
@@ -105,7 +105,7 @@ def scored(response: Record, rubric: Rubric, judge: str, scores: Mapping[str, fl
         "id": response["id"],
         "rubric": rubric.name,
         **({"model": model} if isinstance(model, str) else {}),
-        "judge": judge,
+        **({"judge": judge} if judge is not None else {}),
         "scores": dict(scores),
         **kept,
     }

@@ -4,7 +4,7 @@
 `latxa judge ours.jsonl --rubric my_rubric.toml --judge MODEL`
 
     compares = "pair"                 # or "one": each response by itself
-    scorer = "chat"                   # a model that is asked; `chrF` and `reward` measure, and need these two lines
+    scorer = "chat"                   # a model that is asked; others measure, and need these two lines
     system, user = "…", "…"           # with {prompt}, {response_a} and {response_b} (or {response}), {reference},
                                       # {language}, and {form}: the tags in which the answer is to stand
     [[criteria]]                      # name, tag, lowest, highest
@@ -28,7 +28,7 @@ from latxa_cli.stream.errors import UsageError, nearest
 from latxa_cli.stream.tables import find_files, names_in, read_table
 
 FOLDER = Path(__file__).parent / "rubrics"
-SCORERS = ("chat", "chrF", "reward")
+SCORERS = ("chat", "chrF", "reward", "code-switch")
 COMPARES = {"one": ("response",), "pair": ("response_a", "response_b")}
 SIDES = ("a", "b")
 DECODING = {"max_tokens": int, "temperature": float, "top_p": float}
@@ -101,6 +101,8 @@ def _rubric(name: str, table: dict[str, Any]) -> Rubric:
     if scorer != "chat":
         if strange := next((key for key in OF_CHATS if key in table), ""):
             raise ValueError(f"`{strange}` has no effect with the scorer `{scorer}`, which asks nobody")
+        if scorer == "code-switch" and compares != "one":
+            raise ValueError("the scorer `code-switch` looks at `one` response at a time")
         return Rubric(name, scorer, compares, tie=tie, preference_scale=scale)
     criteria = _criteria(table.get("criteria"), compares)
     form = "\n".join(
