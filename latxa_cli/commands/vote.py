@@ -71,5 +71,10 @@ def vote(
     serve(
         Server(poll, page, secure=behind_proxy).app(),
         listening,
-        ready=lambda: run.say(f"{address} shows {models} on {prompts}; {earlier:,} votes so far; Ctrl-C ends it"),
+        ready=lambda: run.say_all(
+            [
+                f"for you alone: {address}organiser/{poll.ballots.organiser}",
+                f"for voters: {address} shows {models} on {prompts}; {earlier:,} votes so far; Ctrl-C ends it",
+            ]
+        ),
     )

@@ -3,5 +3,5 @@
 The way of a vote: `contest` (what can be shown), `choice` (the next pair for a voter), `ballots` (signed slips that say
 nothing), `page` (what the `browser` gets; its words are in `languages`), `verdicts` (from answers to a battle), `box`
 (stored once, on the disk before the voter hears so), `poll` (all of these together), `server` (the addresses and their
-limits).
+limits). `organiser` is the page of who runs the poll.
 """

@@ -46,6 +46,11 @@ class Ballots:
         """A public name of the poll, under which pages keep votes that are not sent yet."""
         return self._digest("poll", size=8)
 
+    @property
+    def organiser(self) -> str:
+        """The secret part of the address of the organiser's page."""
+        return self._digest("organiser", size=16)
+
     def pseudonym(self, cookie: str) -> str:
         """Return the name under which the votes of a browser are stored; it does not tell the browser's cookie."""
         return "voter-" + self._digest("voter", cookie, size=6)

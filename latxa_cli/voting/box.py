@@ -44,11 +44,18 @@ class Box:
 
     async def _write(self) -> None:
         battles, self._waiting = self._waiting, []
+        problem: BaseException | None = None
         try:
             await asyncio.to_thread(self._append, battles)
-            problem = None
-        except LatxaError as error:
+        except BaseException as error:
             problem = error
+            if not isinstance(error, LatxaError):
+                raise  # a bug, or the end of the server
+        finally:
+            self._tell(battles, problem)
+
+    def _tell(self, battles: list[Record], problem: BaseException | None) -> None:
+        """Let those who wait for these votes go on."""
         for battle in battles:
             stored = self._coming.pop(battle["id"])
             if problem is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import TypeVar
@@ -29,6 +29,21 @@ class TooFastError(Exception):
     """A voter sends more than the limit."""
 
 
+class Tally:
+    """Counts of the votes on the disk, by hour (`2026-03-19T10`), by reason of suspicion, and in all."""
+
+    def __init__(self) -> None:
+        self.votes = 0
+        self.hours: Counter[str] = Counter()
+        self.suspicion: Counter[str] = Counter()
+
+    def add(self, battle: Record) -> None:
+        """Count a vote."""
+        self.votes += 1
+        self.hours[str(battle.get("timestamp", ""))[:13]] += 1
+        self.suspicion.update((battle.get("metadata") or {}).get("suspicion") or ())
+
+
 class Poll:
     """The votes on a contest.
 
@@ -50,7 +65,7 @@ class Poll:
     ) -> None:
         self.contest, self.ballots, self.random = contest, Ballots(contest, key), random
         self.refuse, self.consent, self.per_minute, self.facts = refuse, consent, per_minute, facts or {}
-        self.seen = Seen()
+        self.seen, self.tally = Seen(), Tally()
         self.box = Box(append, set())
         self._open: dict[str, Ballot] = {}  # by voter: a page that is loaded again shows the same pair
         self._times: dict[str, deque[float]] = {}
@@ -64,6 +79,7 @@ class Poll:
                 )
             self.box.cast.add(battle["id"])
             self.seen.add(battle["user"], Showing(battle["prompt_id"], battle["model_a"], battle["model_b"]))
+            self.tally.add(battle)
         return len(self.box.cast)
 
     def votes_of(self, user: str) -> int:
@@ -101,6 +117,7 @@ class Poll:
             battle["metadata"]["suspicion"].append("again")
         if await self.box.put(battle):
             self.seen.add(user, ballot.showing)
+            self.tally.add(battle)
 
     def _refused(self, body: object, reason: str, detail: str = "") -> RefusedError:
         self.refuse(Reject(body if isinstance(body, dict) else {"sent": body}, reason, detail))

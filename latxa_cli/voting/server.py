@@ -4,7 +4,10 @@
     GET  /ballot   the next pair, as JSON
     POST /votes    a vote; the answer comes when it is on the disk
 
-Texts of models and voters leave as JSON alone, and the page shows them as text. No name of a model leaves at all.
+    GET  /organiser/TOKEN   the organiser's page
+
+Texts of models and voters leave as JSON alone, and the page shows them as text. Names of models stand on the
+organiser's page alone.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from aiohttp import web
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.voting.ballots import Ballot, is_cookie, new_cookie
+from latxa_cli.voting.organiser import organiser_page
 from latxa_cli.voting.page import Page
 from latxa_cli.voting.poll import Poll, RefusedError, TooFastError
 
@@ -55,6 +59,7 @@ class Server:
         app.router.add_get("/", self._show_page)
         app.router.add_get("/ballot", self._give_ballot)
         app.router.add_post("/votes", self._take_vote)
+        app.router.add_get(f"/organiser/{self.poll.ballots.organiser}", self._show_organiser)
         for name in self.page.files:
             app.router.add_get(f"/{name}", self._send_file)
         app.on_response_prepare.append(_add_headers)
@@ -88,6 +93,9 @@ class Server:
             body = None
         await self.poll.cast(user, body, time.time())
         return _json({"cast": self.poll.votes_of(user)})
+
+    async def _show_organiser(self, _request: web.Request) -> web.Response:
+        return web.Response(body=organiser_page(self.poll), content_type="text/html", charset="utf-8")
 
     def _user(self, request: web.Request) -> str:
         cookie = request.cookies.get(COOKIE)

@@ -47,10 +47,10 @@ class Served:
 
     def __init__(self, process: subprocess.Popen[bytes], said: str) -> None:
         self.process, self.said = process, said
-        found = re.search(r"http://([\d.]+):(\d+)/", said)
+        found = re.search(r"for voters: http://([\d.]+):(\d+)/", said)
         assert found, said
         self.host, self.port = found[1], int(found[2])
-        self.address = found[0]
+        self.address = found[0].removeprefix("for voters: ")
 
     def stop(self, number: int = signal.SIGINT) -> str:
         """End it as a person or a service does, and return all that it said."""

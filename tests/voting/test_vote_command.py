@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import stat
@@ -106,6 +107,25 @@ def test_no_name_of_a_model_leaves_before_a_vote_or_after_it(folder: Path) -> No
         assert name.encode() not in voter.got and name not in said
     assert key not in voter.got and key.hex().encode() not in voter.got
     assert b"default-src 'none'" in voter.got and b"unsafe" not in voter.got
+
+
+def test_the_organiser_sees_how_it_goes(folder: Path) -> None:
+    for name, model in zip(FILES[:2], ("<script>hit</script>", "b&b"), strict=True):
+        tiny.write_jsonl(folder / name, responses(model))
+    with serving(folder, *FILES) as served:
+        secret = re.search(r"/organiser/([0-9a-f]{32})\n", served.said)
+        assert secret
+        voter = Voter.of(served)
+        for seconds in (0, 9):
+            assert voter.cast(voter.ballot()["ballot"], seconds=seconds)[0] == 200
+        assert voter.ask("GET", f"/organiser/{'0' * 32}")[0] == 404
+        status, page = voter.ask("GET", f"/organiser/{secret[1]}")
+    assert status == 200 and b"<script" not in page and b"&lt;script&gt;hit" in page and b"b&amp;b" in page
+    assert b'<td dir="auto">votes<td dir="auto">2' in page
+    assert b'votes that look careless: fast<td dir="auto">1' in page
+    with serving(folder, *FILES, "--resume") as served:
+        assert secret[0].strip() in served.said
+        assert voter.cookie and Voter(served.host, served.port).ask("GET", secret[0].strip())[1].startswith(page[:200])
 
 
 def test_a_ballot_is_the_same_until_it_is_cast_and_no_prompt_comes_twice(folder: Path) -> None:

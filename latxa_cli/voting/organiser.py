@@ -1,0 +1,51 @@
+"""What the organiser of a poll sees: how many votes came, hour by hour, on which pairs, and how many look careless.
+
+Its address holds a token that is made with the key of the run, since this page names models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from itertools import combinations
+
+from latxa_cli.voting.poll import Poll
+
+HOURS_SHOWN = 24
+
+
+def organiser_page(poll: Poll) -> bytes:
+    """Return the page as HTML, in which all that others wrote is escaped."""
+    tally, seen = poll.tally, poll.seen
+    pairs = list(combinations(poll.contest.models, 2))
+    fewest = min(seen.pairs[pair] for pair in pairs)
+    voters = Counter({user: of_user.total() for user, of_user in seen.by_user.items()})
+    facts = [
+        ("votes", f"{tally.votes:,}"),
+        ("voters", f"{len(voters):,}"),
+        ("votes of the busiest voter", f"{max(voters.values(), default=0):,}"),
+        ("votes of the pair with the fewest", f"{fewest:,}"),
+        *((f"votes that look careless: {reason}", f"{count:,}") for reason, count in sorted(tally.suspicion.items())),
+    ]
+    met = [
+        (one, other, f"{seen.pairs[one, other]:,}", f"{seen.orders[one, other]:,}", f"{seen.orders[other, one]:,}")
+        for one, other in sorted(pairs, key=lambda pair: seen.pairs[pair])
+    ]
+    hours = [(hour.replace("T", " ") + ":00 UTC", f"{tally.hours[hour]:,}") for hour in sorted(tally.hours)]
+    tables = [
+        _table("The poll", ("", ""), facts),
+        _table(
+            "Pairs, those with the fewest votes first", ("model", "other", "votes", "model first", "other first"), met
+        ),
+        _table(f"Votes by hour, the last {HOURS_SHOWN} with any", ("hour", "votes"), hours[-HOURS_SHOWN:]),
+    ]
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="robots" content="noindex">'
+    style = '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="../vote.css">'
+    return f"{head}{style}<title>Votes</title><main><h1>Votes</h1>{''.join(tables)}</main></html>".encode()
+
+
+def _table(title: str, heads: tuple[str, ...], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}' for cell in heads)
+    lines = "".join("<tr>" + "".join(f'<td dir="auto">{escape(cell)}' for cell in row) for row in rows)
+    return f"<h2>{escape(title)}</h2><table><tr>{head}{lines}</table>"
