@@ -81,7 +81,7 @@ def same_environment() -> Iterator[None]:
 LONGEST = (
     "test_quickstart", "test_resume", "test_pipes", "test_several_processes", "test_ray_verbs", "test_corpus_kills",
     "test_corpus_hostile", "test_cases", "test_train_hostile", "test_prepare_command", "test_corpus_command",
-    "test_suites", "test_ray", "test_guides",
+    "test_suites", "test_ray", "test_guides", "test_slurm",
 )  # fmt: skip
 TOGETHER = "tests/contract"  # the folder whose modules share what takes long to make
 

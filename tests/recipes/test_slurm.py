@@ -206,10 +206,10 @@ def test_training_goes_on_where_a_node_was_killed(
     tiny.write_jsonl(tmp_path / "data.jsonl", tiny.training_records()[:40])
     flags = ("--model", str(tiny_models / "base"), "--sequence-length", "64")
     assert latxa("prepare", "data.jsonl", *flags, "-o", "prepared", cwd=tmp_path).returncode == 0
-    train = shlex.join(["latxa", "train", "prepared", *flags, "--epochs", "30", "--checkpoint-every", "2"])
+    train = shlex.join(["latxa", "train", "prepared", *flags, "--epochs", "16", "--checkpoint-every", "8"])
     study = job("model", "", f"srun {train} --threads 1 -o model --resume", stage="train")
     submitted(cluster, tmp_path, study, "--slurm=train=train --nodes=2 --ntasks-per-node=1 --cpus-per-task=1")
-    cluster.wait(lambda: bool(list(tmp_path.glob("model/checkpoints/step-*[02468]"))))
+    cluster.wait(lambda: bool(list(tmp_path.glob("model/checkpoints/step-*[0-9]"))))
     cluster.kill(NODES[1])
     cluster.call("scontrol", "update", f"nodename={NODES[1]}", "state=down", "reason=killed")
     assert not (tmp_path / "model" / "manifest.json").exists()
