@@ -3,7 +3,8 @@
     python tests/bench/laptop.py MODEL DIR
 
 MODEL is a small instruct model, such as SmolLM2-135M-Instruct. Everything is kept in DIR, and a second call continues.
-The text is `../shared/data`, without the New Testament of 1571. Beside the recipe's model stand
+The text is `../shared/data`, without the New Testament of 1571, and the chats are short ones that people wrote: on a
+CPU a model takes long to write its own. Beside the recipe's model stand
 
 - `text`: the same training on the same documents without chats, as often;
 - `half`: the weights half-way between `text` and MODEL (WiSE-FT, arXiv 2109.01903), by `latxa merge`.
@@ -34,7 +35,7 @@ from latxa_cli.text.loops import ends_in_loop
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 CONFIG = ROOT / "recipes" / "train" / "laptop.toml"
-TOKENS, DRAWS, HELD_OUT, PROMPTS, ANSWER = 16_000, 48, 15, 12, 48
+TOKENS, CHATS, HELD_OUT, PROMPTS, ANSWER = 16_000, 45, 15, 16, 48
 FEW_STEPS = {"sequences_per_step": 1, "batch_size": 1, "sequence_length": 512, "learning_rate": 1e-3}
 ENGLISH = {"desktop-help": 8, "gutenberg": 2, "rust-book": 1, "tldr": 4}  # documents held out, by source
 LONGEST = {"eu": 4000, "en": 3000}  # characters of a document
@@ -72,12 +73,26 @@ def make_data(folder: Path) -> None:
     for name, texts in (("eu", [text for text in questions if text.endswith("?")]), ("en", asked)):
         short = draw.sample([text for text in texts if 20 < len(text) < 200], PROMPTS)
         write(folder / f"prompts_{name}.jsonl", [{"id": str(n), "prompt": text} for n, text in enumerate(short)])
+    write(folder / "chats_en.jsonl", chats_beside({one["prompt"] for one in read(folder / "prompts_en.jsonl")}))
+
+
+def chats_beside(prompts: set[str]) -> list[Record]:
+    """Return short chats whose answers people wrote, none of which asks one of `prompts`."""
+    found = []
+    for chat in read(DATA / "instructions_en.jsonl"):
+        contents = [message["content"] for message in chat["messages"]]
+        if chat["source"] == "si-seed" and len(contents) == 2 and contents[0] not in prompts:
+            fits = 100 < sum(map(len, contents)) < 600 and len(contents[1]) > 60
+            found += [{"id": chat["id"], "messages": chat["messages"]}] if fits else []
+    random.Random(1).shuffle(found)
+    return found[:CHATS]
 
 
 def train_all(model: Path, folder: Path) -> dict[str, tuple[float, float, float]]:
     """Run the recipe, and make the two models beside it; return what the recipe and the other training took."""
     recipe = [
-        str(ROOT / "recipes" / "laptop.sh"), "--tokens", str(TOKENS), "--epochs", "1", "--draws", str(DRAWS),
+        str(ROOT / "recipes" / "laptop.sh"), "--tokens", str(TOKENS), "--epochs", "1",
+        "--chats", f"en={folder / 'chats_en.jsonl'}",
         "--held-out", str(HELD_OUT), "--keep", f"en={folder / 'en.jsonl'}", "--config", str(folder / "few_steps.toml"),
         "--into", str(folder / "recipe"), "--yes",
         str(model), "eu", str(folder / "eu.jsonl"),
