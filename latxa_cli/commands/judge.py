@@ -28,6 +28,9 @@ def judge(
     references: Annotated[
         str | None, flag("Prompts {id, reference}; they win over the responses' own.", metavar="FILE")
     ] = None,
+    against: Annotated[
+        str | None, flag("Votes of people on the same pairs, which say how good the judge is.", metavar="FILE")
+    ] = None,
     answer_in: Annotated[
         str | None, flag("The language of good answers, as judges are told. [default: the prompt's]", metavar="NAME")
     ] = None,
@@ -78,6 +81,9 @@ def judge(
     another script are in another language. Other words are so if several together are more probable in one of ten large
     languages, by their n-grams. Words of the prompt count only for the expected language. The guide has figures.
 
+    With --against the run ends with the judge's accuracy, kappa, biases and rank correlation, the `preference_scale`
+    that fits the votes, and win rates corrected for its error, all with 90 % intervals; the manifest holds them too.
+
     memory: all files but the first, the references, and the models of all judges
 
     examples:
@@ -91,7 +97,7 @@ def judge(
     from latxa_cli.judging.judge import judge as judge_files
 
     settings = Settings(
-        rubric, tuple(judge or ()), references, margin, answer_in, language, thinking, max_tokens, seed, date, engine,
-        partial=shard is not None or run.destination.resume, dry_run=dry_run,
+        rubric, tuple(judge or ()), references, against, margin, answer_in, language, thinking, max_tokens, seed, date,
+        engine, partial=shard is not None or run.destination.resume, dry_run=dry_run,
     )  # fmt: skip
     judge_files(run, files or [], settings)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from latxa_cli.generation.engine import EngineOptions
+    from latxa_cli.judging.against import Examination
     from latxa_cli.judging.panel import Judge
     from latxa_cli.stream.records import Outcome
     from latxa_cli.stream.run import Run
@@ -28,6 +29,7 @@ class Settings:
     rubric: str
     judges: tuple[str, ...]
     references: str | None
+    against: str | None
     margin: float | None
     answer_in: str | None
     language: str | None
@@ -84,6 +86,8 @@ def _check(rubric: Rubric, files: list[str], settings: Settings) -> None:
         raise UsageError(f"the rubric `{rubric.name}` needs a judge", hint="`--judge MODEL`")
     if rubric.scorer != "code-switch" and settings.language is not None:
         raise UsageError(f"`--language` has no effect with the rubric `{rubric.name}`", hint="`--rubric code-switch`")
+    if settings.against and not (rubric.is_asked and rubric.compares == "pair"):
+        raise UsageError(f"`--against` has no effect with the rubric `{rubric.name}`", hint="votes are on pairs")
     if rubric.compares == "one" and settings.margin is not None:
         raise UsageError(f"`--margin` has no effect with the rubric `{rubric.name}`", hint="it compares no responses")
     given = {"--answer-in": settings.answer_in, "--thinking": settings.thinking, "--max-tokens": settings.max_tokens}
@@ -114,10 +118,34 @@ def _ask(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, s
     tally = Tally(run.kept.get("votes"), run.say)
     run.keep(votes=tally.facts)
     some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
-    deliver(run, panel, tally.counted(panel.ask(some)), total=None, dry_run=settings.dry_run)
+    outcomes = tally.counted(panel.ask(some))
+    examination = _examination(run, rubric, settings)
+    if examination:
+        outcomes = examination.watched(outcomes)
+    deliver(run, panel, outcomes, total=None, dry_run=settings.dry_run)
     run.say_all(tally.sentences())
+    if examination and not settings.dry_run:
+        findings = list(examination.findings(settings.seed))
+        run.note(against=findings)
+        run.say_all(finding["text"] for finding in findings)
     if settings.dry_run:
         run.say(_cost(judges, RECORDS))
+
+
+def _examination(run: Run, rubric: Rubric, settings: Settings) -> Examination | None:
+    """Return what notes the votes of judges beside those of people, those of an interrupted run included."""
+    if settings.against is None:
+        return None
+    from latxa_cli.judging.against import Examination, HumanVotes
+
+    human = HumanVotes.of(run.read_all(settings.against, "battle"))
+    if human.unused:
+        run.say(f"{human.unused:,} votes of {settings.against} name no `prompt_id` or no `winner`: not used")
+    examination = Examination(human, rubric, failed=run.kept.get("no verdict on voted pairs") or {})
+    run.keep(**{"no verdict on voted pairs": examination.failed})
+    for battle in run.already_written():
+        examination.note(battle)
+    return examination
 
 
 def _cost(judges: list[Judge], most: int) -> str:

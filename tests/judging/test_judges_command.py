@@ -238,11 +238,22 @@ def test_scores_that_need_references_say_which_lack_them(latxa: Latxa, folder: P
 GUIDE = papers.ROOT / "recipes" / "judging.md"
 
 
+def _battles(latxa: Latxa, folder: Path) -> list[dict[str, Any]]:
+    """Return battles between `ours` and `theirs`, which tell how their prompts are called."""
+    with OpenAIServer(judges) as server:
+        call = ("judge", "ours.jsonl", "theirs.jsonl", "--rubric", "fluency", "-j", openai_server.MODEL)
+        assert latxa(*call, "--base-url", server.url, "-o", "named.jsonl", cwd=folder).returncode == 0
+    return lines(folder / "named.jsonl")
+
+
 def test_the_guide(latxa: Latxa, folder: Path) -> None:
     for name, model in (("ours", "gull"), ("theirs", "lamp")):
         write_jsonl(folder / f"{name}.jsonl", [one | {"generator": name} for one in responses(model)])
     turns = [{"role": "user", "content": "Zer?"}, {"role": "assistant", "content": "lamp"}]
     write_jsonl(folder / "reverse.jsonl", [{"id": f"reverse-{n}", "messages": turns} for n in range(6)])
+    sides = {"model_a": "ours", "model_b": "theirs"}
+    ids = {one["prompt_id"] for one in _battles(latxa, folder)}
+    write_jsonl(folder / "votes.jsonl", [{"prompt_id": name, "winner": "model_a"} | sides for name in sorted(ids)[:20]])
     [rubric] = papers.blocks(GUIDE, "toml")
     (folder / "politeness.toml").write_text(rubric)
     with OpenAIServer(judges) as server:
@@ -251,6 +262,8 @@ def test_the_guide(latxa: Latxa, folder: Path) -> None:
         (folder / "judging.md").write_text(text, encoding="utf-8")
         papers.run(folder / "judging.md", latxa, folder)
     assert {one["judge"] for one in lines(folder / "battles.jsonl")} == {"llama-judge"}
+    told = json.loads((folder / "examined.jsonl.manifest.json").read_bytes())["against"]
+    assert {"judge accuracy", "judge kappa", "judge coverage", "corrected win rate"} <= {one["finding"] for one in told}
     assert {one["metadata"]["rubric"] for one in lines(folder / "polite.jsonl")} == {"politeness"}
     assert len(lines(folder / "mix.jsonl")) == 6
 

@@ -1,0 +1,99 @@
+"""A judge beside people: its votes and theirs on the same pairs (`judge --against VOTES`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from latxa_cli.judging.merits import Merits, Pair, Vote
+from latxa_cli.judging.panel import family_of
+from latxa_cli.judging.rubric import Rubric
+from latxa_cli.stream.records import Outcome, Record, Reject
+
+SHARE = {"model_b": 0, "tie": 1, "tie (bothbad)": 1, "model_a": 2}  # twice the share of a win that `model_a` has
+NOBODY = (0, 0, 0)
+
+
+@dataclass
+class HumanVotes:
+    """Votes of people by pair: how often each share was the verdict, for the model whose name comes first.
+
+    `unused`: votes that name no prompt or no winner.
+    """
+
+    by_pair: dict[Pair, list[int]] = field(default_factory=dict)
+    unused: int = 0
+
+    @classmethod
+    def of(cls, battles: Iterable[Record]) -> HumanVotes:
+        """Count the votes of battles."""
+        votes = cls()
+        for battle in battles:
+            share, prompt = SHARE.get(str(battle.get("winner"))), battle.get("prompt_id")
+            if share is None or prompt is None:
+                votes.unused += 1
+                continue
+            pair, turned = pair_of(battle)
+            votes.by_pair.setdefault(pair, [0, 0, 0])[2 - share if turned else share] += 1
+        return votes
+
+
+def pair_of(battle: Record) -> tuple[Pair, bool]:
+    """Return the pair that a battle is about, whichever model comes first, and whether the two were turned."""
+    prompt, a, b = str(battle["prompt_id"]), battle["model_a"], battle["model_b"]
+    return ((prompt, b, a), True) if b < a else ((prompt, a, b), False)
+
+
+@dataclass
+class Examination:
+    """The votes of judges beside those of people, noted as they are written."""
+
+    human: HumanVotes
+    rubric: Rubric
+    votes: dict[str, list[Vote]] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+
+    def watched(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """Yield the outcomes of `Panel.ask` on pairs, each noted."""
+        for outcome in outcomes:
+            assert isinstance(outcome, list)
+            for one in outcome:
+                self.note(one)
+            yield outcome
+
+    def note(self, one: Record | Reject) -> None:
+        """Note a vote, or that a judge has none on a pair that people voted on."""
+        battle = one.record if isinstance(one, Reject) else one
+        if "judge" not in battle or "model_b" not in battle:  # a response that nobody was asked about
+            return
+        pair, turned = pair_of(battle)
+        judge, human = battle["judge"], self.human.by_pair.get(pair)
+        if isinstance(one, Reject):
+            self.failed[judge] = self.failed.get(judge, 0) + (human is not None)
+            return
+        scores = battle["metadata"]["scores"]
+        decides = (self.rubric.verdicts or {})["winner"]
+        gap = scores["model_a"][decides] - scores["model_b"][decides]
+        longer = _length(battle["conversation_a"]) - _length(battle["conversation_b"])
+        winners = [(order["first"], order["winner"]) for order in battle["metadata"]["orders"]]
+        share, sign = SHARE[battle["winner"]], -1 if turned else 1
+        self.votes.setdefault(judge, []).append(
+            Vote(
+                pair,
+                2 - share if turned else share,
+                sign * gap,
+                sign * ((longer > 0) - (longer < 0)),
+                sum((winner == first) - (winner not in ("tie", first)) for first, winner in winners),
+                tuple(human) if human else NOBODY,  # type: ignore[arg-type]
+            )
+        )
+
+    def findings(self, seed: int) -> Iterator[Record]:
+        """Yield the findings about every judge."""
+        for judge, votes in self.votes.items():
+            yield from Merits(judge, votes, self.failed.get(judge, 0), seed).findings(family_of)
+
+
+def _length(conversation: list[dict[str, Any]]) -> int:
+    return len(conversation[-1]["content"])

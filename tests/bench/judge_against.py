@@ -1,0 +1,67 @@
+"""Coverage of the 90 % intervals of `latxa judge --against`, in simulations of a judge with planted biases.
+
+    python tests/bench/judge_against.py [SIMULATIONS]
+
+Two models answer 400 prompts, of which 120 have two votes of people each. The judge favours model `a` beyond its merit,
+and in 15 % of its answers the response that is shown first. The truth of corrected win rates and of the scale is known;
+of the other figures it is their mean over all simulations.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from latxa_cli.judging.against import Examination, HumanVotes
+from latxa_cli.judging.rubric import load_rubric
+
+PROMPTS, VOTED = 400, 120
+SCALE, BIAS, FAVOUR = 2.0, 0.15, 0.4
+Found = dict[str, dict[str, Any]]
+
+
+def simulate(seed: int) -> tuple[float, Found]:
+    """Return how often people prefer `a` to `b`, and the findings about the judge by their names."""
+    draw = np.random.default_rng(seed)
+    merit = draw.normal(0.5, 1.5, PROMPTS)
+    preferred = 1 / (1 + np.exp(-merit))
+    human = HumanVotes()
+    for n in draw.choice(PROMPTS, VOTED, replace=False):
+        votes = draw.random(2) < preferred[n]
+        human.by_pair[(f"p{n}", "a", "b")] = [int((~votes).sum()), 0, int(votes.sum())]
+    examination = Examination(human, load_rubric("pairwise"))
+    for n in range(PROMPTS):
+        orders = []
+        for first in ("model_a", "model_b"):
+            wins = draw.random() < 1 / (1 + np.exp(-1.5 * (merit[n] + FAVOUR)))
+            wins = first == "model_a" if draw.random() < BIAS else wins
+            orders.append({"first": first, "winner": "model_a" if wins else "model_b"})
+        same = orders[0]["winner"] == orders[1]["winner"]
+        examination.note({
+            "prompt_id": f"p{n}", "model_a": "a", "model_b": "b", "judge": "judge",
+            "winner": orders[0]["winner"] if same else "tie",
+            "conversation_a": [{"content": "x"}], "conversation_b": [{"content": "xy"}],
+            "metadata": {
+                "scores": {"model_a": {"overall": merit[n] * SCALE}, "model_b": {"overall": 0.0}}, "orders": orders,
+            },
+        })  # fmt: skip
+    return float(preferred.mean()), {finding["finding"]: finding for finding in examination.findings(seed)}
+
+
+def main(count: int) -> None:
+    runs = [simulate(seed) for seed in range(count)]
+    for name, example in runs[0][1].items():
+        if example["lower"] is None:
+            continue
+        figures = [[found[name][what] for what in ("value", "lower", "upper")] for _, found in runs]
+        values, lower, upper = np.array(figures, float).T
+        known = {"corrected win rate": np.array([truth for truth, _ in runs]), "preference scale": SCALE}
+        truth: Any = known.get(name, values.mean())
+        inside = np.mean((lower <= truth) & (truth <= upper))
+        print(f"{name:30} mean {values.mean():6.3f}   truth {np.mean(truth):6.3f}   inside {inside:.3f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
