@@ -40,7 +40,7 @@ VERBS = {
     "merge": "Add the skill of one model to another by arithmetic on weights.",
     "eval": "Evaluate models on lm-evaluation-harness tasks.",
     "respond": "Answer prompts with a model.",
-    "judge": "Compare the responses of two or more models, or score each response, by a rubric.",
+    "judge": "Compare the responses of models, or score each, by a rubric.",
     "vote": "Let people vote on pairs of responses on a web page.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "arena-next": "Propose the battles whose votes would tell most.",

@@ -56,7 +56,7 @@ def judge(
     engine: EngineOptions,
     dry_run: DryRun = False,
 ) -> None:
-    """Compare the responses of two or more models, or score each response, by a rubric.
+    """Compare the responses of models, or score each, by a rubric.
 
     in:  files of responses {id, messages, model, reference}; for a comparison two or more, one file a model
     out: battles {id, prompt_id, model_a, model_b, winner, preference, judge, conversation_a, conversation_b},
