@@ -2,9 +2,9 @@
 
     python tests/bench/study_kills.py STUDY [--kills 20] [--seed 1]       STUDY: a complete miniature, of this seed
 
-Two runs of `recipes/study.sh` share a new folder beside STUDY, which is kept. After some seconds all their processes
-are killed (SIGKILL), or only those of one study, whose jobs go on; and two runs start again. The last two come to their
-end. Then the mixes, models, results, battles and tables are those of STUDY, byte by byte but for dates, times and
+Two runs of `recipes/study.sh` share a new folder beside STUDY, which is kept. Some seconds after a job that was drawn
+has ended, all their processes are killed (SIGKILL), or only those of one study, whose jobs go on; and two runs start
+again. The last two come to their end. Then the mixes, models, results, battles and tables are those of STUDY, byte by byte but for dates, times and
 folders, and no job was reported as made twice.
 """
 
@@ -24,7 +24,9 @@ import psutil
 from timing import verdict
 
 SCRIPT = Path(__file__).resolve().parents[2] / "recipes" / "study.sh"
-SECONDS = (4, 50)  # before a kill
+JOBS = 70  # fewer than a miniature has
+SECONDS = (0, 15)  # from the end of a job to the kill
+MADE = re.compile(r"^study: \S+ +(\S+)  \d+ s$", re.M)
 COMPARED = ("text/*.jsonl", "mixes/*.jsonl", "models/*/model.safetensors", "responses/*.jsonl", "battles.jsonl",
             "ratings.jsonl", "results/*.jsonl", "tables.md", "checked.txt")  # fmt: skip
 CHANGING = re.compile(rb'"(date|seconds|time|created_at|duration)": ?("[^"]*"|[0-9.e+-]+)')
@@ -72,24 +74,30 @@ def main() -> None:
     study = arguments.study.resolve()
     folder, said = study.with_name(f"{study.name}_killed"), study.with_name(f"{study.name}_killed.log")
     draw = random.Random(arguments.draw)
-    kills = 0
+    waiting = sorted(draw.sample(range(JOBS), arguments.kills), reverse=True)
     while True:
         both = [start(folder, arguments.seed, said) for _ in range(2)]
-        until = time.monotonic() + (draw.uniform(*SECONDS) if kills < arguments.kills else float("inf"))
-        while time.monotonic() < until and any(each.poll() is None for each in both):
+        while (
+            waiting and len(MADE.findall(said.read_text())) < waiting[-1] and any(each.poll() is None for each in both)
+        ):
             time.sleep(0.2)
-        if all(each.poll() is not None for each in both):
+        if not waiting or all(each.poll() is not None for each in both):
             break
+        waiting.pop()
+        time.sleep(draw.uniform(*SECONDS))
         for each in both:
             if each.poll() is None:
                 kill(each, jobs=draw.random() < 0.7)
-        kills += 1
-        print(f"kill {kills}", flush=True)
+        print(f"killed after {len(MADE.findall(said.read_text()))} jobs", flush=True)
+    for each in both:
+        each.wait()
     codes = [each.returncode for each in both]
-    made = collections.Counter(re.findall(r"^study: \S+ +(\S+)  \d+ s$", said.read_text(), re.M))
+    made = collections.Counter(MADE.findall(said.read_text()))
     twice = [name for name, count in made.items() if count > 1]
     other = differences(study, folder)
-    print(f"{kills} kills; exit codes {codes}; {len(made)} jobs reported; twice: {twice}; other contents: {other}")
+    print(
+        f"{arguments.kills} kills; exit codes {codes}; {len(made)} jobs reported; twice: {twice}; other contents: {other}"
+    )
     verdict("nothing made twice, and the same in the end", codes == [0, 0] and not twice and not other)
 
 
