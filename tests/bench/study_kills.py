@@ -4,8 +4,8 @@
 
 Two runs of `recipes/study.sh` share a new folder beside STUDY, which is kept. Some seconds after a job that was drawn
 has ended, all their processes are killed (SIGKILL), or only those of one study, whose jobs go on; and two runs start
-again. The last two come to their end. Then the mixes, models, results, battles and tables are those of STUDY, byte by byte but for dates, times and
-folders, and no job was reported as made twice.
+again. The last two come to their end. Then the mixes, models, results, battles and tables are those of STUDY, byte by
+byte but for dates, times and folders, and no job was reported as made twice.
 """
 
 from __future__ import annotations
@@ -95,9 +95,8 @@ def main() -> None:
     made = collections.Counter(MADE.findall(said.read_text()))
     twice = [name for name, count in made.items() if count > 1]
     other = differences(study, folder)
-    print(
-        f"{arguments.kills} kills; exit codes {codes}; {len(made)} jobs reported; twice: {twice}; other contents: {other}"
-    )
+    print(f"{arguments.kills} kills; exit codes {codes}; {len(made)} jobs reported")
+    print(f"made twice: {twice or 'nothing'}; with other contents: {other or 'nothing'}")
     verdict("nothing made twice, and the same in the end", codes == [0, 0] and not twice and not other)
 
 
