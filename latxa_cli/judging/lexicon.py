@@ -1,7 +1,9 @@
 """The words of a language, and how frequent they are, for languages that share many words (see `code_switch`).
 
-`lexicons/CODE.txt.xz` has lines of a level and words. A word of level n is exp(n / `LEVELS`) in a million words. The
-file `tests/make_lexicons.py` says of what they are made, and makes them.
+`lexicons/CODE.txt.xz` has lines of a level and words. A word of level n is exp(n / `LEVELS`) in a million words.
+
+Which words there are is known from the word lists of Tesseract's models (tessdata_fast, Apache-2.0), how frequent they
+are from counts over LibreOffice's help (MPL-2.0). `tests/make_lexicons.py` makes them.
 """
 
 from __future__ import annotations
