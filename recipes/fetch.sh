@@ -7,6 +7,7 @@
 #
 # The size names what is fetched (recipes/sizes). Benchmarks go to the hub's cache: HF_HOME, on a disk that all nodes see.
 set -euo pipefail
+case ${1-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;; esac
 study=$(cd "$(dirname "$0")" && pwd)/study.sh
 
 [[ " $* " =~ \ --check\  ]] || "$study" --yes --stage fetch "$@" || :

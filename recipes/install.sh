@@ -6,6 +6,7 @@
 # PYTHON=python3.12 chooses the Python of a new environment; VENV=/some/where puts the environment there. Extras add to
 # those of earlier times. When nothing has changed since the last time, nothing is done.
 set -euo pipefail
+case ${1-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."
 venv=${VENV:-$PWD/.venv}
 stamp=$venv/latxa-installed # a checksum, then the extras, one a line

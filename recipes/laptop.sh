@@ -21,6 +21,7 @@
 #
 # It can be run again at any time: what is complete is not made again, and what was interrupted continues.
 set -euo pipefail
+case ${1-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;; esac
 recipes=$(cd "$(dirname "$0")" && pwd)
 
 step() { printf '\n== %s\n' "$*" >&2; }

@@ -6,6 +6,7 @@
 #
 # It can be run again: whatever is complete is found complete.
 set -euo pipefail
+case ${1-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."
 recipe=$PWD/recipes/quickstart
 command -v latxa > /dev/null || { recipes/install.sh; PATH=$PWD/.venv/bin:$PATH; }

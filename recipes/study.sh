@@ -149,6 +149,8 @@ plan() {
     finish
 }
 
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; }
+
 # In a function, so that the shell has read this file to its end before it starts: it may be replaced meanwhile.
 main() {
     size=mini seed=1 chosen=() facts=() slurm=() limit=inf own=() preparing=() launch=() asking=() bases=yes
@@ -156,12 +158,16 @@ main() {
     local folder=study limited=yes
     while [ $# -gt 0 ]; do
         case $1 in
+            --size | --seed | --only | --stage | --draw)
+                [ $# -gt 1 ] || { echo "study: $1 of what?" >&2 && exit 2; }
+                ;;&
             --size | --seed) printf -v "${1#--}" %s "$2" && shift 2 ;;
             --only | --stage) chosen+=("$1" "$2") && shift 2 ;;
             --list | --dry-run | --submit | --check) chosen+=("$1") && shift ;;
             --draw) chosen+=(--draw "$(realpath "$2")") && shift 2 ;;
             --yes) limited= && shift ;;
-            -*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+            -h | --help) usage && exit ;;
+            -*) usage >&2 && exit 2 ;;
             *) folder=$1 && shift ;;
         esac
     done

@@ -226,12 +226,21 @@ def test_much_is_asked_for_first(tmp_path: Path) -> None:
         (["--only", "exp_2_001"], "no job makes `models/exp_2_001`"),
         (["--size", "../sizes/8b"], "../sizes/8b is no name"),
         (["--sede", "1"], "recipes/study.sh --size mini --seed 2"),
+        (["--stage", "train", "--only"], "--only of what?"),
     ],
 )
 def test_wrong_words(words: list[str], said: str, tmp_path: Path) -> None:
-    done = study(*words, "--list", "it", cwd=tmp_path)
+    done = study("--list", "it", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("name", ["fetch", "install", "laptop", "new-language", "quickstart", "study"])
+def test_help_is_asked_for(name: str, tmp_path: Path) -> None:
+    done = subprocess.run([RECIPES / f"{name}.sh", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"    recipes/{name}.sh" in done.stdout and "set -euo" not in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 # --- jobs
