@@ -21,12 +21,13 @@
 #
 # It can be run again at any time: what is complete is not made again, and what was interrupted continues.
 set -euo pipefail
-case ${1-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;; esac
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; }
+case ${1-} in -h | --help) usage && exit ;; esac
 recipes=$(cd "$(dirname "$0")" && pwd)
 
 step() { printf '\n== %s\n' "$*" >&2; }
 stop() { printf 'laptop: %s\n' "$@" >&2 && exit 2; }
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
+misused() { usage >&2 && exit 2; }
 here() { if [ -e "$1" ]; then realpath "$1"; else printf '%s\n' "$1"; fi; } # a name on the hub is no path
 named() { [[ $1 == ?*=?* ]] || stop "\`$1\` is not NAME=FILE"; printf '%s\n' "${1%%=*}=$(here "${1#*=}")"; }
 
@@ -96,7 +97,7 @@ main() {
             --yes) yes=yes && shift && continue ;;
             --dry-run) dry_run=yes && shift && continue ;;
         esac
-        [ $# -gt 1 ] || usage
+        [ $# -gt 1 ] || misused
         case $1 in
             --chats | --keep)
                 pair=$(named "$2") # of its own, so that an error ends the script
@@ -108,15 +109,15 @@ main() {
             --tokens) tokens=$2 ;;
             --epochs) epochs=$2 ;;
             --held-out) held_out=$2 ;;
-            *) usage ;;
+            *) misused ;;
         esac
         shift 2
     done
-    [ $# -ge 3 ] || usage
+    [ $# -ge 3 ] || misused
     model=$(here "$1") language=$2 files=()
     for file in "${@:3}"; do files+=("$(here "$file")"); done
 
-    command -v latxa > /dev/null || { "$recipes/install.sh" && PATH=$recipes/../.venv/bin:$PATH; }
+    command -v latxa > /dev/null || { "$recipes/install.sh" lora && PATH=$recipes/../.venv/bin:$PATH; }
     mkdir -p "$into" && cd "$into" && mkdir -p text models results
     adapted=models/${model##*/}-$language
     drawing=(--model "$model" -n "$draws" --max-tokens 256 --answer-max-tokens 512)

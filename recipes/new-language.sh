@@ -13,9 +13,10 @@
 #
 # It can be run again: whatever is complete is found complete. recipes/new-language.md explains what comes out.
 set -euo pipefail
-case ${1-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;; esac
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; }
+case ${1-} in -h | --help) usage && exit ;; esac
 recipes=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 3 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
+[ $# -ge 3 ] || { usage >&2 && exit 2; }
 code=$1 folder=$2 model=$3
 shift 3
 [ ! -d "$model" ] || model=$(realpath "$model")

@@ -25,7 +25,7 @@ from latxa_cli.arena.votes import CRITERIA, VERDICTS
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input
 from latxa_cli.stream.named import named_value, named_values
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import Record, user_turns
 
 if TYPE_CHECKING:
     from latxa_cli.stream.run import Run
@@ -235,7 +235,7 @@ class Responses:
             if key in self.by_id and self.by_id[key] != record["messages"]:
                 raise LatxaError(f"two responses of `{key[1]}` have the id `{key[0]}`")
             self.by_id[key] = record["messages"]
-            asked = [message["content"] for message in record["messages"] if message["role"] == "user"]
+            asked = user_turns(record["messages"])
             by_text = asked[-1].strip() if asked else "", record["model"]
             if self.by_text.setdefault(by_text, record["messages"]) != record["messages"]:
                 self.by_text[by_text] = []  # nothing says which of them is meant

@@ -17,7 +17,7 @@ from latxa_cli.arena.filters import Filter, rejection
 from latxa_cli.arena.spellings import field_text, spelled
 from latxa_cli.stream.checks import checker
 from latxa_cli.stream.reader import Identifier, name_of
-from latxa_cli.stream.records import Record, Reject
+from latxa_cli.stream.records import Record, Reject, user_turns
 
 NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
 LOSER = {"model_a": "model_b", "model_b": "model_a"}
@@ -94,7 +94,7 @@ def _parted(battle: Record, won: Messages, lost: Messages) -> tuple[Messages, Me
         return Reject(battle, "same response")
     shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(won, lost, strict=False)))
     prompt, chosen, rejected = won[:shared], won[shared:], lost[shared:]
-    if _asked(won) != _asked(lost):
+    if user_turns(won) != user_turns(lost):
         return Reject(battle, "different prompts", "the user turns are not the same")
     roles = [rest[0]["role"] for rest in (prompt[::-1], chosen, rejected) if rest]
     if roles != ["user", "assistant", "assistant"]:
@@ -111,10 +111,6 @@ def _messages(battle: Record, name: str) -> Messages:
     except ValueError as error:
         raise ValueError(f"`{name}`: {error}") from None
     return [{"role": message["role"], "content": message["content"]} for message in battle[name]]
-
-
-def _asked(messages: Messages) -> list[str]:
-    return [message["content"] for message in messages if message["role"] == "user"]
 
 
 def _text(value: object) -> str | None:

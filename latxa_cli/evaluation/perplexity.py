@@ -61,7 +61,7 @@ def _is_to_predict(record: Record) -> bool:
     """Whether a record has text that is to be predicted: that of a document, or an answer."""
     if "messages" not in record:
         return bool(record["text"])
-    return any(message["role"] == "assistant" and message["content"] for message in record["messages"])
+    return any(message["role"] == "assistant" and message["content"].strip() for message in record["messages"])
 
 
 @dataclass(frozen=True)

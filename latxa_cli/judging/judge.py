@@ -117,8 +117,7 @@ def _ask(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, s
     run.note(judge=", ".join(judge.name for judge in judges), decoding=decoding.as_dict())
     tally = Tally(run.kept.get("votes"), run.say)
     run.keep(votes=tally.facts)
-    some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
-    outcomes = tally.counted(panel.ask(some))
+    outcomes = tally.counted(panel.ask(_some(to_judge, settings)))
     examination = _examination(run, rubric, settings)
     if examination:
         outcomes = examination.watched(outcomes)
@@ -156,7 +155,6 @@ def _cost(judges: list[Judge], most: int) -> str:
 
 def _measure(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings) -> None:
     """Score responses by what needs no asking, and write battles or scores."""
-    from latxa_cli.generation.preflight import RECORDS, preview
     from latxa_cli.judging.measures import ByReference, ByReward, measure
 
     if rubric.scorer == "chrF":
@@ -169,28 +167,34 @@ def _measure(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: floa
         engine = settings.engine
         by = ByReward(settings.judges[0], device=engine.device, trust_remote_code=engine.trust_remote_code)
     run.note(judge=by.signature)
-    some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
-    outcomes: Iterator[Outcome] = measure(some, by, rubric, margin)
-    if settings.dry_run:
-        preview(run.say, outcomes)
-    else:
-        run.write(outcomes)
+    _write(run, measure(_some(to_judge, settings), by, rubric, margin), settings)
 
 
 def _search(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], settings: Settings) -> None:
     """Find other languages in responses, and write scores."""
-    from latxa_cli.generation.preflight import RECORDS, preview
     from latxa_cli.judging.languages import Counts, find_languages, rates
 
     counts: Counts = run.kept.get("switches") or {}
     run.keep(switches=counts)
-    some = islice(to_judge, RECORDS) if settings.dry_run else to_judge
-    outcomes = find_languages(some, rubric, settings.language, counts)
+    _write(run, find_languages(_some(to_judge, settings), rubric, settings.language, counts), settings)
+    rates(counts, run.say)
+
+
+def _some(to_judge: Iterator[Meeting], settings: Settings) -> Iterator[Meeting]:
+    """Return what is judged: a few in a dry run, else all."""
+    from latxa_cli.generation.preflight import RECORDS
+
+    return islice(to_judge, RECORDS) if settings.dry_run else to_judge
+
+
+def _write(run: Run, outcomes: Iterator[Outcome], settings: Settings) -> None:
+    """Write outcomes, or show them in a dry run."""
+    from latxa_cli.generation.preflight import preview
+
     if settings.dry_run:
         preview(run.say, outcomes)
     else:
         run.write(outcomes)
-    rates(counts, run.say)
 
 
 def _say_unmet(run: Run, first: str, others: list[Contender]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.records import Record, Reject, content_id
+from latxa_cli.stream.records import Record, Reject, content_id, user_turns
 
 Turns = tuple[str, ...]
 SHOWN = 60  # characters of a turn in a message
@@ -68,7 +68,7 @@ class Contender:
 
 def asked(record: Record) -> Turns:
     """Return the user turns of a conversation."""
-    return tuple(message["content"] for message in record["messages"] if message["role"] == "user")
+    return tuple(user_turns(record["messages"]))
 
 
 def difference(ours: Turns, theirs: Turns) -> str:

@@ -6,6 +6,7 @@ floating point: write such ids as strings. `kinds` declares which fields each ki
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +59,14 @@ def content_id(record: Record) -> str:
         raise ValueError(f"the record holds what JSON cannot ({error})") from None
 
 
+def user_turns(messages: Iterable[Record]) -> list[str]:
+    """Return what the user says in a conversation, turn by turn."""
+    return [message["content"] for message in messages if message["role"] == "user"]
+
+
 def instruction_of(conversation: Record) -> str:
     """Return the content of the first user turn of a conversation."""
-    return str(next(message["content"] for message in conversation["messages"] if message["role"] == "user"))
+    return user_turns(conversation["messages"])[0]
 
 
 def keyed_hash(seed: int, *parts: str | int) -> int:

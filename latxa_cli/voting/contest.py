@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.records import Record, content_id
+from latxa_cli.stream.records import Record, content_id, user_turns
 
 
 @dataclass
@@ -54,18 +54,13 @@ def _remark(answers: dict[str, dict[str, Record]], models: list[str]) -> str:
     return f"{len(lacking):,} responses are missing, such as that of `{model}` to `{prompt}`: no pairs with them"
 
 
-def turns_of_user(response: Record) -> list[str]:
-    """Return what the user said."""
-    return [message["content"] for message in response["messages"] if message["role"] == "user"]
-
-
 def _by_id(responses: list[Record]) -> dict[str, dict[str, Record]]:
     answers: dict[str, dict[str, Record]] = {}
     for response in responses:
         of_prompt = answers.setdefault(response["id"], {})
         _add(of_prompt, response, response["id"])
         first = next(iter(of_prompt.values()))
-        if turns_of_user(first) != turns_of_user(response):
+        if user_turns(first["messages"]) != user_turns(response["messages"]):
             raise LatxaError(
                 f"`{first['model']}` and `{response['model']}` answered different prompts under the id "
                 f"`{response['id']}`",
@@ -77,7 +72,7 @@ def _by_id(responses: list[Record]) -> dict[str, dict[str, Record]]:
 def _by_turns(responses: list[Record]) -> dict[str, dict[str, Record]]:
     answers: dict[str, dict[str, Record]] = {}
     for response in responses:
-        prompt = content_id({"turns": turns_of_user(response)})
+        prompt = content_id({"turns": user_turns(response["messages"])})
         _add(answers.setdefault(prompt, {}), response, response["id"])
     return answers
 

@@ -97,8 +97,11 @@ class Plan:
 
     def total_disk(self) -> float:
         """Return the bytes of disk that all that is missing takes, with the checkpoints of training."""
-        training = self.facts.get("bytes:training", 0.0) * self.facts.get("at_once:train", 1.0)
-        return training + sum(cost.disk for cost in self.stages().values())
+        return self.checkpoints() + sum(cost.disk for cost in self.stages().values())
+
+    def checkpoints(self) -> float:
+        """Return the bytes of disk that models take while they are trained."""
+        return self.facts.get("bytes:training", 0.0) * self.facts.get("at_once:train", 1.0)
 
     def on_gpus(self, stage: str, cost: Cost) -> tuple[str, str]:
         """Return how many GPUs a stage has at the same time, and the hours that it takes on them."""
@@ -116,7 +119,6 @@ class Plan:
             )
             for stage, cost in costs.items()
         ]  # fmt: skip
-        training = self.facts.get("bytes:training", 0.0) * self.facts.get("at_once:train", 1.0)
         disk = sum(cost.disk for cost in costs.values())
         rows.append(("all", str(len(self.chosen)), str(sum(cost.done for cost in costs.values())), "",
                      f"{self.total_hours():,.1f}", "", "", short(disk, "B"), ""))  # fmt: skip
@@ -128,7 +130,7 @@ class Plan:
             ).rstrip()
             for row in rows
         ]
-        lines.append(f"and {short(training, 'B')} of disk for checkpoints while models are trained")
+        lines.append(f"and {short(self.checkpoints(), 'B')} of disk for checkpoints while models are trained")
         return "\n".join(lines)
 
     def drawing(self) -> str:

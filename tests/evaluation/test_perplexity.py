@@ -77,6 +77,13 @@ def test_of_conversations_the_answers_are_predicted_and_the_tokens_that_end_them
     assert own != perplexity.fingerprint("bits_per_byte", mixed, [TextScore(1.0, 5, 8, 0)], loaded, {})
 
 
+def test_a_conversation_without_an_answer_is_not_predicted() -> None:
+    """A template that trims would leave nothing of white space: there would be no bytes to divide by."""
+    talks = [talk("Who?", " \n"), talk("Why?", ""), talk("Where?", "here")]
+    sets = perplexity.text_sets(["c=FILE"], [], lambda path, kinds: talks)
+    assert [one["id"] for one in sets["c"].records] == ["Where?-here"]
+
+
 def test_a_model_of_the_harness_alone_predicts_conversations_alike(model: Path) -> None:
     from lm_eval.models.huggingface import HFLM
 
