@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,3 +67,14 @@ def test_install_tells_of_a_python_that_will_not_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "needs Python 3.11" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lint_says_the_same_after_the_quickstart(tmp_path: Path) -> None:
+    """The recipe leaves a folder in the checkout that has the name of a module of the benches."""
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    for name in ("latxa_cli", "quickstart"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bench.py").write_bytes((ROOT / "tests" / "bench" / "laptop.py").read_bytes())
+    command = [str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "--select", "I", "bench.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
