@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from latxa_cli.judging.matching import Contender, Meeting, alone, asked, begun, difference, meetings
+from latxa_cli.judging.matching import Contender, FirstFile, Meeting, alone, asked, begun, difference, meetings
 from latxa_cli.judging.rubric import FOLDER, Rubric, load_rubric
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.tables import own_files
@@ -61,8 +61,9 @@ def judge(run: Run, files: list[str], settings: Settings) -> None:
     if not pairs:
         to_judge = alone(run.read(files, "conversation"), references, needs_reference=rubric.shows_reference)
     else:
-        first = run.read(files[:1], "response")
-        to_judge = meetings(first, others, references, needs_reference=rubric.shows_reference)
+        first = FirstFile()
+        records = run.read(files[:1], "response", done=first.note, of_others=first.note)
+        to_judge = meetings(records, others, references, needs_reference=rubric.shows_reference, first=first)
     margin = rubric.tie if settings.margin is None else settings.margin
     if rubric.is_asked:
         _ask(run, rubric, to_judge, margin, settings)
@@ -203,6 +204,9 @@ def _say_unmet(run: Run, first: str, others: list[Contender]) -> None:
         if unmet := len(other.responses) - len(other.met):
             run.note(**{f"not judged of {other.name}": unmet})
             run.say(f"{unmet:,} of {other.name} not judged: {first} lacks their ids")
+        if other.differs:
+            name, found = other.differs
+            run.say(f"{first} and {other.name} ask different things under one id, `{name}` first: {found}")
         if other.missed and other.responses and not other.met:
             theirs = asked(next(iter(other.responses.values())))
             run.say(f"{first} and {other.name} have no prompt in common: {difference(other.missed, theirs)}")

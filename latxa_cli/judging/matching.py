@@ -1,16 +1,20 @@
 """Which responses answer the same prompt: those of one id, or of the same user turns where ids differ.
 
-The first file decides what is judged, and is read as a stream; all others are held in memory.
+The first file decides what is judged, and is read as a stream; all others are held in memory. Where a response is to
+meet one of another id, the rest of the first file is read before: the other one may belong to an id further below, and
+a response meets others under one prompt alone.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.records import Record, Reject, content_id, user_turns
+from latxa_cli.stream.records import Record, Reject, content_id, keyed_hash, user_turns
 
 Turns = tuple[str, ...]
 SHOWN = 60  # characters of a turn in a message
@@ -26,15 +30,60 @@ class Meeting:
     rejects: tuple[Reject, ...] = ()
 
 
+class FirstFile:
+    """The records of the first file, as a stream, and what is asked under each id, as far as it is known.
+
+    `prompts`: a hash of the user turns by id, also of the records of other shards and of an interrupted run (`note`).
+    """
+
+    def __init__(self) -> None:
+        self.prompts: dict[str, int] = {}
+        self._records: Iterator[Record] = iter(())
+        self._ahead: deque[Record] = deque()
+
+    def over(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield the records, each noted; raises LatxaError for a repeated id."""
+        self._records = iter(records)
+        while True:
+            if not self._ahead:
+                if (record := next(self._records, None)) is None:
+                    return
+                self.note(record)
+                self._ahead.append(record)
+            yield self._ahead.popleft()
+
+    def note(self, record: Record) -> None:
+        """Note what is asked under an id; raises LatxaError for a repeated id."""
+        if record["id"] in self.prompts:
+            raise _repeated("the first file", record)
+        self.prompts[record["id"]] = _key(asked(record))
+
+    @cached_property
+    def by_turns(self) -> dict[int, list[str]]:
+        """All ids of the file by a hash of their user turns; the rest of the file is read for it, and held."""
+        for record in self._records:
+            self.note(record)
+            self._ahead.append(record)
+        found: dict[int, list[str]] = {}
+        for name, key in self.prompts.items():
+            found.setdefault(key, []).append(name)
+        return found
+
+
 @dataclass
 class Contender:
-    """The responses of one file by id, their ids by user turns, and in `met` the ids that the first file has too."""
+    """The responses of one file by id, their ids by user turns, and in `met` the ids that the first file has too.
+
+    `missed`: what the first file asks that this one does not, first of all; `differs`: the first id under which the two
+    ask something else, and what.
+    """
 
     name: str
     responses: dict[str, Record]
     by_turns: dict[Turns, list[str]] = field(default_factory=dict)
     met: set[str] = field(default_factory=set)
-    missed: Turns | None = None  # what the first file asks that this one does not, first of all
+    missed: Turns | None = None
+    differs: tuple[str, str] | None = None
 
     @classmethod
     def of(cls, name: str, records: Iterable[Record]) -> Contender:
@@ -48,27 +97,41 @@ class Contender:
             by_turns.setdefault(asked(record), []).append(record["id"])
         return cls(name, responses, by_turns)
 
-    def partner(self, record: Record) -> Record | Reject:
-        """Return the response to the same prompt as `record`, or a Reject with the reason why none fits."""
+    def partner(self, record: Record, first: FirstFile) -> Record | Reject:
+        """Return the response to the same prompt as `record` of the first file, or a Reject that says why none fits.
+
+        It has the same id; else it is the only one with the same user turns that no record of the first file names, and
+        `record` is the only one there that lacks it.
+        """
         turns, partner = asked(record), self.responses.get(record["id"])
         if partner is not None:
             self.met.add(record["id"])
             if asked(partner) == turns:
                 return partner
-            return Reject(record, "different prompts", f"{self.name}: {difference(turns, asked(partner))}")
-        alike = self.by_turns.get(turns, [])
-        if len(alike) == 1:
-            self.met.add(alike[0])
-            return self.responses[alike[0]]
-        if alike:
-            return Reject(record, "no partner", f"{self.name} has no such id, and {len(alike)} responses to its prompt")
-        self.missed = self.missed or turns
-        return Reject(record, "no partner", f"{self.name} has no such id, and no such prompt")
+            found = difference(turns, asked(partner))
+            self.differs = self.differs or (record["id"], found)
+            return Reject(record, "different prompts", f"{self.name}: {found}")
+        if turns not in self.by_turns:
+            self.missed = self.missed or turns
+            return Reject(record, "no partner", f"{self.name} has no such id, and no such prompt")
+        waiting = [name for name in first.by_turns[_key(turns)] if name not in self.responses]
+        free = [name for name in self.by_turns[turns] if name not in first.prompts]
+        if len(free) == len(waiting) == 1:
+            self.met.add(free[0])
+            return self.responses[free[0]]
+        others = f" for {len(waiting):,}" * (len(waiting) > 1)
+        return Reject(
+            record, "no partner", f"{self.name} has no such id, and {len(free)} free responses{others} to its prompt"
+        )
 
 
 def asked(record: Record) -> Turns:
     """Return the user turns of a conversation."""
     return tuple(user_turns(record["messages"]))
+
+
+def _key(turns: Turns) -> int:
+    return keyed_hash(0, "turns", *turns)
 
 
 def difference(ours: Turns, theirs: Turns) -> str:
@@ -83,23 +146,25 @@ def difference(ours: Turns, theirs: Turns) -> str:
 
 
 def meetings(
-    first: Iterable[Record], others: list[Contender], references: Mapping[str, object], *, needs_reference: bool = True
+    records: Iterable[Record],
+    others: list[Contender],
+    references: Mapping[str, object],
+    *,
+    needs_reference: bool = True,
+    first: FirstFile | None = None,
 ) -> Iterator[Meeting]:
-    """Yield, for each response of `first`, its meeting with its partners in the other files.
+    """Yield, for each response in `records` of the first file, its meeting with its partners in the other files.
 
-    `references`: by prompt id; they win over those of the records. Without any partner, or the reference that it needs,
-    a meeting has no responses.
+    `references`: by prompt id; they win over those of the records. `first`: what is known of the first file already.
+    Without any partner, or the reference that it needs, a meeting has no responses.
 
     Raises:
         UsageError: two files hold responses of the same model.
         LatxaError: an id comes twice.
     """
-    seen: set[str] = set()
-    for record in first:
-        if record["id"] in seen:
-            raise _repeated("the first file", record)
-        seen.add(record["id"])
-        matches = [other.partner(record) for other in others]
+    first = first or FirstFile()
+    for record in first.over(records):
+        matches = [other.partner(record, first) for other in others]
         rejects = tuple(match for match in matches if isinstance(match, Reject))
         partners = [match for match in matches if not isinstance(match, Reject)]
         responses = (record, *partners) if partners else ()

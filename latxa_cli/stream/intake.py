@@ -63,10 +63,12 @@ class Intake:
         *,
         take: int | None = None,
         done: Callable[[Record], None] | None = None,
+        of_others: Callable[[Record], None] | None = None,
     ) -> Iterator[Record]:
         """Yield the checked records of `files` (default: stdin), each with an id.
 
-        - Records of other shards, and those that an interrupted run finished, are skipped; the latter go to `done`.
+        - Records of other shards, and those that an interrupted run finished, are skipped; the latter go to `done`, the
+          former to `of_others`.
         - take: yield a random subset of so many records.
         - A malformed line goes to `--rejects`, or raises RecordError with file and line.
 
@@ -75,7 +77,7 @@ class Intake:
         records = self._parsed(self._existing(files), kind)
         if take is not None:
             records = self._subset(records, take)
-        return self._mine(records, done)
+        return self._mine(records, done, of_others)
 
     def read_blocks(self, files: list[str] | None, kind: str) -> Iterator[reader.Block]:
         """Yield the entries of `files` (default: stdin) many at a time, for a verb that only counts them.
@@ -167,12 +169,19 @@ class Intake:
         self.counts.not_taken = total - len(subset)
         yield from ((place, record) for place, (_, _, record) in enumerate(subset))
 
-    def _mine(self, units: Iterable[tuple[int, Unit]], on_done: Callable[[Unit], None] | None = None) -> Iterator[Unit]:
+    def _mine(
+        self,
+        units: Iterable[tuple[int, Unit]],
+        on_done: Callable[[Unit], None] | None = None,
+        on_other: Callable[[Unit], None] | None = None,
+    ) -> Iterator[Unit]:
         """Yield the units of this shard that the interrupted run had not done; raises UsageError for another input."""
         index, count = self.shard
         done = self._done
         for ordinal, unit in units:
             if ordinal % count != index:
+                if on_other is not None:
+                    on_other(unit)
                 continue
             self._handed_out += 1
             if self._handed_out <= done:

@@ -86,3 +86,46 @@ def test_one_file_is_no_comparison(latxa, folder):
     for files in ([], ["a.jsonl"]):
         done = latxa("judge", *files, cwd=folder)
         assert done.returncode == 2 and b"needs two files of responses" in done.stderr
+
+
+def test_shards_and_a_resumed_run_know_the_ids_of_the_whole_first_file(latxa, folder):
+    """`x` asks what `1` does, and `y` what `3` does, whose response has another id: only `y` may meet by its turns."""
+    turns = [response("1", "a", "bat", reference="bat")["messages"], response("3", "a", "hiru")["messages"]]
+    ours = [
+        {"id": name, "messages": messages, "model": "a", "reference": "bat"}
+        for name, messages in (
+            ("x", turns[0]),
+            ("1", turns[0]),
+            ("y", turns[1]),
+            ("2", response("2", "a", "")["messages"]),
+        )
+    ]
+    theirs = [response("1", "b", "batu"), {**response("3", "b", "hiru"), "id": "z"}, response("2", "b", "bi")]
+    for name, records in (("ours", ours), ("theirs", theirs)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    def battles(*words):
+        done = latxa("judge", "ours.jsonl", "theirs.jsonl", *words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    whole = battles()
+    assert [json.loads(line)["conversation_b"][-1]["content"] for line in whole] == ["batu", "hiru", "bi"]
+    shards = [line for shard in "01" for line in battles("--shard", f"{shard}/2")]
+    assert sorted(shards) == sorted(whole)
+    (folder / "ours.jsonl").write_text("".join(json.dumps(record) + "\n" for record in ours[:2]) + "broken\n")
+    assert latxa("judge", "ours.jsonl", "theirs.jsonl", "-o", "out.jsonl", cwd=folder).returncode == 1
+    (folder / "ours.jsonl").write_text("".join(json.dumps(record) + "\n" for record in ours))
+    battles("-o", "out.jsonl", "--resume")
+    assert (folder / "out.jsonl").read_bytes().splitlines() == whole
+
+
+def test_other_prompts_under_the_same_ids_are_named(judged, folder):
+    records = [response("1", "d", "bat"), {**response("7", "d", "x"), "id": "2"}]
+    (folder / "d.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    battles, said, _ = judged("a.jsonl", "d.jsonl")
+    assert len(battles) == 1
+    assert (
+        "a.jsonl and d.jsonl ask different things under one id, `2` first: "
+        "user turn 1 is 'Zer da 2?', and 'Zer da 7?' there" in said
+    )

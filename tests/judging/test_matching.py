@@ -34,7 +34,27 @@ def test_an_id_goes_before_the_turns():
 def test_several_responses_to_the_same_turns_are_told_apart_by_ids_alone():
     other = [response("1", "b", "Bat?", "x"), response("2", "b", "Bat?", "y")]
     [one] = met([response("3", "a", "Bat?", "y")], other)
-    assert one.rejects[0].detail == "2.jsonl has no such id, and 2 responses to its prompt"
+    assert one.rejects[0].detail == "2.jsonl has no such id, and 2 free responses to its prompt"
+
+
+def test_a_response_meets_others_under_one_prompt_alone():
+    """Whatever the order: the response `1` is that of the id `1`, and no two records without a partner share one."""
+    ours = [response("x", "a", "Bat?", "y"), response("1", "a", "Bat?", "y"), response("2", "a", "Bi?", "y")]
+    twice = [response("3", "a", "Hiru?", "y"), response("4", "a", "Hiru?", "y")]
+    theirs = [response("1", "b", "Bat?", "n"), response("9", "b", "Bi?", "n"), response("8", "b", "Hiru?", "n")]
+    for first in (ours + twice, (ours + twice)[::-1]):
+        found = {one.rejects[0].record["id"]: one.rejects[0].detail for one in met(first, theirs) if one.rejects}
+        assert found == {
+            "x": "2.jsonl has no such id, and 0 free responses to its prompt",
+            "3": "2.jsonl has no such id, and 1 free responses for 2 to its prompt",
+            "4": "2.jsonl has no such id, and 1 free responses for 2 to its prompt",
+        }
+        pairs = [tuple(each["id"] for each in one.responses) for one in met(first, theirs) if one.responses]
+        assert sorted(pairs) == [("1", "1"), ("2", "9")]
+    [_, one] = met([ours[0], ours[1]], [*theirs, response("7", "b", "Bat?", "n")])
+    assert one.responses[1]["id"] == "1"
+    [other, _] = met([ours[0], ours[1]], [*theirs, response("7", "b", "Bat?", "n")])
+    assert other.responses[1]["id"] == "7", "what no other record names is free"
 
 
 def test_the_difference_is_named_where_it_begins():
