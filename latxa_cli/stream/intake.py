@@ -18,7 +18,7 @@ from latxa_cli.stream.inputs import STDIN, Input, check_exists, fingerprint
 from latxa_cli.stream.outputs import Outputs
 from latxa_cli.stream.records import JsonObject, Record, keyed_hash
 from latxa_cli.stream.rejects import malformed_entry
-from latxa_cli.stream.resume import Checkpoint
+from latxa_cli.stream.resume import Checkpoint, Counts
 from latxa_cli.stream.sources import Source, left_unread, parse_sources
 
 Unit = TypeVar("Unit")
@@ -76,7 +76,7 @@ class Intake:
         """
         records = self._parsed(self._existing(files), kind)
         if take is not None:
-            records = self._subset(records, take)
+            records = _subset(records, take, self.seed, self.counts)
         return self._mine(records, done, of_others)
 
     def read_blocks(self, files: list[str] | None, kind: str) -> Iterator[reader.Block]:
@@ -151,23 +151,6 @@ class Intake:
     def _set_aside(self, place: str, problem: str, raw: bytes) -> Record:
         """Return the entry of `--rejects` for a malformed line; without `--rejects`, raise RecordError."""
         return malformed_entry(place, problem, raw, set_aside=self.outputs.destination.rejects is not None)
-
-    def _subset(self, records: Iterator[tuple[int, Record]], take: int) -> Iterator[tuple[int, Record]]:
-        """Yield the `take` records with the smallest keyed hashes, in input order.
-
-        A larger `take` under the same seed gives the same records and more.
-        """
-        total = 0
-
-        def keyed() -> Iterator[tuple[int, int, Record]]:
-            nonlocal total
-            for ordinal, record in records:
-                total += 1
-                yield keyed_hash(self.seed, "take", record.get("id", ""), ordinal), ordinal, record
-
-        subset = sorted(nsmallest(take, keyed(), key=lambda entry: entry[:2]), key=lambda entry: entry[1])
-        self.counts.not_taken = total - len(subset)
-        yield from ((place, record) for place, (_, _, record) in enumerate(subset))
 
     def _mine(
         self,
@@ -281,6 +264,26 @@ class Intake:
             f"{main}: the interrupted run had another input: {reason}",
             hint=f"remove `{resume.state_of(main)}` to start again",
         )
+
+
+def _subset(
+    records: Iterator[tuple[int, Record]], take: int, seed: int, counts: Counts
+) -> Iterator[tuple[int, Record]]:
+    """Yield the `take` records with the smallest keyed hashes, in input order, and count the others.
+
+    A larger `take` under the same seed gives the same records and more.
+    """
+    total = 0
+
+    def keyed() -> Iterator[tuple[int, int, Record]]:
+        nonlocal total
+        for ordinal, record in records:
+            total += 1
+            yield keyed_hash(seed, "take", record.get("id", ""), ordinal), ordinal, record
+
+    subset = sorted(nsmallest(take, keyed(), key=lambda entry: entry[:2]), key=lambda entry: entry[1])
+    counts.not_taken = total - len(subset)
+    yield from ((place, record) for place, (_, _, record) in enumerate(subset))
 
 
 def _name(unit: object) -> str:
