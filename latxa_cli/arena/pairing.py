@@ -19,15 +19,16 @@ did better in simulations than neighbours alone, since neighbours by estimate ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic
 from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE, Wins, hessian, vote_spread
 from latxa_cli.arena.fits.connectivity import connected
-from latxa_cli.arena.votes import Floats, Integers, PairCounts
+from latxa_cli.arena.votes import Floats, Integers, PairCounts, count
 from latxa_cli.stream.records import Record
 
 PRIOR_VARIANCE = 1.0  # of a strength: 174 points; in public arenas strengths spread over some 90 to 170
@@ -36,6 +37,7 @@ MEETINGS = 4  # battles that join an island, or a newcomer, to the others before
 COSTS_HELD = 8  # battles between two looks at which gaps are contested; of 400 battles and more, there are 50 looks
 LEAST_COST = 1e-12  # what is decided beyond doubt still counts a little: where all is, the least certain gap is next
 CONVERGED = 1e-9
+NODES = 32  # of the mean over a normal distribution: six digits
 
 
 def next_battles(
@@ -76,6 +78,28 @@ def next_battles(
         records.append({"model_a": model_a, "model_b": model_b, "gain": gain, "reason": reason})
         design.hold(*pair)
     return records
+
+
+def worth_by(battles: Iterable[Record]) -> Callable[[str], dict[str, float]]:
+    """Return what tells of a model, by its votes among `battles` or without any, the information that a battle of it
+    against each other model is expected to give: the mean of p (1 - p) over the normal distribution of the gap.
+    """
+    tally = Tally()
+    for _ in tally.count(battles):  # what cannot be counted says nothing of strengths
+        pass
+    known, _ = count(tally.votes()[0])
+
+    def worth(model: str) -> dict[str, float]:
+        counts = known if model in known.models else replace(known, models=[*known.models, model])
+        theta, own = _most_probable(counts), counts.models.index(model)
+        precision = hessian(counts, theta) + np.eye(len(theta)) / PRIOR_VARIANCE
+        covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+        gaps = theta[own] - theta[:, None] + np.sqrt(_variances(covariance)[own])[:, None] * nodes
+        told = (logistic(gaps) * logistic(-gaps) @ weights / weights.sum()).tolist()
+        return {name: value for name, value in zip(counts.models, told, strict=True) if name != model}
+
+    return worth
 
 
 def _largest(gains: Floats) -> tuple[int, int]:

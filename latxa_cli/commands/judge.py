@@ -12,11 +12,12 @@ from latxa_cli.options import (
     TemplateDate,
     Thinking,
     flag,
+    needs,
     verb,
 )  # fmt: skip
 
 
-@verb(generates=True)
+@verb(generates=True, conditions=[needs("battles", "arena")])
 def judge(
     run: Run,
     files: Files = None,
@@ -31,6 +32,11 @@ def judge(
     against: Annotated[
         str | None, flag("Votes of people on the same pairs, which say how good the judge is.", metavar="FILE")
     ] = None,
+    arena: Annotated[
+        list[str] | None,
+        flag("Judge one FILE, of a newcomer, against the answers in these battles; repeat it.", metavar="FILE"),
+    ] = None,
+    battles: Annotated[int, flag("Battles of each response with `--arena`.", metavar="N", min=1)] = 1,
     answer_in: Annotated[
         str | None, flag("The language of good answers, as judges are told. [default: the prompt's]", metavar="NAME")
     ] = None,
@@ -84,12 +90,18 @@ def judge(
     With --against the run ends with the judge's accuracy, kappa, biases and rank correlation, the `preference_scale`
     that fits the votes, and win rates corrected for its error, all with 90 % intervals; the manifest holds them too.
 
-    memory: all files but the first, the references, and the models of all judges
+    With --arena, each response of a newcomer meets the answer of one model, or of --battles, to the same prompt, out of
+    battles with conversations, such as those of a published arena. Both together give its rating. Models are drawn so
+    that the newcomer meets all of them: equally often at first, and those near in rating more often where --arena names
+    battles of the newcomer too, such as those of a first run. Pairs that met are not judged again.
+
+    memory: all files but the first, the arena, the references, and the models of all judges
 
     examples:
       latxa judge ours.jsonl theirs.jsonl > battles.jsonl
       latxa judge a.jsonl b.jsonl c.jsonl --references prompts.jsonl --margin 1 | latxa arena-score --prior 1
       latxa judge ours.jsonl theirs.jsonl --rubric pairwise --judge models/judge --answer-in Basque -o battles.jsonl
+      latxa judge new.jsonl --rubric pairwise --judge models/judge --arena votes.jsonl | latxa arena-score votes.jsonl -
       latxa judge reverse.jsonl --rubric curate --judge models/judge -o scores.jsonl
       latxa judge ours.jsonl --rubric code-switch --language eu > switches.jsonl
     """
@@ -97,7 +109,9 @@ def judge(
     from latxa_cli.judging.judge import judge as judge_files
 
     settings = Settings(
-        rubric, tuple(judge or ()), references, against, margin, answer_in, language, thinking, max_tokens, seed, date,
-        engine, partial=shard is not None or run.destination.resume, dry_run=dry_run,
+        rubric, tuple(judge or ()), references, against, tuple(arena or ()), battles, margin, answer_in, language,
+        thinking, max_tokens, seed, date, engine, partial=shard is not None or run.destination.resume, dry_run=dry_run,
     )  # fmt: skip
-    judge_files(run, files or [], settings)
+    if arena:
+        from latxa_cli.arena.pairing import worth_by
+    judge_files(run, files or [], settings, worth_by if arena else None)

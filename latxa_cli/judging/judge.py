@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from latxa_cli.generation.engine import EngineOptions
     from latxa_cli.judging.against import Examination
+    from latxa_cli.judging.newcomers import Worth
     from latxa_cli.judging.panel import Judge
-    from latxa_cli.stream.records import Outcome
+    from latxa_cli.stream.records import Outcome, Record
     from latxa_cli.stream.run import Run
+
+    WorthBy = Callable[[list[Record]], Worth]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Settings:
     judges: tuple[str, ...]
     references: str | None
     against: str | None
+    arena: tuple[str, ...]
+    battles: int
     margin: float | None
     answer_in: str | None
     language: str | None
@@ -42,9 +47,10 @@ class Settings:
     dry_run: bool
 
 
-def judge(run: Run, files: list[str], settings: Settings) -> None:
+def judge(run: Run, files: list[str], settings: Settings, worth_by: WorthBy | None = None) -> None:
     """Judge the responses in `files`, and write what comes of it.
 
+    `worth_by`: given the battles of `--arena`, what a battle of a newcomer tells.
     Raises UsageError where the files, flags and judges do not fit the rubric, and LatxaError as what it calls.
     """
     rubric = load_rubric(settings.rubric)
@@ -55,15 +61,18 @@ def judge(run: Run, files: list[str], settings: Settings) -> None:
         from latxa_cli.judging.panel import check_judges
 
         check_judges(settings.judges, settings.engine)
-    others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]] if pairs else []
     prompts = run.read_all(settings.references, "prompt") if settings.references else []
     references = {prompt["id"]: prompt.get("reference") for prompt in prompts}
+    needs_reference, first = rubric.shows_reference, FirstFile()
+    others: list[Contender] = []
     if not pairs:
-        to_judge = alone(run.read(files, "conversation"), references, needs_reference=rubric.shows_reference)
+        to_judge = alone(run.read(files, "conversation"), references, needs_reference=needs_reference)
+    elif settings.arena and worth_by:
+        to_judge = _in_arena(run, files, settings, worth_by, references, needs_reference=needs_reference)
     else:
-        first = FirstFile()
+        others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]]
         records = run.read(files[:1], "response", done=first.note, of_others=first.note)
-        to_judge = meetings(records, others, references, needs_reference=rubric.shows_reference, first=first)
+        to_judge = meetings(records, others, references, needs_reference=needs_reference, first=first)
     margin = rubric.tie if settings.margin is None else settings.margin
     if rubric.is_asked:
         _ask(run, rubric, to_judge, margin, settings)
@@ -75,9 +84,29 @@ def judge(run: Run, files: list[str], settings: Settings) -> None:
         _say_unmet(run, files[0], others)
 
 
+def _in_arena(
+    run: Run, files: list[str], settings: Settings, worth_by: WorthBy,
+    references: Mapping[str, object], *, needs_reference: bool,
+) -> Iterator[Meeting]:  # fmt: skip
+    """Return the meetings of a newcomer's responses with answers of an arena."""
+    from latxa_cli.judging.newcomers import Arena
+
+    first, battles = FirstFile(), [battle for name in settings.arena for battle in run.read_all(name, "battle")]
+    arena = Arena.of(settings.arena[0], battles)
+    if arena.unused:
+        run.say(f"{arena.unused:,} battles of `--arena` hold no two answers to one prompt: not used")
+    records = run.read(files, "response", done=first.note, of_others=first.note)
+    return arena.meetings(
+        records, worth_by(battles), settings.battles, references, settings.seed,
+        needs_reference=needs_reference, first=first,
+    )  # fmt: skip
+
+
 def _check(rubric: Rubric, files: list[str], settings: Settings) -> None:
     """Raise UsageError for files, judges and flags that do not fit the rubric."""
-    if rubric.compares == "pair" and len(files) < 2:
+    if settings.arena and (rubric.compares == "one" or len(files) != 1):
+        raise UsageError("`--arena` takes one file, the responses of a newcomer", hint="and a rubric of pairs")
+    if rubric.compares == "pair" and len(files) < 2 and not settings.arena:
         raise UsageError("a comparison needs two files of responses or more", hint="`latxa judge A.jsonl B.jsonl`")
     if rubric.scorer in ("chrF", "code-switch") and settings.judges:
         raise UsageError(f"`--judge` has no effect with the rubric `{rubric.name}`", hint="it asks no model")

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, combinations
 
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import Record, Reject, content_id, keyed_hash, user_turns
@@ -22,12 +22,22 @@ SHOWN = 60  # characters of a turn in a message
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Responses to one prompt, each by another model, with the prompt's `reference`; and who could not be there."""
+    """Responses to one prompt, each by another model, with the prompt's `reference`; and who could not be there.
+
+    `of_first`: the first one meets each of the others, and these do not meet.
+    """
 
     prompt_id: str
     responses: tuple[Record, ...]
     reference: str | None = None
     rejects: tuple[Reject, ...] = ()
+    of_first: bool = False
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Who meets, by their places in `responses`."""
+        pairs = combinations(range(len(self.responses)), 2)
+        return [(a, b) for a, b in pairs if a == 0 or not self.of_first]
 
 
 class FirstFile:
@@ -168,7 +178,7 @@ def meetings(
         rejects = tuple(match for match in matches if isinstance(match, Reject))
         partners = [match for match in matches if not isinstance(match, Reject)]
         responses = (record, *partners) if partners else ()
-        reference = _reference(responses, references)
+        reference = reference_of(responses, references)
         if partners and needs_reference and reference is None:
             rejects, responses = (*rejects, Reject(record, "no reference")), ()
         _check_models(responses)
@@ -180,7 +190,7 @@ def meetings(
 def alone(records: Iterable[Record], references: Mapping[str, object], *, needs_reference: bool) -> Iterator[Meeting]:
     """Yield a meeting of each record with nobody, for rubrics that look at one response at a time."""
     for record in records:
-        reference = _reference((record,), references)
+        reference = reference_of((record,), references)
         if record["messages"][-1]["role"] != "assistant":
             yield Meeting(record["id"], (), rejects=(Reject(record, "no response", "the assistant is not the last"),))
         elif needs_reference and reference is None:
@@ -199,7 +209,8 @@ def begun(meetings: Iterator[Meeting]) -> tuple[Iterator[Meeting], bool]:
     return iter(read), False
 
 
-def _reference(responses: Iterable[Record], references: Mapping[str, object]) -> str | None:
+def reference_of(responses: Iterable[Record], references: Mapping[str, object]) -> str | None:
+    """Return the reference of a prompt: that of `references`, by id, else the first that a response has."""
     records = list(responses)
     texts = [*(references.get(record["id"]) for record in records), *(record.get("reference") for record in records)]
     return next((text for text in texts if isinstance(text, str) and text.strip()), None)

@@ -7,7 +7,6 @@ whole conversation through its chat template; its raw output is the score.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations
 from typing import Any, Protocol
 
 from latxa_cli.chat.rendering import TemplateError, render
@@ -116,7 +115,7 @@ def measure(meetings: Iterable[Meeting], by: Measure, rubric: Rubric, margin: fl
             *meeting.rejects,
             *(
                 measured(meeting_of(meeting.prompt_id, a, b, by.name), rubric, score_a, score_b, margin)
-                for (a, score_a), (b, score_b) in combinations(with_scores, 2)
+                for (a, score_a), (b, score_b) in ((with_scores[a], with_scores[b]) for a, b in meeting.pairs)
             ),
         ]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,7 +112,8 @@ class Panel:
         """Return what a judge is shown: single responses, or pairs, each followed by itself in the other order."""
         if self.rubric.compares == "one" or not meeting.responses:
             return [(response,) for response in meeting.responses]
-        return [order for a, b in combinations(meeting.responses, 2) for order in ((a, b), (b, a))]
+        responses = meeting.responses
+        return [(responses[one], responses[two]) for a, b in meeting.pairs for one, two in ((a, b), (b, a))]
 
     def _request(self, judge: Judge, meeting: Meeting, shown: tuple[Record, ...]) -> Request:
         assert self.rubric.sheet is not None

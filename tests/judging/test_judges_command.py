@@ -254,6 +254,17 @@ def test_the_guide(latxa: Latxa, folder: Path) -> None:
     sides = {"model_a": "ours", "model_b": "theirs"}
     ids = {one["prompt_id"] for one in _battles(latxa, folder)}
     write_jsonl(folder / "votes.jsonl", [{"prompt_id": name, "winner": "model_a"} | sides for name in sorted(ids)[:20]])
+    stored = {name: lines(folder / f"{name}.jsonl") for name in ("ours", "theirs")}
+    write_jsonl(folder / "arena.jsonl", [
+        {"winner": ("model_a", "model_b")[n % 2], **sides, **{
+            f"conversation_{side}": [
+                {"role": "user", "content": one["instruction"]}, {"role": "assistant", "content": one["output"]},
+            ]
+            for side, one in zip("ab", both, strict=True)
+        }}
+        for n, both in enumerate(zip(*stored.values(), strict=True))
+    ])  # fmt: skip
+    write_jsonl(folder / "new.jsonl", [one | {"generator": "new"} for one in responses("gull")])
     [rubric] = papers.blocks(GUIDE, "toml")
     (folder / "politeness.toml").write_text(rubric)
     with OpenAIServer(judges) as server:
@@ -264,6 +275,10 @@ def test_the_guide(latxa: Latxa, folder: Path) -> None:
     assert {one["judge"] for one in lines(folder / "battles.jsonl")} == {"llama-judge"}
     told = json.loads((folder / "examined.jsonl.manifest.json").read_bytes())["against"]
     assert {"judge accuracy", "judge kappa", "judge coverage", "corrected win rate"} <= {one["finding"] for one in told}
+    met = [
+        {(one["prompt_id"], one["model_b"]) for one in lines(folder / f"{name}.jsonl")} for name in ("first", "more")
+    ]
+    assert len(met[0]) == len(met[1]) == 36 and not met[0] & met[1]
     assert {one["metadata"]["rubric"] for one in lines(folder / "polite.jsonl")} == {"politeness"}
     assert len(lines(folder / "mix.jsonl")) == 6
 
