@@ -3,14 +3,38 @@
 from pathlib import Path
 from typing import Annotated
 
-from latxa_cli.options import Files, Run, flag, verb
+from latxa_cli.options import Files, MaxTokens, Run, Temperature, TopP, flag, needs, verb
+
+LIVE = ("served", "key", "temperature", "top_p", "max_tokens", "turns", "timeout", "messages_per_minute")
 
 
-@verb(makes="appended")
+@verb(makes="appended", conditions=[needs(name, "model") for name in LIVE])
 def vote(
     run: Run,
     files: Files = None,
     *,
+    model: Annotated[
+        list[str] | None,
+        flag(
+            "A model that answers what voters write, on an OpenAI-compatible server; repeat it.",
+            "--model",
+            "-m",
+            metavar="NAME=URL",
+        ),
+    ] = None,
+    served: Annotated[
+        list[str] | None, flag("What a model's server calls it, if not NAME; repeat it.", metavar="NAME=SERVED")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        flag("A file with the key of a model's server; repeat it. [default: OPENAI_API_KEY]", metavar="NAME=FILE"),
+    ] = None,
+    temperature: Temperature = 0.9,
+    top_p: TopP = 0.95,
+    max_tokens: MaxTokens = 2048,
+    turns: Annotated[int, flag("The most messages of a conversation.", min=1, max=50)] = 8,
+    timeout: Annotated[float, flag("The most seconds of an answer.", metavar="SECONDS", min=0.1, max=3600)] = 60,
+    messages_per_minute: Annotated[int, flag("The most messages of one voter in a minute.", min=1)] = 10,
     language: Annotated[
         str,
         flag("The language of the page, or a file with its words.", "--language", "-l", metavar="CODE|FILE"),
@@ -28,13 +52,19 @@ def vote(
     """Let people vote on pairs of responses on a web page.
 
     in:  responses of two models or more {id, messages, model}; those to one prompt have the same id, or the same turns
-         of the user where ids differ
+         of the user where ids differ; none with --model
     out: battles {id, prompt_id, model_a, model_b, winner, winner_content, winner_language, reasons, user, timestamp,
          conversation_a, conversation_b, metadata}; `model_a` was shown first
 
     Voters say whose content is better and whose language is, and who is better on the whole where these contradict
     each other. They see no names of models. A vote is on the disk before the voter hears so. Ctrl-C ends the run, and
     `--resume` goes on with the votes that are there.
+
+    With --model, voters write the messages, and two of the models answer, at random on the left and on the right. Both
+    answers are shown at once, at a time that does not tell which one took longer. A model that fails before the first
+    answer is replaced by another one. Failures are counted, and never a verdict: the organiser's page has them. What
+    people write is stored with their vote, and not without one. OPENAI_API_KEY goes to all servers without a --key,
+    which then are on one host, or on this machine.
 
     No addresses are stored. `user` is a hash of a random cookie, made with a key in FILE.key. Votes that look careless
     are stored with the reason (`metadata.suspicion`).
@@ -44,37 +74,17 @@ def vote(
     examples:
       latxa vote ours.jsonl theirs.jsonl -o votes.jsonl --language eu
       latxa vote ours.jsonl theirs.jsonl -o votes.jsonl --resume --consent licence.txt --port 8080 --behind-proxy
+      latxa vote --model ours=http://localhost:8000/v1 --model theirs=http://localhost:8001/v1 -o votes.jsonl
     """
-    from random import SystemRandom
+    import os
 
-    from latxa_cli.stream.appended import AppendedOutputs
-    from latxa_cli.voting.contest import contest_of
-    from latxa_cli.voting.page import agreement_of, consent_text, page_of, words_of
-    from latxa_cli.voting.poll import Poll
-    from latxa_cli.voting.server import Server, listen, serve
+    from latxa_cli.generation.engine import Decoding
+    from latxa_cli.voting.live import Limits
+    from latxa_cli.voting.vote import Address, Live, Settings, hold_vote
 
-    words, text = words_of(language), consent_text(consent)
-    run.depends_on(consent)
-    contest = contest_of(response for name in files or ["-"] for response in run.read_all(name, "response"))
-    listening = listen(host, port)
-    votes = run.outputs
-    assert isinstance(votes, AppendedOutputs)
-    poll = Poll(
-        contest, votes.key(), append=votes.append, refuse=votes.refuse, random=SystemRandom(),
-        consent=agreement_of(text), per_minute=votes_per_minute, facts={"interface": words["code"]},
+    live = Live(
+        tuple(model or ()), tuple(served or ()), tuple(key or ()), os.environ.get("OPENAI_API_KEY"), timeout,
+        Decoding(max_tokens, temperature, top_p), Limits(turns, messages_per_minute),
     )  # fmt: skip
-    page = page_of(words, poll.ballots.poll, text)
-    earlier = poll.recall(votes.earlier("battle"))
-    run.say_all(filter(None, [votes.remark, contest.remark]))
-    address = "http://{}:{}/".format(f"[{host}]" if ":" in host else host, listening.getsockname()[1])
-    models, prompts = f"{len(contest.models)} models", f"{len(contest.answers):,} prompts"
-    serve(
-        Server(poll, page, secure=behind_proxy).app(),
-        listening,
-        ready=lambda: run.say_all(
-            [
-                f"for you alone: {address}organiser/{poll.ballots.organiser}",
-                f"for voters: {address} shows {models} on {prompts}; {earlier:,} votes so far; Ctrl-C ends it",
-            ]
-        ),
-    )
+    settings = Settings(language, consent, votes_per_minute, Address(host, port, behind_proxy))
+    hold_vote(run, files or [], live if model else None, settings)

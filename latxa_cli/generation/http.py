@@ -30,6 +30,7 @@ from latxa_cli.stream.terminal import printable
 SECONDS_TO_CONNECT = 30.0
 LONGEST_BACK_OFF = 60.0  # seconds; it doubles from one
 LONGEST_RETRY_AFTER = 300.0  # seconds; who asks for more is asked before
+LARGEST = 64 << 20  # bytes of an answer
 LONGEST_QUOTE = 300  # characters of what the server said
 LONG_WAIT = 10.0  # seconds from which on people are told what they wait for
 # What concerns key, account, model or address, and not the one request.
@@ -69,24 +70,37 @@ class Refusal(RequestFailure):
 class Server:
     """The server at `address` (`http://host:8000/v1`, perhaps with `user:password@`), asked with `key` if there is one.
 
-    A request may take `timeout` seconds, and is sent at most `retries` times more than once. `say` is told of long
-    waits, in the thread that sends.
+    A request may take `timeout` seconds, and is sent at most `retries` times more than once. An answer of more than
+    `largest` bytes is none. `say` is told of long waits, in the thread that sends. `flag` gave the address, and
+    `key_name` the key.
     Raises UsageError for what is not the address of a server, or a key that cannot be one.
     """
 
-    def __init__(self, address: str, *, key: str | None = None, retries: int = 5, timeout: float = 600.0) -> None:
-        given = _parsed(address)
+    def __init__(
+        self,
+        address: str,
+        *,
+        key: str | None = None,
+        retries: int = 5,
+        timeout: float = 600.0,
+        largest: int = LARGEST,
+        flag: str = "--base-url",
+        key_name: str = "OPENAI_API_KEY",
+    ) -> None:
+        given = _parsed(address, flag)
         self.url = given.with_user(None)
-        self.retries, self.timeout = retries, timeout
+        self.retries, self.timeout, self.largest = retries, timeout, largest
+        self.flag, self.key_name = flag, key_name
+        self.check_address = f"is `{flag}` right? It mostly ends in `/v1`"
         self.say: Callable[[str], None] = lambda text: None
         self._told_until = 0.0  # what all wait for until then has been said
         self._key = (key or "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise UsageError("`OPENAI_API_KEY` holds characters that no key has", hint="was it copied whole?")
+            raise UsageError(f"`{key_name}` holds characters that no key has", hint="was it copied whole?")
         self._secrets = [secret for secret in (self._key, given.password) if secret]
         self._headers = {"Content-Type": "application/json"}
         if given.user is not None:
-            self._headers["Authorization"] = _basic(given.user, given.password or "")
+            self._headers["Authorization"] = _basic(given.user, given.password or "", flag)
             self._secrets.append(self._headers["Authorization"].removeprefix("Basic "))
         elif self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
@@ -169,12 +183,14 @@ class Server:
         method = "GET" if data is None else "POST"
         try:
             async with session.request(method, url, data=data, proxy=self._proxy, allow_redirects=False) as response:
-                raw = await response.read()
+                raw = await self._whole(url, response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             reason = getattr(error, "strerror", None) or f"no connection in {SECONDS_TO_CONNECT:g} s"
             raise self._gone(f"cannot be reached: {self.quoted(reason)}") from None
         except UnicodeError:
-            raise LatxaError(f"`{self.url}`: its host is no name that can be looked up", hint=CHECK_ADDRESS) from None
+            raise LatxaError(
+                f"`{self.url}`: its host is no name that can be looked up", hint=self.check_address
+            ) from None
         except TimeoutError:
             raise TransientFailure(f"gave no whole answer in {self.timeout:g} s") from None
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError):
@@ -192,13 +208,22 @@ class Server:
         self._proven = True
         return answer
 
+    async def _whole(self, url: URL, response: aiohttp.ClientResponse) -> bytes:
+        """Return the body of an answer; raises RequestFailure for one of more bytes than it may have."""
+        raw = bytearray()
+        async for piece in response.content.iter_any():
+            raw += piece
+            if len(raw) > self.largest:
+                raise RequestFailure(f"`{url}` gave an answer of more than {self.largest:,} bytes")
+        return bytes(raw)
+
     def _read(self, url: URL, answer: Any, read: Callable[[Any], Result]) -> Result:
         try:
             return read(answer)
         except ValueError as error:
             found = self.quoted(orjson.dumps(answer).decode())
             raise RequestFailure(
-                f"`{url}` does not answer as an OpenAI-compatible server: {error}: {found}", hint=CHECK_ADDRESS
+                f"`{url}` does not answer as an OpenAI-compatible server: {error}: {found}", hint=self.check_address
             ) from None
 
     def _gone(self, what: str) -> Exception:
@@ -206,7 +231,7 @@ class Server:
         return (
             TransientFailure(what, of_all=True)
             if self._proven
-            else LatxaError(f"`{self.url}` {what}", hint=CHECK_ADDRESS)
+            else LatxaError(f"`{self.url}` {what}", hint=self.check_address)
         )
 
     def _bad_status(self, url: URL, response: aiohttp.ClientResponse, said: str) -> Exception:
@@ -220,13 +245,14 @@ class Server:
                 what += f" (Retry-After: {self.quoted(asked)})"
             return TransientFailure(what, wait, of_all=status in OF_ALL)
         if status in (401, 403):
-            hint = (
-                "is the key in `OPENAI_API_KEY` one of this server's?" if self._key else "it may want `OPENAI_API_KEY`"
-            )
+            name = self.key_name
+            hint = f"is the key in `{name}` one of this server's?" if self._key else f"it may want `{name}`"
         elif 300 <= status < 400:
-            hint = f"it sends us on to `{self.quoted(response.headers.get('Location', ''))}`: is that the `--base-url`?"
+            hint = (
+                f"it sends us on to `{self.quoted(response.headers.get('Location', ''))}`: is that the `{self.flag}`?"
+            )
         else:
-            hint = CHECK_ADDRESS if status in (404, 405) else ""
+            hint = self.check_address if status in (404, 405) else ""
         return Refusal(f"`{url}` {what}", hint=hint, status=status, said=said)
 
     # --- what the server says
@@ -257,23 +283,20 @@ class Server:
         return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + " …"
 
 
-CHECK_ADDRESS = "is `--base-url` right? It mostly ends in `/v1`"
-
-
-def _parsed(address: str) -> URL:
+def _parsed(address: str, flag: str) -> URL:
     try:
         url = URL(address)
     except ValueError:
         url = URL()
     if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
-        raise UsageError("`--base-url` is not the address of a server", hint="it looks like `http://localhost:8000/v1`")
+        raise UsageError(f"`{flag}` is not the address of a server", hint="it looks like `http://localhost:8000/v1`")
     return url
 
 
-def _basic(user: str, password: str) -> str:
+def _basic(user: str, password: str, flag: str) -> str:
     """Return the header of RFC 7617; raises UsageError."""
     if ":" in user:
-        raise UsageError("the user in `--base-url` cannot be one", hint="it must not hold a colon")
+        raise UsageError(f"the user in `{flag}` cannot be one", hint="it must not hold a colon")
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 

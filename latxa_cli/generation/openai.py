@@ -241,6 +241,14 @@ class ServerEngine:
                     del under_way[finished]
                     yield finished, self.budget.count(future.result())
 
+    async def complete(self, session: aiohttp.ClientSession, request: Request) -> Completion:
+        """Return what the server makes of one request, in the caller's event loop; see `Server.ask` for `session`.
+
+        Raises LatxaError where no other request would go better.
+        """
+        url, body = self._request(request)
+        return self.budget.count(await self._complete(session, url, body, request.choices))
+
     @contextmanager
     def _saying(self, put: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
         """Have what the thread of the requests says put aside, for this one to say by what is given."""

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from random import Random
@@ -67,7 +67,7 @@ def next_showing(contest: Contest, seen: Seen, user: str, random: Random) -> Sho
         left = [(prompt, pair) for prompt in prompts if (prompt, pair) not in by_user and _met(contest, prompt, pair)]
         if left:
             prompt, _ = _shuffled_by(left, seen.meetings, random)[0]
-            return Showing(prompt, *_in_order(pair, seen, random))
+            return Showing(prompt, *in_order(pair, seen, random))
     return None
 
 
@@ -81,7 +81,13 @@ def _shuffled_by(things: Iterable[Thing], counts: Counter[Thing], random: Random
     return sorted(things, key=lambda thing: (counts[thing], random.random()))
 
 
-def _in_order(pair: Pair, seen: Seen, random: Random) -> Pair:
+def next_pair(models: Sequence[str], seen: Seen, random: Random) -> Pair:
+    """Return the pair of models, in the order of their names, that was voted on least."""
+    return _shuffled_by(combinations(sorted(models), 2), seen.pairs, random)[0]
+
+
+def in_order(pair: Pair, seen: Seen, random: Random) -> Pair:
+    """Return a pair with the model that is shown first."""
     one, other = pair
     ahead = seen.orders[one, other] - seen.orders[other, one]
     chance = 0.5 if ahead == 0 else 1 - BIAS if ahead > 0 else BIAS

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import combinations
 
+from latxa_cli.voting.live import LiveBallots
 from latxa_cli.voting.poll import Poll
 
 HOURS_SHOWN = 24
@@ -18,7 +19,7 @@ HOURS_SHOWN = 24
 def organiser_page(poll: Poll) -> bytes:
     """Return the page as HTML, in which all that others wrote is escaped."""
     tally, seen = poll.tally, poll.seen
-    pairs = list(combinations(poll.contest.models, 2))
+    pairs = list(combinations(poll.ballots.models, 2))
     fewest = min(seen.pairs[pair] for pair in pairs)
     voters = Counter({user: of_user.total() for user, of_user in seen.by_user.items()})
     facts = [
@@ -32,12 +33,22 @@ def organiser_page(poll: Poll) -> bytes:
         (one, other, f"{seen.pairs[one, other]:,}", f"{seen.orders[one, other]:,}", f"{seen.orders[other, one]:,}")
         for one, other in sorted(pairs, key=lambda pair: seen.pairs[pair])
     ]
+    answers = [
+        (
+            one.name,
+            f"{one.answers:,}",
+            "; ".join(f"{kind}: {count:,}" for kind, count in one.failures.items()),
+            one.last,
+        )
+        for one in (poll.ballots.contestants.values() if isinstance(poll.ballots, LiveBallots) else ())
+    ]
     hours = [(hour.replace("T", " ") + ":00 UTC", f"{tally.hours[hour]:,}") for hour in sorted(tally.hours)]
     tables = [
         _table("The poll", ("", ""), facts),
         _table(
             "Pairs, those with the fewest votes first", ("model", "other", "votes", "model first", "other first"), met
         ),
+        *([_table("Answers", ("model", "answers", "failures", "the last one"), answers)] if answers else []),
         _table(f"Votes by hour, the last {HOURS_SHOWN} with any", ("hour", "votes"), hours[-HOURS_SHOWN:]),
     ]
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="robots" content="noindex">'

@@ -15,9 +15,21 @@ from latxa_cli.stream.tables import find_files, load_toml, read_table
 
 LANGUAGES = Path(__file__).with_name("languages")
 BROWSER = Path(__file__).with_name("browser")
-FILES = {"vote.css": "text/css", "vote.js": "text/javascript"}
+KINDS = {".css": "text/css", ".js": "text/javascript"}
 # The words that the program shows, and the HTML does not.
-OF_PROGRAM = ("count", "you", "model", "kept", "full", "wait", "refused", "unreachable", "unanswered")
+OF_PROGRAM = (
+    "count",
+    "you",
+    "model",
+    "kept",
+    "full",
+    "wait",
+    "waiting",
+    "silent",
+    "refused",
+    "unreachable",
+    "unanswered",
+)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -35,7 +47,7 @@ def page_of(words: dict[str, str], poll: str, consent: str = "") -> Page:
     filled = words | {"words": program, "poll": poll, "consent": consent, "agreed": agreement_of(consent)}
     template = (BROWSER / "index.html").read_text(encoding="utf-8")
     html = _PLACE.sub(lambda place: escape(filled[place[1]]), template)
-    files = {name: ((BROWSER / name).read_bytes(), kind) for name, kind in FILES.items()}
+    files = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in BROWSER.iterdir() if path.suffix in KINDS}
     return Page(html.encode(), files)
 
 

@@ -3,6 +3,7 @@
     GET  /         the page          GET  /vote.css, /vote.js
     GET  /ballot   the next pair, as JSON
     POST /votes    a vote; the answer comes when it is on the disk
+    POST /messages a message to the two models of a live poll; the answer has both of theirs
 
     GET  /organiser/TOKEN   the organiser's page
 
@@ -17,7 +18,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -26,9 +27,11 @@ from aiohttp import web
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.voting.ballots import Ballot, is_cookie, new_cookie
+from latxa_cli.voting.limits import TooFastError
+from latxa_cli.voting.live import LONGEST_MESSAGE, BadMessageError, LiveBallots, NoAnswerError
 from latxa_cli.voting.organiser import organiser_page
 from latxa_cli.voting.page import Page
-from latxa_cli.voting.poll import Poll, RefusedError, TooFastError
+from latxa_cli.voting.poll import Poll, RefusedError
 
 LARGEST_VOTE = 64 * 1024  # bytes of a request
 COOKIE = "voter"
@@ -52,10 +55,15 @@ class Server:
 
     def __init__(self, poll: Poll, page: Page, *, secure: bool = False) -> None:
         self.poll, self.page, self.secure = poll, page, secure
+        self.live = poll.ballots if isinstance(poll.ballots, LiveBallots) else None
 
     def app(self) -> web.Application:
         """Return the application."""
-        app = web.Application(middlewares=[_errors_as_json], client_max_size=LARGEST_VOTE)
+        largest = LARGEST_VOTE + (self.live.limits.largest if self.live else 0)
+        app = web.Application(middlewares=[_errors_as_json], client_max_size=largest)
+        if self.live:
+            app.router.add_post("/messages", self._take_message)
+            app.cleanup_ctx.append(self._ask_models)
         app.router.add_get("/", self._show_page)
         app.router.add_get("/ballot", self._give_ballot)
         app.router.add_post("/votes", self._take_vote)
@@ -79,20 +87,28 @@ class Server:
 
     async def _give_ballot(self, request: web.Request) -> web.Response:
         user = self._user(request)
-        ballot = self.poll.ballot_for(user, time.time())
         said: JsonObject = {"cast": self.poll.votes_of(user)}
+        if self.live:
+            return _json(said | {"live": {"turns": self.live.limits.turns, "longest": LONGEST_MESSAGE}})
+        ballot = self.poll.ballot_for(user, time.time())
         return _json(said | (self._shown(ballot) if ballot else {"done": True}))
 
     async def _take_vote(self, request: web.Request) -> web.Response:
         user = self._user(request)
-        if request.content_type != "application/json":  # what forms of other sites cannot send
-            raise web.HTTPUnsupportedMediaType
-        try:
-            body = orjson.loads(await request.read())
-        except ValueError:
-            body = None
-        await self.poll.cast(user, body, time.time())
+        await self.poll.cast(user, await _body(request), time.time())
         return _json({"cast": self.poll.votes_of(user)})
+
+    async def _take_message(self, request: web.Request) -> web.Response:
+        user, body = self._user(request), await _body(request)
+        assert self.live is not None
+        if not isinstance(body, dict) or not self.poll.agreed(body):
+            raise RefusedError("no message that may be answered")
+        return _json(self._shown(await self.live.answer(user, body, self.poll.seen)))
+
+    async def _ask_models(self, _app: web.Application) -> AsyncIterator[None]:
+        assert self.live is not None
+        async with self.live.open():
+            yield
 
     async def _show_organiser(self, _request: web.Request) -> web.Response:
         return web.Response(body=organiser_page(self.poll), content_type="text/html", charset="utf-8")
@@ -104,8 +120,7 @@ class Server:
         return self.poll.ballots.pseudonym(cookie)
 
     def _shown(self, ballot: Ballot) -> JsonObject:
-        of_prompt = self.poll.contest.answers[ballot.showing.prompt]
-        first, second = of_prompt[ballot.showing.first], of_prompt[ballot.showing.second]
+        first, second = ballot.responses
         one, other = (_without_system(response) for response in (first, second))
         shared = 0
         while shared < min(len(one), len(other)) - 1 and one[shared] == other[shared]:
@@ -159,8 +174,22 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _json({"error": str(error)}, status=403)
     except TooFastError:
         return _json({"error": "too fast"}, status=429, headers={"Retry-After": "10"})
+    except BadMessageError as error:
+        return _json({"error": str(error)}, status=400)
+    except NoAnswerError:  # whose, and why, would tell too much
+        return _json({"error": "the models gave no answer"}, status=503)
     except LatxaError:  # the disk; where it is would tell too much
         return _json({"error": "the disk is full, or fails"}, status=INSUFFICIENT_STORAGE)
+
+
+async def _body(request: web.Request) -> object:
+    """Return the JSON of a request; None for what is not JSON."""
+    if request.content_type != "application/json":  # what forms of other sites cannot send
+        raise web.HTTPUnsupportedMediaType
+    try:
+        return orjson.loads(await request.read())
+    except ValueError:
+        return None
 
 
 def _json(said: JsonObject, **options: Any) -> web.Response:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from latxa_cli import __version__
 from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.voting.ballots import Ballot
-from latxa_cli.voting.contest import Contest
 
 VERDICTS = {"first": "model_a", "second": "model_b", "tie": "tie", "bad": "tie (bothbad)"}
 SIDES = {"first": "model_a", "second": "model_b"}
@@ -71,10 +70,9 @@ def contradict(content: str, language: str) -> bool:
     return {content, language} == set(SIDES)
 
 
-def battle_of(ballot: Ballot, answers: Answers, contest: Contest, *, now: float, facts: JsonObject) -> Record:
+def battle_of(ballot: Ballot, answers: Answers, *, now: float, facts: JsonObject) -> Record:
     """Return the battle that a voter decided; `model_a` was shown first. facts: more for `metadata`."""
-    shown = ballot.showing
-    first, second = (contest.answers[shown.prompt][model] for model in (shown.first, shown.second))
+    shown, (first, second) = ballot.showing, ballot.responses
     words = sum(len(one["messages"][-1]["content"].split()) for one in (first, second))
     battle = {
         "id": ballot.id,

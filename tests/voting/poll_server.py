@@ -119,10 +119,21 @@ class Voter:
         assert status == 200, said
         return said
 
+    def say(self, text: str, shown: Record | None = None, **more: Any) -> tuple[int, Any]:
+        """Send a message to the models of a live poll: the first one, or one more behind what they have shown."""
+        body: Record = {"message": text, **({} if shown is None else talk(shown)), **more}
+        return self.ask("POST", "/messages", body)
+
     def cast(self, slip: str, **answers: Any) -> tuple[int, Any]:
         """Send a vote: by default, for the first answer in content and language."""
         body = {"ballot": slip, "content": "first", "language": "first", "seconds": 9, "seen": True} | answers
         return self.ask("POST", "/votes", body)
+
+
+def talk(shown: Record) -> Record:
+    """Return what a page sends back of the conversations that it was given."""
+    conversations = [[*shown["prompt"], *answer] for answer in shown["answers"]]
+    return {"ballot": shown["ballot"], "conversations": conversations}
 
 
 def votes_in(path: Path) -> list[Record]:

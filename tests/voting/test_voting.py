@@ -15,7 +15,7 @@ from poll_server import MODELS, responses
 from latxa_cli.arena.votes import VERDICTS as ARENA_VERDICTS
 from latxa_cli.arena.votes import collapsed
 from latxa_cli.stream.tables import load_toml, names_in
-from latxa_cli.voting.ballots import Ballots
+from latxa_cli.voting.ballots import ContestBallots
 from latxa_cli.voting.choice import Seen, Showing, next_showing
 from latxa_cli.voting.contest import Contest, contest_of
 from latxa_cli.voting.page import BROWSER, LANGUAGES, OF_PROGRAM, words_of
@@ -76,16 +76,16 @@ def test_responses_without_common_ids_meet_by_what_the_user_said() -> None:
 
 def test_a_ballot_tells_nothing_and_belongs_to_one_voter() -> None:
     poll = contest()
-    ballots, others = Ballots(poll, KEY), Ballots(poll, bytes(32))
+    ballots, others = ContestBallots(poll, KEY), ContestBallots(poll, bytes(32))
     for first, second in itertools.permutations(MODELS, 2):
         ballot = ballots.issue("u", Showing("p3", first, second), 1_800_000_000)
         slip = ballots.slip(ballot)
-        assert ballots.read(slip, "u") == ballot
-        assert ballots.read(slip, "v") is None and others.read(slip, "u") is None
+        assert ballots.read({"ballot": slip}, "u") == ballot
+        assert ballots.read({"ballot": slip}, "v") is None and others.read({"ballot": slip}, "u") is None
         assert re.fullmatch(r"[0-9a-f]{24}\.1800000000\.[0-9a-f]{16}\.[0-9a-f]{32}", slip)
     assert ballots.pseudonym("c") == ballots.pseudonym("c") != others.pseudonym("c")
-    fewer = Ballots(contest(2), KEY)  # other inputs: the ballot is of a prompt that is not there
-    assert fewer.read(slip, "u") is None
+    fewer = ContestBallots(contest(2), KEY)  # other inputs: the ballot is of a prompt that is not there
+    assert fewer.read({"ballot": slip}, "u") is None
 
 
 def test_the_verdict_on_the_whole_is_that_of_the_paper() -> None:
@@ -129,7 +129,7 @@ def test_a_language_has_all_words_in_the_order_of_english(language: str) -> None
 def test_every_word_is_shown() -> None:
     places = set(re.findall(r"\{\{(\w+)\}\}", (BROWSER / "index.html").read_text()))
     assert places - {"words", "poll", "agreed", "consent"} | set(OF_PROGRAM) == load_toml(LANGUAGES / "en.toml").keys()
-    program = (BROWSER / "vote.js").read_text()
+    program = "".join(path.read_text() for path in BROWSER.glob("*.js"))
     assert set(re.findall(r"\bwords\.(\w+)", program)) == set(OF_PROGRAM)
     assert set(re.findall(r'data-reason="(\w+)"', (BROWSER / "index.html").read_text())) == set(REASONS)
 

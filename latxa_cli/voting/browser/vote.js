@@ -1,6 +1,7 @@
 // The page of a poll. What models wrote comes as JSON and is shown by `textContent` alone. A vote is kept in the browser
 // until the server has it on its disk; the ballot's id makes a vote that is sent twice one vote.
-"use strict";
+
+import { conclude, converse, letTalk } from "./live.js";
 
 const words = JSON.parse(document.body.dataset.words);
 const { poll, agreed } = document.body.dataset;
@@ -84,8 +85,8 @@ async function next() {
   const given = await answer.json();
   count(given.cast);
   at("done").hidden = !given.done;
-  form.hidden = Boolean(given.done);
-  if (!given.done && given.ballot !== slip) show(given);
+  form.hidden = given.live ? !converse(given.live) : Boolean(given.done);
+  if (given.ballot && given.ballot !== slip) show(given);
 }
 
 function tell(text) {
@@ -109,7 +110,7 @@ function show(given) {
   clock = { shown: 0, since: document.hidden ? null : performance.now() };
   watchEnds();
   mark();
-  form.querySelector(".main").disabled = false;
+  enable(true);
   scrollTo(0, 0);
   at("prompt").focus({ preventScroll: true });
 }
@@ -173,7 +174,11 @@ function vote() {
   const cast = { ballot: slip, reasons: reasons(), seconds: secondsInSight(), seen: ends.size === 2 };
   asked().forEach((question) => (cast[question.dataset.question] = given(question.dataset.question)));
   if (agreed) cast.consent = agreed;
-  return cast;
+  return Object.assign(cast, conclude());
+}
+
+function enable(on) {
+  form.querySelector(".main").disabled = !on;
 }
 
 form.addEventListener("change", mark);
@@ -186,14 +191,14 @@ form.addEventListener("submit", (event) => {
     return open.scrollIntoView({ block: "center" });
   }
   if (form.querySelector(".main").disabled) return;
-  form.querySelector(".main").disabled = true;
+  enable(false);
   tell("");
   enqueue(vote());
   sync();
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || form.hidden) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || form.hidden || event.target.matches?.("textarea")) return;
   const verdict = { 1: "first", 2: "tie", 3: "second", 4: "bad" }[event.key];
   if (verdict) {
     const question = document.activeElement.closest?.("fieldset") ?? mark();
@@ -225,6 +230,14 @@ for (const side of document.querySelectorAll(".reasons")) {
     if (target.dataset.reason) target.setAttribute("aria-pressed", String(target.getAttribute("aria-pressed") !== "true"));
   });
 }
+
+letTalk({
+  poll, words, agreed, tell, enable,
+  show(given) {
+    form.hidden = false;
+    show(given);
+  },
+});
 
 at("agree").addEventListener("click", () => {
   keep("agreed", agreed);
