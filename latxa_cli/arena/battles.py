@@ -8,6 +8,7 @@ What a vote says (who stood first, who second, the verdicts) comes in few combin
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from operator import attrgetter
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import msgspec
 import numpy as np
 
-from latxa_cli.arena.filters import Filter, rejection
+from latxa_cli.arena.filters import SUSPICION, Filter, rejection, suspicion_of
 from latxa_cli.arena.pseudonyms import pseudonym
 from latxa_cli.arena.spellings import ALIASES, JUDGE, field_text, spelled
 from latxa_cli.arena.votes import CRITERIA, NONE, VERDICTS, Column, Integers, Votes, collapsed
@@ -33,6 +34,7 @@ MOST_MODELS = 2000  # a fit holds a matrix of models x models: at 2,000, 32 MB
 VERDICT: Any = Literal[(*VERDICTS, None)]  # type: ignore[valid-type]
 KNOWN = frozenset((*VERDICTS, None))
 NO_ID = hash(None)
+MARK = f'"{SUSPICION}"'.encode()
 OTHER_NAMES = {field: [b'"%s"' % name.encode() for name in names] for field, names in ALIASES.items()}
 Stance = tuple[str, ...]  # first model, second model, a verdict (or None) by each question
 OWN = frozenset(("model_a", "model_b", "id", "metadata", "source", *CRITERIA))  # what is read of every line
@@ -68,6 +70,7 @@ class Tally:
         self._buffers = [bytearray() for _ in range(2 + len(self.fields))]  # of stances, ids, fields: grows in place
         self._kinds = (np.int32, np.int64, *[np.int32] * len(self.fields))
         self._measurements: list[list[list[float]]] = []
+        self.suspicion: Counter[str] = Counter()  # how many battles each reason casts doubt on, left out or not
         self._files: list[tuple[str, int]] = []  # and the first of the votes of each
         self._decode = _decoder(self.questions, self.fields)
         self._stance = attrgetter("model_a", "model_b", *self.questions)
@@ -83,7 +86,8 @@ class Tally:
         for block in blocks:
             if not self._files or self._files[-1][0] != block.label:
                 self._files.append((block.label, len(self._buffers[0]) // np.dtype(self._kinds[0]).itemsize))
-            battles = None if whole or self._decode is None else block.decoded(self._decode)
+            doubted = isinstance(block.entries, bytes) and MARK in block.entries
+            battles = None if whole or doubted or self._decode is None else block.decoded(self._decode)
             if battles is None:
                 yield from self.count(block.records())
                 continue
@@ -109,6 +113,7 @@ class Tally:
         """Count checked records, and yield those that cannot be counted."""
         rows: list[tuple[int, ...]] = []
         for battle in battles:
+            self.suspicion.update(set(suspicion_of(battle)))
             reject = rejection(self.filters, battle) or self._odd_field(battle)
             if reject is None:
                 stance = self.stances[self._stance_of(battle)]
@@ -286,6 +291,10 @@ def read_votes(run: Run, files: list[str] | None, tally: Tally) -> Votes:
         run.say(f"{other} holds what {one} does: its votes count twice")
     votes, repeats = tally.votes()
     run.write(repeats)
+    if tally.suspicion:
+        run.note(suspicion=dict(sorted(tally.suspicion.items())))
+        counted = ", ".join(f"{reason} {number:,}" for reason, number in tally.suspicion.most_common())
+        run.say(f"battles under suspicion, by reason: {counted} (`--exclude suspicion=REASON` leaves them out)")
     return votes
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.arena.votes import NONE, Booleans, Column, Integers, Numbers
+from latxa_cli.arena.votes import A_WON, B_WON, NONE, Booleans, Column, Floats, Integers, Numbers
 
 PART = 1 << 16  # numbers that are held at once
 
@@ -35,6 +35,11 @@ class Clusters:
         codes = (np.cumsum(used, dtype=np.int32) - 1)[column.codes] if len(used) else column.codes.copy()
         codes[alone] = np.arange(named, named + len(alone))
         return cls(codes, named + len(alone))
+
+    @classmethod
+    def each(cls, votes: int) -> Clusters:
+        """Return clusters of one vote each."""
+        return cls(np.arange(votes, dtype=np.int32), votes)
 
     def crossed(self, other: Clusters) -> Clusters:
         """Return the clusters of votes that share both."""
@@ -97,21 +102,25 @@ class Dependence:
 class ClusterCounts:
     """The votes of clusters, counted by the places of a board: those of each place together, places rising.
 
-    place, cluster, number: (m,) how many votes of a cluster are counted at a place. cells, clusters: how many they are.
+    place, cluster, number: (m,) how many votes of a cluster are counted at a place, perhaps in shares. cells, clusters:
+    how many they are.
     """
 
     place: Integers
     cluster: Integers
-    number: Integers
+    number: Numbers
     cells: int
     clusters: int
 
     @classmethod
-    def of(cls, clusters: Clusters, place: Integers, cells: int) -> ClusterCounts:
+    def of(cls, clusters: Clusters, place: Integers, cells: int, shares: Floats | None = None) -> ClusterCounts:
         """Count votes, each at its `place` (n,), if it is not `NONE`.
 
-        Clusters are those of all votes, counted or not.
+        Clusters are those of all votes, counted or not. shares: (n,) of votes that both models of a pair win in part,
+        nan for others.
         """
+        if shares is not None:
+            return cls._in_shares(clusters, place, cells, shares)
         key = place.astype(np.int64)
         key *= clusters.number
         key += clusters.codes
@@ -125,13 +134,25 @@ class ClusterCounts:
         key -= at * np.int64(clusters.number)
         return cls(at, key.astype(np.int32), number, cells, clusters.number)
 
+    @classmethod
+    def _in_shares(cls, clusters: Clusters, place: Integers, cells: int, shares: Floats) -> ClusterCounts:
+        soft = np.flatnonzero(np.isfinite(shares) & (place >= 0))
+        hard = np.flatnonzero(np.isnan(shares) & (place >= 0))
+        pair, share = 4 * (place[soft].astype(np.int64) // 4), shares[soft]
+        places = np.concatenate([place[hard], pair + A_WON, pair + B_WON])
+        key = places * clusters.number + clusters.codes[np.concatenate([hard, soft, soft])]
+        found, entry = np.unique(key, return_inverse=True)
+        number = np.bincount(entry, np.concatenate([np.ones(len(hard)), share, 1 - share]), len(found))
+        at, cluster = np.divmod(found, max(1, clusters.number))
+        return cls(at.astype(np.int32), cluster.astype(np.int32), number, cells, clusters.number)
+
     def tables(self, weights: Numbers) -> Numbers:
         """Return (rounds, cells) the counts where each cluster comes as often as `weights` (clusters, rounds) say."""
-        whole = weights.dtype.kind == "i"
+        whole = weights.dtype.kind == "i" and self.number.dtype.kind == "i"
         tables: NDArray[Any] = np.zeros((weights.shape[1], self.cells), np.int64 if whole else np.float64)
         for some, starts in self._parts(weights.shape[1]):
             votes, number = weights[self.cluster[some]], self.number[some]
-            if (number > 1).any():
+            if (number != 1).any():
                 votes = votes * number[:, None]
             sums = np.add.reduceat(votes, starts, axis=0, dtype=np.int32 if whole else np.float64)
             tables[:, self.place[some][starts]] += sums.T

@@ -23,7 +23,7 @@ from latxa_cli.arena.clusters import Clusters, Dependence
 from latxa_cli.arena.findings.evidence import QUANTILE, finding
 from latxa_cli.arena.fits.comparisons import Comparisons
 from latxa_cli.arena.fits.sandwich import two_way
-from latxa_cli.arena.votes import NONE, Floats, Votes
+from latxa_cli.arena.votes import NONE, PREFERENCE, Floats, Votes
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
 
@@ -61,6 +61,17 @@ def style_measure(names: Sequence[str]) -> Callable[[Record], list[list[float]]]
         return [[a[place], b[place]] for place in places]
 
     return measure
+
+
+def with_preference(measure: Callable[[Record], list[list[float]]] | None) -> Callable[[Record], list[list[float]]]:
+    """Return what measures the same, and then the share of the vote that either side has; nan where it is not said."""
+
+    def measured(battle: Record) -> list[list[float]]:
+        share = battle.get(PREFERENCE)
+        share = np.nan if share is None else float(share)
+        return [*(measure(battle) if measure else []), [share, 1 - share]]
+
+    return measured
 
 
 def _is_assistant(turn: object) -> bool:

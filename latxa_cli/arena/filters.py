@@ -14,6 +14,7 @@ from latxa_cli.stream.records import Record, Reject
 # Says why a battle is left out, or None.
 Filter = Callable[[Record], Reject | None]
 
+SUSPICION = "suspicion"
 MOST_SHOWN = 5  # values of a field that an exclusion did not match
 MILLISECONDS = 10**11  # larger numbers are these, not seconds
 
@@ -59,7 +60,8 @@ class Exclusion:
         self.others: dict[str, None] = {}  # some values that the field has
 
     def __call__(self, battle: Record) -> Reject | None:
-        values = [value for name in self.names if (value := spelled(battle, name)[1]) is not None]
+        found = suspicion_of(battle) if self.field == SUSPICION else [spelled(battle, name)[1] for name in self.names]
+        values = [value for value in found if value is not None]
         if any(self._is_it(value) for value in values):
             self.matches += 1
             return Reject(battle, f"excluded by {self.field}", f"`{self.field}` is {self.value[:40]!r}")
@@ -89,6 +91,20 @@ class Exclusion:
 def complaints(filters: Iterable[Filter]) -> list[str]:
     """Return what is to be said of exclusions that matched nothing, once battles were read."""
     return [one.complaint for one in filters if isinstance(one, Exclusion) and one.complaint]
+
+
+def suspicion_of(battle: Record) -> list[str]:
+    """Return why a vote may be of little worth, as whoever collected it says in `metadata.suspicion`."""
+    said = (battle.get("metadata") or {}).get(SUSPICION, battle.get(SUSPICION))
+    return [said] if isinstance(said, str) and said else list(map(str, said)) if isinstance(said, list) else []
+
+
+def odd_preference(battle: Record) -> Reject | None:
+    """Leave out battles whose `preference` is no share."""
+    value = battle.get("preference")
+    if value is None or 0 <= value <= 1:
+        return None
+    return Reject(battle, "odd preference", f"`preference` is {str(value)[:40]}, and not from 0 to 1")
 
 
 def _number(text: str) -> float | None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.clusters import Dependence
-from latxa_cli.arena.control import LENGTH, STYLE, fit_controlled, style_measure
-from latxa_cli.arena.filters import Filter
+from latxa_cli.arena.control import LENGTH, STYLE, fit_controlled, style_measure, with_preference
+from latxa_cli.arena.filters import Filter, odd_preference
 from latxa_cli.arena.findings.evidence import finding, several
 from latxa_cli.arena.findings.limits import limits, separation, similar_names, small_groups, unanchored, without_verdict
 from latxa_cli.arena.findings.soundness import findings
@@ -23,7 +23,7 @@ from latxa_cli.arena.rankings.differences import differences
 from latxa_cli.arena.rankings.intervals import Core, RatingMethod, normal_replicates
 from latxa_cli.arena.rankings.ranking import Interval, Ranking, rank
 from latxa_cli.arena.units import NOBODY, SAID, Unit, Units
-from latxa_cli.arena.votes import NONE, Votes
+from latxa_cli.arena.votes import NONE, PREFERENCE, Votes
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 from latxa_cli.variants import equals
@@ -38,6 +38,7 @@ class ScoreRequest:
     - unit: what is resampled together (None: what gives the widest intervals, of users, prompts and both).
     - interval: how rounds are made.
     - control: what is held equal.
+    - preference: `winner` is taken in the shares of `preference`, where a vote has it.
     - paper: records as `Ranking.paper_records` makes them.
     """
 
@@ -47,28 +48,33 @@ class ScoreRequest:
     unit: Unit | None = None
     interval: Interval = "bootstrap"
     control: tuple[str, ...] = ()  # length, style, position
+    preference: bool = False
     paper: bool = False
     method: RatingMethod = field(default_factory=RatingMethod)
 
     @classmethod
     def of(
         cls, method: RatingMethod, criteria: Iterable[str] | None, by: Iterable[str] | None, least: int,
-        unit: Unit | None, interval: Interval, control: Iterable[str] | None, *, paper: bool,
+        unit: Unit | None, interval: Interval, control: Iterable[str] | None, *, preference: bool, paper: bool,
     ) -> ScoreRequest:  # fmt: skip
         """Return the request that the flags of `arena-score` make; what is named twice counts once."""
         named, fields = tuple(dict.fromkeys(map(str, criteria or ["winner"]))), tuple(dict.fromkeys(by or ()))
         unit = "vote" if paper else unit
-        return cls(named, fields, least, unit, interval, tuple(map(str, control or ())), paper, method)
+        controlled = tuple(map(str, control or ()))
+        return cls(named, fields, least, unit, interval, controlled, preference, paper, method)
 
     def tally(self, filters: Sequence[Filter], *, collapse: bool, pseudonyms: bool = False) -> Tally:
         """Return what counts battles for this request; raises UsageError where there is no use for `collapse`.
 
         pseudonyms: stand for the names of users.
         """
-        if collapse and "winner" not in self.criteria:
-            raise UsageError("`--collapse` makes `winner`, which is not among the criteria")
+        for flag in ("collapse",) * collapse + ("preference",) * self.preference:
+            if "winner" not in self.criteria:
+                raise UsageError(f"`--{flag}` is about `winner`, which is not among the criteria")
         fields, features = tuple(dict.fromkeys(("user", "prompt_id", *self.by))), features_of(self.control)
         measure = style_measure(features) if features else None
+        if self.preference:
+            filters, features, measure = [*filters, odd_preference], (*features, PREFERENCE), with_preference(measure)
         return Tally(
             self.criteria, fields, collapse=collapse, filters=filters, features=features, measure=measure,
             pseudonyms=pseudonyms,
@@ -135,7 +141,7 @@ def score(votes: Votes, request: ScoreRequest) -> Scores:
             remarks += without_verdict(ranking)
         if not ranking.group and ranking.counts.cells.any():
             remarks += limits(ranking, units, unit)
-            remarks += findings(ranking.votes, ranking.criterion, ranking.counts, ranking.place, method.prior)
+            remarks += findings(ranking.votes, ranking.criterion, ranking.verdicts, ranking.place, method.prior)
             remarks += separation(ranking)
     return Scores(rankings, unit, remarks, request)
 

@@ -11,7 +11,7 @@ import numpy as np
 from latxa_cli.arena.clusters import Clusters, Dependence
 from latxa_cli.arena.rankings.intervals import RatingMethod, Reach
 from latxa_cli.arena.rankings.ranking import Ranking, rank
-from latxa_cli.arena.votes import Votes
+from latxa_cli.arena.votes import Votes, preferred
 from latxa_cli.stream.errors import UsageError
 
 Unit = Literal["vote", "user", "prompt", "both"]
@@ -36,7 +36,8 @@ class Units:
     @classmethod
     def of(cls, votes: Votes, *, paper: bool = False) -> Units:
         """Return what the votes name. paper: a vote is a vote, also where it is one of both orders of a pair."""
-        kinds: dict[Unit, Dependence | None] = {"vote": None if paper else _ballots(votes)}
+        each = Dependence.by(Clusters.each(len(votes))) if preferred(votes, "winner") is not None else None
+        kinds: dict[Unit, Dependence | None] = {"vote": None if paper else _ballots(votes) or each}
         clusters: dict[Unit, Clusters] = {}
         for unit, field in FIELDS.items():
             column = votes.columns.get(field)

@@ -24,6 +24,7 @@ CRITERIA = ("winner", "winner_content", "winner_language")  # what a vote may sa
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
 A_WON, B_WON, TIE, BOTH_BAD = range(4)
 SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of a pair's first model, by verdict
+PREFERENCE = "preference"  # the feature that says which share of a vote either side has, in place of a verdict
 NONE = -1  # no verdict, or a field that is not there
 
 
@@ -92,20 +93,20 @@ class PairCounts:
     """Votes counted by the P pairs of models that met.
 
     models: p names. first, second: (P,) indices into `models`, first < second, in order.
-    cells: (P, 4) how often first won, second won, they tied, and both were bad.
+    cells: (P, 4) how often first won, second won, they tied, and both were bad; numbers with shares of votes, perhaps.
     """
 
     models: list[str]
     first: Integers
     second: Integers
-    cells: Integers
+    cells: Numbers
 
     @property
     def battles(self) -> Integers:
         """(p,) in how many battles each model stood."""
         played, size = self.cells.sum(axis=1), len(self.models)
         both = np.bincount(self.first, played, size) + np.bincount(self.second, played, size)
-        return both.astype(np.int64)
+        return np.rint(both).astype(np.int64)
 
     def among(self, members: Integers) -> tuple[PairCounts, Integers]:
         """Return the counts of battles among some models (indices, rising), and which of the pairs these are.
@@ -156,6 +157,30 @@ def count(votes: Votes, criterion: str = "winner") -> tuple[PairCounts, Integers
     counted = place if (verdict != NONE).all() else place[place >= 0]
     cells = np.bincount(counted, minlength=4 * len(pairs)).reshape(-1, 4)
     return PairCounts(votes.models, pairs // max(1, size), pairs % max(1, size), cells), place
+
+
+def preferred(votes: Votes, criterion: str) -> Floats | None:
+    """Return (n,) the share of each vote that goes to the model shown first, nan where its verdict decides; None where
+    all verdicts do."""
+    if criterion != "winner" or PREFERENCE not in votes.features:
+        return None
+    share = np.where(votes.verdicts[criterion] == NONE, np.nan, votes.features[PREFERENCE][:, 0])
+    return share if np.isfinite(share).any() else None
+
+
+def shares_of(votes: Votes, criterion: str) -> Floats | None:
+    """Return (n,) what `preferred` does, for the first model of each pair."""
+    share = preferred(votes, criterion)
+    return None if share is None else np.where(votes.a < votes.b, share, 1 - share)
+
+
+def with_shares(counts: PairCounts, place: Integers, shares: Floats) -> PairCounts:
+    """Return the counts where each vote with a share (n,) is no verdict: it is a win for either model, in part."""
+    soft = np.flatnonzero(np.isfinite(shares))
+    pair, share, size = 4 * (place[soft] // 4), shares[soft], counts.cells.size
+    won = np.bincount(pair + A_WON, share, size) + np.bincount(pair + B_WON, 1 - share, size)
+    cells = counts.cells + (won - np.bincount(place[soft], minlength=size)).reshape(-1, 4)
+    return replace(counts, cells=cells)
 
 
 def collapsed(overall: np.ndarray, content: np.ndarray, language: np.ndarray) -> np.ndarray:

@@ -30,9 +30,10 @@ OTHER_TIES = (("ties", "davidson"), ("ties", "drop"))
 CONDITIONS = (
     needs("at_least", "by"),
     excludes("control", *OTHER_TIES, hint="where styles are held equal, ties are half wins"),
+    excludes("preference", "collapse", *OTHER_TIES, hint="a preference is a share of a win, and no verdict"),
     excludes(("interval", "sandwich"), *OTHER_TIES, hint="the sandwich takes ties for half wins"),
-    excludes("paper", "ties", "prior", "anchor", "control", "rounds", "confidence", "resample", "interval", "seed",
-             hint="`--paper` decides by itself how to rate"),
+    excludes("paper", "ties", "prior", "preference", "anchor", "control", "rounds", "confidence", "resample",
+             "interval", "seed", hint="`--paper` decides by itself how to rate"),
 )  # fmt: skip
 
 
@@ -54,6 +55,10 @@ def arena_score(
         flag("Count a tie as half a win for each, fit Davidson's model of ties, or drop ties."),
     ] = "half",
     prior: Annotated[float, flag("Add L/2 wins both ways to every pair that met.", metavar="L", min=0.0)] = 0.0,
+    preference: Annotated[
+        bool,
+        flag("Take `preference`, where a battle has it, for the share of `winner` that model_a has.", "--preference"),
+    ] = False,
     anchor: Annotated[str | None, flag("Fix one rating. [default: the mean is 1000]", metavar="MODEL=RATING")] = None,
     control: Annotated[list[Control] | None, flag("Rate as if responses did not differ in this; repeat it.")] = None,
     rounds: Annotated[int, flag("Bootstrap rounds.", min=1, max=1_000_000)] = 1000,
@@ -99,6 +104,8 @@ def arena_score(
       --paper      half wins, 100 rounds by vote, seed 42, and the mean of the rounds as a whole number; the flags of
                    the method are not allowed beside it
       --control    ties are half wins, and there are no differences; so with --interval sandwich
+      --preference is a flag, since the scale of a judge must be fitted to votes of people first (`judge --against`);
+                   the likelihood is that of shares of wins, and ties are half wins
       --collapse   content and language decide if they agree; else `winner`, if given; else the one that is no tie
 
     memory: up to 100 bytes a battle
@@ -118,7 +125,9 @@ def arena_score(
     from latxa_cli.report.tables.boards import show
 
     method = PAPER if paper else RatingMethod(rounds, confidence, ties, prior, seed, anchor_of(anchor))
-    request = ScoreRequest.of(method, criterion, by, at_least, resample, interval, control, paper=paper)
+    request = ScoreRequest.of(
+        method, criterion, by, at_least, resample, interval, control, preference=preference, paper=paper
+    )
     filters = battle_filters(exclude, since, until, most_per_user)
     form = form_of(run, column, label, responses)
     tally = request.tally(filters, collapse=collapse, pseudonyms=hash_users)

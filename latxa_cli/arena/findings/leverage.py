@@ -15,7 +15,7 @@ import numpy as np
 
 from latxa_cli.arena.findings.evidence import Evidence, percent, selection, several
 from latxa_cli.arena.fits.bradley_terry import Wins, chances, fit
-from latxa_cli.arena.votes import SCORES, Floats, Integers
+from latxa_cli.arena.votes import SCORES, Floats, Integers, Numbers
 from latxa_cli.stream.records import Record
 
 MOST_RIVALS = 10  # behind the first
@@ -135,7 +135,7 @@ def _fewest(evidence: Evidence, first: int, order: Integers) -> int | None:
     return high
 
 
-def _leads(evidence: Evidence, first: int, cells: Integers) -> bool:
+def _leads(evidence: Evidence, first: int, cells: Numbers) -> bool:
     members = evidence.counts.battles[None] > 0
     theta = fit(evidence.counts, Wins.of(cells[None].astype(np.int64), evidence.prior), members, evidence.theta)[0]
     others = np.delete(theta, first)[np.delete(members, first)]

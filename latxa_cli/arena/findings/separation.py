@@ -48,7 +48,7 @@ def separating(
     """
     order = [int(i) for i in np.lexsort((np.arange(len(theta)), -theta)) if np.isfinite(theta[i])]
     z = quantile(confidence, clusters)
-    voted = int(counts.cells.sum())
+    voted = round(float(counts.cells.sum()))
     dispersion = dispersion_of(counts, theta, covariance)
     records: list[Record] = []
     for i, j in pairwise(order):

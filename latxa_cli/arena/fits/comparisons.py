@@ -14,7 +14,7 @@ import numpy as np
 
 from latxa_cli.arena.clusters import Clusters
 from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic, pseudo_inverse, shortened
-from latxa_cli.arena.votes import A_WON, B_WON, Booleans, Floats, Integers, Votes
+from latxa_cli.arena.votes import A_WON, B_WON, Booleans, Floats, Integers, Votes, preferred
 
 MOST_STEPS = 25  # each changes a logit by 1 at most: odds beyond e^25 are infinite
 CONVERGED = 1e-8  # the last step's reach, whose square is what remains
@@ -44,7 +44,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """m kinds of votes: the model `a` got `score` (1, 1/2 or 0) against `b`, `weight` times; z: (F, m) covariates.
+    """m kinds of votes: the model `a` got `score` (0 to 1) against `b`, `weight` times; z: (F, m) covariates.
 
     Parameters are (p + F,): strengths theta, then effects gamma. `of` sorts by the pair (a, b), so that sums over
     pairs are sums of slices; any order gives the same.
@@ -62,6 +62,8 @@ class Comparisons:
         """Take the votes at `used` one by one, with their covariates."""
         verdict = votes.verdicts[criterion][used]
         score = np.where(verdict == A_WON, 1.0, np.where(verdict == B_WON, 0.0, 0.5))
+        if (share := preferred(votes, criterion)) is not None:
+            score = np.where(np.isnan(share[used]), score, share[used])
         a, b = votes.a[used].astype(np.int64), votes.b[used].astype(np.int64)
         return cls(len(votes.models), a, b, score, np.ones(len(score)), z)
 

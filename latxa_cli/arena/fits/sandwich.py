@@ -28,7 +28,7 @@ import numpy as np
 from latxa_cli.arena.clusters import ClusterCounts
 from latxa_cli.arena.fits.arithmetic import laplacian, pseudo_inverse
 from latxa_cli.arena.fits.bradley_terry import chances, covariance, hessian, vote_spread
-from latxa_cli.arena.votes import NONE, SCORES, Floats, Integers, PairCounts
+from latxa_cli.arena.votes import NONE, SCORES, Floats, Integers, Numbers, PairCounts
 
 HEAVY = 0.05  # of a cluster's leverage, in parameters: below, its share of the votes says as much, to 1 % of an error
 MOST_WORK = 2e9  # multiplications for the clusters that are left out exactly: some seconds
@@ -95,7 +95,7 @@ class _Gradients:
         for _, cluster, number in self._parts():
             self.votes += np.bincount(cluster, number, clusters.clusters)
 
-    def _parts(self) -> Iterator[tuple[Integers, Integers, Integers]]:
+    def _parts(self) -> Iterator[tuple[Integers, Integers, Numbers]]:
         """Yield the (m,) places among the pairs looked at, clusters, and numbers of some votes."""
         table = self.clusters
         for start in range(0, len(table.place), PART):

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from latxa_cli.arena.clusters import ClusterCounts, Dependence
+from latxa_cli.arena.clusters import ClusterCounts, Clusters, Dependence
 from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE
 from latxa_cli.arena.fits.connectivity import islands
 from latxa_cli.arena.rankings.intervals import (
@@ -30,7 +30,7 @@ from latxa_cli.arena.rankings.intervals import (
 )
 from latxa_cli.arena.rankings.ranks import ranks
 from latxa_cli.arena.rankings.resampling import Resampling
-from latxa_cli.arena.votes import NONE, Booleans, Floats, Integers, PairCounts, Votes, count
+from latxa_cli.arena.votes import NONE, Booleans, Floats, Integers, PairCounts, Votes, count, shares_of, with_shares
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Record
 
@@ -42,7 +42,7 @@ Interval = Literal["bootstrap", "sandwich"]
 class Ranking:
     """One board of p models.
 
-    - counts, place: of its votes, as `votes.count` gives them.
+    - counts, place: of its votes, as `votes.count` gives them; verdicts: the same where `counts` has `shares`.
     - islands: sets of models that battles connect; each has a scale, ranks and tiers of its own.
     - cores: of the islands, where there is one.
     - theta: (p,) strengths, inf or -inf above or below a core, nan without any.
@@ -62,6 +62,12 @@ class Ranking:
     method: RatingMethod
     dependence: Dependence | None = None
     interval: Interval = "bootstrap"
+    shares: Floats | None = None
+
+    @cached_property
+    def verdicts(self) -> PairCounts:
+        """The counts of the verdicts, also of votes that were taken in shares."""
+        return self.counts if self.shares is None else count(self.votes, self.criterion)[0]
 
     @cached_property
     def reach(self) -> Reach:
@@ -70,8 +76,9 @@ class Ranking:
 
     def clusters_by(self, dependence: Dependence | None) -> list[ClusterCounts]:
         """Return the votes by each kind of clusters, and, where there are two, by what shares both."""
-        kinds = dependence.kinds if dependence else []
-        return [ClusterCounts.of(kind, self.place, self.counts.cells.size) for kind in kinds]
+        alone = [] if self.shares is None else [Clusters.each(len(self.votes))]  # a table has not the squares of shares
+        kinds = dependence.kinds if dependence else alone
+        return [ClusterCounts.of(kind, self.place, self.counts.cells.size, self.shares) for kind in kinds]
 
     def covariance_by(self, dependence: Dependence | None) -> Floats:
         """Return (p, p) the sandwich covariance of the strengths; zero for models without a finite one."""
@@ -177,7 +184,7 @@ class Ranking:
         A bound that is not finite is None; so are those of a model that is as strong in all rounds.
         """
         point, (low, high) = self.ratings, self.bounds()
-        tallies, replicates = _tallies(self.counts), widened(self.theta, self.replicates, self.reach.of_rounds)
+        tallies, replicates = _tallies(self.verdicts), widened(self.theta, self.replicates, self.reach.of_rounds)
         for number, models in enumerate(self.islands, 1):
             # Differences matter alone, and an anchor that has no finite rating in a round says nothing of others.
             placement = ranks(
@@ -272,7 +279,9 @@ def rank(
         ]
     else:
         places, sizes = [board.place for board in boards], [board.counts.cells.size for board in boards]
-        rounds = resampled(Resampling(places, sizes, dependence, method.seed, smooth=method.prior > 0), cores, method)
+        shares = [board.shares for board in boards]
+        redrawn = Resampling(places, sizes, dependence, method.seed, smooth=method.prior > 0, shares=shares)
+        rounds = resampled(redrawn, cores, method)
     for number, board in enumerate(boards):
         own = [(core, values) for core, values in zip(cores, rounds, strict=True) if core.table == number]
         board.replicates = _replicates(board, own)
@@ -298,9 +307,11 @@ def _board(
     votes: Votes, criterion: str, group: dict[str, str], method: RatingMethod, dependence: Dependence | None
 ) -> Ranking:
     counts, place = count(votes, criterion)
+    if (shares := shares_of(votes, criterion)) is not None:
+        counts = with_shares(counts, place, shares)
     size = len(counts.models)
     theta = np.full(size, np.nan)
-    met = counts if method.prior else replace(counts, cells=np.asarray(method.counted(counts.cells), np.int64))
+    met = counts if method.prior else replace(counts, cells=method.counted(counts.cells))
     sets, cores = islands(met), []
     for models in sets:
         inside, pairs = counts.among(models)
@@ -308,7 +319,8 @@ def _board(
         if len(finite := models[np.isfinite(theta[models])]):
             among, pairs = counts.among(finite)
             cores.append(Core(0, finite, among, pairs, theta[finite]))
-    return Ranking(criterion, group, votes, counts, place, sets, cores, theta, np.zeros((0, size)), method, dependence)
+    board = Ranking(criterion, group, votes, counts, place, sets, cores, theta, np.zeros((0, size)), method, dependence)
+    return replace(board, shares=shares)
 
 
 def _tallies(counts: PairCounts) -> dict[str, Integers]:

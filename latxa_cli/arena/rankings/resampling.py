@@ -25,7 +25,7 @@ from math import prod
 import numpy as np
 
 from latxa_cli.arena.clusters import ClusterCounts, Dependence
-from latxa_cli.arena.votes import NONE, Integers, Numbers
+from latxa_cli.arena.votes import NONE, Floats, Integers, Numbers
 
 
 class Resampling:
@@ -33,6 +33,7 @@ class Resampling:
 
     - places: for each board (n,) where each vote is counted; cells: how many places.
     - dependence: whose votes are drawn together; each vote for itself when None.
+    - shares: for each board those of `votes.shares_of`; they need a dependence.
     - smooth: with exponential weights rather than numbers of draws.
     """
 
@@ -44,6 +45,7 @@ class Resampling:
         seed: int,
         *,
         smooth: bool = False,
+        shares: Sequence[Floats | None] | None = None,
     ) -> None:
         self.cells, self.seed, self.smooth = list(cells), seed, smooth
         self.dependence = dependence
@@ -53,8 +55,8 @@ class Resampling:
             kind, self.numbers = _kinds(places, self.cells)
             self.kinds = [_of_kind(kind, place, len(self.numbers)) for place in places]
         else:
-            boards = zip(places, self.cells, strict=True)
-            self.cluster_counts = [ClusterCounts.of(dependence.crossed, place, count) for place, count in boards]
+            boards = zip(places, self.cells, shares or [None] * len(places), strict=True)
+            self.cluster_counts = [ClusterCounts.of(dependence.crossed, *board) for board in boards]
             self.members = dependence.members
             self.numbers = np.ones(dependence.crossed.number, np.int64)
 
