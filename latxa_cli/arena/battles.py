@@ -250,6 +250,7 @@ class _Stances(dict[Stance, int]):
         return -3 if stance[0] == stance[1] else 0
 
 
+SKIPPED = "skipped"  # by a voter who could not judge
 ODD = {-1: "no verdict", -2: "unknown verdict", -3: "self battle", -4: "no name of a model"}
 
 
@@ -340,6 +341,8 @@ def _reject(battle: Record, code: int, questions: Sequence[str]) -> Reject:
     if code == -2:
         unknown = next(name for name in questions if battle.get(name) is not None and not _is_known(battle[name]))
         return Reject(battle, ODD[code], f"`{unknown}` is {str(battle[unknown])[:40]!r}")
+    if code == -1 and battle.get("skipped") is True:
+        return Reject(battle, SKIPPED)
     return Reject(battle, ODD[int(code)])
 
 

@@ -6,6 +6,8 @@
 conversational preference format. The prompt is what both conversations begin with; `chosen` and `rejected` follow from
 the first turn in which they differ, an answer, up to the end. Every vote gives a pair of its own: where users disagree
 on a prompt the pairs contradict each other, and how often is what such training learns from.
+
+With corrections, a pair is an answer as a voter corrected it (`chosen`), and as the model wrote it (`rejected`).
 """
 
 from __future__ import annotations
@@ -30,14 +32,19 @@ def preferences(
     criterion: str = "winner",
     filters: Sequence[Filter] = (),
     written: Iterable[Record] = (),
+    *,
+    corrections: bool = False,
 ) -> Iterator[Record | Reject]:
     """Yield a preference pair for each of `battles`, or a Reject that says why there is none.
 
+    corrections: pairs are made of what voters corrected, and not of what they prefer.
+
     A pair has the battle's id, else a hash of its messages, with a number where `written` pairs or those before have
-    the same. `prompt_id`, and in `metadata` `user` and `judge`, are null where the battle has none,
-    so that all pairs have the same columns. Reasons of a Reject, beside those of the `filters`: "no verdict", "unknown
-    verdict", "tie", "both bad", "no conversations", "malformed conversation", "no response" (a conversation that does
-    not end with the assistant), "different prompts", "same response".
+    the same. `prompt_id`, and in `metadata` `user` and `judge`, are null where the battle has none, so that all pairs
+    have the same columns. Reasons of a Reject, beside those of the `filters`: "no verdict", "skipped",
+    "unknown verdict", "tie", "both bad", "no conversations", "malformed conversation", "no response" (a conversation
+    that does not end with the assistant), "different prompts", "same response"; "no correction", "malformed
+    correction".
     """
     identifier = Identifier()
     for pair in written:
@@ -45,14 +52,14 @@ def preferences(
         if pair["id"].partition("-")[0] == name:
             identifier.unique(name)
     for battle in battles:
-        outcome = rejection(filters, battle) or _pair(battle, criterion)
+        outcome = rejection(filters, battle) or (_corrected(battle) if corrections else _pair(battle, criterion))
         yield outcome if isinstance(outcome, Reject) else identifier.identify(outcome)
 
 
 def _pair(battle: Record, criterion: str) -> Record | Reject:
     winner = battle.get(criterion)
     if winner is None:
-        return Reject(battle, "no verdict", f"no `{criterion}`")
+        return Reject(battle, "skipped" if battle.get("skipped") is True else "no verdict", f"no `{criterion}`")
     if type(winner) is not str or winner not in LOSER:
         known = type(winner) is str and winner in NO_PAIR
         return Reject(battle, NO_PAIR[winner] if known else "unknown verdict", f"`{criterion}` is {str(winner)[:40]!r}")
@@ -66,8 +73,32 @@ def _pair(battle: Record, criterion: str) -> Record | Reject:
     except ValueError as error:
         return Reject(battle, "malformed conversation", str(error))
     parted = _parted(battle, won, lost)
-    if isinstance(parted, Reject):
-        return parted
+    return parted if isinstance(parted, Reject) else _record(battle, parted, (winner, loser), criterion)
+
+
+def _corrected(battle: Record) -> Record | Reject:
+    correction = battle.get("correction")
+    if correction is None:
+        return Reject(battle, "no correction")
+    side, content = (correction.get(name) for name in ("side", "content"))
+    if type(side) is not str or side not in LOSER or type(content) is not str:
+        return Reject(
+            battle, "malformed correction", "`correction` has no `side` (`model_a`, `model_b`) or no `content`"
+        )
+    field = side.replace("model", "conversation")
+    if battle.get(field) is None:
+        return Reject(battle, "no conversations", f"no `{field}`")
+    try:
+        given = _messages(battle, field)
+    except ValueError as error:
+        return Reject(battle, "malformed conversation", str(error))
+    parted = _parted(battle, [*given[:-1], {"role": "assistant", "content": content}], given)
+    return parted if isinstance(parted, Reject) else _record(battle, parted, (side, side), "correction")
+
+
+def _record(
+    battle: Record, parted: tuple[Messages, Messages, Messages], sides: tuple[str, str], criterion: str
+) -> Record:
     prompt, chosen, rejected = parted
     identity = battle.get("id")
     return {
@@ -77,8 +108,8 @@ def _pair(battle: Record, criterion: str) -> Record | Reject:
         "chosen": chosen,
         "rejected": rejected,
         "metadata": {
-            "model_chosen": battle[winner],
-            "model_rejected": battle[loser],
+            "model_chosen": battle[sides[0]],
+            "model_rejected": battle[sides[1]],
             "criterion": criterion,
             "user": field_text(spelled(battle, "user")[1]),
             "judge": _text(battle.get("judge")),

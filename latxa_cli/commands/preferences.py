@@ -13,12 +13,13 @@ from latxa_cli.options import (
     VoteColumns,
     VoteLabels,
     VoteResponses,
+    excludes,
     flag,
     verb,
 )
 
 
-@verb
+@verb(conditions=[excludes("corrections", "criterion", hint="a correction is of the better answer on the whole")])
 def preferences(
     run: Run,
     files: Files = None,
@@ -28,6 +29,9 @@ def preferences(
     responses: VoteResponses = None,
     hash_users: Annotated[bool, flag("Name users by pseudonyms.", "--hash-users")] = False,
     criterion: OneCriterion = Criterion.winner,
+    corrections: Annotated[
+        bool, flag("Pair answers that voters corrected with what they corrected.", "--corrections")
+    ] = False,
     exclude: Exclude = None,
     since: Since = None,
     until: Until = None,
@@ -40,10 +44,12 @@ def preferences(
 
     The prompt is the common beginning of both conversations. `chosen` and `rejected` begin with the first answer that
     differs. Every vote gives a pair. A battle without one (a tie, no conversation, the same response …) is rejected,
-    counted by reason.
+    counted by reason. With --corrections, `chosen` is an answer as a voter of `vote` corrected it, and `rejected` as it
+    was.
 
     examples:
       latxa preferences battles.jsonl > pairs.jsonl
+      latxa preferences people.jsonl --corrections -o corrected.jsonl
       latxa judge ours.jsonl theirs.jsonl | latxa preferences --exclude model=theirs -o pairs.jsonl
     """
     from latxa_cli.arena.battles import check_once
@@ -56,5 +62,6 @@ def preferences(
     form = form_of(run, column, label, responses)
     filters, written = battle_filters(exclude, since, until), run.already_written()
     battles = run.read(files, "battle")
-    run.write(pairs_of(with_pseudonyms(battles) if hash_users else battles, str(criterion), filters, written))
+    battles = with_pseudonyms(battles) if hash_users else battles
+    run.write(pairs_of(battles, str(criterion), filters, written, corrections=corrections))
     run.say_all([*complaints(filters), *form.remarks()])

@@ -42,6 +42,8 @@ def vote(
     consent: Annotated[
         Path | None, flag("A text that voters accept before they vote (licence, privacy).", metavar="FILE")
     ] = None,
+    errors: Annotated[bool, flag("Let voters mark the wrong words of answers.", "--errors")] = False,
+    corrections: Annotated[bool, flag("Let voters correct the better answer.", "--corrections")] = False,
     host: Annotated[str, flag("The address to listen at.", metavar="HOST")] = "127.0.0.1",
     port: Annotated[int, flag("The port to listen at; 0 takes a free one.", min=0, max=65535)] = 8000,
     behind_proxy: Annotated[
@@ -57,8 +59,12 @@ def vote(
          conversation_a, conversation_b, metadata}; `model_a` was shown first
 
     Voters say whose content is better and whose language is, and who is better on the whole where these contradict
-    each other. They see no names of models. A vote is on the disk before the voter hears so. Ctrl-C ends the run, and
-    `--resume` goes on with the votes that are there.
+    each other. They see no names of models. Who cannot judge a pair skips it (`skipped`): that is no verdict, and is
+    never counted as one. A vote is on the disk before the voter hears so. Ctrl-C ends the run, and `--resume` goes on
+    with the votes that are there.
+
+      --errors       a tap, a selection or keys mark words; stored as `errors`, with `errors_per_100_words`
+      --corrections  the better answer as it should be; stored as `correction`, of which `preferences` makes pairs
 
     With --model, voters write the messages, and two of the models answer, at random on the left and on the right. Both
     answers are shown at once, at a time that does not tell which one took longer. A model that fails before the first
@@ -72,7 +78,7 @@ def vote(
     memory: all responses, and some 500 bytes a vote
 
     examples:
-      latxa vote ours.jsonl theirs.jsonl -o votes.jsonl --language eu
+      latxa vote ours.jsonl theirs.jsonl -o votes.jsonl --language eu --errors --corrections
       latxa vote ours.jsonl theirs.jsonl -o votes.jsonl --resume --consent licence.txt --port 8080 --behind-proxy
       latxa vote --model ours=http://localhost:8000/v1 --model theirs=http://localhost:8001/v1 -o votes.jsonl
     """
@@ -86,5 +92,6 @@ def vote(
         tuple(model or ()), tuple(served or ()), tuple(key or ()), os.environ.get("OPENAI_API_KEY"), timeout,
         Decoding(max_tokens, temperature, top_p), Limits(turns, messages_per_minute),
     )  # fmt: skip
-    settings = Settings(language, consent, votes_per_minute, Address(host, port, behind_proxy))
+    modes = tuple(name for name, asked in (("errors", errors), ("corrections", corrections)) if asked)
+    settings = Settings(language, consent, modes, votes_per_minute, Address(host, port, behind_proxy))
     hold_vote(run, files or [], live if model else None, settings)

@@ -109,6 +109,11 @@ KINDS: dict[str, Kind] = {
             Field("winner_content", VERDICT, "the verdict on the content alone"),
             Field("winner_language", VERDICT, "the verdict on the language alone"),
             Field("reasons", ANYTHING, "why, by side and as keys of the page of `vote`"),
+            Field("errors", OBJECT, "the words marked as wrong, by side: {`turn`, `start`, `end`, `text`}, "
+                  "where `turn` is a place in the conversation, and the others count characters of its content"),
+            Field("errors_per_100_words", OBJECT, "how many words of 100 were marked, by side"),
+            Field("correction", OBJECT, "how the last turn of the better answer should be: {`side`, `content`}"),
+            Field("skipped", BOOLEAN, "whether the voter could not judge the pair, and gave no verdict"),
             Field("prompt_id", LABEL, "the id of the prompt"),
             Field("user", LABEL, "the person who voted"),
             Field("timestamp", TIME, "when the vote was cast"),
@@ -120,7 +125,7 @@ KINDS: dict[str, Kind] = {
         ),
         mark="model_a",
         rule=rules.battle,
-        rule_says="`winner` may be left out where one of the two others is there.",
+        rule_says="`winner` may be left out where one of the two others is there, or `skipped` is true.",
         is_named=False,
     ),
     "score": Kind(

@@ -51,10 +51,11 @@ def response(record: Record) -> None:
 
 
 def battle(record: Record) -> None:
-    """Check that there is a verdict."""
+    """Check that there is a verdict, or that a voter gave none."""
     winner = record.get("winner")
     if winner is None:
-        if record.get("winner_content") is None and record.get("winner_language") is None:
+        questions = (record.get("winner_content"), record.get("winner_language"))
+        if questions == (None, None) and record.get("skipped") is not True:
             raise ValueError(lacks(record, "winner", VERDICT))
     elif winner not in VERDICTS:
         raise ValueError(f"the winner `{winner[:40]}` is not `model_a`, `model_b`, `tie` or `tie (bothbad)`")

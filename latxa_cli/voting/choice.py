@@ -39,19 +39,27 @@ class Showing:
 
 @dataclass
 class Seen:
-    """How often each pair, each pair on each prompt, and each order was voted on, and what each voter has seen."""
+    """How often each pair, each pair on each prompt, and each order was voted on, and what each voter has seen.
+
+    votes: by voter, how many verdicts; a voter has seen what was skipped, too.
+    """
 
     pairs: Counter[Pair] = field(default_factory=Counter)
     meetings: Counter[tuple[str, Pair]] = field(default_factory=Counter)
     orders: Counter[Pair] = field(default_factory=Counter)  # (first, second)
     by_user: defaultdict[str, Counter[tuple[str, Pair]]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def add(self, user: str, showing: Showing) -> None:
-        """Count a vote."""
+    votes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, user: str, showing: Showing, *, skipped: bool = False) -> None:
+        """Count a vote, or what a voter saw and skipped."""
+        self.by_user[user][showing.prompt, showing.pair] += 1
+        if skipped:
+            return
+        self.votes[user] += 1
         self.pairs[showing.pair] += 1
         self.meetings[showing.prompt, showing.pair] += 1
         self.orders[showing.first, showing.second] += 1
-        self.by_user[user][showing.prompt, showing.pair] += 1
 
 
 def next_showing(contest: Contest, seen: Seen, user: str, random: Random) -> Showing | None:

@@ -5,7 +5,6 @@ Its address holds a token that is made with the key of the run, since this page 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from itertools import combinations
@@ -21,11 +20,11 @@ def organiser_page(poll: Poll) -> bytes:
     tally, seen = poll.tally, poll.seen
     pairs = list(combinations(poll.ballots.models, 2))
     fewest = min(seen.pairs[pair] for pair in pairs)
-    voters = Counter({user: of_user.total() for user, of_user in seen.by_user.items()})
     facts = [
         ("votes", f"{tally.votes:,}"),
-        ("voters", f"{len(voters):,}"),
-        ("votes of the busiest voter", f"{max(voters.values(), default=0):,}"),
+        ("skipped pairs", f"{tally.skipped:,}"),
+        ("voters", f"{len(seen.votes):,}"),
+        ("votes of the busiest voter", f"{max(seen.votes.values(), default=0):,}"),
         ("votes of the pair with the fewest", f"{fewest:,}"),
         *((f"votes that look careless: {reason}", f"{count:,}") for reason, count in sorted(tally.suspicion.items())),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
@@ -19,6 +20,7 @@ KINDS = {".css": "text/css", ".js": "text/javascript"}
 # The words that the program shows, and the HTML does not.
 OF_PROGRAM = (
     "count",
+    "marked",
     "you",
     "model",
     "kept",
@@ -41,10 +43,14 @@ class Page:
     files: dict[str, tuple[bytes, str]]
 
 
-def page_of(words: dict[str, str], poll: str, consent: str = "") -> Page:
-    """Return the page with the words of a language. consent: a text that voters accept before they vote."""
+def page_of(words: dict[str, str], poll: str, consent: str = "", modes: Iterable[str] = ()) -> Page:
+    """Return the page with the words of a language.
+
+    consent: a text that voters accept before they vote. modes: what else they may do: `errors`, `corrections`.
+    """
     program = orjson.dumps({name: words[name] for name in OF_PROGRAM}).decode()
     filled = words | {"words": program, "poll": poll, "consent": consent, "agreed": agreement_of(consent)}
+    filled["modes"] = " ".join(modes)
     template = (BROWSER / "index.html").read_text(encoding="utf-8")
     html = _PLACE.sub(lambda place: escape(filled[place[1]]), template)
     files = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in BROWSER.iterdir() if path.suffix in KINDS}

@@ -12,7 +12,8 @@ from latxa_cli.voting.ballots import Ballot, Ballots, ContestBallots
 from latxa_cli.voting.box import Append, Box
 from latxa_cli.voting.choice import Seen, Showing, next_showing
 from latxa_cli.voting.limits import Rate, hold
-from latxa_cli.voting.verdicts import Answers, BadVoteError, battle_of
+from latxa_cli.voting.remarks import BadVoteError
+from latxa_cli.voting.verdicts import Answers, battle_of
 
 Refuse = Callable[[Reject], None]
 
@@ -22,18 +23,26 @@ class RefusedError(Exception):
 
 
 class Tally:
-    """Counts of the votes on the disk, by hour (`2026-03-19T10`), by reason of suspicion, and in all."""
+    """Counts of the votes on the disk: in all, by hour (`2026-03-19T10`), by reason of suspicion; skipped pairs too."""
 
     def __init__(self) -> None:
-        self.votes = 0
+        self.votes = self.skipped = 0
         self.hours: Counter[str] = Counter()
         self.suspicion: Counter[str] = Counter()
 
     def add(self, battle: Record) -> None:
-        """Count a vote."""
+        """Count a vote, or a pair that was skipped."""
+        if is_skipped(battle):
+            self.skipped += 1
+            return
         self.votes += 1
         self.hours[str(battle.get("timestamp", ""))[:13]] += 1
         self.suspicion.update((battle.get("metadata") or {}).get("suspicion") or ())
+
+
+def is_skipped(battle: Record) -> bool:
+    """Whether the voter could not judge the pair, and gave no verdict."""
+    return battle.get("skipped") is True
 
 
 class Poll:
@@ -70,13 +79,12 @@ class Poll:
                     f"the battle {number:,} of the output is no vote of `latxa vote`", hint="name another `-o`"
                 )
             self.box.cast.add(battle["id"])
-            self.seen.add(battle["user"], Showing(battle["prompt_id"], battle["model_a"], battle["model_b"]))
-            self.tally.add(battle)
+            self._count(battle)
         return len(self.box.cast)
 
     def votes_of(self, user: str) -> int:
         """Return how many votes a voter has cast."""
-        return self.seen.by_user[user].total() if user in self.seen.by_user else 0
+        return self.seen.votes[user]
 
     def ballot_for(self, user: str, now: float) -> Ballot | None:
         """Return the ballot of a voter on a contest, the same until it is cast; None where everything was seen."""
@@ -104,17 +112,20 @@ class Poll:
         self._rate.take(user, now)
         if not self.agreed(body):
             raise self._refused(body, "no consent")
+        facts = self.facts | ({"consent": self.consent} if self.consent else {}) | self.ballots.facts(ballot)
         try:
-            answers = Answers.of(body)
+            battle = battle_of(ballot, Answers.of(body), now=now, facts=facts)
         except BadVoteError as error:
             raise self._refused(body, "malformed vote", str(error)) from None
-        facts = self.facts | ({"consent": self.consent} if self.consent else {}) | self.ballots.facts(ballot)
-        battle = battle_of(ballot, answers, now=now, facts=facts)
         if self.seen.by_user[user][ballot.showing.prompt, ballot.showing.pair]:
             battle["metadata"]["suspicion"].append("again")
         if await self.box.put(battle):
-            self.seen.add(user, ballot.showing)
-            self.tally.add(battle)
+            self._count(battle)
+
+    def _count(self, battle: Record) -> None:
+        showing = Showing(battle["prompt_id"], battle["model_a"], battle["model_b"])
+        self.seen.add(battle["user"], showing, skipped=is_skipped(battle))
+        self.tally.add(battle)
 
     def _refused(self, body: object, reason: str, detail: str = "") -> RefusedError:
         self.refuse(Reject(body if isinstance(body, dict) else {"sent": body}, reason, detail))

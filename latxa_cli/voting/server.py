@@ -32,8 +32,9 @@ from latxa_cli.voting.live import LONGEST_MESSAGE, BadMessageError, LiveBallots,
 from latxa_cli.voting.organiser import organiser_page
 from latxa_cli.voting.page import Page
 from latxa_cli.voting.poll import Poll, RefusedError
+from latxa_cli.voting.remarks import seen_turns
 
-LARGEST_VOTE = 64 * 1024  # bytes of a request
+LARGEST_VOTE = 256 * 1024  # bytes of a request: the longest correction, in any script, and marks
 COOKIE = "voter"
 COOKIE_SECONDS = 365 * 24 * 3600
 HEADERS = {
@@ -121,7 +122,7 @@ class Server:
 
     def _shown(self, ballot: Ballot) -> JsonObject:
         first, second = ballot.responses
-        one, other = (_without_system(response) for response in (first, second))
+        one, other = (_turns(response) for response in (first, second))
         shared = 0
         while shared < min(len(one), len(other)) - 1 and one[shared] == other[shared]:
             shared += 1
@@ -131,11 +132,10 @@ class Server:
         return {"ballot": slip, "language": language, "prompt": one[:shared], "answers": answers}
 
 
-def _without_system(response: Record) -> list[Record]:
-    """Return the turns that a voter sees: what a model was told about itself would tell who it is."""
-    return [
-        {"role": turn["role"], "content": turn["content"]} for turn in response["messages"] if turn["role"] != "system"
-    ]
+def _turns(response: Record) -> list[Record]:
+    """Return the turns that a voter sees."""
+    turns = [response["messages"][place] for place in seen_turns(response["messages"])]
+    return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
 
 
 def listen(host: str, port: int) -> socket.socket:

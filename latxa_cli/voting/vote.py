@@ -46,10 +46,14 @@ class Live:
 
 @dataclass(frozen=True)
 class Settings:
-    """language: of the page, a code or a file. consent: a file. per_minute: the most votes of a voter."""
+    """language: of the page, a code or a file. consent: a file. per_minute: the most votes of a voter.
+
+    modes: what voters may do besides voting, see `page`.
+    """
 
     language: str
     consent: Path | None
+    modes: tuple[str, ...]
     per_minute: int
     address: Address
 
@@ -72,7 +76,7 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
         ballots, append=votes.append, refuse=votes.refuse, random=random, consent=agreement_of(text),
         per_minute=settings.per_minute, facts={"interface": words["code"]},
     )  # fmt: skip
-    page = page_of(words, ballots.poll, text)
+    page = page_of(words, ballots.poll, text, settings.modes)
     earlier = poll.recall(votes.earlier("battle"))
     run.say_all(filter(None, [votes.remark, ballots.remark]))
     host = f"[{settings.address.host}]" if ":" in settings.address.host else settings.address.host

@@ -19,7 +19,8 @@ from latxa_cli.voting.ballots import ContestBallots
 from latxa_cli.voting.choice import Seen, Showing, next_showing
 from latxa_cli.voting.contest import Contest, contest_of
 from latxa_cli.voting.page import BROWSER, LANGUAGES, OF_PROGRAM, words_of
-from latxa_cli.voting.verdicts import REASONS, VERDICTS, Answers, contradict, suspicion
+from latxa_cli.voting.remarks import REASONS, Remarks
+from latxa_cli.voting.verdicts import VERDICTS, Answers, contradict, suspicion
 
 KEY = bytes(range(32))
 
@@ -100,7 +101,7 @@ def test_the_verdict_on_the_whole_is_that_of_the_paper() -> None:
 
 def test_careless_votes_are_marked() -> None:
     def of(seconds: float, seen: bool) -> Answers:
-        return Answers({"content": "tie", "language": "tie"}, {}, seconds, seen)
+        return Answers({"content": "tie", "language": "tie"}, Remarks({}), seconds, seen)
 
     assert suspicion(of(60, True), 600) == []
     assert suspicion(of(60, False), 600) == ["unseen"]
@@ -128,7 +129,10 @@ def test_a_language_has_all_words_in_the_order_of_english(language: str) -> None
 
 def test_every_word_is_shown() -> None:
     places = set(re.findall(r"\{\{(\w+)\}\}", (BROWSER / "index.html").read_text()))
-    assert places - {"words", "poll", "agreed", "consent"} | set(OF_PROGRAM) == load_toml(LANGUAGES / "en.toml").keys()
+    assert (
+        places - {"words", "poll", "agreed", "consent", "modes"} | set(OF_PROGRAM)
+        == load_toml(LANGUAGES / "en.toml").keys()
+    )
     program = "".join(path.read_text() for path in BROWSER.glob("*.js"))
     assert set(re.findall(r"\bwords\.(\w+)", program)) == set(OF_PROGRAM)
     assert set(re.findall(r'data-reason="(\w+)"', (BROWSER / "index.html").read_text())) == set(REASONS)

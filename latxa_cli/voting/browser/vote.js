@@ -1,13 +1,19 @@
 // The page of a poll. What models wrote comes as JSON and is shown by `textContent` alone. A vote is kept in the browser
 // until the server has it on its disk; the ballot's id makes a vote that is sent twice one vote.
 
+import { correction, offer, setAnswers, write } from "./correction.js";
 import { conclude, converse, letTalk } from "./live.js";
+import { begin, enter, fillWithWords, letMark, marksIn } from "./marks.js";
 
 const words = JSON.parse(document.body.dataset.words);
-const { poll, agreed } = document.body.dataset;
+const { poll, agreed, modes } = document.body.dataset;
+const marksErrors = modes.includes("errors");
+const corrects = modes.includes("corrections");
 const at = (id) => document.getElementById(id);
 const form = at("ballot");
 const questions = [...document.querySelectorAll("fieldset")];
+const sides = { first: at("first"), second: at("second") };
+const names = { first: at("name-first").textContent, second: at("name-second").textContent };
 const RETRY = 5000; // milliseconds
 
 let slip = null; // of the ballot on the page
@@ -18,17 +24,18 @@ let syncing = false;
 
 // --- what the browser keeps
 
-const memory = new Map(); // where a browser keeps nothing
+const memory = new Map(); // what a browser does not keep, since it keeps nothing or no more
 
 function recall(name) {
   try {
-    return localStorage.getItem(`${poll}-${name}`);
+    return memory.get(name) ?? localStorage.getItem(`${poll}-${name}`);
   } catch {
     return memory.get(name) ?? null;
   }
 }
 
 function keep(name, value) {
+  memory.delete(name);
   try {
     localStorage.setItem(`${poll}-${name}`, value);
   } catch {
@@ -105,8 +112,13 @@ function show(given) {
   form.reset();
   form.querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", "false"));
   at("prompt").replaceChildren(...turns(given.prompt, given.language));
-  at("first").replaceChildren(...turns(given.answers[0], given.language));
-  at("second").replaceChildren(...turns(given.answers[1], given.language));
+  Object.values(sides).forEach((side, place) => {
+    side.replaceChildren(...turns(given.answers[place], given.language, given.prompt.length));
+    begin(side);
+    countMarks(side, 0);
+  });
+  const [first, second] = given.answers.map((answer) => answer.at(-1).content);
+  setAnswers({ first, second }, given.language);
   clock = { shown: 0, since: document.hidden ? null : performance.now() };
   watchEnds();
   mark();
@@ -115,19 +127,30 @@ function show(given) {
   at("prompt").focus({ preventScroll: true });
 }
 
-function turns(messages, language) {
+/** Return the elements of turns. behind: how many turns there are before these answers; none for a prompt. */
+function turns(messages, language, behind = null) {
   return messages.flatMap((message, place) => {
     const text = document.createElement("p");
     text.className = "text";
     text.dir = "auto";
     if (language) text.lang = language;
-    text.textContent = message.content;
+    if (marksErrors && behind !== null && message.role === "assistant") {
+      fillWithWords(text, message.content, behind + place);
+    } else {
+      text.textContent = message.content;
+    }
     if (messages.length === 1 && place === 0) return [text];
     const role = document.createElement("p");
     role.className = "role";
     role.textContent = message.role === "user" ? words.you : words.model;
     return [role, text];
   });
+}
+
+function countMarks(side, number) {
+  const told = side.parentElement.querySelector(".marked");
+  told.hidden = !number;
+  told.textContent = words.marked.replace("{n}", number);
 }
 
 function watchEnds() {
@@ -150,12 +173,21 @@ const given = (question) => form.elements[question]?.value || "";
 
 const asked = () => questions.filter((question) => !question.hidden);
 
+/** Return the side that is better on the whole, as the server will see it; nothing for a tie and before the end. */
+function winner() {
+  const [content, language, overall] = ["content", "language", "overall"].map(given);
+  if (!content || !language) return null;
+  const whole = content === language ? content : overall || [content, language].find((one) => one in sides);
+  return whole in sides ? whole : null;
+}
+
 /** Show the third question where the first two contradict each other, and mark the one that keys answer. */
 function mark() {
   const better = new Set([given("content"), given("language")]);
   const overall = questions[2];
   overall.hidden = !(better.has("first") && better.has("second"));
   if (overall.hidden) overall.querySelectorAll("input").forEach((input) => (input.checked = false));
+  if (corrects) offer(winner(), names[winner()]);
   const open = asked().find((question) => !given(question.dataset.question));
   questions.forEach((question) => question.removeAttribute("aria-current"));
   open?.setAttribute("aria-current", "step");
@@ -171,14 +203,24 @@ function reasons() {
 }
 
 function vote() {
-  const cast = { ballot: slip, reasons: reasons(), seconds: secondsInSight(), seen: ends.size === 2 };
+  const cast = { reasons: reasons(), correction: corrects ? correction() : undefined };
   asked().forEach((question) => (cast[question.dataset.question] = given(question.dataset.question)));
-  if (agreed) cast.consent = agreed;
-  return Object.assign(cast, conclude());
+  if (marksErrors) cast.errors = { first: marksIn(sides.first), second: marksIn(sides.second) };
+  return cast;
+}
+
+/** Send what a voter says of the pair on the page, once. */
+function send(said) {
+  if (form.querySelector(".main").disabled) return;
+  enable(false);
+  tell("");
+  if (agreed) said.consent = agreed;
+  enqueue({ ...said, ...conclude(), ballot: slip, seconds: secondsInSight(), seen: ends.size === 2 });
+  sync();
 }
 
 function enable(on) {
-  form.querySelector(".main").disabled = !on;
+  form.querySelector(".main").disabled = at("skip").disabled = !on;
 }
 
 form.addEventListener("change", mark);
@@ -190,15 +232,20 @@ form.addEventListener("submit", (event) => {
     tell(words.unanswered);
     return open.scrollIntoView({ block: "center" });
   }
-  if (form.querySelector(".main").disabled) return;
-  enable(false);
-  tell("");
-  enqueue(vote());
-  sync();
+  send(vote());
 });
 
+at("skip").addEventListener("click", () => send({ skip: true }));
+
+const WRITES = "textarea, select, input:not([type=radio])";
+const ACTS = `button, summary, ${WRITES}`; // these take Enter for themselves
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || form.hidden || event.target.matches?.("textarea")) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || form.hidden) return;
+  if (event.target.matches?.(WRITES)) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
   const verdict = { 1: "first", 2: "tie", 3: "second", 4: "bad" }[event.key];
   if (verdict) {
     const question = document.activeElement.closest?.("fieldset") ?? mark();
@@ -207,11 +254,19 @@ document.addEventListener("keydown", (event) => {
     document.activeElement.blur();
     input.checked = true;
     (mark() ?? form.querySelector(".main")).scrollIntoView({ block: "nearest" });
+  } else if (event.key === "0") {
+    send({ skip: true });
+  } else if (event.key === "e" && marksErrors) {
+    enter(document.activeElement.closest?.("#first") ? sides.second : sides.first);
+    event.preventDefault();
+  } else if (event.key === "c" && corrects) {
+    write();
+    event.preventDefault();
   } else if (event.key === "Backspace") {
     const answered = asked().filter((question) => given(question.dataset.question)).pop();
     answered?.querySelectorAll("input").forEach((input) => (input.checked = false));
     mark();
-  } else if (event.key === "Enter" && !event.repeat && !(document.activeElement instanceof HTMLButtonElement)) {
+  } else if (event.key === "Enter" && !event.repeat && !document.activeElement.matches(ACTS)) {
     event.preventDefault();
     form.requestSubmit();
   }
@@ -238,6 +293,8 @@ letTalk({
     show(given);
   },
 });
+if (marksErrors) letMark(Object.values(sides), countMarks);
+at("marks").hidden = !marksErrors;
 
 at("agree").addEventListener("click", () => {
   keep("agreed", agreed);
