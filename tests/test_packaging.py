@@ -51,6 +51,15 @@ def test_the_version_stands_in_two_places_and_agrees() -> None:
     assert PROJECT["version"] == latxa_cli.__version__
 
 
+def test_a_wheel_has_every_file_of_the_package(wheel: Path) -> None:
+    ours = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "latxa_cli").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {path for path in ours if not (wheel / path).exists()} == set()
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_scripts_are_bash_that_can_be_run(script: Path) -> None:
     assert script.stat().st_mode & 0o111, "not executable"

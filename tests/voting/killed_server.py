@@ -6,6 +6,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -15,10 +16,19 @@ from poll_server import TIMEOUT, Voter, serving
 PAUSE = 0.05  # seconds between two tries
 
 
-def under_kills(folder: Path, words: tuple[str, ...], *, voters: int, kills: int, votes_between: int) -> set[str]:
+def under_kills(
+    folder: Path,
+    words: tuple[str, ...],
+    *,
+    voters: int,
+    kills: int,
+    votes_between: int,
+    tell: Callable[[int, int], None] = lambda kills, votes: None,
+) -> set[str]:
     """Return the ids of the ballots that voters were told are stored, after so many SIGKILLs.
 
-    votes_between: the votes between two kills, at the least.
+    votes_between: the votes between two kills, at the least. tell: is told after each kill how many kills and votes
+    there were.
     """
     port, ended = free_port(), threading.Event()
     told: set[str] = set()
@@ -26,13 +36,14 @@ def under_kills(folder: Path, words: tuple[str, ...], *, voters: int, kills: int
     with ThreadPoolExecutor(voters) as pool:
         people = [pool.submit(_vote, port, ended, told) for _ in range(voters)]
         try:
-            for _ in range(kills):
+            for number in range(1, kills + 1):
                 with serving(folder, *words, *always) as served:
                     before, end = len(told), time.monotonic() + TIMEOUT
                     while len(told) < before + votes_between and time.monotonic() < end:
                         time.sleep(0.001)
                     time.sleep(random.random() * 0.02)  # in the middle of whatever it does
                     served.process.kill()
+                tell(number, len(told))
         finally:
             ended.set()
         for person in people:

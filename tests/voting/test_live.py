@@ -14,6 +14,7 @@ from typing import Any
 import openai_server
 import pytest
 from aiohttp import web
+from failing_helpers import faults, under_failures
 from model_servers import ModelServer
 from poll_server import MODELS, Served, Voter, serving, talk, votes_in
 from tiny import Latxa
@@ -337,3 +338,10 @@ def test_several_models_of_one_server(tmp_path: Path) -> None:
         assert {body["model"] for body in server.bodies} == {"one", "org/the-other"}
     (vote,) = votes_in(tmp_path / "votes.jsonl")
     assert {vote["model_a"], vote["model_b"]} == {"one", "other"}
+
+
+def test_failing_helpers_cost_no_vote(tmp_path: Path) -> None:
+    """A model server that dies, hangs or answers rubbish, and a disk that is full at times: `bench/vote_helpers.py`."""
+    voted = under_failures(tmp_path, votes=12, voters=12, share=0.2)
+    assert len(voted.told) >= 12
+    assert faults(voted, tmp_path / "votes.jsonl") == {"lost": 0, "doubled": 0, "wrong": 0}
