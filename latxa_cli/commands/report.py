@@ -35,8 +35,8 @@ def report(
     """Show results, ratings, battles and losses as tables, or draw them.
 
     in:  results {model, task, metric, value, stderr}, ratings {model, rating, lower, upper}, battles {model_a, model_b,
-         winner}, metrics of training {step, loss, validation} and comparisons, in any order; results files of
-         lm-evaluation-harness, and folders of them
+         winner}, scores {model, rubric, scores}, metrics of training {step, loss, validation}, comparisons and findings
+         about judges, in any order; results files of lm-evaluation-harness, and folders of them
     out: tables, or rows {model, ratings, results}; with --plot a figure too
 
     A row is a model; with ratings, the best comes first. A column is a task and its metric, ↑ if higher is better, or a
@@ -51,14 +51,14 @@ def report(
       factors                   what corpus, instructions and backbone do to the means of the tables named, or of all
       tradeoff                  how far each model is from its own backbone in each language
 
-    --baselines puts other models beside yours: files as above, or `published`, 20 of the 24 models of arXiv 2506.07597;
-    without FILE they stand alone.
-
+    --baselines puts other models beside yours: files, or `published`, 20 of the 24 models of arXiv 2506.07597.
     --format eee writes results as Every Eval Ever (schema 0.3), which is read as well; --format eval-results writes a
     file of `.eval_results/` in a model's repository on the hub, of one model.
 
     A run of training has a row with its last training loss and its best loss on each validation set. Its name is that
     of the folder of its metrics. For battles, a row shows the share that the model won; a tie is half a win.
+    Scores of `judge` have a table a rubric, {model, category, dimension, value, lower, upper, n}: means with intervals
+    of 90 % by prompt, the category being the `task`, and the mean of the dimensions, if all are whole numbers.
 
     The figure shows the first of these that the records give, or what --figure names: losses of training; win rates in
     battles; ratings with intervals; differences, of `compare`; the funnel of a `corpus` manifest; results with 1.96

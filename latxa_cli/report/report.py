@@ -15,18 +15,19 @@ from latxa_cli.report.tables.beside import beside
 from latxa_cli.report.tables.choice import chosen
 from latxa_cli.report.tables.meetings import Meetings
 from latxa_cli.report.tables.model_table import ModelTable
+from latxa_cli.report.tables.scores import Scores
 from latxa_cli.report.tables.table import Table
 from latxa_cli.stream.checks import kind_of
 from latxa_cli.stream.records import Record, Reject
 from latxa_cli.stream.terminal import printable
 
-# The kinds of records that a file may hold, in the order in which they are looked for. `finding` comes
-# from `arena-score`, and `change` from `compare`; they are passed over.
+# The kinds of records that a file may hold, in the order in which they are looked for. Findings of `arena-score`, and
+# `change` from `compare`, are passed over.
 KINDS = (
-    "manifest", "comparison", "change", "result", "answer", "rating", "metrics", "battle", "difference", "finding",
-    "correlation",
+    "manifest", "comparison", "change", "result", "score", "answer", "rating", "metrics", "battle", "difference",
+    "finding", "correlation",
 )  # fmt: skip
-KEPT = ("comparison", "difference", "correlation", "manifest")
+KEPT = ("comparison", "difference", "correlation", "finding", "manifest")
 BATCH = 10_000  # battles counted together, so that memory stays bounded
 
 # Counts battles, and yields those that cannot be counted.
@@ -44,6 +45,7 @@ class Report:
     - answers: what a page shows of them; None where none is made.
     - passed_over: the number of answers that nothing shows.
     - files: the number of files; files_of: those with results of a model that no result identifies, by its name.
+    - scores: those of single responses, by rubric.
     - kept: the records of other kinds that tables, figures and pages show, by kind.
     """
 
@@ -58,6 +60,7 @@ class Report:
     passed_over: int = 0
     files: int = 0
     files_of: dict[str, set[int]] = field(default_factory=dict)
+    scores: Scores = field(default_factory=Scores)
     kept: dict[str, list[Record]] = field(default_factory=lambda: {kind: [] for kind in KEPT})
 
     def take(self, records: Iterable[Record], *, run: str, count: Count) -> Iterator[Reject]:
@@ -87,7 +90,9 @@ class Report:
                 yield from self.answers.add(record)
             elif kind == "answer":
                 self.passed_over += 1
-            elif kind in self.kept:
+            elif kind == "score":
+                yield from self.scores.add(record)
+            elif kind in self.kept and (kind != "finding" or "judge" in record):
                 self.kept[kind].append(record)
             if len(battles) >= BATCH:
                 yield from count(battles)
@@ -133,5 +138,5 @@ class Report:
             return [Table((), ([], []), ([], [])) for _ in names]  # nothing came in
         if names or factors:
             return chosen(names, self.table.results, factors)
-        tables = list(beside(self.kept))
+        tables = [*self.scores.tables(), *beside(self.kept)]
         return [self.table.table(), *tables] if self.table.models() or not tables else tables

@@ -36,7 +36,10 @@ async def judges(request: web.Request, body: Any) -> web.StreamResponse | None:
     if body is None:
         return None
     text = body["messages"][-1]["content"]
-    if "<level>" in text:
+    if "<harmlessness>" in text:
+        names = ("accuracy", "fluency", "informativeness", "coherence", "harmlessness")
+        said = " ".join(f"<{name}>{1 + ('lamp' in _between(text, 'response'))}</{name}>" for name in names)
+    elif "<level>" in text:
         said = "<level>3</level>" if "lamp" in _between(text, "answer") else "<level>1</level>"
     else:
         first, second = (_between(text, f"response_{side}" if "<response_a>" in text else side) for side in "ab")
@@ -248,7 +251,10 @@ def _battles(latxa: Latxa, folder: Path) -> list[dict[str, Any]]:
 
 def test_the_guide(latxa: Latxa, folder: Path) -> None:
     for name, model in (("ours", "gull"), ("theirs", "lamp")):
-        write_jsonl(folder / f"{name}.jsonl", [one | {"generator": name} for one in responses(model)])
+        more = {"generator": name, "reference": "lamp"}
+        write_jsonl(folder / f"{name}.jsonl", [
+            one | more | {"task": ("code", "poetry")[n % 2]} for n, one in enumerate(responses(model))
+        ])  # fmt: skip
     turns = [{"role": "user", "content": "Zer?"}, {"role": "assistant", "content": "lamp"}]
     write_jsonl(folder / "reverse.jsonl", [{"id": f"reverse-{n}", "messages": turns} for n in range(6)])
     sides = {"model_a": "ours", "model_b": "theirs"}
@@ -281,6 +287,9 @@ def test_the_guide(latxa: Latxa, folder: Path) -> None:
     assert len(met[0]) == len(met[1]) == 36 and not met[0] & met[1]
     assert {one["metadata"]["rubric"] for one in lines(folder / "polite.jsonl")} == {"politeness"}
     assert len(lines(folder / "mix.jsonl")) == 6
+    told = [json.loads(line) for line in latxa("report", "grades.jsonl", cwd=folder).stdout.splitlines()]
+    grades = {(one["model"], one.get("category"), one["dimension"]): one["value"] for one in told}
+    assert grades["theirs", "poetry", "mean"] > grades["ours", "poetry", "mean"] and len(grades) == 2 * 3 * 6
 
 
 def test_the_guide_tells_every_rubric_and_every_kind() -> None:
