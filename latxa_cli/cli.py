@@ -42,6 +42,7 @@ VERBS = {
     "respond": "Answer prompts with a model.",
     "judge": "Compare the responses of models, or score each, by a rubric.",
     "vote": "Let people vote on pairs of responses on a web page.",
+    "publish": "Make a data set that may be published from votes of people.",
     "arena-score": "Rate models by their battles (Bradley-Terry).",
     "arena-next": "Propose the battles whose votes would tell most.",
     "preferences": "Make preference pairs from battles with conversations.",
@@ -52,7 +53,18 @@ VERBS = {
 GROUPS = {
     "Data": ("corpus", "profile", "sample", "reverse", "translate", "audit", "variants", "mix"),
     "Models": ("init", "extend", "prepare", "train", "export", "merge"),
-    "Judgement": ("eval", "respond", "judge", "vote", "arena-score", "arena-next", "preferences", "compare", "report"),
+    "Judgement": (
+        "eval",
+        "respond",
+        "judge",
+        "vote",
+        "publish",
+        "arena-score",
+        "arena-next",
+        "preferences",
+        "compare",
+        "report",
+    ),
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 

@@ -137,6 +137,7 @@ Since = Annotated[Any, flag("Leave out battles before this day (`timestamp`).", 
 TemplateDate = Annotated[
     Any, flag("The day that chat templates take for today. [default: today]", "--date", metavar="DATE", parser=_day)
 ]
+Today = Annotated[Any, flag("The day that is taken for today. [default: today]", "--date", metavar="DATE", parser=_day)]
 Until = Annotated[Any, flag("Leave out battles from this day on.", metavar="DATE", parser=_day)]
 Exclude = Annotated[
     list[str] | None, flag("Leave out these battles (`user=u7`, `model=m`); repeat it.", metavar="FIELD=VALUE")

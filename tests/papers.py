@@ -13,7 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 VERBS, RECORDS = ROOT / "recipes" / "verbs.md", ROOT / "recipes" / "records.md"  # made from code as a whole
 # Guides that bring all their commands need.
-WITHOUT_MODELS = ("corpus.md", "arena.md", "audit.md", "judging.md", "laptop.md", "new-language.md")
+WITHOUT_MODELS = (
+    "corpus.md",
+    "arena.md",
+    "audit.md",
+    "judging.md",
+    "laptop.md",
+    "new-language.md",
+    "voting.md",
+)
 GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS, RECORDS})
 ALL = [README, *GUIDES, VERBS, RECORDS, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
 

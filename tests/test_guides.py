@@ -1,7 +1,8 @@
 """The commands of the guides that need no model, run as they stand there: `corpus.md`, `arena.md` and `audit.md`.
 
 Those of `laptop.md` are run by `tests/recipes/test_laptop.py`, and those of the other guides by
-`tests/recipes/test_quickstart.py`, on the models that the quickstart leaves.
+`tests/recipes/test_quickstart.py`, on the models that the quickstart leaves; those of `voting.md` by
+`tests/recipes/test_voting_guide.py`.
 """
 
 from __future__ import annotations

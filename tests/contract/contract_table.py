@@ -48,6 +48,7 @@ merge            .      .       .       .       .          .        .       .   
 eval             .      .       .       .       .          .        x       x        x          x       x      .
 judge            x      x       x       x       x          x        x       x        x          x       x      x
 vote             .      .       .       .       x          .        .       .        .          .       .      .
+publish          x      x       x       x       x          x        .       x        x          x       x      x
 arena-score      x      x       x       x       x          x        .       x        x          x       x      .
 arena-next       x      x       x       x       x          x        .       x        x          x       x      .
 preferences      x      x       x       x       x          x        .       x        x          x       x      x
@@ -151,6 +152,13 @@ def judged(count: int) -> Records:
     given = zip(battles(count), turns[::2], turns[1::2], strict=True)
     return [
         battle | {"id": f"b{n}", "conversation_a": a, "conversation_b": b} for n, (battle, a, b) in enumerate(given)
+    ]
+
+
+def votes(count: int) -> Records:
+    return [
+        battle | {"user": f"voter-{n % 5}", "timestamp": f"2026-03-{1 + n % 28:02}"}
+        for n, battle in enumerate(judged(count))
     ]
 
 
@@ -261,6 +269,7 @@ CASES = {
     "eval": Case("eval base trained --task towns --task ports --task-folder tasks", model=True),
     "judge": Case("judge IN theirs.jsonl", responses, 300, stdin_is_default=False, unkept="--references none.jsonl"),
     "vote": Case("vote IN theirs.jsonl -o votes.jsonl", responses, stdin_is_default=False, serves=True),
+    "publish": Case("publish IN --date 2026-04-20", votes, 300, cannot_resume_midway=True, unkept="--delay 900"),
     "arena-score": Case("arena-score IN --rounds 20", battles, 60, cannot_resume_midway=True),
     "arena-next": Case("arena-next IN -n 300", battles, 60, cannot_resume_midway=True),
     "preferences": Case("preferences IN", judged, 300, unkept="--exclude model=gull --exclude model=roof"),
