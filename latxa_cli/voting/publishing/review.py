@@ -97,7 +97,7 @@ def _strings(value: object) -> Iterator[str]:
 
 def _covered(vote: Record, texts: Mapping[str, str]) -> Record:
     """Return a vote with other texts, and with the marked words as they stand there."""
-    made = {name: value if name in _NO_TEXT else _replaced(value, texts) for name, value in vote.items()}
+    made: Record = {name: value if name in _NO_TEXT else _replaced(value, texts) for name, value in vote.items()}
     if isinstance(vote.get("errors"), dict):
         made["errors"] = {
             side: [_as_there(span, made[side.replace("model", "conversation")]) for span in spans]
