@@ -244,6 +244,7 @@ def _another_setting(case: Case) -> list[str]:
         "profile": ["--language", "cy"],
         "judge": ["--margin", "7"],
         "preferences": ["--until", "2026-03-19"],
+        "publish": ["--delay", "3"],
         "export": ["--dtype", "bfloat16"],
         "merge": ["--scale", "0.25"],
         "report": ["--format", "csv"],
