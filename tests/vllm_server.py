@@ -1,4 +1,4 @@
-"""vLLM's server with a tiny model on a CPU, for tests: `with serving(model, log) as url:`."""
+"""vLLM's server with a small model on a CPU, for tests: `with serving(model, log) as url:`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ SECONDS = 400  # the server starts two processes, each of which loads everything
 
 
 @contextlib.contextmanager
-def serving(model: Path, log: Path) -> Iterator[str]:
-    """Give the address of a server that has `model` under the name `tiny`; `log`: where it says what it does."""
+def serving(model: Path, log: Path, *words: str) -> Iterator[str]:
+    """Give the address of a server that has `model` under the name `tiny`.
+
+    log: where it says what it does. words: more of its arguments.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -29,7 +32,10 @@ def serving(model: Path, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, *SERVE]
     with log.open("w") as out:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=out, stderr=out, start_new_session=True
+            [*command, "--host", "127.0.0.1", "--port", str(port), *words],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     try:
         end = time.monotonic() + SECONDS

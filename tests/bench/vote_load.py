@@ -21,8 +21,8 @@ from pathlib import Path
 import aiohttp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "voting"))
 from poll_server import MODELS, Served, serving, votes_in, write_responses
+from timing import verdict
 
 PROMPTS = 500
 THINKING = 2.0  # seconds
@@ -78,6 +78,9 @@ def main(voters: int = 50, seconds: int = 30) -> None:
         print(f"{name}: {len(taken):,} times, median {statistics.median(taken):.1f} ms, 95 of 100 within {high:.1f} ms")
     print(f"{voters} voters, {stored:,} votes stored, {len(times['vote']):,} told")
     print(f"{at_rest:.0f} MB at rest, {busy:.0f} MB in the end")
+    page = statistics.median(times["page"])
+    words = f"median page {page:.1f} ms, goal 50; {at_rest:.0f} MB at rest, goal 120"
+    verdict(words, page < 50 and at_rest <= 120 and stored == len(times["vote"]))
 
 
 if __name__ == "__main__":

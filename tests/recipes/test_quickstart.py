@@ -15,6 +15,8 @@ from typing import Any
 
 import papers
 import pytest
+from chromium import BROWSER, chromium
+from poll_server import serving, votes_in
 from tiny import Latxa
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -96,6 +98,33 @@ def test_sample_translate_head(bash: Bash) -> None:
     *lines, status = done.stdout.splitlines()
     assert status == "0 0 0" and len([json.loads(line) for line in lines]) == 3
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium (`apt-get install chromium`)")
+def test_a_person_votes_on_its_models_in_a_browser(latxa: Latxa, tmp_path: Path) -> None:
+    """By keys; the votes are rated."""
+    names = ("exp_2_111", "instruct_en")
+    files = [FOLDER / "responses" / f"{name}.jsonl" for name in names]
+    with serving(tmp_path, *files, "-o", "votes.jsonl", "--language", "eu") as served, chromium() as page:
+        page.open(served.address, "!document.getElementById('ballot').hidden")
+        for number in range(1, 6):
+            shown = page.run("['first', 'second'].map((side) => document.getElementById(side).textContent)")
+            better = "1" if len(shown[0]) >= len(shown[1]) else "3"
+            for key in (better, "2", "Enter"):
+                page.key(key)
+            page.wait(f"document.getElementById('count').textContent.includes('{number}')")
+            page.wait("!document.querySelector('form .main').disabled")
+        assert page.complaints == []
+        served.stop()
+    votes = votes_in(tmp_path / "votes.jsonl")
+    texts = {path.stem: {one["messages"][-1]["content"] for one in votes_in(path)} for path in files}
+    for vote in votes:
+        assert vote["conversation_a"][-1]["content"] in texts[vote["model_a"]]
+        assert vote["conversation_b"][-1]["content"] in texts[vote["model_b"]]
+    rated = latxa("arena-score", "votes.jsonl", "--prior", "1", cwd=tmp_path)
+    ratings = [json.loads(line) for line in rated.stdout.splitlines()]
+    assert rated.returncode == 0 and {row["model"] for row in ratings if "rating" in row} == set(names)
 
 
 @pytest.mark.usefixtures("first")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -37,10 +36,3 @@ class ModelServer(OpenAIServer):
     def flag(self) -> tuple[str, str]:
         """The flag that names this model."""
         return "--model", f"{self.name}={self.url}"
-
-
-def text_of(draw: random.Random, words: int) -> str:
-    return (
-        " ".join(draw.choice(("itsaso", "mendi", "etxe", "ur", "haize", "lur")) for _ in range(words)).capitalize()
-        + "."
-    )
