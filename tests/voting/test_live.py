@@ -91,6 +91,21 @@ def sent(shown: Any) -> dict[str, Any]:
     return {"slip": said["ballot"], "conversations": said["conversations"]}
 
 
+def test_remarks_on_a_conversation(tmp_path: Path) -> None:
+    with polling(tmp_path, *two(), words=("--errors", "--corrections")) as served:
+        voter, other = Voter.of(served), Voter.of(served)
+        shown = voter.say("Eta gero?", voter.say("Kaixo!")[1])[1]
+        remarks = {"errors": {"second": [[1, 0, 5], [3, 6, 8]]}, "correction": "Hobeto honela."}
+        assert voter.cast(**sent(shown), **remarks)[0] == 200
+        skipped = talk(other.say("Kaixo!")[1]) | {"skip": True, "seconds": 3, "seen": True}
+        assert other.ask("POST", "/votes", skipped) == (200, {"cast": 0})
+    vote, other_one = votes_in(tmp_path / "votes.jsonl")
+    marks = [{"turn": 1, "start": 0, "end": 5, "text": "Reply"}, {"turn": 3, "start": 6, "end": 8}]
+    assert [one | mark for one, mark in zip(vote["errors"]["model_b"], marks, strict=True)] == vote["errors"]["model_b"]
+    assert vote["correction"] == {"side": "model_a", "content": "Hobeto honela."}
+    assert other_one["skipped"] is True and "winner" not in other_one and len(other_one["conversation_a"]) == 2
+
+
 def test_no_name_leaves_before_a_vote_or_after_it(tmp_path: Path) -> None:
     servers = [ModelServer(name, key="s3cret-of-theirs") for name in MODELS]
     (tmp_path / "key").write_text("s3cret-of-theirs\n")
