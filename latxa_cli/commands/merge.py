@@ -23,6 +23,7 @@ def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0
     Nothing is trained, and no GPU is needed. Chat template and settings of generation are those of --plus, and so is
     the tokenizer if MODEL has no tokens of its own. Rows of the vocabulary are matched by their tokens. Tokens that
     only MODEL has keep their rows. Then the tokenizer is that of MODEL, and must know the special tokens of --plus.
+    Tokens that --plus has and --minus has not get the rows of --plus.
 
     memory: some hundred MB for libraries and tokenizers, whatever the size of the models
 

@@ -47,8 +47,10 @@ class Vocabulary:
 class Stretch(NamedTuple):
     """Consecutive rows of the result that are consecutive in the models too.
 
-    All three models have rows to merge, or `plus` or `minus` is None and the base's rows stay, or `base` is None and
-    the rows of `plus` are taken.
+    - All three models have rows: they are merged.
+    - `plus` is None: the base's rows stay.
+    - `minus` alone is None: all other models have a token that it was never taught, and the rows of `plus` are taken.
+    - `base` is None: the rows of `plus` are taken, since no other are there.
 
     Attributes:
         rows: their number.
@@ -85,8 +87,7 @@ class Alignment:
         """Return the numbers of rows that are merged, kept from the base, and taken from `plus`."""
         counts = {"merged": 0, "kept": 0, "taken": 0}
         for stretch in self.stretches:
-            whole = None not in stretch
-            counts["merged" if whole else "taken" if stretch.base is None else "kept"] += stretch.rows
+            counts["kept" if stretch.plus is None else "taken" if stretch.minus is None else "merged"] += stretch.rows
         return counts
 
 
@@ -121,10 +122,10 @@ def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
         ]
     )
     merged = (places != NONE).all(axis=0)
-    taken = ~merged & ~is_base & (places[1] != NONE)
-    kept = ~merged & ~taken
-    places[1:, kept] = NONE
-    places[0, taken] = places[2, taken] = NONE
+    taken = ~merged & (places[1] != NONE) & (~is_base | (places[2] == NONE))
+    places[1:, ~merged & ~taken] = NONE
+    places[2, taken] = NONE
+    places[0, taken & ~is_base] = NONE
     stretches = _stretches(places)
     same = base.rows == plus.rows == minus.rows and stretches == (Stretch(rows, 0, 0, 0),)
     moved = {plus.ids[token]: number for token, number in base.ids.items() if token in plus.ids} if by_base else {}

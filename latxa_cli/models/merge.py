@@ -59,6 +59,11 @@ class MergeOperand:
         """The commit on the hub; None for a directory."""
         return None if Path(self.name).is_dir() else self.directory.name
 
+    @property
+    def architecture(self) -> str:
+        """The architecture of its text part, as `transformers` names it."""
+        return str(self.config.get_text_config().model_type)
+
     def entry(self, name: str) -> Entry:
         """Return the dtype and shape of a tensor."""
         return self.weights.entries[self.stored[name]]
@@ -122,9 +127,13 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
     """Check that the models fit one another, and match their tensors and rows.
 
     Raises:
-        LatxaError: a model lacks a tensor of another, or has another shape of it; or as `align` does.
+        LatxaError: a model is of another architecture, lacks a tensor of another, or has another shape of it; or as
+            `align` does.
     """
     models = (base, plus, minus)
+    for model in models:
+        if model.architecture != base.architecture:
+            raise _misfit(f"`{base.name}` is a {base.architecture}, and `{model.name}` a {model.architecture}")
     alignment = align(base.vocabulary, plus.vocabulary, minus.vocabulary)
     untied = _match_output_layers(models)
     parts = []
@@ -228,6 +237,10 @@ class Arithmetic:
             self.base_square += _square(block.to(_wide(block)))
             yield block
 
+    def taken(self, base: Tensor | None, plus: Tensor) -> Iterator[Tensor]:
+        """Yield blocks of rows that are those of `plus`; a scale of 0 leaves the rows that the base has."""
+        return iter(plus.split(BLOCK)) if base is None or self.scale else self.unchanged(base)
+
     def _block(self, base: Tensor, plus: Tensor, minus: Tensor) -> Tensor:
         wide = _wide(base, plus, minus)
         result = base.to(wide, copy=True)
@@ -314,12 +327,13 @@ def _blocks(planned: MergePlan, part: MergedTensor, arithmetic: Arithmetic) -> I
             None if start is None else tensor[start : start + stretch.rows].reshape(-1)
             for tensor, start in zip((base, plus, minus), stretch[1:], strict=True)
         )
-        if ours is None:
-            assert added is not None
-            yield from (block.to(base.dtype) for block in added.split(BLOCK))
-        elif added is None or taken is None:
+        if added is None:
+            assert ours is not None
             yield from arithmetic.unchanged(ours)
+        elif taken is None:
+            yield from arithmetic.taken(ours, added.to(base.dtype))
         else:
+            assert ours is not None
             yield from arithmetic.blocks(ours, added, taken)
 
 

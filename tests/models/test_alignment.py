@@ -46,8 +46,8 @@ def row_by_row(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> list[tu
         p, m = (place(model, token, row, base_has_it=base_has_it) for model in (plus, minus))
         if None not in (ours, p, m):
             found.append((ours, p, m))
-        elif not base_has_it and p is not None:
-            found.append((None, p, None))
+        elif p is not None and (m is None or not base_has_it):
+            found.append((ours if base_has_it else None, p, None))
         else:
             found.append((ours, None, None))
     return found

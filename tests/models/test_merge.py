@@ -140,6 +140,7 @@ def test_what_transformers_computes_itself_is_not_looked_at(world):
 
 
 REFUSED = {
+    "another architecture": (r"`.*base` is a llama, and `.*plus` a mistral", "of one architecture"),
     "a missing tensor": ("lacks the tensor `model.layers.1.mlp.up_proj.weight`", "of one architecture"),
     "a tensor more": ("lacks the tensor `model.layers.2.mlp.up_proj.weight`", "of one architecture"),
     "another shape": (r"`model.norm.weight` is \[32\] in `.*base` and \[33\] in `.*plus`", "of one architecture"),
@@ -171,6 +172,8 @@ def test_models_that_do_not_fit_are_one_line(world, what):
     save_file(weights, file, metadata={"format": "pt"})
     if what == "no weights":
         file.rename(models[1] / "pytorch_model.bin")
+    elif what == "another architecture":
+        change(models[1] / "config.json", model_type="mistral", architectures=["MistralForCausalLM"])
     elif what == "a cut file":
         file.write_bytes(file.read_bytes()[:-1000])
     elif what in ("a lost shard", "a broken index", "an index that lies"):
@@ -300,6 +303,21 @@ def test_tokens_that_only_the_taught_model_has_come_with_its_tokenizer(world):
     expected = base[EMBEDDING] + (plus[EMBEDDING][:300] - minus[EMBEDDING])
     assert torch.equal(merged[EMBEDDING], torch.cat([expected, plus[EMBEDDING][300:302]]))
     assert AutoTokenizer.from_pretrained(world.folder / "out").convert_tokens_to_ids("<|im_end|>") == 301
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0])
+def test_tokens_that_were_never_taught_to_the_model_before_are_those_of_the_taught_one(world, scale):
+    """A base whose tokenizer reserves the tokens of turns, with rows that nobody trained."""
+    models = world.three()
+    turns = ["<|im_start|>", "<|im_end|>"]
+    grow(models[0], [*turns, "Lanbro"], special=True, seed=3)
+    grow(models[1], turns, special=True, seed=4)
+    merged, facts = world.merged(models, scale)
+    base, plus, minus = (read(model)[EMBEDDING] for model in models)
+    assert facts["rows"] == {"merged": 300, "kept": 1, "taken": 2}
+    expected = base[:300] + scale * (plus[:300] - minus)
+    taken = (plus if scale else base)[300:302]
+    assert torch.equal(merged[EMBEDDING], torch.cat([expected, taken, base[302:]]))
 
 
 def test_a_special_token_that_an_extended_base_lacks_is_refused(world):
