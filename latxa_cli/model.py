@@ -32,6 +32,12 @@ SMALL = 20_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the operating system's errors for a full disk
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 
+# What a tokenizer is to give back as it was, unless its file says otherwise.
+IN_SCRIPTS = (
+    "If it's 1 or 2,\n  wait!", "Ñandú, où çà? Łódź, þjóð", "Привет, мир", "Καλημέρα σου", "שלום עולם", "مرحبا بكم",
+    "नमस्ते दुनिया", "สวัสดี", "你好，世界", "안녕 하세요",
+)  # fmt: skip
+
 # The files of a model as patterns. `*.safetensors` would also match the weights of a second form, which some models
 # have.
 CHAT_TEMPLATE_PATTERNS = ("chat_template*", "additional_chat_templates/*")
@@ -130,7 +136,17 @@ def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
 
 
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the model's tokenizer; raises LatxaError."""
+    """Return the model's tokenizer, by its file alone where the class that is named misreads it; raises LatxaError."""
+    named = _named_tokenizer(model, trust_remote_code=trust_remote_code)
+    return _better_by_file(model, named) or named
+
+
+def names_a_wrong_tokenizer(directory: Path) -> bool:
+    """Whether the settings in `directory` name a class of tokenizers that misreads the file; raises LatxaError."""
+    return _better_by_file(str(directory), _named_tokenizer(str(directory))) is not None
+
+
+def _named_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
     check(model)
     from transformers import AutoTokenizer
 
@@ -141,6 +157,29 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise _cannot_load(model, "tokenizer", error) from None
+
+
+def _better_by_file(model: str, named: Any) -> Any:
+    """Return the tokenizer that `tokenizer.json` describes where it keeps text that the one of the named class loses.
+
+    transformers 5 gives some classes rules of their own, whatever the file says: `LlamaTokenizerFast`, which stands
+    beside pieces of bytes in distillations by DeepSeek, loses spaces and accents of them.
+    """
+    lost = [text for text in IN_SCRIPTS if not _keeps(named, text)]
+    if not lost:
+        return None
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        by_file = PreTrainedTokenizerFast.from_pretrained(model, local_files_only=True)  # the cache has it by now
+    except (OSError, ValueError, KeyError, TypeError):  # there is no such file
+        return None
+    return by_file if any(_keeps(by_file, text) for text in lost) else None
+
+
+def _keeps(tokenizer: Any, text: str) -> bool:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() == text)
 
 
 def load_model(

@@ -22,6 +22,7 @@ from latxa_cli.model import (
     TOKENIZER_PATTERNS,
     copy_files,
     matching,
+    names_a_wrong_tokenizer,
     read_settings,
     synchronise,
     write_settings,
@@ -203,14 +204,19 @@ def set_template(directory: Path, template: object) -> None:
 
 
 def settle_tokenizer(directory: Path, start: Path | None = None) -> None:
-    """Name the class of the tokenizer in `directory` as `start` does, and leave out what only version 5 knows."""
+    """Name the class of the tokenizer in `directory` as `start` does, and leave out what only version 5 knows.
+
+    A class that misreads the file is not named again.
+    """
     settings = read_settings(directory / TOKENIZER_CONFIG)
     if not settings:
         return
     before = dict(settings)
     own = read_settings(start / TOKENIZER_CONFIG) if start else {}
     name = own.get("tokenizer_class") or settings.get("tokenizer_class")
-    settings["tokenizer_class"] = ANY_TOKENIZER if name is None or name in OF_VERSION_5 else name
+    unknown = name is None or name in OF_VERSION_5
+    wrong = unknown or (start is not None and name != ANY_TOKENIZER and names_a_wrong_tokenizer(start))
+    settings["tokenizer_class"] = ANY_TOKENIZER if wrong else name
     for left_over in ("is_local", "local_files_only", "backend"):
         settings.pop(left_over, None)
     special = settings.get("extra_special_tokens")

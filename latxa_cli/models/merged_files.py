@@ -79,7 +79,7 @@ def write(
             write_settings(directory / TOKENIZER_CONFIG, _with_chat(*settings))
         else:
             copy_files(plus, directory, TOKENIZER_PATTERNS)
-        settle_tokenizer(directory)
+        settle_tokenizer(directory, base if alignment.by_base else plus)
     generation, config_of_plus = read_settings(plus / GENERATION), read_settings(plus / CONFIG)
     config_of_plus = text_part(config_of_plus) | config_of_plus
     named = config_of_plus.get("eos_token_id")

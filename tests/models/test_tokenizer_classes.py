@@ -1,0 +1,67 @@
+"""Classes of tokenizers that read something else than their file says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizer_kinds import KINDS
+from tokenizers import normalizers
+
+from latxa_cli.model import IN_SCRIPTS, load_tokenizer, names_a_wrong_tokenizer
+from latxa_cli.model_files import settle_tokenizer
+
+LLAMA = "LlamaTokenizerFast"
+TEXTS = ("  two spaces, café\n\tnaïve", "Kaixo, mundua!", *IN_SCRIPTS)
+RIGHT = [
+    ("llama_3", "PreTrainedTokenizerFast"), ("llama_2", LLAMA), ("mistral", LLAMA), ("gpt_2", "GPT2Tokenizer"),
+    ("gemma", "GemmaTokenizerFast"),
+]  # fmt: skip
+
+
+def write(folder: Path, kind: str, name: str, *, small: bool = False) -> Path:
+    """Write a tokenizer whose settings name a class."""
+    made = KINDS[kind]()
+    if small:
+        made.normalizer = normalizers.Lowercase()
+    folder.mkdir()
+    made.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": name, "bos_token": "<s>", "eos_token": "</s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return folder
+
+
+def read_back(tokenizer: object, text: str) -> str:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+
+
+@pytest.mark.parametrize("kind", ["llama_3", "gpt_2"])
+def test_pieces_of_bytes_are_read_as_the_file_says(tmp_path: Path, kind: str) -> None:
+    """As distillations by DeepSeek are on the hub."""
+    folder = write(tmp_path / "model", kind, LLAMA)
+    assert names_a_wrong_tokenizer(folder)
+    tokenizer, by_file = load_tokenizer(str(folder)), KINDS[kind]()
+    for text in TEXTS:
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == by_file.encode(text).ids
+        assert read_back(tokenizer, text) == text
+    assert (tokenizer.bos_token, tokenizer.eos_token) == ("<s>", "</s>")
+
+
+@pytest.mark.parametrize(("kind", "name"), RIGHT)
+def test_a_class_that_reads_its_file_stays(tmp_path: Path, kind: str, name: str) -> None:
+    folder = write(tmp_path / "model", kind, name)
+    assert not names_a_wrong_tokenizer(folder)
+    assert all(read_back(load_tokenizer(str(folder)), text).strip() == text.strip() for text in TEXTS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tokenizer_config.json").write_text('{"tokenizer_class": "TokenizersBackend"}')
+    settle_tokenizer(tmp_path / "out", folder)
+    assert json.loads((tmp_path / "out" / "tokenizer_config.json").read_text()) == {"tokenizer_class": name}
+
+
+def test_what_the_file_itself_loses_is_no_fault_of_the_class(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "mistral", "PreTrainedTokenizerFast", small=True)
+    assert read_back(load_tokenizer(str(folder)), "Kaixo, Mundua!").strip() == "kaixo, mundua!"
+    assert not names_a_wrong_tokenizer(folder)
