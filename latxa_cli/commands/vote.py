@@ -44,6 +44,12 @@ def vote(
     ] = None,
     errors: Annotated[bool, flag("Let voters mark the wrong words of answers.", "--errors")] = False,
     corrections: Annotated[bool, flag("Let voters correct the better answer.", "--corrections")] = False,
+    about: Annotated[
+        Path | None, flag("Questions that voters may answer about themselves (TOML).", metavar="FILE")
+    ] = None,
+    table: Annotated[
+        int | None, flag("Let voters see which models they preferred, from N votes on. [default: never]", min=1)
+    ] = None,
     host: Annotated[str, flag("The address to listen at.", metavar="HOST")] = "127.0.0.1",
     port: Annotated[int, flag("The port to listen at; 0 takes a free one.", min=0, max=65535)] = 8000,
     behind_proxy: Annotated[
@@ -72,6 +78,12 @@ def vote(
     people write is stored with their vote, and not without one. OPENAI_API_KEY goes to all servers without a --key,
     which then are on one host, or on this machine.
 
+      --about        a table a question, called as the field of the votes: [user_language] question = "…",
+                     answers = ["…", "…"]
+      --table        names models; who has seen it knows more, so later votes are marked (`informed`)
+
+    A voter can withdraw all votes by the code that the page shows: they are gone from the file at once.
+
     No addresses are stored. `user` is a hash of a random cookie, made with a key in FILE.key. Votes that look careless
     are stored with the reason (`metadata.suspicion`).
 
@@ -93,5 +105,5 @@ def vote(
         Decoding(max_tokens, temperature, top_p), Limits(turns, messages_per_minute),
     )  # fmt: skip
     modes = tuple(name for name, asked in (("errors", errors), ("corrections", corrections)) if asked)
-    settings = Settings(language, consent, modes, votes_per_minute, Address(host, port, behind_proxy))
+    settings = Settings(language, consent, about, modes, table, votes_per_minute, Address(host, port, behind_proxy))
     hold_vote(run, files or [], live if model else None, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -75,6 +75,14 @@ class AppendedOutputs(Outputs):
         """Write records to the main file; raises LatxaError, and then none of them is in it."""
         self._main_writer.append(records)
         self._count(len(records))
+
+    def remove(self, reason: str, holding: bytes, unwanted: Callable[[Record], bool]) -> list[Record]:
+        """Remove records of the main file, see `Appender.remove`; count them under `reason`, and return them."""
+        gone = self._main_writer.remove(holding, unwanted)
+        with self._counting:
+            self.counts.written -= len(gone)
+            self.counts.rejected[reason] += len(gone)
+        return gone
 
     def refuse(self, reject: Reject) -> None:
         """Count what came and is not added, and write it to the rejects."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -189,6 +189,7 @@ class Appender(Writer):
         """Cut off what is torn; raises LatxaError."""
         if not self.has_begun:
             super().begin()
+            self._remove_copy()
             _sync_folder(self.path)
 
     def append(self, records: Iterable[Record]) -> None:
@@ -205,6 +206,63 @@ class Appender(Writer):
             with suppress(LatxaError):  # else the next call cuts off what was written of these
                 self.begin()
             raise
+
+    def remove(self, holding: bytes, unwanted: Callable[[Record], bool]) -> list[Record]:
+        """Remove the records that are unwanted, of those whose lines hold some bytes, and return them.
+
+        Raises LatxaError, and then the file holds all of them. The others go to a new file, which takes the name of the
+        old one when it is on the disk: a kill leaves the one or the other.
+        """
+        self.begin()
+        assert self.path is not None
+        gone: list[Record] = []
+        copy, digest = self._open_copy(), xxhash.xxh3_128()
+        try:
+            with self.path.open("rb") as lines, open(copy, "wb", closefd=False) as kept:
+                for line in lines:
+                    if holding in line and unwanted(record := orjson.loads(line)):
+                        gone.append(record)
+                    else:
+                        kept.write(line)
+                        digest.update(line)
+            os.fsync(copy)
+            part_of(self.path).replace(self.path)
+        except OSError as error:
+            os.close(copy)
+            raise self._cannot_write(error) from None
+        old, self.descriptor, self.digest = self.descriptor, copy, digest
+        self.offset = os.lseek(copy, 0, os.SEEK_CUR)
+        os.close(old)
+        _sync_folder(self.path)
+        return gone
+
+    def _open_copy(self) -> int:
+        """Return an empty file beside this one, which is locked as this one is; raises LatxaError."""
+        assert self.path is not None
+        self._remove_copy()
+        try:
+            mode = os.fstat(self.descriptor).st_mode & 0o777
+            copy = os.open(part_of(self.path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        try_lock(copy)
+        return copy
+
+    def _remove_copy(self) -> None:
+        """Remove the copy that a killed run was making; raises LatxaError where it cannot, or others write it."""
+        assert self.path is not None
+        try:
+            copy = os.open(part_of(self.path), os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        try:
+            if not try_lock(copy):
+                raise LatxaError(f"{self.path}: another run is writing it", hint="name another file")
+            part_of(self.path).unlink()
+        finally:
+            os.close(copy)
 
     def discard(self) -> None:
         """Close the file: what is in it stays."""

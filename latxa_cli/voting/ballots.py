@@ -24,6 +24,8 @@ _SLIP = re.compile(
     r"(?P<id>[0-9a-f]{24})\.(?P<issued>[0-9]{1,12})\.(?P<about>[0-9a-f]{16})\.(?P<signature>[0-9a-f]{32})"
 )
 _COOKIE = re.compile(r"[0-9a-f]{32}")
+_CODE = re.compile(r"[0-9a-f]{28}")
+VOTER = "voter-"
 
 
 Shown = tuple[Showing, Record, Record]  # and the responses of its two models, in their order
@@ -84,7 +86,20 @@ class Ballots(ABC):
 
     def pseudonym(self, cookie: str) -> str:
         """Return the name under which the votes of a browser are stored; it does not tell the browser's cookie."""
-        return "voter-" + self.digest("voter", cookie, size=6)
+        return VOTER + self.digest("voter", cookie, size=6)
+
+    def code(self, user: str) -> str:
+        """Return the code by which a voter can withdraw votes: who the voter is, and a signature of it."""
+        digits = user.removeprefix(VOTER) + self.digest("withdraw", user, size=8)
+        return "-".join(digits[place : place + 4] for place in range(0, len(digits), 4))
+
+    def owner(self, code: object) -> str | None:
+        """Return the voter to whom a code was given; None where it is not one of ours."""
+        digits = re.sub(r"[\s-]", "", code).lower() if isinstance(code, str) else ""
+        if not _CODE.fullmatch(digits):
+            return None
+        user = VOTER + digits[:12]
+        return user if compare_digest(self.digest("withdraw", user, size=8), digits[12:]) else None
 
     def slip(self, ballot: Ballot) -> str:
         """Return the slip of a ballot, the same each time."""

@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.stream.records import Record
+from latxa_cli.stream.records import Record, Reject
 
-Append = Callable[[list[Record]], None]
+WITHDRAWN = "withdrawn"
+
+
+class Votes(Protocol):
+    """Where votes are kept; each of these raises LatxaError, and has then changed nothing."""
+
+    def append(self, records: list[Record], /) -> None:
+        """Store votes on the disk."""
+
+    def remove(self, reason: str, holding: bytes, unwanted: Callable[[Record], bool], /) -> list[Record]:
+        """Remove votes whose lines hold some bytes and that are unwanted, and return them."""
+
+    def refuse(self, reject: Reject, /) -> None:
+        """Count what is no vote."""
 
 
 class Box:
-    """What was cast. append: stores records on the disk, all or none; raises LatxaError. cast: ids of earlier votes."""
+    """What was cast. cast: ids of earlier votes."""
 
-    def __init__(self, append: Append, cast: set[str]) -> None:
-        self._append, self.cast = append, cast
+    def __init__(self, votes: Votes, cast: set[str]) -> None:
+        self._votes, self.cast = votes, cast
         self._coming: dict[str, asyncio.Future[None]] = {}  # by id, votes that are not on the disk yet
         self._waiting: list[Record] = []
         self._writes = asyncio.Lock()
@@ -42,11 +56,21 @@ class Box:
         await stored
         return True
 
+    async def remove(self, user: str) -> list[Record]:
+        """Remove all votes of a voter, and return them; raises LatxaError where the disk does not take it.
+
+        Their ids stay those of votes that were cast: what a browser sends again is not stored again.
+        """
+        async with self._writes:
+            return await asyncio.to_thread(
+                self._votes.remove, WITHDRAWN, user.encode(), lambda battle: battle.get("user") == user
+            )
+
     async def _write(self) -> None:
         battles, self._waiting = self._waiting, []
         problem: BaseException | None = None
         try:
-            await asyncio.to_thread(self._append, battles)
+            await asyncio.to_thread(self._votes.append, battles)
         except BaseException as error:
             problem = error
             if not isinstance(error, LatxaError):

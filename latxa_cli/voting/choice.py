@@ -54,12 +54,21 @@ class Seen:
     def add(self, user: str, showing: Showing, *, skipped: bool = False) -> None:
         """Count a vote, or what a voter saw and skipped."""
         self.by_user[user][showing.prompt, showing.pair] += 1
-        if skipped:
-            return
-        self.votes[user] += 1
-        self.pairs[showing.pair] += 1
-        self.meetings[showing.prompt, showing.pair] += 1
-        self.orders[showing.first, showing.second] += 1
+        if not skipped:
+            self.votes[user] += 1
+            self._add(showing, 1)
+
+    def forget(self, user: str, showings: Iterable[Showing]) -> None:
+        """Forget a voter, and the votes that the voter cast."""
+        self.by_user.pop(user, None)
+        self.votes.pop(user, None)
+        for showing in showings:
+            self._add(showing, -1)
+
+    def _add(self, showing: Showing, votes: int) -> None:
+        self.pairs[showing.pair] += votes
+        self.meetings[showing.prompt, showing.pair] += votes
+        self.orders[showing.first, showing.second] += votes
 
 
 def next_showing(contest: Contest, seen: Seen, user: str, random: Random) -> Showing | None:

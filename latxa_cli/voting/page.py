@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -13,6 +13,7 @@ import orjson
 
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.tables import find_files, load_toml, read_table
+from latxa_cli.voting.profile import Questions
 
 LANGUAGES = Path(__file__).with_name("languages")
 BROWSER = Path(__file__).with_name("browser")
@@ -21,6 +22,12 @@ KINDS = {".css": "text/css", ".js": "text/javascript"}
 OF_PROGRAM = (
     "count",
     "marked",
+    "unsaid",
+    "sure",
+    "withdraw",
+    "withdrawn",
+    "nothing",
+    "failed",
     "you",
     "model",
     "kept",
@@ -43,14 +50,26 @@ class Page:
     files: dict[str, tuple[bytes, str]]
 
 
-def page_of(words: dict[str, str], poll: str, consent: str = "", modes: Iterable[str] = ()) -> Page:
-    """Return the page with the words of a language.
+@dataclass(frozen=True)
+class Offer:
+    """What voters find on the page beside the votes.
 
-    consent: a text that voters accept before they vote. modes: what else they may do: `errors`, `corrections`.
+    consent: a text that they accept before. modes: what else they may do: `errors`, `corrections`. questions: about
+    themselves. table: after how many votes they may see what they preferred; None for never.
     """
+
+    consent: str = ""
+    modes: Iterable[str] = ()
+    questions: Questions = field(default_factory=dict)
+    table: int | None = None
+
+
+def page_of(words: dict[str, str], poll: str, offer: Offer) -> Page:
+    """Return the page with the words of a language."""
     program = orjson.dumps({name: words[name] for name in OF_PROGRAM}).decode()
-    filled = words | {"words": program, "poll": poll, "consent": consent, "agreed": agreement_of(consent)}
-    filled["modes"] = " ".join(modes)
+    filled = words | {"words": program, "poll": poll, "consent": offer.consent, "agreed": agreement_of(offer.consent)}
+    filled |= {"modes": " ".join(offer.modes), "table_from": str(offer.table or "")}
+    filled["questions"] = orjson.dumps({name: asdict(one) for name, one in offer.questions.items()}).decode()
     template = (BROWSER / "index.html").read_text(encoding="utf-8")
     html = _PLACE.sub(lambda place: escape(filled[place[1]]), template)
     files = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in BROWSER.iterdir() if path.suffix in KINDS}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from random import Random
 
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import JsonObject, Record, Reject
 from latxa_cli.voting.ballots import Ballot, Ballots, ContestBallots
-from latxa_cli.voting.box import Append, Box
+from latxa_cli.voting.box import Box, Votes
 from latxa_cli.voting.choice import Seen, Showing, next_showing
 from latxa_cli.voting.limits import Rate, hold
+from latxa_cli.voting.profile import Questions, said_by
 from latxa_cli.voting.remarks import BadVoteError
 from latxa_cli.voting.verdicts import Answers, battle_of
 
-Refuse = Callable[[Reject], None]
+WITHDRAWALS_PER_MINUTE = 20  # of one browser, codes tried in vain among them
 
 
 class RefusedError(Exception):
@@ -30,14 +32,15 @@ class Tally:
         self.hours: Counter[str] = Counter()
         self.suspicion: Counter[str] = Counter()
 
-    def add(self, battle: Record) -> None:
-        """Count a vote, or a pair that was skipped."""
+    def add(self, battle: Record, times: int = 1) -> None:
+        """Count a vote, or a pair that was skipped; times: -1 takes it back."""
         if is_skipped(battle):
-            self.skipped += 1
+            self.skipped += times
             return
-        self.votes += 1
-        self.hours[str(battle.get("timestamp", ""))[:13]] += 1
-        self.suspicion.update((battle.get("metadata") or {}).get("suspicion") or ())
+        self.votes += times
+        self.hours[str(battle.get("timestamp", ""))[:13]] += times
+        for reason in (battle.get("metadata") or {}).get("suspicion") or ():
+            self.suspicion[reason] += times
 
 
 def is_skipped(battle: Record) -> bool:
@@ -45,31 +48,66 @@ def is_skipped(battle: Record) -> bool:
     return battle.get("skipped") is True
 
 
+def _showing(battle: Record) -> Showing:
+    return Showing(battle["prompt_id"], battle["model_a"], battle["model_b"])
+
+
+class Preferred:
+    """How often each voter voted on each model, and preferred it."""
+
+    def __init__(self) -> None:
+        self._votes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._won: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def add(self, battle: Record) -> None:
+        """Count a vote."""
+        if is_skipped(battle):
+            return
+        self._votes[battle["user"]].update((battle["model_a"], battle["model_b"]))
+        if battle["winner"] in ("model_a", "model_b"):
+            self._won[battle["user"]][battle[battle["winner"]]] += 1
+
+    def forget(self, user: str) -> None:
+        """Forget a voter."""
+        self._votes.pop(user, None)
+        self._won.pop(user, None)
+
+    def rows(self, user: str) -> list[JsonObject]:
+        """Return {model, votes, won} of each model, those that were preferred most often first."""
+        votes, won = self._votes[user], self._won[user]
+        order = sorted(votes, key=lambda model: (-won[model] / votes[model], model))
+        return [{"model": model, "votes": votes[model], "won": won[model]} for model in order]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for voters.
+
+    consent: the hash of the text that they accept, or "". per_minute: the most votes of a voter. questions: about
+    themselves. table: how many votes they cast before they may see what they preferred; None for never.
+    """
+
+    consent: str = ""
+    per_minute: int = 30
+    questions: Questions = field(default_factory=dict)
+    table: int | None = None
+
+
 class Poll:
     """The votes that came.
 
-    ballots: what may be voted on. append: stores votes. refuse: is told of what is no vote. consent: the hash of the
-    text that voters accept, or "". per_minute: the most votes of a voter. random: decides between equals, and who is
-    shown first.
+    ballots: what may be voted on. votes: where they are kept. random: decides between equals, and who is shown first.
+    facts: for `metadata` of every vote.
     """
 
     def __init__(
-        self,
-        ballots: Ballots,
-        *,
-        append: Append,
-        refuse: Refuse,
-        random: Random,
-        consent: str = "",
-        per_minute: int = 30,
-        facts: JsonObject | None = None,
+        self, ballots: Ballots, votes: Votes, rules: Rules, *, random: Random, facts: JsonObject | None = None
     ) -> None:
-        self.ballots, self.random = ballots, random
-        self.refuse, self.consent, self.facts = refuse, consent, facts or {}
-        self.seen, self.tally = Seen(), Tally()
-        self.box = Box(append, set())
+        self.ballots, self.rules, self.random, self.facts = ballots, rules, random, facts or {}
+        self.seen, self.tally, self.preferred = Seen(), Tally(), Preferred()
+        self.box, self._votes = Box(votes, set()), votes
         self._open: dict[str, Ballot] = {}  # by voter: a page that is loaded again shows the same pair
-        self._rate = Rate(per_minute)
+        self._rate, self._withdrawals = Rate(rules.per_minute), Rate(WITHDRAWALS_PER_MINUTE)
 
     def recall(self, battles: Iterable[Record]) -> int:
         """Take in the votes of earlier runs and return how many there are; raises UsageError for other battles."""
@@ -100,10 +138,13 @@ class Poll:
 
     def agreed(self, body: JsonObject) -> bool:
         """Whether a voter has accepted the text of the organiser, where there is one."""
-        return not self.consent or body.get("consent") == self.consent
+        return not self.rules.consent or body.get("consent") == self.rules.consent
 
-    async def cast(self, user: str, body: object, now: float) -> None:
-        """Store a vote once; raises RefusedError, TooFastError, and LatxaError where the disk does not take it."""
+    async def cast(self, user: str, body: object, now: float, *, informed: bool = False) -> None:
+        """Store a vote once; raises RefusedError, TooFastError, and LatxaError where the disk does not take it.
+
+        informed: the voter has seen names of models.
+        """
         ballot = self.ballots.read(body, user)
         if ballot is None or not isinstance(body, dict):
             raise self._refused(body, "not our ballot")
@@ -112,21 +153,50 @@ class Poll:
         self._rate.take(user, now)
         if not self.agreed(body):
             raise self._refused(body, "no consent")
-        facts = self.facts | ({"consent": self.consent} if self.consent else {}) | self.ballots.facts(ballot)
+        consent = {"consent": self.rules.consent} if self.rules.consent else {}
+        facts = self.facts | consent | self.ballots.facts(ballot)
         try:
             battle = battle_of(ballot, Answers.of(body), now=now, facts=facts)
+            battle |= said_by(body.get("about", {}), self.rules.questions)
         except BadVoteError as error:
             raise self._refused(body, "malformed vote", str(error)) from None
         if self.seen.by_user[user][ballot.showing.prompt, ballot.showing.pair]:
             battle["metadata"]["suspicion"].append("again")
+        if informed and not is_skipped(battle):
+            battle["metadata"]["suspicion"].append("informed")
         if await self.box.put(battle):
             self._count(battle)
 
+    async def withdraw(self, asking: str, code: object, now: float, *, sure: bool) -> int:
+        """Remove the votes of who has a code from the disk, and return how many these are; ask first, unless `sure`.
+
+        Raises TooFastError, and LatxaError where the disk does not take it.
+        """
+        self._withdrawals.take(asking, now)
+        user = self.ballots.owner(code)
+        if user is None or user not in self.seen.by_user:
+            return 0
+        if not sure:
+            return self.seen.by_user[user].total()
+        gone = await self.box.remove(user)
+        self.seen.forget(user, [_showing(battle) for battle in gone if not is_skipped(battle)])
+        self.preferred.forget(user)
+        for battle in gone:
+            self.tally.add(battle, -1)
+        return len(gone)
+
+    def table(self, user: str) -> list[JsonObject] | None:
+        """Return how often a voter saw and preferred each model; None where it is too early, or never shown."""
+        if self.rules.table is None or self.votes_of(user) < self.rules.table:
+            return None
+        return self.preferred.rows(user)
+
     def _count(self, battle: Record) -> None:
-        showing = Showing(battle["prompt_id"], battle["model_a"], battle["model_b"])
-        self.seen.add(battle["user"], showing, skipped=is_skipped(battle))
+        self.seen.add(battle["user"], _showing(battle), skipped=is_skipped(battle))
         self.tally.add(battle)
+        if self.rules.table is not None:
+            self.preferred.add(battle)
 
     def _refused(self, body: object, reason: str, detail: str = "") -> RefusedError:
-        self.refuse(Reject(body if isinstance(body, dict) else {"sent": body}, reason, detail))
+        self._votes.refuse(Reject(body if isinstance(body, dict) else {"sent": body}, reason, detail))
         return RefusedError(reason)

@@ -4,11 +4,13 @@
     GET  /ballot   the next pair, as JSON
     POST /votes    a vote; the answer comes when it is on the disk
     POST /messages a message to the two models of a live poll; the answer has both of theirs
+    GET  /code     the code by which a voter's votes can be withdrawn, which POST /withdrawal does
+    GET  /table    which models a voter preferred, where the organiser allows it
 
     GET  /organiser/TOKEN   the organiser's page
 
 Texts of models and voters leave as JSON alone, and the page shows them as text. Names of models stand on the
-organiser's page alone.
+organiser's page, and in that table.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from latxa_cli.voting.remarks import seen_turns
 
 LARGEST_VOTE = 256 * 1024  # bytes of a request: the longest correction, in any script, and marks
 COOKIE = "voter"
+INFORMED = "informed"  # the cookie of who has seen names of models
 COOKIE_SECONDS = 365 * 24 * 3600
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -68,6 +71,9 @@ class Server:
         app.router.add_get("/", self._show_page)
         app.router.add_get("/ballot", self._give_ballot)
         app.router.add_post("/votes", self._take_vote)
+        app.router.add_get("/code", self._give_code)
+        app.router.add_post("/withdrawal", self._take_withdrawal)
+        app.router.add_get("/table", self._show_table)
         app.router.add_get(f"/organiser/{self.poll.ballots.organiser}", self._show_organiser)
         for name in self.page.files:
             app.router.add_get(f"/{name}", self._send_file)
@@ -77,9 +83,7 @@ class Server:
     async def _show_page(self, request: web.Request) -> web.Response:
         response = web.Response(body=self.page.html, content_type="text/html", charset="utf-8")
         if not is_cookie(request.cookies.get(COOKIE)):
-            response.set_cookie(
-                COOKIE, new_cookie(), max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=self.secure
-            )
+            self._set_cookie(response, COOKIE, new_cookie())
         return response
 
     async def _send_file(self, request: web.Request) -> web.Response:
@@ -96,8 +100,25 @@ class Server:
 
     async def _take_vote(self, request: web.Request) -> web.Response:
         user = self._user(request)
-        await self.poll.cast(user, await _body(request), time.time())
+        informed = INFORMED in request.cookies
+        await self.poll.cast(user, await _body(request), time.time(), informed=informed)
         return _json({"cast": self.poll.votes_of(user)})
+
+    async def _give_code(self, request: web.Request) -> web.Response:
+        return _json({"code": self.poll.ballots.code(self._user(request))})
+
+    async def _take_withdrawal(self, request: web.Request) -> web.Response:
+        user, body = self._user(request), await _body(request)
+        code, sure = (body.get("code"), body.get("sure") is True) if isinstance(body, dict) else (None, False)
+        return _json({"votes": await self.poll.withdraw(user, code, time.time(), sure=sure)})
+
+    async def _show_table(self, request: web.Request) -> web.Response:
+        rows = self.poll.table(self._user(request))
+        if rows is None:
+            raise RefusedError("too early")
+        response = _json({"rows": rows})
+        self._set_cookie(response, INFORMED, "1")
+        return response
 
     async def _take_message(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await _body(request)
@@ -113,6 +134,9 @@ class Server:
 
     async def _show_organiser(self, _request: web.Request) -> web.Response:
         return web.Response(body=organiser_page(self.poll), content_type="text/html", charset="utf-8")
+
+    def _set_cookie(self, response: web.Response, name: str, value: str) -> None:
+        response.set_cookie(name, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=self.secure)
 
     def _user(self, request: web.Request) -> str:
         cookie = request.cookies.get(COOKIE)

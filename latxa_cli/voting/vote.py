@@ -15,8 +15,9 @@ from latxa_cli.voting.ballots import Ballots, ContestBallots
 from latxa_cli.voting.contest import contest_of
 from latxa_cli.voting.contestants import contestants_of
 from latxa_cli.voting.live import Limits, LiveBallots
-from latxa_cli.voting.page import agreement_of, consent_text, page_of, words_of
-from latxa_cli.voting.poll import Poll
+from latxa_cli.voting.page import Offer, agreement_of, consent_text, page_of, words_of
+from latxa_cli.voting.poll import Poll, Rules
+from latxa_cli.voting.profile import questions_of
 from latxa_cli.voting.server import Server, listen, serve
 
 OfKey = Callable[[bytes], Ballots]
@@ -46,14 +47,16 @@ class Live:
 
 @dataclass(frozen=True)
 class Settings:
-    """language: of the page, a code or a file. consent: a file. per_minute: the most votes of a voter.
+    """language: of the page, a code or a file. consent, about: files. per_minute: the most votes of a voter.
 
-    modes: what voters may do besides voting, see `page`.
+    modes: what voters may do besides voting, see `page`. table: after how many votes they may see what they preferred.
     """
 
     language: str
     consent: Path | None
+    about: Path | None
     modes: tuple[str, ...]
+    table: int | None
     per_minute: int
     address: Address
 
@@ -64,7 +67,8 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
     Raises UsageError or LatxaError for what cannot be shown, and for an address that cannot be had.
     """
     words, text, random = words_of(settings.language), consent_text(settings.consent), SystemRandom()
-    run.depends_on(settings.consent)
+    questions = questions_of(settings.about)
+    run.depends_on(settings.consent, settings.about)
     if live and files:
         raise UsageError("FILE and `--model` do not go together", hint="files hold the prompts, or voters write them")
     of_key = _from_models(live, random) if live else _from_files(run, files)
@@ -73,10 +77,10 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
     assert isinstance(votes, AppendedOutputs)
     ballots = of_key(votes.key())
     poll = Poll(
-        ballots, append=votes.append, refuse=votes.refuse, random=random, consent=agreement_of(text),
-        per_minute=settings.per_minute, facts={"interface": words["code"]},
+        ballots, votes, Rules(agreement_of(text), settings.per_minute, questions, settings.table),
+        random=random, facts={"interface": words["code"]},
     )  # fmt: skip
-    page = page_of(words, ballots.poll, text, settings.modes)
+    page = page_of(words, ballots.poll, Offer(text, settings.modes, questions, settings.table))
     earlier = poll.recall(votes.earlier("battle"))
     run.say_all(filter(None, [votes.remark, ballots.remark]))
     host = f"[{settings.address.host}]" if ":" in settings.address.host else settings.address.host

@@ -1,13 +1,17 @@
 // The page of a poll. What models wrote comes as JSON and is shown by `textContent` alone. A vote is kept in the browser
 // until the server has it on its disk; the ballot's id makes a vote that is sent twice one vote.
 
+import { answers, ask, still } from "./about.js";
 import { correction, offer, setAnswers, write } from "./correction.js";
 import { conclude, converse, letTalk } from "./live.js";
 import { begin, enter, fillWithWords, letMark, marksIn } from "./marks.js";
+import { letOwn, ownVotes } from "./mine.js";
 
 const words = JSON.parse(document.body.dataset.words);
 const { poll, agreed, modes } = document.body.dataset;
 const marksErrors = modes.includes("errors");
+const tableFrom = Number(document.body.dataset.table);
+const asks = ask(JSON.parse(document.body.dataset.questions), words);
 const corrects = modes.includes("corrections");
 const at = (id) => document.getElementById(id);
 const form = at("ballot");
@@ -103,6 +107,7 @@ function tell(text) {
 
 function count(votes) {
   at("count").textContent = words.count.replace("{n}", votes);
+  ownVotes(votes, tableFrom);
 }
 
 // --- the ballot on the page
@@ -215,6 +220,7 @@ function send(said) {
   enable(false);
   tell("");
   if (agreed) said.consent = agreed;
+  if (asks) said.about = still(JSON.parse(recall("about") || "{}"));
   enqueue({ ...said, ...conclude(), ballot: slip, seconds: secondsInSight(), seen: ends.size === 2 });
   sync();
 }
@@ -299,10 +305,24 @@ at("marks").hidden = !marksErrors;
 at("agree").addEventListener("click", () => {
   keep("agreed", agreed);
   at("consent").hidden = true;
-  sync();
+  start();
 });
+
+at("go").addEventListener("click", () => {
+  keep("about", JSON.stringify(answers()));
+  at("about").hidden = true;
+  start();
+});
+
+letOwn({ words, again: sync }, tableFrom);
 
 addEventListener("online", sync);
 
-if (agreed && recall("agreed") !== agreed) at("consent").hidden = false;
-else sync();
+/** Show what comes first: the text to accept, the questions about the voter, or a pair. */
+function start() {
+  if (agreed && recall("agreed") !== agreed) at("consent").hidden = false;
+  else if (asks && recall("about") === null) at("about").hidden = false;
+  else sync();
+}
+
+start();
