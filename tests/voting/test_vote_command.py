@@ -180,8 +180,8 @@ def test_what_is_no_vote_is_refused_and_counted(folder: Path) -> None:
         assert Voter(served.host, served.port).cast(slip) == (403, {"error": "no cookie"})
         assert Voter(served.host, served.port, "x" * 32).cast(slip)[0] == 403
         assert voter.ask("POST", "/votes", {"ballot": slip}, kind="text/plain")[0] == 415
-        assert voter.ask("POST", "/votes", b"[" * 70_000)[0] == 413
-        assert voter.ask("POST", "/votes", b"[" * 60_000)[0] == 403
+        assert voter.ask("POST", "/votes", b"[" * 270_000)[0] == 413
+        assert voter.ask("POST", "/votes", b"[" * 250_000)[0] == 403
         assert not votes_in(folder / "votes.jsonl")
         assert voter.cast(slip)[0] == 200
         served.stop()
