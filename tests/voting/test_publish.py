@@ -12,6 +12,8 @@ import tiny
 from poll_server import votes_in
 from tiny import Latxa
 
+from latxa_cli.stream.records import content_id
+
 Vote = dict[str, Any]
 DAY = ("--date", "2026-03-28")
 
@@ -59,6 +61,21 @@ def test_young_votes_and_skipped_pairs_stay_out(tmp_path: Path, latxa: Latxa) ->
     assert reasons == ["too young", "no timestamp", "no timestamp", "skipped"]
     kept, reasons, _ = published(latxa, tmp_path, votes, "--delay", "0")
     assert kept == votes and reasons == []
+
+
+def test_an_id_does_not_tell_what_was_covered(tmp_path: Path, latxa: Latxa) -> None:
+    """A prompt without an id of its own has a hash of its words, by which a phone number could be found."""
+    asked = "Deitu 943 12 34 56?"
+    told = vote(3, conversation_a=talk("a", asked), conversation_b=talk("b", asked))
+    votes = [told | {"prompt_id": content_id({"turns": [asked]})}, told]
+    published(latxa, tmp_path, [*votes, vote(4)], "--review", "review.jsonl")
+    tiny.write_jsonl(
+        tmp_path / "decided.jsonl", [one | {"decision": "cover"} for one in votes_in(tmp_path / "review.jsonl")]
+    )
+    kept, _, _ = published(latxa, tmp_path, votes, "--decisions", "decided.jsonl")
+    shown = kept[0]["conversation_a"][1]["content"]
+    assert "943" not in shown
+    assert [one["prompt_id"] for one in kept] == [content_id({"turns": [shown]}), "p3"]
 
 
 def test_a_person_decides_on_personal_data_once_for_all_votes(tmp_path: Path, latxa: Latxa) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from latxa_cli.stream.errors import LatxaError, nearest
-from latxa_cli.stream.records import JsonObject, Record, content_id
+from latxa_cli.stream.records import JsonObject, Record, content_id, user_turns
 from latxa_cli.text.personal import Finding, covered, findings
 
 DECISIONS = ("publish", "cover", "leave out")
@@ -103,7 +103,15 @@ def _covered(vote: Record, texts: Mapping[str, str]) -> Record:
             side: [_as_there(span, made[side.replace("model", "conversation")]) for span in spans]
             for side, spans in vote["errors"].items()
         }
+    if vote.get("prompt_id") is not None and vote["prompt_id"] == _hash_of_prompt(vote):
+        made["prompt_id"] = _hash_of_prompt(made)
     return made
+
+
+def _hash_of_prompt(vote: Record) -> str | None:
+    """Return the id of a prompt that has its hash for one: who guesses what was covered could check it by that."""
+    messages = vote.get("conversation_a")
+    return content_id({"turns": user_turns(messages)}) if messages else None
 
 
 def _replaced(value: object, texts: Mapping[str, str]) -> object:
