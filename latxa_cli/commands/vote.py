@@ -47,6 +47,10 @@ def vote(
     about: Annotated[
         Path | None, flag("Questions that voters may answer about themselves (TOML).", metavar="FILE")
     ] = None,
+    pairs: Annotated[
+        str | None,
+        flag("Show these pairs of models first, a vote each, as `arena-next` proposes them.", metavar="FILE"),
+    ] = None,
     table: Annotated[
         int | None, flag("Let voters see which models they preferred, from N votes on. [default: never]", min=1)
     ] = None,
@@ -80,6 +84,7 @@ def vote(
 
       --about        a table a question, called as the field of the votes: [user_language] question = "…",
                      answers = ["…", "…"]
+      --pairs        voters see a pair of it next, the first ones first; then the pair with the fewest votes
       --table        names models; who has seen it knows more, so later votes are marked (`informed`)
 
     A voter can withdraw all votes by the code that the page shows: they are gone from the file at once.
@@ -105,5 +110,7 @@ def vote(
         Decoding(max_tokens, temperature, top_p), Limits(turns, messages_per_minute),
     )  # fmt: skip
     modes = tuple(name for name, asked in (("errors", errors), ("corrections", corrections)) if asked)
-    settings = Settings(language, consent, about, modes, table, votes_per_minute, Address(host, port, behind_proxy))
+    settings = Settings(
+        language, consent, about, modes, table, pairs, votes_per_minute, Address(host, port, behind_proxy)
+    )
     hold_vote(run, files or [], live if model else None, settings)

@@ -128,6 +128,17 @@ KINDS: dict[str, Kind] = {
         rule_says="`winner` may be left out where one of the two others is there, or `skipped` is true.",
         is_named=False,
     ),
+    "proposal": Kind(
+        "A battle that is to be held, as `arena-next` proposes it.",
+        (Field("model_a", STRING, "the model to be shown first"), Field("model_b", STRING, "the other one")),
+        (
+            Field("gain", NUMBER, "how far the vote lowers the cost of wrongly ordered models, in points"),
+            Field("reason", STRING, "`bridge` where models meet that nothing connects, else `contested`"),
+            _SOURCE, _METADATA,
+        ),
+        mark="gain",
+        is_named=False,
+    ),
     "score": Kind(
         "How good a record is, by a rubric; `id` is that of the record.",
         (Field("rubric", STRING, "the rubric"), Field("scores", OBJECT, "the score by each criterion, by name")),

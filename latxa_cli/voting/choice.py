@@ -1,7 +1,8 @@
 """Which pair a voter sees next, and in which order.
 
 - A voter sees no prompt again while there are others.
-- The pair of models with the fewest votes comes first, and of its prompts the one with the fewest.
+- The pair of models comes first whose votes the organiser wants most, else the one with the fewest votes; and of its
+  prompts the one with the fewest.
 - The model that was shown first less often is shown first with a probability of 2/3, so that both orders come equally
   often and nobody can tell them in advance (Efron, 1971, "Forcing a sequential experiment to be balanced",
   Biometrika 58).
@@ -42,14 +43,15 @@ class Seen:
     """How often each pair, each pair on each prompt, and each order was voted on, and what each voter has seen.
 
     votes: by voter, how many verdicts; a voter has seen what was skipped, too.
+    wanted: pairs that are to be voted on, a vote each, the most urgent first; what was voted on is taken out.
     """
 
     pairs: Counter[Pair] = field(default_factory=Counter)
     meetings: Counter[tuple[str, Pair]] = field(default_factory=Counter)
     orders: Counter[Pair] = field(default_factory=Counter)  # (first, second)
     by_user: defaultdict[str, Counter[tuple[str, Pair]]] = field(default_factory=lambda: defaultdict(Counter))
-
     votes: Counter[str] = field(default_factory=Counter)
+    wanted: list[Pair] = field(default_factory=list)
 
     def add(self, user: str, showing: Showing, *, skipped: bool = False) -> None:
         """Count a vote, or what a voter saw and skipped."""
@@ -57,6 +59,8 @@ class Seen:
         if not skipped:
             self.votes[user] += 1
             self._add(showing, 1)
+            if showing.pair in self.wanted:
+                self.wanted.remove(showing.pair)
 
     def forget(self, user: str, showings: Iterable[Showing]) -> None:
         """Forget a voter, and the votes that the voter cast."""
@@ -80,7 +84,7 @@ def next_showing(contest: Contest, seen: Seen, user: str, random: Random) -> Sho
     ]
     fewest = min((times[prompt] for prompt in open_prompts), default=0)
     prompts = [prompt for prompt in open_prompts if times[prompt] == fewest]
-    for pair in _shuffled_by(list(combinations(contest.models, 2)), seen.pairs, random):
+    for pair in _by_need(contest.models, seen, random):
         left = [(prompt, pair) for prompt in prompts if (prompt, pair) not in by_user and _met(contest, prompt, pair)]
         if left:
             prompt, _ = _shuffled_by(left, seen.meetings, random)[0]
@@ -99,8 +103,17 @@ def _shuffled_by(things: Iterable[Thing], counts: Counter[Thing], random: Random
 
 
 def next_pair(models: Sequence[str], seen: Seen, random: Random) -> Pair:
-    """Return the pair of models, in the order of their names, that was voted on least."""
-    return _shuffled_by(combinations(sorted(models), 2), seen.pairs, random)[0]
+    """Return the pair of models, in the order of their names, whose votes are needed most."""
+    return _by_need(sorted(models), seen, random)[0]
+
+
+def _by_need(models: Sequence[str], seen: Seen, random: Random) -> list[Pair]:
+    """Return all pairs of models: those that are wanted, in their order, then those with the fewest votes."""
+    place: dict[Pair, int] = {}
+    for number, pair in enumerate(seen.wanted):
+        place.setdefault(pair, number)
+    fewest_first = _shuffled_by(combinations(models, 2), seen.pairs, random)
+    return sorted(fewest_first, key=lambda pair: place.get(pair, len(seen.wanted)))
 
 
 def in_order(pair: Pair, seen: Seen, random: Random) -> Pair:

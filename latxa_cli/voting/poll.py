@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import combinations
 from random import Random
 
 from latxa_cli.stream.errors import UsageError
@@ -25,10 +26,11 @@ class RefusedError(Exception):
 
 
 class Tally:
-    """Counts of the votes on the disk: in all, by hour (`2026-03-19T10`), by reason of suspicion; skipped pairs too."""
+    """Counts of the votes on the disk: all, skipped pairs, by hour (`2026-03-19T10`), by reason of suspicion, wins."""
 
     def __init__(self) -> None:
         self.votes = self.skipped = 0
+        self.won: Counter[tuple[str, str]] = Counter()  # (winner, loser)
         self.hours: Counter[str] = Counter()
         self.suspicion: Counter[str] = Counter()
 
@@ -38,6 +40,9 @@ class Tally:
             self.skipped += times
             return
         self.votes += times
+        for winner, loser in (("model_a", "model_b"), ("model_b", "model_a")):
+            if battle.get("winner") == winner:
+                self.won[battle[winner], battle[loser]] += times
         self.hours[str(battle.get("timestamp", ""))[:13]] += times
         for reason in (battle.get("metadata") or {}).get("suspicion") or ():
             self.suspicion[reason] += times
@@ -64,7 +69,7 @@ class Preferred:
         if is_skipped(battle):
             return
         self._votes[battle["user"]].update((battle["model_a"], battle["model_b"]))
-        if battle["winner"] in ("model_a", "model_b"):
+        if battle.get("winner") in ("model_a", "model_b"):
             self._won[battle["user"]][battle[battle["winner"]]] += 1
 
     def forget(self, user: str) -> None:
@@ -119,6 +124,14 @@ class Poll:
             self.box.cast.add(battle["id"])
             self._count(battle)
         return len(self.box.cast)
+
+    def want(self, proposals: Iterable[Record]) -> str:
+        """Show these pairs of models first, one vote each; return what is to be said of those that cannot be shown."""
+        pairs = [tuple(sorted((one["model_a"], one["model_b"]))) for one in proposals]
+        known = set(combinations(sorted(self.ballots.models), 2))
+        self.seen.wanted = [(one, other) for one, other in pairs if (one, other) in known]
+        lacking = len(pairs) - len(self.seen.wanted)
+        return f"{lacking:,} of {len(pairs):,} pairs are of models that are not here" if lacking else ""
 
     def votes_of(self, user: str) -> int:
         """Return how many votes a voter has cast."""

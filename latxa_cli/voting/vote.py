@@ -50,6 +50,7 @@ class Settings:
     """language: of the page, a code or a file. consent, about: files. per_minute: the most votes of a voter.
 
     modes: what voters may do besides voting, see `page`. table: after how many votes they may see what they preferred.
+    pairs: a file of pairs of models that come first.
     """
 
     language: str
@@ -57,6 +58,7 @@ class Settings:
     about: Path | None
     modes: tuple[str, ...]
     table: int | None
+    pairs: str | None
     per_minute: int
     address: Address
 
@@ -82,7 +84,8 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
     )  # fmt: skip
     page = page_of(words, ballots.poll, Offer(text, settings.modes, questions, settings.table))
     earlier = poll.recall(votes.earlier("battle"))
-    run.say_all(filter(None, [votes.remark, ballots.remark]))
+    remark = poll.want(run.read_all(settings.pairs, "proposal")) if settings.pairs else ""
+    run.say_all(filter(None, [votes.remark, ballots.remark, remark]))
     host = f"[{settings.address.host}]" if ":" in settings.address.host else settings.address.host
     address = f"http://{host}:{listening.getsockname()[1]}/"
     serve(

@@ -17,6 +17,8 @@ from killed_server import under_kills
 from poll_server import MODELS, Voter, responses, serving, votes_in, write_responses
 from tiny import Latxa
 
+from latxa_cli.voting.organiser import _share
+
 FILES = ("0.jsonl", "1.jsonl", "-o", "votes.jsonl")
 
 
@@ -126,6 +128,39 @@ def test_the_organiser_sees_how_it_goes(folder: Path) -> None:
     with serving(folder, *FILES, "--resume") as served:
         assert secret[0].strip() in served.said
         assert voter.cookie and Voter(served.host, served.port).ask("GET", secret[0].strip())[1].startswith(page[:200])
+
+
+def test_pairs_of_arena_next_come_first(folder: Path, latxa: Latxa) -> None:
+    write_responses(folder, MODELS)
+    words = ("0.jsonl", "1.jsonl", "2.jsonl", "-o", "votes.jsonl")
+    with serving(folder, *words) as served:
+        for _ in range(4):
+            voter = Voter.of(served)
+            assert voter.cast(voter.ballot()["ballot"])[0] == 200
+    proposed = latxa("arena-next", "votes.jsonl", "-n", "3", "--model", "newcomer", "-o", "pairs.jsonl", cwd=folder)
+    assert proposed.returncode == 0, proposed.stderr
+    pair = {"model_a": MODELS[2], "model_b": MODELS[0]}
+    tiny.write_jsonl(folder / "pairs.jsonl", [*votes_in(folder / "pairs.jsonl"), pair, pair])
+    known = [one for one in votes_in(folder / "pairs.jsonl") if "newcomer" not in (one["model_a"], one["model_b"])]
+    with serving(folder, *words, "--pairs", "pairs.jsonl", "--resume") as served:
+        assert f"{5 - len(known)} of 5 pairs are of models that are not here" in served.said
+        secret = re.search(r"/organiser/\w+", served.said)
+        assert secret
+        for _ in known[:-1]:
+            voter = Voter.of(served)
+            assert voter.cast(voter.ballot()["ballot"])[0] == 200
+        page = voter.ask("GET", secret[0])[1].decode()
+    cast = [{vote["model_a"], vote["model_b"]} for vote in votes_in(folder / "votes.jsonl")[4:]]
+    assert cast == [{one["model_a"], one["model_b"]} for one in known[:-1]]
+    assert 'votes still wanted<td dir="auto">1' in page and re.search(r">\d+% \(\d+% to \d+%\)", page)
+    done = latxa("vote", *words, "--pairs", "0.jsonl", "--resume", cwd=folder)
+    assert done.returncode in (1, 2) and b"0.jsonl:1: the field `model_a` is missing" in done.stderr
+
+
+def test_the_share_of_wins_has_an_interval() -> None:
+    """Worked out by hand for 20 of 100 with 90 %: 0.142 to 0.273."""
+    assert _share(20, 80, 100) == "20% (14% to 27%)"
+    assert _share(0, 0, 4) == "50% (18% to 82%)" and _share(3, 0, 3) == "100% (53% to 100%)" and _share(0, 0, 0) == "-"
 
 
 def test_a_ballot_is_the_same_until_it_is_cast_and_no_prompt_comes_twice(folder: Path) -> None:

@@ -42,6 +42,20 @@ def test_pairs_prompts_and_orders_are_balanced() -> None:
     assert all(len({prompt for prompt, _ in of_user}) == 6 for of_user in seen.by_user.values())
 
 
+def test_pairs_that_are_wanted_come_first_once_for_each_vote() -> None:
+    poll, seen, random = contest(), Seen(), Random(4)
+    one, other, third = (tuple(sorted(pair)) for pair in itertools.combinations(MODELS, 2))
+    seen.wanted = [third, one, third]  # type: ignore[list-item]
+    shown = []
+    for number in range(4):
+        showing = next_showing(poll, seen, f"u{number}", random)
+        assert showing is not None
+        shown.append(showing.pair)
+        seen.add(f"u{number}", showing, skipped=number == 0)  # what was skipped is still wanted
+    assert shown == [third, third, one, third] and seen.wanted == []
+    assert next_showing(poll, seen, "u9", random).pair == other  # type: ignore[union-attr]
+
+
 def test_nobody_can_tell_which_model_comes_first() -> None:
     """Of two models, who was first last time is first again in a third of the cases or more."""
     poll, seen, random, firsts = contest(400, MODELS[:2]), Seen(), Random(2), []
