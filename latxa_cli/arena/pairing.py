@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from latxa_cli.arena.battles import Tally
-from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic
-from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE, Wins, hessian, vote_spread
+from latxa_cli.arena.fits.arithmetic import climb, laplacian, logistic, solve
+from latxa_cli.arena.fits.bradley_terry import DIGITS, SCALE, Wins, batches, hessian, totals, vote_spread
 from latxa_cli.arena.fits.connectivity import connected
 from latxa_cli.arena.votes import Floats, Integers, PairCounts, count
 from latxa_cli.stream.records import Record
@@ -100,6 +100,27 @@ def worth_by(battles: Iterable[Record]) -> Callable[[str], dict[str, float]]:
         return {name: value for name, value in zip(counts.models, told, strict=True) if name != model}
 
     return worth
+
+
+def ratings(models: int, pairs: Integers, won: Floats, played: Floats) -> Floats:
+    """Return (rounds, models) ratings with mean 0, in points, most probable under the prior: finite for few votes too.
+
+    pairs: (P, 2) two models each; won, played: (rounds, P) wins of the first, ties as halves, and battles of the two.
+    """
+    first, second = pairs.T
+    counts = PairCounts([str(n) for n in range(models)], first, second, np.zeros((len(pairs), 4)))
+    identity, theta = np.eye(models) / PRIOR_VARIANCE, np.zeros((len(won), models))
+    for some in batches(len(won), models):
+
+        def newton(at: Floats, some: slice = some) -> tuple[Floats, Floats]:
+            chance = logistic(at[:, first] - at[:, second])
+            weights = played[some] * chance * (1 - chance)
+            gradient = totals(counts, won[some] - played[some] * chance) - at / PRIOR_VARIANCE
+            step = solve(laplacian(counts.matrix(weights, weights)) + identity, gradient)
+            return step, np.ptp(step, axis=1)
+
+        theta[some] = climb(theta[some], newton, converged=CONVERGED)
+    return SCALE * (theta - theta.mean(axis=1, keepdims=True))
 
 
 def _largest(gains: Floats) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from latxa_cli.options import (
     DryRun,
     EngineOptions,
     Files,
+    OutputFile,
     Run,
     Seed,
     Shard,
@@ -17,7 +18,7 @@ from latxa_cli.options import (
 )  # fmt: skip
 
 
-@verb(generates=True, conditions=[needs("battles", "arena")])
+@verb(generates=True, conditions=[needs("battles", "arena"), needs("findings", "against")])
 def judge(
     run: Run,
     files: Files = None,
@@ -32,6 +33,7 @@ def judge(
     against: Annotated[
         str | None, flag("Votes of people on the same pairs, which say how good the judge is.", metavar="FILE")
     ] = None,
+    findings: Annotated[OutputFile, flag("Write what --against finds here, as records.", metavar="FILE")] = None,
     arena: Annotated[
         list[str] | None,
         flag("Judge one FILE, of a newcomer, against the answers in these battles; repeat it.", metavar="FILE"),
@@ -87,8 +89,9 @@ def judge(
     another script are in another language. Other words are so if several together are more probable in one of ten large
     languages, by their n-grams. Words of the prompt count only for the expected language. The guide has figures.
 
-    With --against the run ends with the judge's accuracy, kappa, biases and rank correlation, the `preference_scale`
-    that fits the votes, and win rates corrected for its error, all with 90 % intervals; the manifest holds them too.
+    With --against the run ends with the judge's accuracy, kappa and biases, the `preference_scale` that fits the votes,
+    win rates corrected for its error, and how near its ratings are to those by people, beside the ratings of 25, 50,
+    100 … of their votes, with 90 % intervals. The manifest and --findings hold them too, for `report`.
 
     With --arena, each response of a newcomer meets the answer of one model, or of --battles, to the same prompt, out of
     battles with conversations, such as those of a published arena. Both together give its rating. Models are drawn so
@@ -105,13 +108,17 @@ def judge(
       latxa judge reverse.jsonl --rubric curate --judge models/judge -o scores.jsonl
       latxa judge ours.jsonl --rubric code-switch --language eu > switches.jsonl
     """
-    from latxa_cli.judging.judge import Settings
+    from latxa_cli.judging.judge import Lent, Settings
     from latxa_cli.judging.judge import judge as judge_files
 
+    lent = None
+    if arena or against:
+        from latxa_cli.arena.pairing import ratings, worth_by
+
+        lent = Lent(worth_by, ratings)
+    told = None if dry_run else run.file(findings)
     settings = Settings(
-        rubric, tuple(judge or ()), references, against, tuple(arena or ()), battles, margin, answer_in, language,
+        rubric, tuple(judge or ()), references, against, told, tuple(arena or ()), battles, margin, answer_in, language,
         thinking, max_tokens, seed, date, engine, partial=shard is not None or run.destination.resume, dry_run=dry_run,
     )  # fmt: skip
-    if arena:
-        from latxa_cli.arena.pairing import worth_by
-    judge_files(run, files or [], settings, worth_by if arena else None)
+    judge_files(run, files or [], settings, lent)

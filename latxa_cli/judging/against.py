@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from latxa_cli.judging.curves import Ratings
 from latxa_cli.judging.merits import Merits, Pair, Vote
 from latxa_cli.judging.panel import family_of
 from latxa_cli.judging.rubric import Rubric
@@ -72,11 +73,12 @@ class Examination:
         if isinstance(one, Reject):
             self.failed[judge] = self.failed.get(judge, 0) + (human is not None)
             return
-        scores = battle["metadata"]["scores"]
-        decides = (self.rubric.verdicts or {})["winner"]
-        gap = scores["model_a"][decides] - scores["model_b"][decides]
+        scores, orders = (battle["metadata"].get(name) for name in ("scores", "orders"))
+        if decides := (self.rubric.verdicts or {}).get("winner"):  # else there is one score of each, by a measure
+            scores = {side: of_side[decides] for side, of_side in scores.items()}
+        gap = scores["model_a"] - scores["model_b"]
         longer = _length(battle["conversation_a"]) - _length(battle["conversation_b"])
-        winners = [(order["first"], order["winner"]) for order in battle["metadata"]["orders"]]
+        winners = [(order["first"], order["winner"]) for order in orders or ()]
         share, sign = SHARE[battle["winner"]], -1 if turned else 1
         self.votes.setdefault(judge, []).append(
             Vote(
@@ -85,14 +87,15 @@ class Examination:
                 sign * gap,
                 sign * ((longer > 0) - (longer < 0)),
                 sum((winner == first) - (winner not in ("tie", first)) for first, winner in winners),
+                len(winners),
                 tuple(human) if human else NOBODY,  # type: ignore[arg-type]
             )
         )
 
-    def findings(self, seed: int) -> Iterator[Record]:
-        """Yield the findings about every judge."""
+    def findings(self, seed: int, ratings: Ratings | None = None) -> Iterator[Record]:
+        """Yield the findings about every judge; `ratings`: rates models by their battles."""
         for judge, votes in self.votes.items():
-            yield from Merits(judge, votes, self.failed.get(judge, 0), seed).findings(family_of)
+            yield from Merits(judge, votes, self.failed.get(judge, 0), seed).findings(family_of, ratings)
 
 
 def _length(conversation: list[dict[str, Any]]) -> int:

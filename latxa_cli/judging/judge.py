@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
     from latxa_cli.generation.engine import EngineOptions
     from latxa_cli.judging.against import Examination
+    from latxa_cli.judging.curves import Ratings
     from latxa_cli.judging.newcomers import Worth
     from latxa_cli.judging.panel import Judge
     from latxa_cli.stream.records import Outcome, Record
     from latxa_cli.stream.run import Run
+    from latxa_cli.stream.writer import Writer
 
-    WorthBy = Callable[[list[Record]], Worth]
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What judging takes from the arena: what a battle of a newcomer tells, given all battles; how models are rated."""
+
+    worth_by: Callable[[list[Record]], Worth]
+    ratings: Ratings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class Settings:
     judges: tuple[str, ...]
     references: str | None
     against: str | None
+    findings: Writer | None
     arena: tuple[str, ...]
     battles: int
     margin: float | None
@@ -47,10 +56,10 @@ class Settings:
     dry_run: bool
 
 
-def judge(run: Run, files: list[str], settings: Settings, worth_by: WorthBy | None = None) -> None:
+def judge(run: Run, files: list[str], settings: Settings, lent: Lent | None = None) -> None:
     """Judge the responses in `files`, and write what comes of it.
 
-    `worth_by`: given the battles of `--arena`, what a battle of a newcomer tells.
+    `lent`: needed for `--arena` and `--against`.
     Raises UsageError where the files, flags and judges do not fit the rubric, and LatxaError as what it calls.
     """
     rubric = load_rubric(settings.rubric)
@@ -67,25 +76,25 @@ def judge(run: Run, files: list[str], settings: Settings, worth_by: WorthBy | No
     others: list[Contender] = []
     if not pairs:
         to_judge = alone(run.read(files, "conversation"), references, needs_reference=needs_reference)
-    elif settings.arena and worth_by:
-        to_judge = _in_arena(run, files, settings, worth_by, references, needs_reference=needs_reference)
+    elif settings.arena and lent:
+        to_judge = _in_arena(run, files, settings, lent, references, needs_reference=needs_reference)
     else:
         others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]]
         records = run.read(files[:1], "response", done=first.note, of_others=first.note)
         to_judge = meetings(records, others, references, needs_reference=needs_reference, first=first)
     margin = rubric.tie if settings.margin is None else settings.margin
     if rubric.is_asked:
-        _ask(run, rubric, to_judge, margin, settings)
+        _ask(run, rubric, to_judge, margin, settings, lent)
     elif rubric.scorer == "code-switch":
         _search(run, rubric, to_judge, settings)
     else:
-        _measure(run, rubric, to_judge, margin, settings)
+        _measure(run, rubric, to_judge, margin, settings, lent)
     if not settings.partial and not settings.dry_run:
         _say_unmet(run, files[0], others)
 
 
 def _in_arena(
-    run: Run, files: list[str], settings: Settings, worth_by: WorthBy,
+    run: Run, files: list[str], settings: Settings, lent: Lent,
     references: Mapping[str, object], *, needs_reference: bool,
 ) -> Iterator[Meeting]:  # fmt: skip
     """Return the meetings of a newcomer's responses with answers of an arena."""
@@ -97,7 +106,7 @@ def _in_arena(
         run.say(f"{arena.unused:,} battles of `--arena` hold no two answers to one prompt: not used")
     records = run.read(files, "response", done=first.note, of_others=first.note)
     return arena.meetings(
-        records, worth_by(battles), settings.battles, references, settings.seed,
+        records, lent.worth_by(battles), settings.battles, references, settings.seed,
         needs_reference=needs_reference, first=first,
     )  # fmt: skip
 
@@ -116,7 +125,7 @@ def _check(rubric: Rubric, files: list[str], settings: Settings) -> None:
         raise UsageError(f"the rubric `{rubric.name}` needs a judge", hint="`--judge MODEL`")
     if rubric.scorer != "code-switch" and settings.language is not None:
         raise UsageError(f"`--language` has no effect with the rubric `{rubric.name}`", hint="`--rubric code-switch`")
-    if settings.against and not (rubric.is_asked and rubric.compares == "pair"):
+    if settings.against and rubric.compares == "one":
         raise UsageError(f"`--against` has no effect with the rubric `{rubric.name}`", hint="votes are on pairs")
     if rubric.compares == "one" and settings.margin is not None:
         raise UsageError(f"`--margin` has no effect with the rubric `{rubric.name}`", hint="it compares no responses")
@@ -125,7 +134,9 @@ def _check(rubric: Rubric, files: list[str], settings: Settings) -> None:
         raise UsageError(f"`{flag}` has no effect with the rubric `{rubric.name}`", hint="it asks no model")
 
 
-def _ask(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings) -> None:
+def _ask(
+    run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings, lent: Lent | None
+) -> None:
     """Ask judges, and write their votes or scores."""
     from latxa_cli.generation.delivery import deliver, note_engine
     from latxa_cli.generation.engine import Decoding
@@ -153,10 +164,7 @@ def _ask(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, s
         outcomes = examination.watched(outcomes)
     deliver(run, panel, outcomes, total=None, dry_run=settings.dry_run)
     run.say_all(tally.sentences())
-    if examination and not settings.dry_run:
-        findings = list(examination.findings(settings.seed))
-        run.note(against=findings)
-        run.say_all(finding["text"] for finding in findings)
+    _tell(run, examination, settings, lent)
     if settings.dry_run:
         run.say(_cost(judges, RECORDS))
 
@@ -177,13 +185,26 @@ def _examination(run: Run, rubric: Rubric, settings: Settings) -> Examination | 
     return examination
 
 
+def _tell(run: Run, examination: Examination | None, settings: Settings, lent: Lent | None) -> None:
+    """Say what was found about the judges, and write it."""
+    if examination is None or settings.dry_run:
+        return
+    findings = list(examination.findings(settings.seed, lent.ratings if lent else None))
+    run.note(against=findings)
+    run.say_all(finding["text"] for finding in findings)
+    for finding in findings if settings.findings else ():
+        settings.findings.write(finding)  # type: ignore[union-attr]
+
+
 def _cost(judges: list[Judge], most: int) -> str:
     """Return what a few prompts took of tokens, which tells what all of them will cost."""
     asked, written = (sum(getattr(one.engine, f"{what}_tokens") for one in judges) for what in ("prompt", "completion"))
     return f"these prompts ({most} at most) took {asked:,} tokens to read and {written:,} to write, of all judges"
 
 
-def _measure(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings) -> None:
+def _measure(
+    run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: float, settings: Settings, lent: Lent | None
+) -> None:
     """Score responses by what needs no asking, and write battles or scores."""
     from latxa_cli.judging.measures import ByReference, ByReward, measure
 
@@ -197,7 +218,9 @@ def _measure(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], margin: floa
         engine = settings.engine
         by = ByReward(settings.judges[0], device=engine.device, trust_remote_code=engine.trust_remote_code)
     run.note(judge=by.signature)
-    _write(run, measure(_some(to_judge, settings), by, rubric, margin), settings)
+    outcomes, examination = measure(_some(to_judge, settings), by, rubric, margin), _examination(run, rubric, settings)
+    _write(run, examination.watched(outcomes) if examination else outcomes, settings)
+    _tell(run, examination, settings, lent)
 
 
 def _search(run: Run, rubric: Rubric, to_judge: Iterator[Meeting], settings: Settings) -> None:

@@ -1,8 +1,10 @@
 """What a judge's votes say beside those of people: agreement, biases, the scale of its scores, corrected win rates.
 
-Every interval is of 90 %. It is that of a bootstrap that draws prompts, since votes on one prompt are alike; that of
-the scale is a sandwich by prompt, that of corrected win rates follows from prediction-powered inference (Angelopoulos
-et al. 2023, arXiv 2301.09633).
+Every interval is of 90 % and takes votes on one prompt together, since they are alike. Errors are those of a jackknife
+that leaves out a prompt, with Student's distribution (Efron & Stein, 1981, "The jackknife estimate of variance", Annals
+of Statistics 9). The error of the scale is a sandwich by prompt, that of corrected win rates follows from
+prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633). Rank correlations (`curves`) have percentiles
+of a bootstrap by prompt.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from latxa_cli.judging.curves import Curve, Ratings
 from latxa_cli.stream.records import Record
 
 if TYPE_CHECKING:
@@ -17,52 +20,51 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-CONFIDENCE, ROUNDS = 0.9, 1000
+CONFIDENCE = 0.9
 FEWEST = 5  # pairs with votes, for a corrected win rate
-STEPS = (25, 50, 100, 200, 400, 800, 1600, 3200)  # human votes of the learning curve
-DRAWS = 200  # of so many votes each
 Pair = tuple[str, str, str]  # prompt id, and two models in the order of their names
 Interval = tuple[float, float | None, float | None]  # a value and its bounds
 
 
 class Vote(NamedTuple):
     """A judge's verdict on a pair (twice the first model's share of a win), the difference of its scores, the sign of
-    that of lengths, and in how many orders more the first shown won than the second; `human`: votes of people."""
+    that of lengths, in how many orders more the first shown won than the second, and in how many orders it was asked;
+    `human`: votes of people."""
 
     pair: Pair
     verdict: int
     gap: float
     longer: int
     first: int
+    shown: int
     human: tuple[int, int, int]
 
 
 class Merits:
     """The findings about one judge. Its votes become columns; `cells`: (pairs, 3) votes of people by verdict."""
 
-    def __init__(self, name: str, votes: list[Vote], failed: int, seed: int) -> None:
+    def __init__(self, name: str, votes: list[Vote], failed: int, seed: int = 0) -> None:
         """`failed`: pairs with votes of people that the judge gave no verdict on."""
         import numpy as np
 
         self.name, self.failed = name, failed
         self.pairs = [vote.pair for vote in votes]
-        columns = np.array([[vote.verdict, vote.gap, vote.longer, vote.first] for vote in votes], float)
-        self.verdict, self.gap, self.longer, self.first = columns.T
+        columns = np.array([[vote.verdict, vote.gap, vote.longer, vote.first, vote.shown] for vote in votes], float)
+        self.verdict, self.gap, self.longer, self.first, self.shown = columns.T
         self.cells = np.array([vote.human for vote in votes], float)
         prompts = {prompt: n for n, prompt in enumerate(dict.fromkeys(pair[0] for pair in self.pairs))}
         self.prompt = np.array([prompts[pair[0]] for pair in self.pairs])
         self.models = sorted({model for pair in self.pairs for model in pair[1:]})
         self.sides = np.array([[self.models.index(model) for model in pair[1:]] for pair in self.pairs])
-        draw = np.random.default_rng(seed)
-        count = len(prompts)
-        # Every round draws prompts; the factor makes up for what a sample of few prompts varies too little.
-        self.weights = draw.multinomial(count, np.full(count, 1 / count), ROUNDS).astype(float)
-        self.stretch = (count / max(1, count - 1)) ** 0.5
-        self.random = draw
+        self.seed = seed
 
-    def findings(self, family_of: Callable[[str], str]) -> Iterator[Record]:
-        """Yield all findings; only that of its position bias where people voted on none of its pairs."""
-        yield self._position()
+    def findings(self, family_of: Callable[[str], str], ratings: Ratings | None = None) -> Iterator[Record]:
+        """Yield all findings; only that of its position bias where people voted on none of its pairs.
+
+        `ratings`: rates models by their battles; without it, nothing is said of ratings.
+        """
+        if self.shown.any():
+            yield self._position()
         if not self.cells.any():
             return
         yield from self._agreement()
@@ -74,29 +76,31 @@ class Merits:
             yield from self._bias("self bias", own, "responses of its own family")  # type: ignore[arg-type]
         yield from self._scale()
         yield from self._win_rates()
-        yield from self._ranks()
+        if ratings is not None and len(self.models) > 2:
+            yield from self._curve(ratings)
 
     # --- intervals
 
-    def _interval(self, of: Callable[[Array], Array], columns: Array) -> tuple[float, float | None, float | None]:
-        """Return a statistic of sums over prompts with its interval.
+    def _interval(self, of: Callable[[Array], Array], columns: Array, lowest: float = -1.0) -> Interval:
+        """Return a statistic of sums over prompts with its interval, which ends at `lowest` and 1.
 
         columns: (pairs, k); of: (…, k) sums → (…) values, NaN where there is none.
         """
         import numpy as np
+        from scipy.special import stdtrit
 
-        sums = np.zeros((self.weights.shape[1], columns.shape[1]))
+        sums = np.zeros((int(self.prompt.max()) + 1, columns.shape[1]))
         np.add.at(sums, self.prompt, columns)
         value = float(of(sums.sum(0)[None])[0])
-        drawn = of(self.weights @ sums)
-        drawn = drawn[np.isfinite(drawn)]
-        if len(drawn) < ROUNDS // 2 or not np.isfinite(value):
+        told = sums[(sums != 0).any(axis=1)]  # prompts without votes of people say nothing here
+        without, count = of(told.sum(0) - told), len(told)
+        if count < 2 or not (np.isfinite(without).all() and np.isfinite(value)):
             return value, None, None
-        tail = (1 - CONFIDENCE) / 2
-        lower, upper = (value + (end - value) * self.stretch for end in np.quantile(drawn, (tail, 1 - tail)))
-        return value, float(lower), float(upper)
+        error = float(np.sqrt((count - 1) / count * np.square(without - without.mean()).sum()))
+        width = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
+        return value, max(lowest, value - width), min(1.0, value + width)
 
-    def _told(self, name: str, found: tuple[float, float | None, float | None], text: str, **more: Any) -> Record:
+    def _told(self, name: str, found: Interval, text: str, **more: Any) -> Record:
         value, lower, upper = found
         ends = "" if lower is None else f" ({lower:.3f} to {upper:.3f})"
         return {
@@ -114,8 +118,7 @@ class Merits:
     def _position(self) -> Record:
         import numpy as np
 
-        columns = np.stack([self.first, np.full(len(self.first), 2.0)], 1)
-        found = self._interval(_ratio, columns)
+        found = self._interval(_ratio, np.stack([self.first, self.shown], 1))
         return self._told(
             "judge position bias", found, "the first shown wins more orders than the second, by", n=len(self.first)
         )
@@ -139,9 +142,11 @@ class Merits:
             chance = (table.sum(1) * table.sum(2)).sum(1)
             return _ratio(np.stack([np.einsum("rii->r", table) - chance, 1 - chance], 1))
 
-        yield self._told("judge accuracy", self._interval(accuracy, tables), "share of votes with its verdict", n=votes)
         yield self._told(
-            "judge accuracy without ties", self._interval(decided, tables), "the same where neither ties", n=votes
+            "judge accuracy", self._interval(accuracy, tables, 0.0), "share of votes with its verdict", n=votes
+        )
+        yield self._told(
+            "judge accuracy without ties", self._interval(decided, tables, 0.0), "the same where neither ties", n=votes
         )
         yield self._told("judge kappa", self._interval(kappa, tables), "Cohen's kappa with votes", n=votes)
 
@@ -174,9 +179,9 @@ class Merits:
         slope, error = _slope(self.gap[use], share[use], votes[use], self.prompt[use])
         if slope is None:
             return
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        width = float(t.ppf((1 + CONFIDENCE) / 2, max(1, len(set(self.prompt[use])) - 1))) * error
+        width = float(stdtrit(max(1, len(set(self.prompt[use])) - 1), (1 + CONFIDENCE) / 2)) * error
         scale, lower, upper = (1 / end if end > 0 else inf for end in (slope, slope + width, slope - width))
         found = scale, lower, upper
         yield self._told("preference scale", found, "`preference_scale` that fits votes", n=int(votes[use].sum()))
@@ -187,7 +192,7 @@ class Merits:
         Prediction-powered: the mean of the judge's verdicts, less its mean error on the pairs with votes.
         """
         import numpy as np
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         votes, judge = self.cells.sum(1), self.verdict / 2
         human = np.divide(self.cells @ [0.0, 0.5, 1.0], votes, out=np.zeros(len(votes)), where=votes > 0)
@@ -199,61 +204,23 @@ class Merits:
             value, error, freedom = corrected(
                 judge[mine], (judge - human)[labelled], self.prompt[mine], self.prompt[labelled]
             )
-            width = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+            width = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
             found = value, max(0.0, value - width), min(1.0, value + width)
             one, other = self.models[a], self.models[b]
             yield self._told("corrected win rate", found, f"{one} wins against {other}, its error taken away",
                              model=one, against=other, uncorrected=round(float(judge[mine].mean()), 4),
                              n=int(mine.sum()), voted=int(labelled.sum()))  # fmt: skip
 
-    def _ranks(self) -> Iterator[Record]:
-        """Yield the rank correlation of win shares by the judge and by people, with all votes and with fewer."""
-        import numpy as np
-
-        if len(self.models) < 3:
-            return
-        votes = self.cells.sum(1)
-        share = self.cells @ [0.0, 0.5, 1.0]
-        columns = np.zeros((len(votes), 3, len(self.models)))
-        rows = np.arange(len(votes))
-        for side, sign in ((0, 1), (1, -1)):
-            won = share if sign == 1 else votes - share
-            said = self.verdict / 2 if sign == 1 else 1 - self.verdict / 2
-            for row, values in enumerate((won, said * votes, votes)):
-                columns[rows, row, self.sides[:, side]] += values
-
-        def correlation(sums: Array) -> Array:
-            won, said, of = np.moveaxis(sums.reshape(len(sums), 3, -1), 1, 0)
-            return _spearman(won / np.maximum(of, 1e-12), said / np.maximum(of, 1e-12))
-
-        flat = columns.reshape(len(votes), -1)
-        total = int(votes.sum())
-        found = self._interval(correlation, flat)
-        yield self._told("judge rank correlation", found, "Spearman of win shares by it and by people", n=total)
-        by_judge = columns[:, 1].sum(0) / np.maximum(columns[:, 2].sum(0), 1e-12)
-        for few in (step for step in STEPS if step <= total):
-            yield self._with_votes(few, by_judge)
-
-    def _with_votes(self, few: int, by_judge: Array) -> Record:
-        """Return how far a `few` votes of people, drawn again and again, give the judge's win shares: (models,)."""
-        import numpy as np
-
-        cast = np.repeat(np.arange(self.cells.size), self.cells.reshape(-1).astype(int))  # 3 * pair + share
-        correlations, errors = [], []
-        for _ in range(DRAWS):
-            some = self.random.choice(cast, few, replace=False)
-            won, of = np.zeros(len(self.models)), np.zeros(len(self.models))
-            for side, wins in ((0, some % 3 / 2), (1, 1 - some % 3 / 2)):
-                np.add.at(won, self.sides[some // 3, side], wins)
-                np.add.at(of, self.sides[some // 3, side], 1)
-            shares = won / np.maximum(of, 1)
-            correlations.append(_spearman(shares[None], by_judge[None])[0])
-            errors.append(float(np.sqrt(np.mean((shares - by_judge)[of > 0] ** 2))))
-        tail = (1 - CONFIDENCE) / 2
-        lower, upper = np.nanquantile(correlations, (tail, 1 - tail))
-        found = float(np.nanmean(correlations)), float(lower), float(upper)
-        text = f"Spearman of its win shares and those of {few:,} votes"
-        return self._told("learning curve", found, text, votes=few, error=round(float(np.mean(errors)), 4))
+    def _curve(self, ratings: Ratings) -> Iterator[Record]:
+        """Yield how near the judge's ratings are to those by all votes of people, and how near few votes come."""
+        human, judge = self.cells @ [0.0, 0.5, 1.0], self.verdict / 2
+        curve = Curve(len(self.models), self.sides, self.prompt, human, self.cells, judge, ratings, self.seed)
+        correlation, error = curve.of_judge(CONFIDENCE)
+        text = f"ratings are {error:.0f} points from those by people, with a rank correlation of"
+        yield self._told("judge rank correlation", correlation, text, n=int(self.cells.sum()), error=_number(error))
+        for votes, correlation, error in curve.of_people(CONFIDENCE):
+            text = f"those by {votes:,} votes of people are {error:.0f} points from those by all, with"
+            yield self._told("learning curve", correlation, text, votes=votes, error=_number(error))
 
 
 def corrected(judge: Array, error: Array, prompts: Array, labelled: Array) -> tuple[float, float, int]:
@@ -304,17 +271,6 @@ def _ratio(sums: Array) -> Array:
     import numpy as np
 
     return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] != 0)
-
-
-def _spearman(one: Array, other: Array) -> Array:
-    """Return Spearman's correlation of the rows of two arrays."""
-    import numpy as np
-    from scipy.stats import rankdata
-
-    a, b = (rankdata(values, axis=1) for values in (one, other))
-    a, b = (ranks - ranks.mean(1, keepdims=True) for ranks in (a, b))
-    products = np.stack([(a * b).sum(1), np.sqrt((a**2).sum(1) * (b**2).sum(1))], 1)
-    return _ratio(products)
 
 
 def _number(value: float | None) -> float | None:

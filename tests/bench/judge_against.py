@@ -5,6 +5,10 @@
 Two models answer 400 prompts, of which 120 have two votes of people each. The judge favours model `a` beyond its merit,
 and in 15 % of its answers the response that is shown first. The truth of corrected win rates and of the scale is known;
 of the other figures it is their mean over all simulations.
+
+Beside each share of intervals that hold the truth stands the standard error that chance gives it: of 200 simulations 2
+points, so that no fewer than 1,000 tell 85 % from 90 %. (The first 200 seeds happen to vary more than others, and hold
+in 85 %.) The errors that intervals are made of are compared with the deviation of the values too.
 """
 
 from __future__ import annotations
@@ -57,11 +61,16 @@ def main(count: int) -> None:
             continue
         figures = [[found[name][what] for what in ("value", "lower", "upper")] for _, found in runs]
         values, lower, upper = np.array(figures, float).T
+        upper[np.isnan(upper)] = np.inf  # of the scale, where votes do not say that scores tell anything
         known = {"corrected win rate": np.array([truth for truth, _ in runs]), "preference scale": SCALE}
         truth: Any = known.get(name, values.mean())
         inside = np.mean((lower <= truth) & (truth <= upper))
-        print(f"{name:30} mean {values.mean():6.3f}   truth {np.mean(truth):6.3f}   inside {inside:.3f}")
+        error = (inside * (1 - inside) / count) ** 0.5
+        print(
+            f"{name:30} mean {values.mean():6.3f}   truth {np.mean(truth):6.3f}   inside {inside:.3f} ± {error:.3f}   "
+            f"half width {np.median(upper - lower) / 2:.3f}   1.645 deviations {1.645 * values.std():.3f}"
+        )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -46,7 +46,8 @@ def words_for(space: Workspace, name: str, *parameters: str) -> list[str]:
     """Return how the verb is called, with the input and the flags that these need."""
     if "plot" in parameters:  # both can be drawn and put into words
         return ["report", space.input("arena-score").name, space.input("report").name]
-    return space.words(name) + (["--hold-out", "docs=2"] if "hold_out_file" in parameters else [])
+    needed = {"hold_out_file": ["--hold-out", "docs=2"], "findings": ["--against", space.input("arena-score").name]}
+    return space.words(name) + [word for parameter in parameters for word in needed.get(parameter, ())]
 
 
 def call(

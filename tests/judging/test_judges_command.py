@@ -280,6 +280,7 @@ def test_the_guide(latxa: Latxa, folder: Path) -> None:
         papers.run(folder / "judging.md", latxa, folder)
     assert {one["judge"] for one in lines(folder / "battles.jsonl")} == {"llama-judge"}
     told = json.loads((folder / "examined.jsonl.manifest.json").read_bytes())["against"]
+    assert lines(folder / "found.jsonl") == told
     assert {"judge accuracy", "judge kappa", "judge coverage", "corrected win rate"} <= {one["finding"] for one in told}
     met = [
         {(one["prompt_id"], one["model_b"]) for one in lines(folder / f"{name}.jsonl")} for name in ("first", "more")
