@@ -129,3 +129,26 @@ def test_other_prompts_under_the_same_ids_are_named(judged, folder):
         "a.jsonl and d.jsonl ask different things under one id, `2` first: "
         "user turn 1 is 'Zer da 2?', and 'Zer da 7?' there" in said
     )
+
+
+def test_a_metric_is_set_beside_people_too_also_after_an_interruption(latxa, folder):
+    votes = [{"prompt_id": name, "model_a": "b", "model_b": "a", "winner": "model_b"} for name in "12"]
+    (folder / "votes.jsonl").write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+    words = ("b.jsonl", "--against", "votes.jsonl", "--findings", "found.jsonl", "-o", "out.jsonl")
+    whole = (folder / "a.jsonl").read_text()
+    (folder / "a.jsonl").write_text(whole + "broken\n")
+    assert latxa("judge", "a.jsonl", *words, cwd=folder).returncode == 1
+    assert not (folder / "found.jsonl").exists()
+    (folder / "a.jsonl").write_text(whole)
+    done = latxa("judge", "a.jsonl", *words, "--resume", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    [accuracy] = [one for one in found if one["finding"] == "judge accuracy"]
+    assert (accuracy["value"], accuracy["n"], accuracy["judge"]) == (1.0, 2, "chrF")
+    assert found == json.loads((folder / "out.jsonl.manifest.json").read_text())["against"]
+    for words, said in [
+        (("--findings", "x.jsonl"), "`--findings` needs `--against`"),
+        (("--rubric", "code-switch", "--against", "votes.jsonl"), "`--against` has no effect"),
+    ]:
+        done = latxa("judge", "a.jsonl", "b.jsonl", *words, cwd=folder)
+        assert done.returncode == 2 and said in done.stderr.decode()
