@@ -32,8 +32,8 @@ def judged(prompt, winner, gap=1.0, a="gull", b="lamp", lengths=(1, 1), orders=N
     }
 
 
-def found(people, outcomes):
-    examination = Examination(HumanVotes.of(people), load_rubric("pairwise"))
+def found(people, outcomes, rubric="pairwise"):
+    examination = Examination(HumanVotes.of(people), load_rubric(rubric))
     for outcome in outcomes:
         examination.note(outcome)
     findings = list(examination.findings(0, ratings))
@@ -195,7 +195,7 @@ def test_a_measure_is_examined_as_a_judge_is():
          "conversation_b": [{"content": "xy"}], "metadata": {"scores": {"model_a": 60.0, "model_b": 40.0 - n}}}
         for n in range(9)
     ]  # fmt: skip
-    one, findings = found([vote(str(n), "model_a" if n else "tie") for n in range(9)], battles)
+    one, findings = found([vote(str(n), "model_a" if n else "tie") for n in range(9)], battles, "reference")
     assert one["judge accuracy"]["value"] == pytest.approx(8 / 9, abs=1e-4) and "preference scale" in one
     assert "judge position bias" not in one, "it was asked in no order"
     assert all(finding["judge"] == "chrF" for finding in findings)
