@@ -109,8 +109,6 @@ class TrainConfig:
                 _refuse(name, getattr(self, name), "must be above 0")
         if self.zero_stage not in range(4):
             _refuse("zero_stage", self.zero_stage, "must be 0, 1, 2 or 3")
-        if self.lora_rank and self.freeze:
-            _refuse("freeze", self.freeze, "cannot be combined with `lora_rank`, which freezes all but the adapters")
         if self.sequence_length < 2:
             _refuse("sequence_length", self.sequence_length, "must be at least 2: nothing predicts the first token")
 

@@ -91,7 +91,7 @@ class Trainer:
         self.plan = TrainingPlan(len(rows), config, self.processes.rank, self.processes.world)
         self.device = next(model.parameters()).device
         half = config.dtype == "bfloat16"
-        parameters.choose(model, config)
+        self.beside_text = parameters.choose(model, config)
         attention_name = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:

@@ -47,7 +47,6 @@ def test_saved_settings_are_read_back(tmp_path):
         ('chat_loss = "user"', "must be `assistant` or `all`", ""),
         ('[source_loss]\neu = "user"', "`source_loss.eu` is `user`: it must be `assistant` or `all`", ""),
         ("freeze = [1]", "`freeze` must be a list of texts", ""),
-        ('freeze = ["a"]\nlora_rank = 2', "cannot be combined with `lora_rank`", ""),
         ("zero_stage = 4", "must be 0, 1, 2 or 3", ""),
         ("zero_stage = -1", "must be 0, 1, 2 or 3", ""),
     ],

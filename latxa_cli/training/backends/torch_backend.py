@@ -70,9 +70,13 @@ class TorchBackend:
         return float(norm)
 
     def state(self, parameter: Parameter) -> dict[str, Tensor]:
-        """Return the whole weight, under the empty name, and its moments, in float32."""
-        moments = self.optimizer.state[parameter]
-        return {"": parameter.detach()} | {name: moments[name] for name in MOMENTS}
+        """Return the whole weight, under the empty name, and its moments, in float32.
+
+        These are 0 before the first gradient, which an expert gets only when a text comes to it.
+        """
+        moments = self.optimizer.state.get(parameter, {})
+        nothing = torch.zeros(()).expand(parameter.shape)
+        return {"": parameter.detach()} | {name: moments.get(name, nothing) for name in MOMENTS}
 
     def load(self, states: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
         """Load the states from `state` after `step` steps, by name of parameter."""

@@ -18,22 +18,30 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def choose(model: PreTrainedModel, config: TrainConfig) -> None:
+def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
     """Add adapters to the model (LoRA, Hu et al. 2022, arXiv 2106.09685) or freeze parts of it, by the settings.
 
-    Frozen weights get the dtype of computing.
+    What stands beside the text part is frozen too, since text gives it no gradient: towers for pictures and sound, and
+    what joins them on. Frozen parts get no adapters. Frozen weights get the dtype of computing.
+
+    Returns:
+        The names of the parts beside the text part.
 
     Raises:
         UsageError: no parameter has a name in the settings, nothing is left to train, or the library of adapters is not
             installed.
     """
-    if config.lora_rank:
-        _add_adapters(model, config)
+    beside, frozen = beside_text(model), set[str]()
     for part in config.freeze:
-        matches = [parameter for name, parameter in model.named_parameters() if part in name]
+        matches = [name for name, _ in model.named_parameters() if part in name]
         if not matches:
             raise UsageError(f"`freeze`: no parameter of the model has `{part}` in its name")
-        for parameter in matches:
+        frozen.update(matches)
+    frozen.update(beside)
+    if config.lora_rank:
+        _add_adapters(model, config, frozen)
+    for name, parameter in model.named_parameters():
+        if name in frozen:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError("`freeze` leaves nothing to train")
@@ -41,18 +49,31 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> None:
         for parameter in model.parameters():
             if not parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.to(torch.bfloat16)
+    return list(dict.fromkeys(".".join(name.split(".")[:2]) for name in beside))
 
 
-def _add_adapters(model: PreTrainedModel, config: TrainConfig) -> None:
+def beside_text(model: PreTrainedModel) -> list[str]:
+    """Return the names of the parameters that are not of the text part, in models that have other parts."""
+    if model.config.get_text_config() is model.config:
+        return []
+    parts = (model.get_decoder(), model.get_input_embeddings(), model.get_output_embeddings())
+    of_text = {id(parameter) for part in parts if part is not None for parameter in part.parameters()}
+    return [name for name, parameter in model.named_parameters() if id(parameter) not in of_text]
+
+
+def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str]) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
         raise UsageError("`lora_rank` needs the package peft", hint="`pip install peft`") from None
     torch.manual_seed(config.seed)
+    layers = _linear_layers(model)
+    without = [name for name in layers if f"{name}.weight" in frozen]
     settings = LoraConfig(
         r=config.lora_rank,
         lora_alpha=lora_alpha(config),  # type: ignore[arg-type]
-        target_modules=config.lora_targets or _linear_layers(model),
+        target_modules=config.lora_targets or [name for name in layers if name not in set(without)],
+        exclude_modules=without or None,
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )

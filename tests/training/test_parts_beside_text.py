@@ -1,0 +1,100 @@
+"""Models with parts that text never passes through, such as a tower for pictures, and with weights without gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from random_models import SIZES
+
+from latxa_cli.model import load_model
+from latxa_cli.stream.errors import UsageError
+from latxa_cli.training import loop, session
+from latxa_cli.training.checkpoints import checkpoint
+from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.network import parameters
+
+TOWER, JOINT = "model.vision_tower", "model.multi_modal_projector"
+
+
+@pytest.fixture(scope="module")
+def seeing(tokenizer, tmp_path_factory):
+    """The directory of a tiny Gemma 3 with a tower for pictures."""
+    from transformers import AutoModelForCausalLM, Gemma3Config
+
+    text = SIZES | {"head_dim": 16, "sliding_window": 16, "initializer_range": 0.2}
+    pictures = {
+        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 28, "patch_size": 14,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = Gemma3Config(text_config=text, vision_config=pictures, mm_tokens_per_image=1, image_token_index=3)
+    folder = tmp_path_factory.mktemp("seeing")
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def weights(folder):
+    return {name: value.detach().clone() for name, value in load_model(str(folder), device="cpu").named_parameters()}
+
+
+@pytest.mark.parametrize("adapted", [{}, {"lora_rank": 2}, {"lora_rank": 2, "lora_targets": ["q_proj", "v_proj"]}])
+def test_text_alone_trains_a_model_that_sees(seeing, rows, tmp_path, adapted):
+    config = TrainConfig(sequence_length=64, learning_rate=1e-2, max_steps=2, checkpoint_every=1, **adapted)
+    loaded = session.load(str(seeing), config, device="cpu", threads=1)
+    said = []
+    silent = session.RunListeners(report=lambda _: None, warn=said.append, give_up=pytest.fail)
+    session.run(loaded, rows, config, tmp_path, resume=False, listeners=silent)
+    assert said == [f"not trained, since text does not pass through it: `{TOWER}`, `{JOINT}`"]
+    trained = parameters.trained(loaded.model)
+    assert trained and not [name for name in trained if name.startswith((TOWER, JOINT))]
+    before, after = weights(seeing), weights(tmp_path)
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert before.keys() == after.keys()
+    assert changed == {
+        name for name in before
+        if name.startswith("model.language_model")
+        and (not adapted or name.endswith("_proj.weight"))
+        and ("lora_targets" not in adapted or "q_proj" in name or "v_proj" in name)
+    }  # fmt: skip
+
+
+def test_a_dry_run_says_what_is_not_trained(seeing, rows):
+    config = TrainConfig(sequence_length=64)
+    lines = session.cost(session.load(str(seeing), config, device="cpu", threads=1), rows, config)
+    assert f"not trained, since text does not pass through it: `{TOWER}`, `{JOINT}`" in lines
+
+
+def test_adapters_where_text_does_not_come_are_refused(seeing):
+    model = load_model(str(seeing), device="cpu")
+    with pytest.raises(UsageError, match="`lora_targets`"):
+        parameters.choose(model, TrainConfig(lora_rank=2, lora_targets=["out_proj"]))  # of the tower alone
+
+
+def test_frozen_layers_get_no_adapters(model_directory, rows):
+    model = load_model(str(model_directory), device="cpu")
+    trainer = loop.Trainer(model, rows, TrainConfig(sequence_length=64, lora_rank=2, freeze=["layers.0.", "mlp"]))
+    trained = parameters.trained(trainer.model)
+    assert trained and all("lora_" in name and ".layers.1.self_attn." in name for name in trained)
+
+
+def test_a_weight_without_gradient_is_in_the_checkpoint_all_the_same(model_directory, rows, tmp_path):
+    """Such as an expert to which no text came yet."""
+    config = TrainConfig(sequence_length=64, learning_rate=1e-2)
+
+    def trainer():
+        model = load_model(str(model_directory), device="cpu")
+        model.spare = torch.nn.Parameter(torch.arange(3.0))
+        return loop.Trainer(model, rows, config)
+
+    first = trainer()
+    first.step(0)
+    checkpoint.begin(tmp_path, {}, lambda folder: folder.mkdir())
+    checkpoint.save(tmp_path, 1, first.backend, first.processes)
+    second = trainer()
+    assert loop.go_on(second, checkpoint.complete(tmp_path)[0]) == 1
+    for one in (first, second):
+        one.step(1)
+    for name, parameter in first.backend.trained.items():
+        assert torch.equal(parameter, second.backend.trained[name])
+    assert torch.equal(second.model.spare, torch.arange(3.0))
