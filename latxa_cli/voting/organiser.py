@@ -84,4 +84,5 @@ def _share(won: int, lost: int, votes: int) -> str:
 def _table(title: str, heads: tuple[str, ...], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}' for cell in heads)
     lines = "".join("<tr>" + "".join(f'<td dir="auto">{escape(cell)}' for cell in row) for row in rows)
-    return f"<h2>{escape(title)}</h2><table><tr>{head}{lines}</table>"
+    wide = f'<div class="wide" tabindex="0" role="group" aria-label="{escape(title)}">'
+    return f"<h2>{escape(title)}</h2>{wide}<table><tr>{head}{lines}</table></div>"

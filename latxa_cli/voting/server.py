@@ -38,7 +38,6 @@ from latxa_cli.voting.remarks import seen_turns
 
 LARGEST_VOTE = 256 * 1024  # bytes of a request: the longest correction, in any script, and marks
 COOKIE = "voter"
-INFORMED = "informed"  # the cookie of who has seen names of models
 COOKIE_SECONDS = 365 * 24 * 3600
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -59,6 +58,8 @@ class Server:
 
     def __init__(self, poll: Poll, page: Page, *, secure: bool = False) -> None:
         self.poll, self.page, self.secure = poll, page, secure
+        # The cookie of who has seen names of models; a browser sends those of all ports of a host.
+        self._informed = f"informed-{poll.ballots.poll}"
         self.live = poll.ballots if isinstance(poll.ballots, LiveBallots) else None
 
     def app(self) -> web.Application:
@@ -100,7 +101,7 @@ class Server:
 
     async def _take_vote(self, request: web.Request) -> web.Response:
         user = self._user(request)
-        informed = INFORMED in request.cookies
+        informed = self._informed in request.cookies
         await self.poll.cast(user, await _body(request), time.time(), informed=informed)
         return _json({"cast": self.poll.votes_of(user)})
 
@@ -117,7 +118,7 @@ class Server:
         if rows is None:
             raise RefusedError("too early")
         response = _json({"rows": rows})
-        self._set_cookie(response, INFORMED, "1")
+        self._set_cookie(response, self._informed, "1")
         return response
 
     async def _take_message(self, request: web.Request) -> web.Response:
