@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-from latxa_cli.options import Files, MaxTokens, Run, Temperature, TopP, flag, needs, verb
+from latxa_cli.options import Files, MaxTokens, Run, Temperature, TopP, excludes, flag, needs, verb
 
 LIVE = ("served", "key", "temperature", "top_p", "max_tokens", "turns", "timeout", "messages_per_minute")
+CONDITIONS = [
+    *(needs(name, "model") for name in LIVE),
+    excludes("top_p", ("temperature", 0.0), hint="at temperature 0 the likeliest token is taken"),
+]
 
 
-@verb(makes="appended", conditions=[needs(name, "model") for name in LIVE])
+@verb(makes="appended", conditions=CONDITIONS)
 def vote(
     run: Run,
     files: Files = None,

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 
-from poll_server import TIMEOUT, Voter, serving
+from poll_server import TIMEOUT, Record, Voter, serving
 
 PAUSE = 0.05  # seconds between two tries
 
@@ -24,17 +24,18 @@ def under_kills(
     kills: int,
     votes_between: int,
     tell: Callable[[int, int], None] = lambda kills, votes: None,
+    shown: Callable[[Voter], Record] = Voter.ballot,
 ) -> set[str]:
     """Return the ids of the ballots that voters were told are stored, after so many SIGKILLs.
 
     votes_between: the votes between two kills, at the least. tell: is told after each kill how many kills and votes
-    there were.
+    there were. shown: gets a voter something to vote on; the `ballot`, and what else goes with the vote.
     """
     port, ended = free_port(), threading.Event()
     told: set[str] = set()
     always = ("--resume", "--votes-per-minute", "1000000", "--port", str(port))
     with ThreadPoolExecutor(voters) as pool:
-        people = [pool.submit(_vote, port, ended, told) for _ in range(voters)]
+        people = [pool.submit(_vote, port, ended, told, shown) for _ in range(voters)]
         try:
             for number in range(1, kills + 1):
                 with serving(folder, *words, *always) as served:
@@ -53,16 +54,17 @@ def under_kills(
     return told
 
 
-def _vote(port: int, ended: threading.Event, told: set[str]) -> None:
-    voter, slip = Voter("127.0.0.1", port), None
+def _vote(port: int, ended: threading.Event, told: set[str], shown: Callable[[Voter], Record]) -> None:
+    voter, vote = Voter("127.0.0.1", port), None
     while not ended.is_set():
         try:
             if not voter.cookie:
                 voter.ask("GET", "/")
-            slip = slip or voter.ballot()["ballot"]
-            if voter.cast(slip)[0] == 200:
-                told.add(slip.partition(".")[0])
-                slip = None
+            vote = vote or shown(voter)
+            more = {name: vote[name] for name in ("conversations",) if name in vote}
+            if voter.cast(vote["ballot"], **more)[0] == 200:
+                told.add(vote["ballot"].partition(".")[0])
+                vote = None
         except (OSError, HTTPException):
             ended.wait(PAUSE)
 

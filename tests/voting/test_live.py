@@ -15,6 +15,7 @@ import openai_server
 import pytest
 from aiohttp import web
 from failing_helpers import faults, under_failures
+from killed_server import under_kills
 from model_servers import ModelServer
 from poll_server import MODELS, Served, Voter, serving, talk, votes_in
 from tiny import Latxa
@@ -353,6 +354,24 @@ def test_several_models_of_one_server(tmp_path: Path) -> None:
         assert {body["model"] for body in server.bodies} == {"one", "org/the-other"}
     (vote,) = votes_in(tmp_path / "votes.jsonl")
     assert {vote["model_a"], vote["model_b"]} == {"one", "other"}
+
+
+def test_conversations_survive_kills(tmp_path: Path) -> None:
+    """Of a server that is killed while models answer and while people vote."""
+
+    def talks(voter: Voter) -> Any:
+        status, shown = voter.say("Kaixo!")
+        if status != 200:
+            raise ConnectionError(status)
+        return talk(shown)
+
+    with ExitStack() as stack:
+        flags = [word for server in two() for word in stack.enter_context(server).flag]
+        told = under_kills(tmp_path, (*flags, *OUT), voters=8, kills=3, votes_between=6, shown=talks)
+    votes = votes_in(tmp_path / "votes.jsonl")
+    stored = [vote["id"] for vote in votes]
+    assert len(stored) == len(set(stored)) and told <= set(stored) and len(told) >= 18
+    assert all(vote["conversation_a"][1]["content"].startswith("Reply") for vote in votes)
 
 
 def test_failing_helpers_cost_no_vote(tmp_path: Path) -> None:
