@@ -79,17 +79,16 @@ def vote(
 
       --errors       a tap, a selection or keys mark words; stored as `errors`, with `errors_per_100_words`
       --corrections  the better answer as it should be; stored as `correction`, of which `preferences` makes pairs
+      --about        a table a question, called as the field of the votes: [user_language] question = "…",
+                     answers = ["…", "…"]
+      --pairs        voters see a pair of it next, the first ones first; then the pair with the fewest votes
+      --table        names models; who has seen it knows more, so later votes are marked (`informed`)
 
     With --model, voters write the messages, and two of the models answer, at random on the left and on the right. Both
     answers are shown at once, at a time that does not tell which one took longer. A model that fails before the first
     answer is replaced by another one. Failures are counted, and never a verdict: the organiser's page has them. What
     people write is stored with their vote, and not without one. OPENAI_API_KEY goes to all servers without a --key,
     which then are on one host, or on this machine.
-
-      --about        a table a question, called as the field of the votes: [user_language] question = "…",
-                     answers = ["…", "…"]
-      --pairs        voters see a pair of it next, the first ones first; then the pair with the fewest votes
-      --table        names models; who has seen it knows more, so later votes are marked (`informed`)
 
     A voter can withdraw all votes by the code that the page shows: they are gone from the file at once.
 

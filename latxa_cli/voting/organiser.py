@@ -52,7 +52,7 @@ def organiser_page(poll: Poll) -> bytes:
     ]
     hours = [(hour.replace("T", " ") + ":00 UTC", f"{tally.hours[hour]:,}") for hour in sorted(tally.hours)]
     tables = [
-        _table("The poll", ("", ""), facts),
+        _table("The poll", ("what", "number"), facts),
         _table(
             "Pairs, those that need votes most first",
             ("model", "other", "votes", "still wanted", "model wins (90 %)", "model first", "other first"),
