@@ -51,10 +51,13 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Pa
     the directory cannot be written.
     """
     import torch
+    from transformers import GenerationConfig
 
     model.to(getattr(torch, dtype))
+    generation, model.generation_config = model.generation_config, GenerationConfig()  # which needs no check
     with writing(directory):
         model.save_pretrained(directory)
+        model.generation_config = generation
         save_beside_weights(model, tokenizer, directory, start)
         for path in directory.iterdir():
             if path.is_file():
@@ -80,7 +83,7 @@ def save_beside_weights(
     model.config.save_pretrained(directory)
     config = read_settings(directory / CONFIG)
     if getattr(model, "generation_config", None) is not None:
-        model.generation_config.save_pretrained(directory)
+        model.generation_config.to_json_file(directory / GENERATION)  # unchecked: settings may contradict each other
     if not (same_tokenizer and start):
         tokenizer.save_pretrained(directory)
     if start is not None:

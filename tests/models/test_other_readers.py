@@ -30,6 +30,7 @@ OTHERS = {
     "LICENSE": "free", "added.txt": "beside",
 }  # fmt: skip
 VERBS = ("train", "extend", "merge")
+CONTRADICTING = {"do_sample": False, "temperature": 0.6}  # which transformers does not write: it ends with an error
 ANY = "PreTrainedTokenizerFast"
 CLASSES = {"llama": "LlamaTokenizerFast"}  # which misreads the pieces of bytes that it stands beside
 
@@ -43,6 +44,8 @@ def start(kind, model_directory, folder):
     (folder / "tokenizer_config.json").write_text(json.dumps({**own, "tokenizer_class": CLASSES.get(kind, ANY)}))
     for name, text in OTHERS.items():
         (folder / name).write_text(text)
+    generation = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(generation | CONTRADICTING))
     return folder
 
 
@@ -105,6 +108,8 @@ def test_both_spellings_of_rope_and_all_other_files(made, verb, kind):
     assert config["vocab_size"] == before["vocab_size"] + 8 * (verb == "extend")  # rows come in eights
     for name, text in OTHERS.items():
         assert (made[verb, kind] / name).read_text() == text
+    generation = settings_of(made[verb, kind], "generation_config.json")
+    assert generation | CONTRADICTING == generation
 
 
 @pytest.mark.parametrize("verb", VERBS)
