@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 from chromium import BROWSER, Page, chromium
+from killed_server import free_port
 from poll_server import MODELS, responses, serving, votes_in
 from test_vote_page import OPEN, READY, VOTES, tap
 
@@ -147,6 +148,28 @@ def test_the_better_answer_is_corrected(folder: Path, browser: Page) -> None:
         assert "correction" not in vote(browser, folder, 2)  # nothing was written
     assert stored["winner"] == "model_b" and stored["correction"]["side"] == "model_b"  # type: ignore[index]
     assert "1 2 zaude gaur?" in stored["correction"]["content"]  # type: ignore[index]
+
+
+def test_half_a_character_costs_no_vote(folder: Path, browser: Page) -> None:
+    with serving(folder, *FILES) as served:
+        browser.open(served.address, READY)
+        for key in ("1", "1", "c"):
+            browser.key(key)
+        browser.run("document.getElementById('corrected').value = 'Zer \\ud83d'")
+        assert vote(browser, folder, 1)["correction"]["content"] == "Zer \ufffd"  # type: ignore[index]
+
+
+def test_a_refused_vote_can_be_cast_again(folder: Path, browser: Page) -> None:
+    """A page that was opened before the organiser asked for consent."""
+    port = ("--port", str(free_port()))
+    with serving(folder, *FILES, *port) as served:
+        browser.open(served.address, READY)
+    (folder / "licence.txt").write_text("CC0")
+    with serving(folder, *FILES, *port, "--resume", "--consent", "licence.txt"):
+        for key in ("1", "1", "Enter"):
+            browser.key(key)
+        browser.wait("!document.getElementById('message').hidden && !document.querySelector('form .main').disabled")
+        assert votes_in(folder / "votes.jsonl") == []
 
 
 def test_a_pair_is_skipped_by_a_key(folder: Path, browser: Page) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import xxhash
 from poll_server import MODELS, Voter, serving, votes_in, write_responses
 from tiny import Latxa
 
@@ -77,6 +78,9 @@ def test_withdrawn_votes_are_gone_at_once_and_others_stay_as_they_are(folder: Pa
         served.stop()
     counts = json.loads((folder / "votes.jsonl.manifest.json").read_bytes())["counts"]
     assert counts == {"in": 9, "out": 7, "rejected": {"withdrawn": 2}}
+    manifest = json.loads((folder / "votes.jsonl.manifest.json").read_bytes())
+    data = (folder / "votes.jsonl").read_bytes()
+    assert manifest["outputs"][0]["xxh3_128"] == xxhash.xxh3_128_hexdigest(data)
     assert not list(folder.glob("*.part"))
     with serving(folder, *FILES, "--resume") as served:
         assert "7 votes so far" in served.said

@@ -76,6 +76,7 @@ def test_a_correction_is_of_the_better_answer() -> None:
         with pytest.raises(BadVoteError):
             fields(winner, correction=text)
     assert f"LONGEST = {LONGEST_CORRECTION};" in (BROWSER / "correction.js").read_text()
+    assert f"MOST_SPANS = {MOST_SPANS};" in (BROWSER / "marks.js").read_text()
 
 
 def test_remarks_are_stored_and_give_pairs(tmp_path: Path, latxa: Latxa) -> None:

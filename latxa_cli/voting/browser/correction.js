@@ -1,6 +1,6 @@
 // The better answer as the voter would have it.
 
-const LONGEST = 20000; // characters; the server has the same limit
+const LONGEST = 20000; // characters, as browsers count them; the server has the same limit, and counts less
 
 const box = document.getElementById("correction");
 const field = document.getElementById("corrected");
@@ -21,7 +21,7 @@ export function setAnswers(answers, language) {
 /** Offer to correct the better answer, if there is one; name: what the page calls it. */
 export function offer(better, name) {
   if (side) drafts[side] = field.value;
-  side = better && [...texts[better]].length <= LONGEST ? better : null;
+  side = better && texts[better].length <= LONGEST ? better : null;
   box.hidden = side === null;
   if (side === null) return;
   box.querySelector("summary b").textContent = name;
@@ -31,7 +31,7 @@ export function offer(better, name) {
 /** Return the corrected answer, or nothing where nothing was changed. */
 export function correction() {
   if (side === null || !field.value.trim() || plain(field.value) === plain(texts[side])) return undefined;
-  return field.value;
+  return field.value.toWellFormed?.() ?? field.value; // half a character is no JSON that a server reads
 }
 
 /** Open the field and go there. */

@@ -6,6 +6,7 @@
 const ALONE = "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\u{20000}-\\u{3ffff}";
 const WORD = new RegExp(`[${ALONE}]|[^\\s${ALONE}]+`, "gu");
 const MOST_WORDS = 5000; // of a turn: elements beyond would make the page slow, and are not marked
+const MOST_SPANS = 1000; // of a side
 
 const length = (text) => [...text].length;
 const wordsOf = (side) => [...side.querySelectorAll(".word")];
@@ -31,7 +32,7 @@ export function fillWithWords(paragraph, text, turn) {
   paragraph.replaceChildren(...parts, text.slice(read));
 }
 
-/** Return what is marked in a side, as [turn, start, end]; words beside each other are one. */
+/** Return what is marked in a side, as [turn, start, end]; words beside each other are one. Servers take so many. */
 export function marksIn(side) {
   const spans = [];
   let open = null;
@@ -41,7 +42,7 @@ export function marksIn(side) {
     else if (open && open[0] === turn) open[2] = end;
     else spans.push((open = [turn, start, end]));
   }
-  return spans;
+  return spans.slice(0, MOST_SPANS);
 }
 
 /** Let the words of some sides be marked. changed: called with a side, and how many of its words are marked. */

@@ -97,7 +97,8 @@ async function next() {
   count(given.cast);
   at("done").hidden = !given.done;
   form.hidden = given.live ? !converse(given.live) : Boolean(given.done);
-  if (given.ballot && given.ballot !== slip) show(given);
+  if (given.ballot && given.ballot === slip) enable(true); // a vote on it was refused
+  else if (given.ballot) show(given);
 }
 
 function tell(text) {
