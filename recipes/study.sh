@@ -13,73 +13,8 @@
 # differs between sizes stands in recipes/sizes/SIZE.sh.
 set -euo pipefail
 recipes=$(cd "$(dirname "$0")" && pwd)
-
-# job STAGE MADE needs NEED… -- COMMAND…
-# What is made, what that needs, and the command line; a command that is one word is a line of shell.
-job() {
-    local stage=$1 made=$2 needs=() command
-    shift 3
-    while [ "$1" != -- ]; do needs+=("$1") && shift; done
-    shift
-    [ $# -eq 1 ] && command=$1 || printf -v command '%q ' "$@"
-    printf '%s\t%s\t%s\t%s\n' "$stage" "$made" "${needs[*]}" "${command//$'\n'/ }"
-}
-
-# fetch KIND MADE WORD…: what compute nodes cannot get themselves; study/fetch.py has the kinds.
-# shellcheck disable=SC2317 # files of sizes call it
-fetch() { job fetch "$2" needs -- python3 "$recipes/study/fetch.py" "$@"; }
-
-# spread STAGE MADE needs NEED… -- COMMAND…: a job; or, where the size has `shards`, a job for each and one that joins
-# them. `{}` in names stands for nothing, or for .I: text/en{}.jsonl is text/en.jsonl, or text/en.0.jsonl ….
-spread() {
-    local stage=$1 made=$2 parts=() part
-    shift 2
-    if [ "${shards:-1}" -eq 1 ]; then
-        job "$stage" "${made/\{\}/}" "${@//\{\}/}"
-        return
-    fi
-    for ((part = 0; part < shards; part++)); do
-        job "$stage" "${made/\{\}/.$part}" "${@//\{\}/.$part}" --shard "$part/$shards"
-        parts+=("${made/\{\}/.$part}")
-    done
-    made=${made/\{\}/}
-    job "join_$stage" "$made" needs "${parts[@]}" -- "cat ${parts[*]} > $made.part && mv $made.part $made"
-}
-
-# train STAGE MADE MODEL DATA WORD…: training; where the size has `preparing`, after a job on CPUs that tokenises and
-# packs.
-train() {
-    local stage=$1 made=$2 model=$3 data=$4 prepared=prepared/${2##*/}
-    shift 4
-    if [ ${#preparing[@]} -gt 0 ]; then
-        job "prepare_$stage" "$prepared" needs "$model" "$data" -- latxa prepare "$data" --model "$model" "${preparing[@]}" \
-            -o "$prepared" --resume
-        data=$prepared
-    fi
-    job "$stage" "$made" needs "$model" "$data" -- "${launch[@]}" latxa train "$data" --model "$model" "$@" \
-        -o "$made" --resume
-}
-
-# evaluate NAME WORD… -- MODEL…: results/NAME.jsonl, of all models in one job; or, where the size says `apart`, of each
-# by itself, and joined.
-evaluate() {
-    local name=$1 words=() model results=() answers=()
-    shift
-    while [ "$1" != -- ]; do words+=("$1") && shift; done
-    shift
-    if [ ! "${apart-}" ]; then
-        job eval "results/$name.jsonl" needs "$@" -- latxa eval "$@" "${words[@]}" \
-            --answers "results/${name}_answers.jsonl" -o "results/$name.jsonl" --resume
-        return
-    fi
-    for model; do
-        results+=("results/$name/${model##*/}.jsonl") answers+=("results/$name/${model##*/}_answers.jsonl")
-        job eval "${results[-1]}" needs "$model" -- latxa eval "$model" "${words[@]}" \
-            --answers "${answers[-1]}" -o "${results[-1]}" --resume
-    done
-    job join_eval "results/$name.jsonl" needs "${results[@]}" -- "cat ${answers[*]} > results/${name}_answers.jsonl &&
-        cat ${results[*]} > results/$name.part && mv results/$name.part results/$name.jsonl"
-}
+# shellcheck source=recipes/study/jobs.sh
+. "$recipes/study/jobs.sh"
 
 # The lines of recipes/variants.tsv that are not left out: code, backbone, data.
 variants() { awk -F '\t' 'NR > 1 && $6 == "-" { print $1 "\t" $2 "\t" $3 }' "$recipes/variants.tsv"; }
@@ -149,44 +84,10 @@ plan() {
     finish
 }
 
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; }
-
-# In a function, so that the shell has read this file to its end before it starts: it may be replaced meanwhile.
-main() {
-    size=mini seed=1 chosen=() facts=() slurm=() limit=inf own=() preparing=() launch=() asking=() bases=yes
-    effects=(--table factors --table tradeoff)
-    local folder=study limited=yes
-    while [ $# -gt 0 ]; do
-        case $1 in
-            --size | --seed | --only | --stage | --draw)
-                [ $# -gt 1 ] || { echo "study: $1 of what?" >&2 && exit 2; }
-                ;;&
-            --size | --seed) printf -v "${1#--}" %s "$2" && shift 2 ;;
-            --only | --stage) chosen+=("$1" "$2") && shift 2 ;;
-            --list | --dry-run | --submit | --check) chosen+=("$1") && shift ;;
-            --draw) chosen+=(--draw "$(realpath "$2")") && shift 2 ;;
-            --yes) limited= && shift ;;
-            -h | --help) usage && exit ;;
-            -*) usage >&2 && exit 2 ;;
-            *) folder=$1 && shift ;;
-        esac
-    done
-    [ "$size" = "${size##*/}" ] || { echo "study: $size is no name" >&2 && exit 2; }
-    [ -e "$recipes/sizes/$size.sh" ] || { echo "study: there is no recipes/sizes/$size.sh" >&2 && exit 2; }
-    # shellcheck source=recipes/sizes/mini.sh
-    . "$recipes/sizes/$size.sh"
-    mkdir -p "$folder" && cd "$folder"
-    [[ " ${chosen[*]} " =~ \ --(list|dry-run)\  ]] || command -v latxa > /dev/null || {
-        "$recipes/install.sh" plots && PATH=$recipes/../.venv/bin:$PATH
-    }
-    export LATXA=${recipes%/*} # for recipes/slurm
-    plan | python3 "$recipes/study/jobs.py" --at-once "${at_once:-1}" "${chosen[@]}" "${facts[@]/#/--fact=}" \
-        "${slurm[@]/#/--slurm=}" ${limited:+--limit "$limit"}
-    if [ ${#chosen[@]} -eq 0 ]; then
-        cat tables.md
-        echo "study: $PWD/report.html shows the tables, the figures, and what the models answered" >&2
-    fi
+show() {
+    cat tables.md
+    say "$PWD/report.html shows the tables, the figures, and what the models answered"
 }
 
-main "$@"
-exit
+sizes=$recipes/sizes effects=(--table factors --table tradeoff) bases=yes
+recipe "$@"; exit

@@ -132,7 +132,7 @@ def tell_of_failure(job: Job, code: int) -> None:
 
 
 def say(text: str) -> None:
-    print(f"study: {text}", file=sys.stderr, flush=True)
+    print(f"{os.environ.get('RECIPE', 'study')}: {text}", file=sys.stderr, flush=True)
 
 
 def choose(jobs: Sequence[Job], stages: Sequence[str], only: Sequence[str]) -> list[Job]:

@@ -235,7 +235,9 @@ def test_wrong_words(words: list[str], said: str, tmp_path: Path) -> None:
     assert said in done.stderr
 
 
-@pytest.mark.parametrize("name", ["fetch", "install", "laptop", "new-language", "quickstart", "study"])
+@pytest.mark.parametrize(
+    "name", ["beyond-english", "fetch", "install", "laptop", "new-language", "quickstart", "study", "x-instruction"]
+)
 def test_help_is_asked_for(name: str, tmp_path: Path) -> None:
     done = subprocess.run([RECIPES / f"{name}.sh", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
