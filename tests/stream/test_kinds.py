@@ -20,6 +20,7 @@ SOUND = {
     "pair": {"source": "a", "target": "b"},
     "record": {},
     "battle": {"model_a": "m", "model_b": "n", "winner": "tie (bothbad)"},
+    "proposal": {"model_a": "m", "model_b": "n"},
     "score": {"rubric": "curate", "scores": {"level": 3}},
     "rating": {"model": "m", "rating": 1000},
     "difference": {"model": "m"},
