@@ -140,7 +140,7 @@ TemplateDate = Annotated[
 Today = Annotated[Any, flag("The day that is taken for today. [default: today]", "--date", metavar="DATE", parser=_day)]
 Until = Annotated[Any, flag("Leave out battles from this day on.", metavar="DATE", parser=_day)]
 Exclude = Annotated[
-    list[str] | None, flag("Leave out these battles (`user=u7`, `model=m`); repeat it.", metavar="FIELD=VALUE")
+    list[str] | None, flag("Leave out these battles (`user=u7`, `suspicion=fast`); repeat it.", metavar="FIELD=VALUE")
 ]
 VoteColumns = Annotated[
     list[str] | None, flag("Read a field of battles from this column; repeat it.", "--column", metavar="FIELD=COLUMN")

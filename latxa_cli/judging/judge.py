@@ -70,16 +70,17 @@ def judge(run: Run, files: list[str], settings: Settings, lent: Lent | None = No
         from latxa_cli.judging.panel import check_judges
 
         check_judges(settings.judges, settings.engine)
+    beside = files[1:] if pairs else []
+    others = [Contender.of(name, run.read_all(name, "response")) for name in beside]
     prompts = run.read_all(settings.references, "prompt") if settings.references else []
     references = {prompt["id"]: prompt.get("reference") for prompt in prompts}
-    needs_reference, first = rubric.shows_reference, FirstFile()
-    others: list[Contender] = []
+    needs_reference = rubric.shows_reference
     if not pairs:
         to_judge = alone(run.read(files, "conversation"), references, needs_reference=needs_reference)
     elif settings.arena and lent:
         to_judge = _in_arena(run, files, settings, lent, references, needs_reference=needs_reference)
     else:
-        others = [Contender.of(name, run.read_all(name, "response")) for name in files[1:]]
+        first = FirstFile()
         records = run.read(files[:1], "response", done=first.note, of_others=first.note)
         to_judge = meetings(records, others, references, needs_reference=needs_reference, first=first)
     margin = rubric.tie if settings.margin is None else settings.margin

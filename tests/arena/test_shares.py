@@ -15,6 +15,7 @@ from latxa_cli.arena.battles import Tally
 from latxa_cli.arena.fits.bradley_terry import SCALE
 from latxa_cli.arena.rankings.intervals import RatingMethod
 from latxa_cli.arena.score import ScoreRequest, score
+from latxa_cli.arena.votes import PairCounts
 
 MODELS = "abcd"
 STRENGTHS = np.array([0.9, 0.2, -0.3, -0.8])
@@ -61,6 +62,7 @@ def test_ratings_are_those_of_the_likelihood_of_shares_and_errors_those_of_its_s
     inverse = np.linalg.pinv((x * (p * (1 - p))[:, None]).T @ x)
     sandwich = inverse @ (x * ((y - p) ** 2)[:, None]).T @ x @ inverse
     assert ranking.covariance == pytest.approx(sandwich, rel=0.03, abs=1e-5), "each vote left out adds a little"
+    assert ranking.covariance_by(None) == pytest.approx(ranking.covariance), "by vote, whatever is compared with it"
     whole = inverse @ (x * (y * (1 - p) ** 2 + (1 - y) * p**2)[:, None]).T @ x @ inverse
     assert np.trace(whole) > 3 * np.trace(ranking.covariance), "a table of wins knows nothing of how little shares vary"
 
@@ -87,8 +89,11 @@ def test_battles_without_a_preference_count_by_their_verdict() -> None:
     [explicit] = scored(mixed).rankings
     assert ranking.theta == pytest.approx(explicit.theta, abs=1e-7)
     assert ranking.covariance == pytest.approx(explicit.covariance, rel=1e-4, abs=1e-7)
-    assert {type(value) for value in ranking.counts.battles.tolist()} == {int}
     assert ranking.counts.battles.sum() == 480
+    rounding = PairCounts(
+        ["a", "b"], np.array([0]), np.array([1]), np.array([[0.7 + 0.1, 0.3 + 0.9, 1.0, 0.0]]) - 1e-15
+    )
+    assert rounding.battles.tolist() == [3, 3], "a sum of shares that rounding makes a little less is a number too"
 
 
 def test_sides_and_orders_change_nothing() -> None:
