@@ -259,7 +259,7 @@ def test_what_is_learnt_cannot_change_when_a_run_goes_on_and_how_can(tmp_path):
     checkpoint.check_run(tmp_path, {"settings": begun | WAYS, "data": "d"})
     for name, value in OTHERS.items():
         assert begun[name] != value
-        with pytest.raises(LatxaError, match="of a run with other settings"):
+        with pytest.raises(LatxaError, match=f"of a run with other settings: `{name.replace('_', '-')}` was "):
             checkpoint.check_run(tmp_path, {"settings": begun | {name: value}, "data": "d"})
     with pytest.raises(LatxaError, match="of a run with other data"):
         checkpoint.check_run(tmp_path, {"settings": begun, "data": "e"})

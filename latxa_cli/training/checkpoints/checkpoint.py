@@ -289,18 +289,19 @@ def check_run(directory: Path, facts: Mapping[str, Any]) -> JsonObject:
     begun = read_settings(path)
     if begun.get("format") != FORMAT:
         raise LatxaError(f"`{path}` is of another version of `latxa`", hint=f"remove `{directory}` to start again")
-    different = [
-        name.replace("_", " ") for name, value in facts.items() if _decisive(begun.get(name)) != _decisive(value)
-    ]
+    changes = {name: (_decisive(begun.get(name, {})), _decisive(value)) for name, value in facts.items()}
+    different = {name: change for name, change in changes.items() if change[0] != change[1]}
     if different:
+        names = " and ".join(name.replace("_", " ") for name in different)
+        which = f": {manifest.difference(*different['settings'])}" if "settings" in different else ""
         raise LatxaError(
-            f"`{path.parent}` is of a run with other {' and '.join(different)}",
+            f"`{path.parent}` is of a run with other {names}{which}",
             hint=f"remove `{directory}` to start again, or give what it was begun with",
         )
     return begun
 
 
-def _decisive(value: object) -> object:
+def _decisive(value: Any) -> Any:
     """Return settings without those that may differ when a run goes on; other values unchanged."""
     if not isinstance(value, dict):
         return value
