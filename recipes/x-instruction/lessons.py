@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from latxa_cli.generation.engine import Decoding
+from latxa_cli.judging.panel import THAT_OF_THE_PROMPT
 from latxa_cli.judging.rubric import load_rubric
 from latxa_cli.sampling.filters import Filters
 from latxa_cli.sampling.reverse import Reversal
@@ -70,7 +71,7 @@ def of_judging(files: list[str], texts: list[str], rubric: str, seed: int) -> It
         partly = draw.choice((f"{answer} {another}", f"{another} {answer}", half(answer)))
         wrong = draw.choice(native) if draw.random() < NATIVE else disorder(answer, draw)
         for level, response in zip((highest, (highest + lowest) // 2, lowest), (answer, partly, wrong), strict=True):
-            filled = {"prompt": instruction, "response": response, "language": "", "reference": ""}
+            filled = {"prompt": instruction, "response": response, "language": THAT_OF_THE_PROMPT, "reference": ""}
             yield list(known.sheet.messages(filled)), f"<{criterion.tag}>{level}</{criterion.tag}>"
 
 
@@ -79,7 +80,12 @@ def of_grading(files: list[str], rubric: str) -> Iterator[Lesson]:
     assert known.sheet is not None and known.compares == "one"
     for record in (record for path in files for record in records_of(path)):
         prompt, response = turns_of(record)
-        texts = {"prompt": prompt, "response": response, "language": "", "reference": record.get("reference", "")}
+        texts = {
+            "prompt": prompt,
+            "response": response,
+            "language": THAT_OF_THE_PROMPT,
+            "reference": record.get("reference", ""),
+        }
         grades = [f"<{one.tag}>{record['scores'][one.name]}</{one.tag}>" for one in known.criteria]
         yield list(known.sheet.messages(texts)), "\n".join(grades)
 

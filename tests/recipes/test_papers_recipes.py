@@ -184,6 +184,17 @@ def test_grades_are_taught_as_they_stand(tmp_path: Path) -> None:
     assert "<q>Zer?</q>\n<a>Gorria da.</a>" in asked and reply == "<f>3</f>"
 
 
+def test_a_grade_of_each_dimension_is_taught(tmp_path: Path) -> None:
+    names = ("accuracy", "fluency", "informativeness", "logical coherence", "harmlessness")
+    graded = pair("a", "Zer?", "Gorria da.", reference="Urdina da.", scores=dict.fromkeys(names, 2))
+    path = write(tmp_path / "graded.jsonl", [graded])
+    (lesson,) = read(python(LESSONS, "grade", "--rubric", "llm-eval", path, cwd=tmp_path))
+    _, asked, reply = (turn["content"] for turn in lesson["messages"])
+    assert "<reference>\nUrdina da.\n</reference>" in asked
+    assert "a native speaker of the language that the prompt asks for" in asked
+    assert reply.splitlines() == [f"<{name.split()[-1]}>2</{name.split()[-1]}>" for name in names]
+
+
 # --- the island, and what is found on it
 
 
