@@ -5,8 +5,8 @@
 Needs vLLM (`recipes/test-vllm.sh` makes the environment). MODEL and OTHER are model directories with chat templates.
 Both answer English questions, and MODEL judges the answers by `pairwise`; then both answer the same questions in a live
 poll, with a second message behind each, and the votes are cast in HTTP. Measured: verdicts of the judge that can be
-read, answers that fail, seconds of an answer and until voters see it, and whether `arena-score` rates both. A judge of 135
-million parameters gave no verdict on 8 pairs that could be read: all 8 are counted by kind, and none is a tie.
+read, answers that fail, seconds of an answer and until voters see it, and whether `arena-score` rates both. A
+judge of 135 million parameters gave no verdict on 8 pairs that could be read: all 8 are counted by kind.
 """
 
 from __future__ import annotations
