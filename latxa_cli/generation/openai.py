@@ -20,7 +20,7 @@ from yarl import URL
 
 from latxa_cli.chat.pre_query import pre_query
 from latxa_cli.chat.rendering import set_date, thinking_switches
-from latxa_cli.chat.special import special_tokens
+from latxa_cli.chat.special import begin_of_text, special_tokens
 from latxa_cli.chat.thinking import can_think
 from latxa_cli.chat.turn_end import end_of_turn_ids
 from latxa_cli.generation.budget import Budget
@@ -138,7 +138,7 @@ class ServerEngine:
         self.markers = special_tokens(tokenizer)
         if can_think(tokenizer):
             self.reader.before_answer = pre_query(tokenizer).suffix
-        if tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id:
+        if begin_of_text(tokenizer):
             self.begin = tokenizer.bos_token
         if self.kind == "vllm":
             self.further["stop_token_ids"] = end_of_turn_ids(tokenizer)

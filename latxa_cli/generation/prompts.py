@@ -6,6 +6,7 @@ from typing import Any
 
 from latxa_cli.chat.pre_query import pre_query
 from latxa_cli.chat.rendering import TemplateError, render
+from latxa_cli.chat.special import begin_of_text
 from latxa_cli.chat.thinking import can_think, split_thought
 from latxa_cli.chat.turn_end import end_of_turn_ids
 from latxa_cli.generation.engine import Completion, Request
@@ -23,7 +24,7 @@ class Codec:
         """`generation_config`: the model's own; `vocabulary`: how many tokens have an embedding."""
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.ends = end_of_turn_ids(tokenizer, generation_config)
-        self.begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        self.begin = begin_of_text(tokenizer)
         pad = next(token for token in (tokenizer.pad_token_id, *self.ends, 0) if token is not None)
         self.pad = pad if pad < vocabulary else 0
         self.prompt_tokens = self.completion_tokens = 0
@@ -65,7 +66,8 @@ class Codec:
                     self.tokenizer, list(request.messages), add_generation_prompt=True, thinking=request.thinking
                 )
             ids = self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids or self.begin or [self.pad]  # an empty prompt still needs a first token
+        first = self.pad if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
+        return ids or [first]  # an empty prompt still needs a first token
 
     def room(self, request: Request, prompt: list[int]) -> int:
         """Return how many tokens may follow the prompt, one at least."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from latxa_cli.chat.special import begin_of_text
 from latxa_cli.chat.thinking import heeds_thinking
 from latxa_cli.generation.engine import Decoding, Request
 from latxa_cli.stream.errors import UsageError
@@ -95,8 +96,8 @@ def prompt_of(layout: Layout, languages: tuple[Language, Language], tokenizer: A
             )
         if layout.thinking is None and heeds_thinking(tokenizer):
             layout = replace(layout, thinking=False)
-    begin = tokenizer.bos_token if layout.form == "rendered" else ""
-    return Prompt(layout, *languages, begin or "")
+    begins = layout.form == "rendered" and begin_of_text(tokenizer)
+    return Prompt(layout, *languages, tokenizer.bos_token if begins else "")
 
 
 def _layout(name: str, table: dict[str, Any]) -> Layout:

@@ -69,6 +69,13 @@ def test_a_tokenizer_without_a_begin_of_text_has_none_in_documents(without_bos: 
     assert ids.tolist() == [*ids_of(without_bos, "The old harbour"), without_bos.eos_token_id]
 
 
+def test_a_begin_of_text_that_the_tokenizer_does_not_write_itself_is_not_in_documents_either() -> None:
+    """As of Phi-3 and OLMo 2: whoever uses the model gives it texts without."""
+    tokenizer = wrapped(gpt_2(), bos_token="<s>")
+    (ids,) = tokenise_records([document("The old harbour")], tokenizer, TokenisingSettings(100)).ids
+    assert ids.tolist() == [*ids_of(tokenizer, "The old harbour"), tokenizer.eos_token_id]
+
+
 def test_what_a_tokenizer_would_cut_off_or_fill_up_is_not() -> None:
     """Some models come with a tokenizer that was saved with limits on."""
     tokenizer = wrapped(gpt_2())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from backwards import LANGUAGES, PROMPT
+from tokenizer_kinds import gpt_2
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.tables import names_in
@@ -127,9 +128,13 @@ def test_a_layout_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_a_chat_needs_a_chat_template_and_rendered_prompts_begin_as_texts_do() -> None:
-    plain: Any = SimpleNamespace(chat_template=None, bos_token="<s>")
+    begins = gpt_2()
+    begins.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", begins.token_to_id("<s>"))])
+    plain = PreTrainedTokenizerFast(tokenizer_object=begins, bos_token="<s>")
     with pytest.raises(UsageError, match="lacks"):
         prompt_of(load_layout("chat"), LANGUAGES, plain)
     assert prompt_of(load_layout("translategemma"), LANGUAGES, plain).begin == "<s>"
     assert prompt_of(load_layout("base"), LANGUAGES, plain).begin == ""
+    beginless = PreTrainedTokenizerFast(tokenizer_object=gpt_2(), bos_token="<s>")
+    assert prompt_of(load_layout("translategemma"), LANGUAGES, beginless).begin == ""
     assert prompt_of(load_layout("chat"), LANGUAGES, None).layout.thinking is None

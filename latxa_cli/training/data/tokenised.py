@@ -1,7 +1,7 @@
 """Records to pieces of tokens, each token marked as trained or not. A piece is never split between rows.
 
-- A document is begin-of-text (where the tokenizer has one), its tokens and end-of-text, all of them trained. One that
-  is longer than a row is cut into several pieces.
+- A document is begin-of-text (where the tokenizer begins texts with it), its tokens and end-of-text, all of them
+  trained. One that is longer than a row is cut into several pieces.
 - A conversation is one piece. One that is longer than a row keeps its turns up to the last answer that fits.
   `latxa_cli.chat.loss_mask` marks the trained tokens. A message with `weight: 0` or `train: false` is not trained.
 """
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from latxa_cli.chat.folding import folded
 from latxa_cli.chat.loss_mask import Loss, TokenisedChat, encode_chats
 from latxa_cli.chat.rendering import Message, TemplateError
+from latxa_cli.chat.special import begin_of_text
 from latxa_cli.chat.turns import LOSS_FIELDS
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record, Reject
@@ -208,8 +209,8 @@ def _encode(
 
 
 def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens]:
-    backend, begin = tokenizer.backend_tokenizer, tokenizer.bos_token_id
-    first = 0 if begin is None else 1
+    backend, begin = tokenizer.backend_tokenizer, begin_of_text(tokenizer)
+    first = len(begin)
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True  # as text: a web page with the letters `<|end|>` does not mean that token
@@ -219,7 +220,7 @@ def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens
         backend.encode_special_tokens = False
     for encoding in encodings:
         ids = np.empty(first + len(encoding) + 1, np.int32)
-        ids[:first] = begin or 0
+        ids[:first] = begin
         ids[first:-1] = encoding.ids
         ids[-1] = tokenizer.eos_token_id
         yield MarkedTokens(ids, np.ones(len(ids), bool))
