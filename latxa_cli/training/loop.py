@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import Parameter
 
 from latxa_cli.launch import alike
 from latxa_cli.model import writing
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 TRIAL_STEPS = 4  # steps of `estimate`; the first one allocates moments and buffers, and is not timed
 EXCERPT = 60  # characters of a text that an error names
 SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
+NO_STEP_YET = "it comes of the starting model's weights: is the row of a token all zeros, perhaps that of padding?"
 Report = Callable[[Record], None]
 
 
@@ -131,9 +133,9 @@ class Trainer:
                 raise self._not_finite(loss, step, mine=not math.isfinite(total.item()))
         rate = self.plan.learning_rate(step)
         norm = self.backend.update(rate)
-        if not 0 <= norm < math.inf:  # DeepSpeed gives -1; the weights are spoilt now, and no checkpoint may hold them
+        if not 0 <= norm < math.inf:  # DeepSpeed gives -1; its weights are spoilt now, and no checkpoint may hold them
             with alike(self.processes.launch):
-                raise LatxaError(f"the gradient became infinite, or no number, at step {step + 1}", hint=SMALLER_STEPS)
+                raise self._gradient_not_finite(step)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # kernels run on after their call, and the clock would miss them
         seconds = time.perf_counter() - started
@@ -185,8 +187,28 @@ class Trainer:
             where = f"in one of the rows {', '.join(map(str, sorted(numbers)[:8]))}"
         return LatxaError(
             f"the loss became `{loss}` at step {step + 1}, {where}",
-            hint=SMALLER_STEPS,
+            hint=SMALLER_STEPS if step else NO_STEP_YET,
         )
+
+    def _gradient_not_finite(self, step: int) -> LatxaError:
+        """Return an error that names the first parameter with such a gradient, and tokens, if it has rows of them."""
+        where = ""
+        for name, parameter in self.backend.trained.items():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                where = f": that of `{name}`{self._tokens_of(parameter)}"
+                break
+        return LatxaError(
+            f"the gradient became infinite, or no number, at step {step + 1}{where}",
+            hint=SMALLER_STEPS if step else NO_STEP_YET,
+        )
+
+    def _tokens_of(self, parameter: Parameter) -> str:
+        """Return the first tokens whose rows have a gradient that is not finite, if this is the embedding."""
+        if not self.tokenizer or parameter is not self.model.get_input_embeddings().weight:
+            return ""
+        assert parameter.grad is not None
+        rows = (~parameter.grad.isfinite()).any(dim=1).nonzero()[:3, 0].tolist()
+        return f" (of {', '.join(f'`{token}`' for token in self.tokenizer.convert_ids_to_tokens(rows))})"
 
     def _excerpt(self, number: int) -> str:
         """Return the number of a row, with the beginnings of its first texts if there is a tokenizer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -237,6 +238,36 @@ def test_no_checkpoint_is_written_after_a_gradient_that_is_no_number(model, rows
     with pytest.raises(LatxaError, match="the gradient became infinite, or no number, at step 2"):
         list(steps)
     assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-1"]
+
+
+def test_what_the_starting_weights_give_is_not_put_down_to_the_learning_rate(model, rows, tokenizer):
+    """A padding token whose row is zero, in a model that divides by the length of that."""
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer.pad_token_id] = 0.0
+    for layer in model.model.layers:
+        layer.input_layernorm.variance_epsilon = 0.0
+    config = TrainConfig(learning_rate=1e-2, sequences_per_step=len(rows), sequence_length=64)
+    with pytest.raises(LatxaError, match=r"the loss became `nan` at step 1, in row") as caught:
+        loop.Trainer(model, rows, config, tokenizer=tokenizer).step(0)
+    assert caught.value.hint == loop.NO_STEP_YET
+
+
+def test_a_gradient_that_is_no_number_is_named_and_changes_nothing(model, rows, tokenizer):
+    trainer = loop.Trainer(model, rows, CONFIG, tokenizer=tokenizer)
+    before = [value.detach().clone() for value in model.parameters()]
+    embedding = model.get_input_embeddings().weight
+
+    def spoil(gradient):
+        gradient = gradient.clone()
+        gradient[tokenizer.eos_token_id, 0] = float("nan")
+        return gradient
+
+    embedding.register_hook(spoil)
+    name = re.escape(f"(of `{tokenizer.eos_token}`)")
+    with pytest.raises(LatxaError, match=rf"at step 1: that of `model.embed_tokens.weight` {name}$") as caught:
+        trainer.step(0)
+    assert caught.value.hint == loop.NO_STEP_YET
+    assert all(map(torch.equal, before, model.parameters()))
 
 
 def test_a_row_without_anything_to_learn_is_no_error(model, rows, monkeypatch):

@@ -61,8 +61,15 @@ class TorchBackend:
         return loss.detach()
 
     def update(self, learning_rate: float) -> float:
-        """Clip the gradient, step the optimiser and drop the gradient; return its norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_(list(self.trained.values()), self.config.clip)
+        """Clip the gradient, step the optimiser and drop the gradient; return its norm before clipping.
+
+        A gradient that is not finite changes nothing, and stays.
+        """
+        members = list(self.trained.values())
+        norm = torch.nn.utils.get_total_norm([member.grad for member in members if member.grad is not None])
+        if not norm.isfinite():
+            return float(norm)
+        torch.nn.utils.clip_grads_with_norm_(members, self.config.clip, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
