@@ -72,6 +72,8 @@ class TrainConfig:
     lora_alpha: float = 0.0  # adapters are scaled by alpha / rank; 0: twice the rank
     # Layers with adapters, by the end of their names; []: all linear layers but the head.
     lora_targets: list[str] = field(default_factory=list)
+    # Parameters with one of these in their name are trained whole beside adapters, such as embeddings of new tokens.
+    lora_whole: list[str] = field(default_factory=list)
     freeze: list[str] = field(default_factory=list)  # parameters with one of these in their name are not trained
 
     batch_size: int = 8  # rows in one forward pass of one process
@@ -109,6 +111,8 @@ class TrainConfig:
                 _refuse(name, getattr(self, name), "must be above 0")
         if self.zero_stage not in range(4):
             _refuse("zero_stage", self.zero_stage, "must be 0, 1, 2 or 3")
+        if self.lora_whole and not self.lora_rank:
+            _refuse("lora_whole", self.lora_whole, "needs `lora_rank`: without adapters, all is trained whole")
         if self.sequence_length < 2:
             _refuse("sequence_length", self.sequence_length, "must be at least 2: nothing predicts the first token")
 

@@ -78,6 +78,34 @@ def test_frozen_layers_get_no_adapters(model_directory, rows):
     assert trained and all("lora_" in name and ".layers.1.self_attn." in name for name in trained)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_embeddings_are_learnt_whole_beside_adapters(model_directory, rows, tmp_path, dtype):
+    """Such as those of tokens that `extend` has added, which adapters cannot learn."""
+    config = TrainConfig(
+        sequence_length=64, learning_rate=1e-2, max_steps=1, lora_rank=2, lora_whole=["embed_tokens", "norm"],
+        freeze=["layers.0."], dtype=dtype,
+    )  # fmt: skip
+    loaded = session.load(str(model_directory), config, device="cpu", threads=1)
+    silent = session.RunListeners(report=lambda _: None, warn=pytest.fail, give_up=pytest.fail)
+    session.run(loaded, rows, config, tmp_path, resume=False, listeners=silent)
+    assert all(value.dtype == torch.float32 for value in parameters.trained(loaded.model).values())
+    before, after = weights(model_directory), weights(tmp_path)
+    rounding = {"float32": 1e-6, "bfloat16": 1e-2}[dtype]
+    changed = {name for name, value in after.items() if not torch.allclose(value, before[name], rtol=rounding)}
+    assert "model.embed_tokens.weight" in changed
+    assert not [name for name in changed if ".layers.0." in name]
+    if dtype == "float32":
+        assert changed == {name for name in before if ".layers.0." not in name}
+
+
+def test_what_is_trained_whole_is_a_part_of_the_model_and_needs_adapters(model_directory):
+    model = load_model(str(model_directory), device="cpu")
+    with pytest.raises(UsageError, match="`lora_whole`: no parameter of the model has `nowhere` in its name"):
+        parameters.choose(model, TrainConfig(lora_rank=2, lora_whole=["embed", "nowhere"]))
+    with pytest.raises(UsageError, match=r"`lora_whole` .* needs `lora_rank`"):
+        TrainConfig(lora_whole=["embed"])
+
+
 def test_a_weight_without_gradient_is_in_the_checkpoint_all_the_same(model_directory, rows, tmp_path):
     """Such as an expert to which no text came yet."""
     config = TrainConfig(sequence_length=64, learning_rate=1e-2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,13 +32,8 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
         UsageError: no parameter has a name in the settings, nothing is left to train, or the library of adapters is not
             installed.
     """
-    beside, frozen = beside_text(model), set[str]()
-    for part in config.freeze:
-        matches = [name for name, _ in model.named_parameters() if part in name]
-        if not matches:
-            raise UsageError(f"`freeze`: no parameter of the model has `{part}` in its name")
-        frozen.update(matches)
-    frozen.update(beside)
+    beside = beside_text(model)
+    frozen = {*_named(model, "freeze", config.freeze), *beside}
     if config.lora_rank:
         _add_adapters(model, config, frozen)
     for name, parameter in model.named_parameters():
@@ -50,6 +46,14 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
             if not parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.to(torch.bfloat16)
     return list(dict.fromkeys(".".join(name.split(".")[:2]) for name in beside))
+
+
+def _named(model: PreTrainedModel, setting: str, parts: Sequence[str]) -> set[str]:
+    """Return the names of the parameters that have one of `parts` in them; raises UsageError for a part of none."""
+    found = {part: {name for name, _ in model.named_parameters() if part in name} for part in parts}
+    if missing := next((part for part, names in found.items() if not names), None):
+        raise UsageError(f"`{setting}`: no parameter of the model has `{missing}` in its name")
+    return set().union(*found.values())
 
 
 def beside_text(model: PreTrainedModel) -> list[str]:
@@ -67,8 +71,10 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
     except ImportError:
         raise UsageError("`lora_rank` needs the package peft", hint="`pip install peft`") from None
     torch.manual_seed(config.seed)
+    whole = _named(model, "lora_whole", config.lora_whole) - frozen
+    kept = [parameter for name, parameter in model.named_parameters() if name in whole]
     layers = _linear_layers(model)
-    without = [name for name in layers if f"{name}.weight" in frozen]
+    without = [name for name in layers if f"{name}.weight" in frozen | whole]
     settings = LoraConfig(
         r=config.lora_rank,
         lora_alpha=lora_alpha(config),  # type: ignore[arg-type]
@@ -85,6 +91,8 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
     except ValueError as error:
         raise UsageError(f"`lora_targets`: {first_line(error)}") from None
     _check_adapters(model)
+    for parameter in kept:
+        parameter.requires_grad_(True)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
