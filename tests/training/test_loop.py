@@ -60,8 +60,9 @@ def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model,
         return call(**{**given, "use_cache": True})
 
     monkeypatch.setattr(model, "forward", contaminated)
-    with pytest.raises(LatxaError, match=r"mixes the texts of a packed row .*attention `sdpa`"):
+    with pytest.raises(LatxaError, match=r"mixes the texts of a packed row .*attention `sdpa`") as caught:
         isolation.check(network, rows)
+    assert '"eager"' in caught.value.hint and "sdpa" not in caught.value.hint
 
 
 def test_a_model_with_a_spoilt_weight_is_told_apart_from_one_that_mixes_texts(model, rows):

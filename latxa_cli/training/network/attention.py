@@ -55,7 +55,8 @@ def choose(model: PreTrainedModel, setting: str, *, half: bool, text_length: flo
     try:
         model.set_attn_implementation(VARLEN if name == "varlen" else name)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"`attention` cannot be `{name}`: {first_line(error)}", hint="`auto`") from None
+        hint = "another version of transformers" if setting == "auto" else "`auto`"
+        raise UsageError(f"`attention` cannot be `{name}`: {first_line(error)}", hint=hint) from None
     return name
 
 

@@ -51,10 +51,11 @@ def check(network: PackedLoss, rows: PreparedRows) -> float:
     difference = (alone - logits).abs().max().item()
     allowed = HALF if network.is_half else EXACT
     if not difference <= allowed * max(1.0, logits.abs().max().item()):
+        others = " or ".join(f'"{name}"' for name in ("eager", "sdpa") if name != network.attention)
         raise LatxaError(
             f"this model mixes the texts of a packed row (logits differ by {difference:.2g}, "
             f"attention `{network.attention}`)",
-            hint='`attention = "eager"` or "sdpa" in `--config`, or another version of transformers',
+            hint=f"`attention = {others}` in `--config`, or another version of transformers",
         )
     return difference
 
