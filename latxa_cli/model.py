@@ -135,6 +135,17 @@ def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
         raise _cannot_load(model, "configuration", error) from None
 
 
+def by_layer(config: Any, name: str) -> list[int]:
+    """Return a size of each layer by its name in a configuration, such as `head_dim`; 0 where there is none.
+
+    Layers may each have one of their own (Gemma 4), and a configuration then refuses to name one for all.
+    """
+    if name in (getattr(config, "per_layer_attributes", None) or ()):
+        return [getattr(layer, name, None) or 0 for layer in config.per_layer_config]
+    value = getattr(config, name, None) or 0
+    return list(value) if isinstance(value, list | tuple) else [value] * getattr(config, "num_hidden_layers", 1)
+
+
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
     """Return the model's tokenizer, by its file alone where the class that is named misreads it; raises LatxaError."""
     named = _named_tokenizer(model, trust_remote_code=trust_remote_code)

@@ -118,10 +118,30 @@ def text_part(config: JsonObject) -> JsonObject:
 def in_both_spellings(config: JsonObject, known: JsonObject) -> JsonObject:
     """Return a configuration with the angles of positions as version 4 and version 5 of transformers spell them.
 
+    Families that came with version 5 have one spelling, beside which it reads no other (Gemma 4).
     `known`: the same configuration as version 5 writes it.
     """
+    both = _spelt(config, known, old=True)
+    return both if _is_read_as(both, known) else _spelt(config, known, old=False)
+
+
+def _is_read_as(config: JsonObject, known: JsonObject) -> bool:
+    """Whether version 5 reads the angles of `known` in a configuration; also for a family that it does not know."""
+    from transformers import CONFIG_MAPPING
+
+    kind = str(config.get("model_type"))
+    if kind not in CONFIG_MAPPING:
+        return True
+    try:
+        read = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
+    except Exception:  # whatever a family says of angles that it cannot be given
+        return False
+    return bool(text_part(read).get("rope_parameters") == text_part(known).get("rope_parameters"))
+
+
+def _spelt(config: JsonObject, known: JsonObject, *, old: bool) -> JsonObject:
     parts = {
-        name: in_both_spellings(part, known[name])
+        name: _spelt(part, known[name], old=old)
         for name, part in config.items()
         if isinstance(part, dict) and isinstance(known.get(name), dict) and name != "rope_parameters"
     }
@@ -130,13 +150,15 @@ def in_both_spellings(config: JsonObject, known: JsonObject) -> JsonObject:
     if not isinstance(new, dict) or not new:
         return config
     config["rope_parameters"] = new
+    if not old:
+        return config
     whole: JsonObject = new[FULL] if isinstance(new.get(FULL), dict) else new
-    old: JsonObject = {"rope_theta": whole.get("rope_theta"), "rope_scaling": _scaling(whole)}
+    spelt: JsonObject = {"rope_theta": whole.get("rope_theta"), "rope_scaling": _scaling(whole)}
     if isinstance(new.get(SLIDING), dict):
-        old["rope_local_base_freq"] = new[SLIDING].get("rope_theta")
+        spelt["rope_local_base_freq"] = new[SLIDING].get("rope_theta")
     if "partial_rotary_factor" in whole:
-        old["partial_rotary_factor"] = whole["partial_rotary_factor"]
-    return config | {name: value for name, value in old.items() if value is not None and config.get(name) is None}
+        spelt["partial_rotary_factor"] = whole["partial_rotary_factor"]
+    return config | {name: value for name, value in spelt.items() if value is not None and config.get(name) is None}
 
 
 def change(config: JsonObject, changes: JsonObject) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import psutil
 import torch
 
+from latxa_cli.model import by_layer
+
 SHARE = {"cuda": 0.8}  # of the free memory of a device; the rest is for what the estimate leaves out
 OTHERS = 0.5  # of a memory that other programs use too
 SCORE_BYTES = 40  # a token of the vocabulary, in each row: scores, probabilities, sorted, summed up
@@ -43,5 +45,4 @@ class BatchMemory:
 
 def _most(config: Any, name: str) -> int:
     """Return a number of the configuration; the largest where each layer has one of its own; 0 where there is none."""
-    value = getattr(config, name, None) or 0
-    return max(value) if isinstance(value, list | tuple) else value
+    return max(by_layer(config, name), default=0)

@@ -20,9 +20,14 @@ from latxa_cli.training.network.forward import PackedLoss, to_device
 OF_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
 WINDOW = {"sliding_window": 16, "head_dim": 16}
 MIXTURE = {"num_local_experts": 2, "num_experts_per_tok": 1}
+# Layers of full attention have larger heads.
+OF_GEMMA4 = {
+    "layer_types": ["sliding_attention", "full_attention"], "global_head_dim": 32, "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": 300,
+}  # fmt: skip
 PLAIN = {
     "gpt2": OF_GPT2, "gpt_neox": {}, "qwen3": {"head_dim": 16}, "mistral": WINDOW, "gemma3_text": WINDOW,
-    "mixtral": MIXTURE, "phi3": {},
+    "gemma4_text": WINDOW | OF_GEMMA4, "mixtral": MIXTURE, "phi3": {},
 }  # fmt: skip
 NOT_PLAIN = {  # capped, far above the logits of an untrained model; with a bias; scaled; no part of the model without
     "gemma2": WINDOW | {"final_logit_softcapping": 30.0}, "phi": {}, "cohere": {"logit_scale": 0.5},
@@ -65,7 +70,7 @@ def files_of(model, tokenizer, folder):
     return str(folder)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "gemma2", "phi"])
+@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "gemma2", "gemma4_text", "phi"])
 def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind, rows, tokenizer, tmp_path):
     """GPT-2's weights lie [in, out]; experts, of which transformers makes one tensor, get none."""
     from latxa_cli.model import load_model

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from latxa_cli.model import by_layer
 from latxa_cli.stream.errors import UsageError, first_line
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def takes_boundaries(name: str) -> bool:
 def _obstacle_to_varlen(model: PreTrainedModel, device: torch.device, *, half: bool) -> str:
     """Return the reason against `varlen`, or an empty text."""
     config = model.config.get_text_config()
-    heads = getattr(config, "num_attention_heads", 1)
-    head = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads)
+    heads = max(by_layer(config, "num_attention_heads"), default=1)
+    head = max(by_layer(config, "head_dim"), default=0) or getattr(config, "hidden_size", 0) // max(1, heads)
     if getattr(config, "attn_logit_softcapping", None):
         return "it knows no soft capping of scores"
     if getattr(config, "attention_dropout", 0) or getattr(config, "attn_pdrop", 0):
@@ -79,7 +80,7 @@ def _obstacle_to_varlen(model: PreTrainedModel, device: torch.device, *, half: b
     if not getattr(model, "_supports_attention_backend", False) or not getattr(model, "_supports_flash_attn", True):
         return f"`{type(model).__name__}` does not let its attention be chosen"
     if device.type == "cpu":
-        return "on a CPU it knows no sliding window" if getattr(config, "sliding_window", None) else ""
+        return "on a CPU it knows no sliding window" if any(by_layer(config, "sliding_window")) else ""
     if device.type != "cuda":
         return f"it does not run on `{device.type}`"
     if not half:

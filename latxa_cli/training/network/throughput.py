@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latxa_cli.model import by_layer
 from latxa_cli.training.network import parameters
 
 # Peak of dense matrix products in bfloat16, in operations a second, from the makers' data sheets. The first entry whose
@@ -37,10 +38,10 @@ def operations(model: Any, tokens: int, pairs: int) -> float:
     tied = head is not None and head.weight is embeddings
     size = int(np.prod(parameters.shape(embeddings)))
     weights = parameters.count(model) - (0 if tied else size)
-    heads = getattr(config, "num_attention_heads", 0)
-    head_size = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads)
-    layers = getattr(config, "num_hidden_layers", 0)
-    return 6.0 * weights * tokens + 12.0 * layers * heads * head_size * pairs
+    heads, sizes = by_layer(config, "num_attention_heads"), by_layer(config, "head_dim")
+    hidden = getattr(config, "hidden_size", 0)
+    width = sum(head * size or hidden for head, size in zip(heads, sizes, strict=True) if head)
+    return 6.0 * weights * tokens + 12.0 * width * pairs
 
 
 def peak(device: torch.device) -> float | None:
