@@ -93,7 +93,9 @@ class Trainer:
         self.plan = TrainingPlan(len(rows), config, self.processes.rank, self.processes.world)
         self.device = next(model.parameters()).device
         half = config.dtype == "bfloat16"
-        self.beside_text = parameters.choose(model, config)
+        self.notes = parameters.choose(model, config)
+        if getattr(model.config.get_text_config(), "output_router_logits", False):
+            self.notes.append("the loss that balances experts (`output_router_logits`) is not trained")
         attention_name = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:

@@ -146,16 +146,10 @@ def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[s
         + f"; {estimate.peak_bytes / GIB:.2f} GiB at the peak of {loop.TRIAL_STEPS} steps",
         f"time: {estimate.seconds:,.0f} s at {speed}",
     ]
-    if trainer.beside_text:
-        lines.append(_frozen(trainer))
+    lines += trainer.notes
     if device.type == "cuda":
         lines.append(f"GPU-hours: {estimate.seconds * world / 3600:,.2f} on {world} GPU{'s' if world > 1 else ''}")
     return lines
-
-
-def _frozen(trainer: loop.Trainer) -> str:
-    names = ", ".join(f"`{name}`" for name in trainer.beside_text)
-    return f"not trained, since text does not pass through it: {names}"
 
 
 def run(
@@ -198,8 +192,8 @@ def run(
                 trainer = trainer_for(loaded, rows, config)
                 facts = _facts(loaded, rows, config, trainer)
                 processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
-                if trainer.beside_text and processes.is_first:
-                    listeners.warn(_frozen(trainer))
+                for note in trainer.notes if processes.is_first else ():
+                    listeners.warn(note)
                 isolation.check(trainer.network, rows)
                 done = _begin(trainer, facts, loaded, directory, resume=resume, warn=listeners.warn)
             if track and processes.is_first:

@@ -79,8 +79,11 @@ def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind,
     start = files_of(random_model(kind, **(PLAIN | NOT_PLAIN)[kind]), tokenizer, tmp_path / "start")
     config = TrainConfig(learning_rate=0.1, sequence_length=64, lora_rank=2)
     loaded = session.load(start, config, device="cpu", threads=1)
-    silent = session.RunListeners(report=lambda _: None, warn=pytest.fail, give_up=pytest.fail)
+    said = []
+    silent = session.RunListeners(report=lambda _: None, warn=said.append, give_up=pytest.fail)
     session.run(loaded, rows, config, tmp_path / "out", resume=False, listeners=silent)
+    experts = "without adapters, since they are no linear layers: experts (`model.layers.0.mlp.experts.gate_up_proj`), "
+    assert [line.startswith(experts) for line in said] == [True] * (kind == "mixtral")
     batch = to_device(rows.batch([0, 1]), torch.device("cpu"))
     trained, exported, before = (
         PackedLoss(model, attention="sdpa").eval().logits(batch)
@@ -88,6 +91,14 @@ def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind,
     )
     assert (exported - before).abs().max() > 0.1
     assert torch.allclose(exported, trained, atol=1e-4)
+
+
+def test_a_loss_of_the_model_that_is_not_trained_is_said(rows):
+    model = random_model("mixtral", **MIXTURE, output_router_logits=True)
+    assert loop.Trainer(model, rows, TrainConfig()).notes == [
+        "the loss that balances experts (`output_router_logits`) is not trained"
+    ]
+    assert loop.Trainer(random_model("mixtral", **MIXTURE), rows, TrainConfig()).notes == []
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
     what joins them on. Frozen parts get no adapters. Frozen weights get the dtype of computing.
 
     Returns:
-        The names of the parts beside the text part.
+        Lines for people about weights that they might think are trained, and are not.
 
     Raises:
         UsageError: no parameter has a name in the settings, nothing is left to train, or the library of adapters is not
@@ -45,7 +45,22 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
         for parameter in model.parameters():
             if not parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.to(torch.bfloat16)
-    return list(dict.fromkeys(".".join(name.split(".")[:2]) for name in beside))
+    parts = dict.fromkeys(".".join(name.split(".")[:2]) for name in beside)
+    lines = [f"not trained, since text does not pass through it: {', '.join(f'`{part}`' for part in parts)}"] * bool(
+        parts
+    )
+    experts = {name: math.prod(shape(value)) for name, value in model.named_parameters() if _is_stacked(name, value)}
+    if config.lora_rank and experts:
+        share = sum(experts.values()) / count(model)
+        lines.append(
+            f"without adapters, since they are no linear layers: experts (`{next(iter(experts))}`), {share:.0%}"
+        )
+    return lines
+
+
+def _is_stacked(name: str, parameter: Parameter) -> bool:
+    """Whether a frozen parameter holds the matrices of all experts of a layer."""
+    return "expert" in name and not parameter.requires_grad and len(shape(parameter)) == 3
 
 
 def _named(model: PreTrainedModel, setting: str, parts: Sequence[str]) -> set[str]:
