@@ -127,6 +127,7 @@ def in_both_spellings(config: JsonObject, known: JsonObject) -> JsonObject:
 
 def _is_read_as(config: JsonObject, known: JsonObject) -> bool:
     """Whether version 5 reads the angles of `known` in a configuration; also for a family that it does not know."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import CONFIG_MAPPING
 
     kind = str(config.get("model_type"))
@@ -134,7 +135,7 @@ def _is_read_as(config: JsonObject, known: JsonObject) -> bool:
         return True
     try:
         read = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
-    except Exception:  # whatever a family says of angles that it cannot be given
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, StrictDataclassError):
         return False
     return bool(text_part(read).get("rope_parameters") == text_part(known).get("rope_parameters"))
 

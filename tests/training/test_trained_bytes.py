@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tokenizer_kinds import KINDS
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from latxa_cli.training.data.rows import IGNORED, PackedRows
@@ -36,8 +37,10 @@ def counted(records, tokenizer):
 @pytest.mark.parametrize("kind", KINDS)
 def test_trained_tokens_stand_for_the_bytes_of_texts_and_answers(kind):
     """Byte-level and SentencePiece's kinds; special tokens stand for none, user turns and the template count not."""
+    made = KINDS[kind]()
+    made.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", made.token_to_id("<s>"))])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=KINDS[kind](), bos_token="<s>", eos_token="</s>", additional_special_tokens=["<|user|>"],
+        tokenizer_object=made, bos_token="<s>", eos_token="</s>", additional_special_tokens=["<|user|>"],
         chat_template=TEMPLATE,
     )  # fmt: skip
     texts = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
