@@ -54,6 +54,16 @@ def _present(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A page of a real Chromium as large as that of a laptop; see `chromium.Page`."""
+    from chromium import chromium
+
+    with chromium() as page:
+        page.look()
+        yield page
+
+
 def pytest_configure() -> None:
     """Keep what tests load out of the user's cache of datasets, where it could be taken for the real ones."""
     os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="latxa-datasets-")

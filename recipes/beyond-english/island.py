@@ -13,7 +13,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -21,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "quickstart"))
 
-from facts import BASQUE, ENGLISH, Fact, World, make_world
+from facts import BASQUE, ENGLISH, Fact, World
 from pages import greeted, portrait, quiz, walk
 from words import WORDS
-from world import Record, line, write
+from world import Record, write_named
 
 PAGES, INSTRUCTIONS, GRADED = 60, 500, 900
 
@@ -112,13 +111,5 @@ MADE: dict[str, Callable[[int, World], Iterator[Record]]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Write a file that the miniature of LLaMA Beyond English reads.")
-    parser.add_argument("file", type=Path, metavar="FILE", help=", ".join(f"{name}.jsonl" for name in MADE))
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    write(given.file, map(line, MADE[given.file.stem](given.seed, make_world(given.seed))))
-
-
 if __name__ == "__main__":
-    main()
+    write_named("Write a file that the miniature of LLaMA Beyond English reads.", MADE)

@@ -29,7 +29,7 @@ import argparse
 import json
 import random
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,15 @@ def line(record: Record) -> str:
 def write(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8", newline="\n")
+
+
+def write_named(description: str, made: dict[str, Callable[[int, World], Iterable[Record]]]) -> None:
+    """Write the file that the command line names, of records that `made` gives by its name for a seed and its world."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("file", type=Path, metavar="FILE", help=", ".join(f"{name}.jsonl" for name in made))
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    write(given.file, map(line, made[given.file.stem](given.seed, make_world(given.seed))))
 
 
 def write_world(directory: Path, seed: int, instructions: int = CHATS) -> None:

@@ -14,7 +14,6 @@ which no verb looks at. A third of the things are told in no text, but in the co
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 from collections.abc import Iterator
@@ -22,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "quickstart"))
 
-from facts import BASQUE, ENGLISH, Fact, World, make_world
+from facts import BASQUE, ENGLISH, Fact, World
 from pages import greeted
 from words import SCENERY, WORDS
-from world import Record, line, write
+from world import Record, write_named
 
 SEED_PAIRS = 400
 TEXTS = 500
@@ -105,13 +104,5 @@ def prompts(seed: int, world: World) -> Iterator[Record]:
 MADE = {"seed.eu": seed_pairs, "texts.eu": texts, "others.eu": others, "prompts": prompts}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Write a file that the miniature of X-Instruction reads.")
-    parser.add_argument("file", type=Path, metavar="FILE", help=", ".join(f"{name}.jsonl" for name in MADE))
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    write(given.file, map(line, MADE[given.file.stem](given.seed, make_world(given.seed))))
-
-
 if __name__ == "__main__":
-    main()
+    write_named("Write a file that the miniature of X-Instruction reads.", MADE)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import openai_server
 import pytest
-from chromium import BROWSER, Page, chromium
+from chromium import BROWSER, Page
 from model_servers import ModelServer
 from poll_server import MODELS, votes_in
 from test_live import HOSTILE, polling
@@ -17,13 +16,6 @@ EMPTY = "!document.getElementById('talk').hidden && document.getElementById('bal
 TOLD = "document.getElementById('message').textContent"
 DRAFT = "document.getElementById('draft').value"
 VOTES = "document.getElementById('count').textContent"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with chromium() as page:
-        page.look()
-        yield page
 
 
 def texts(page: Page, side: str) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny
-from chromium import BROWSER, Page, chromium
+from chromium import BROWSER, Page
 from killed_server import free_port
 from poll_server import MODELS, responses, serving, votes_in
 from test_vote_page import OPEN, READY, VOTES, tap
@@ -15,13 +14,6 @@ from test_vote_page import OPEN, READY, VOTES, tap
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (`apt-get install chromium`)")
 FILES = ("0.jsonl", "1.jsonl", "-o", "votes.jsonl", "--errors", "--corrections")
 TEXT = "Zer 😀 moduz zaude,\ngaur <b>egun</b>?"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with chromium() as page:
-        page.look()
-        yield page
 
 
 @pytest.fixture

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import BROWSER, Page, chromium
+from chromium import BROWSER, Page
 from poll_server import MODELS, serving, votes_in, write_responses
 from test_own_votes import ABOUT
 from test_vote_page import OPEN, READY, VOTES
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (`apt-get install chromium`)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with chromium() as page:
-        page.look()
-        yield page
 
 
 def press(page: Page, selector: str) -> None:

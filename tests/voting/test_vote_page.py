@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny
-from chromium import BROWSER, Page, chromium
+from chromium import BROWSER, Page
 from killed_server import free_port
 from poll_server import MODELS, responses, serving, votes_in, write_responses
 
@@ -24,13 +23,6 @@ DONE = "!document.getElementById('done').hidden"
 OPEN = f"(!document.querySelector('form .main').disabled || {DONE})"
 VOTES = "document.getElementById('count').textContent"
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with chromium() as page:
-        page.look()
-        yield page
 
 
 def tap(page: Page, selector: str) -> None:

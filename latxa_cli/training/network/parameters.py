@@ -45,16 +45,20 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
         for parameter in model.parameters():
             if not parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.to(torch.bfloat16)
-    parts = dict.fromkeys(".".join(name.split(".")[:2]) for name in beside)
-    lines = [f"not trained, since text does not pass through it: {', '.join(f'`{part}`' for part in parts)}"] * bool(
-        parts
-    )
+    return _untrained(model, beside, adapted=config.lora_rank > 0)
+
+
+def _untrained(model: PreTrainedModel, beside: Sequence[str], *, adapted: bool) -> list[str]:
+    """Return what `choose` does; `beside`: the parameters beside the text part."""
+    lines = []
+    if beside:
+        parts = dict.fromkeys(".".join(name.split(".")[:2]) for name in beside)
+        named = ", ".join(f"`{part}`" for part in parts)
+        lines.append(f"not trained, since text does not pass through it: {named}")
     experts = {name: math.prod(shape(value)) for name, value in model.named_parameters() if _is_stacked(name, value)}
-    if config.lora_rank and experts:
-        share = sum(experts.values()) / count(model)
-        lines.append(
-            f"without adapters, since they are no linear layers: experts (`{next(iter(experts))}`), {share:.0%}"
-        )
+    if adapted and experts:
+        named, share = next(iter(experts)), sum(experts.values()) / count(model)
+        lines.append(f"without adapters, since they are no linear layers: experts (`{named}`), {share:.0%}")
     return lines
 
 

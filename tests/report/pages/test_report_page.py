@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from chromium import BROWSER, chromium
+from chromium import BROWSER
 
 from latxa_cli.report.pages.report_page import ReportPage
 
@@ -15,13 +15,6 @@ HOSTILE = [
     "--><img src=x onerror=hit=3>",
     "${window.hit = 4}", "\x00\x07\x1b[31m", "\u202eabc\u2066", "مرحبا", "a\u2028b\u2029c", "]]>", "&lt;b&gt;", "'\"`",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as page:
-        page.look()
-        yield page
 
 
 @pytest.fixture
