@@ -9,7 +9,7 @@ Each takes three steps on random texts, after the proof that its packed texts do
 - `failed`: an error that latxa does not know.
 - `not made`: no tiny model comes of the sizes here, which says nothing of latxa.
 
-Goals: 50 families, and none that failed. It takes some five minutes on a core.
+Goals: 50 families, and none that failed.
 """
 
 from __future__ import annotations
