@@ -82,8 +82,9 @@ def judge(
       code-switch    whether words are in another language than the one expected; no judge is needed
 
     Responses to one prompt have the same id, or the same user turns. The first file decides which prompts are judged.
-    A judge sees each pair in both orders; where they disagree it is a tie. An answer of a judge without a verdict is
-    rejected, by its kind: unreadable, empty, refused, out of range, failed, too long, cut off.
+    A judge sees each pair in both orders; where they disagree it is a tie. If its answer lacks numbers, it is asked for
+    them once more, as JSON in a schema that the engine enforces where it can. What is no verdict even then is rejected,
+    by its kind: unreadable, empty, refused, out of range, failed, too long, cut off.
 
     The rubric `code-switch` searches all words but those of code, formulas, addresses, names and quotations. Words in
     another script are in another language. Other words are so if several together are more probable in one of ten large

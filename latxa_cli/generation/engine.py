@@ -46,7 +46,7 @@ class Request:
     token is read as its letters.
 
     `schema`: the JSON schema that the text is to obey. Engines that constrain decoding (`Engine.constrains`) see to it;
-    for others it is a wish.
+    for others it is a wish, unless it allows enumerations alone, which engines that run the model themselves see to.
 
     `tokens`: the prompt as the caller has read it, which an engine that runs the model itself takes as it is.
 
@@ -102,7 +102,7 @@ class Engine(Protocol):
     tokenizer: Any
     window: int  # requests that keep the engine busy
     context: int | None  # the most tokens of a prompt and its completion together, where that is known
-    constrains: bool  # whether it can keep a text to a JSON schema
+    constrains: bool  # whether it can keep a text to any JSON schema
     weighs: bool  # whether it can say how likely each of a request's `choices` is
 
     @property

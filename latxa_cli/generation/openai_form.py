@@ -42,7 +42,7 @@ def schema_fields(schema: Mapping[str, Any], *, chat: bool, vllm: bool) -> dict[
         return {"structured_outputs": constraint(schema)}
     if not chat:
         return {}
-    named = {"name": "translation", "strict": True, "schema": schema}
+    named = {"name": "answer", "strict": True, "schema": schema}
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 

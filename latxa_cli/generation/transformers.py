@@ -18,7 +18,9 @@ from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from latxa_cli.chat.rendering import set_date
 from latxa_cli.generation.batch_memory import BatchMemory
+from latxa_cli.generation.choosing import Chooser
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, windows
+from latxa_cli.generation.lines import Choices, choices_of
 from latxa_cli.generation.prompts import Codec
 from latxa_cli.model import load_model, load_tokenizer
 
@@ -59,6 +61,7 @@ class TransformersEngine:
             context=getattr(network.config.get_text_config(), "max_position_embeddings", None) or 1 << 30,
         )
         self.context = self.codec.context
+        self.chooser = Chooser(self.codec.decode, len(tokenizer), self.codec.ends)
         # `generate` would fill what we leave open (repetition penalty, beams, …) from the model's own configuration.
         network.generation_config = GenerationConfig()
 
@@ -148,6 +151,10 @@ class TransformersEngine:
         limits = [self.codec.room(task.request, task.prompt) for task in batch]
         stopping = _Stopping(width, limits, self.codec.ends, self._stop_finder(decoding.stop))
         seeds = [task.request.seed for task in batch]
+        choices = [choices_of(task.request.schema) if task.request.schema else None for task in batch]
+        processors: list[LogitsProcessor] = [_Choose(width, choices, self.chooser)] if any(choices) else []
+        if decoding.temperature > COLDEST:
+            processors.append(_Draw(width, seeds, decoding, max(limits)))
         grown = self.network.generate(
             inputs.to(self.network.device),
             attention_mask=mask.to(self.network.device),
@@ -157,7 +164,7 @@ class TransformersEngine:
                 pad_token_id=self.codec.pad,
                 eos_token_id=self.codec.ends or None,
             ),
-            logits_processor=[_Draw(width, seeds, decoding, max(limits))] if decoding.temperature > COLDEST else [],
+            logits_processor=processors,
             stopping_criteria=[stopping],
         )
         return [ids[:length] for ids, length in zip(grown[:, width:].tolist(), stopping.lengths, strict=True)]
@@ -181,6 +188,22 @@ class TransformersEngine:
         wanted = characters | {"�"}
         texts = self.tokenizer.batch_decode([[token] for token in range(len(self.tokenizer))])
         return frozenset(token for token, text in enumerate(texts) if any(character in text for character in wanted))
+
+
+class _Choose(LogitsProcessor):
+    """Leaves the tokens that go on with what a row is to be made of; all of them where it is not so begun."""
+
+    def __init__(self, width: int, choices: Sequence[Choices | None], chooser: Chooser) -> None:
+        self.width, self.choices, self.chooser = width, choices, chooser
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores = scores.clone()
+        for row, choices in enumerate(self.choices):
+            if choices and (allowed := self.chooser.allowed(choices, input_ids[row, self.width :].tolist())):
+                kept = scores[row, allowed]
+                scores[row] = -torch.inf
+                scores[row, allowed] = kept
+        return scores
 
 
 class _Draw(LogitsProcessor):

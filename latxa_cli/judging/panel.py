@@ -1,14 +1,15 @@
 """Judges that are asked: every pair in both orders, every vote a record of its own, and what becomes of bad answers.
 
-An answer that cannot be read, is empty, refuses, fails or is cut off is no verdict: the vote is rejected with the
-reason, and counted by kind. It is never a tie.
+An answer in another form is asked for once more, as an object of JSON, to which engines that can constrain keep the
+judge. One that cannot be read even so, is empty, refuses or fails is no verdict: the vote is rejected with the reason,
+and counted by kind. It is never a tie.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,9 +18,9 @@ from latxa_cli.generation.engine import Completion, Decoding, Engine, Request, o
 from latxa_cli.generation.flow import Steps, converse
 from latxa_cli.generation.speaker import speaker_of
 from latxa_cli.judging.matching import Meeting
-from latxa_cli.judging.records import MODELS, SECOND, Scores, asked_twice, meeting_of, scored
+from latxa_cli.judging.records import MODELS, SECOND, Order, Scores, asked_twice, meeting_of, scored
 from latxa_cli.judging.rubric import Rubric
-from latxa_cli.judging.verdict import Invalid, read
+from latxa_cli.judging.verdict import ASKED_AGAIN, Invalid, Verdict, read, read_object
 from latxa_cli.model import has_chat_template, short_name
 from latxa_cli.stream.errors import UsageError
 from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
@@ -27,6 +28,7 @@ from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash
 if TYPE_CHECKING:
     from latxa_cli.generation.engine import EngineOptions
 
+MOST_OF_ONE = 32  # tokens of a number and its key, in JSON
 THAT_OF_THE_PROMPT = "the language that the prompt asks for, or else is written in"
 
 
@@ -101,12 +103,33 @@ class Panel:
         subjects = self._subjects(meeting)
         requests = [self._request(judge, meeting, subject) for subject in subjects]
         answers = (yield requests) if requests else []
+        verdicts = yield from self._read(judge, requests, answers)
         if self.rubric.compares == "one":
-            votes = [self._score(judge, meeting, answer) for answer in answers]
+            votes = [self._score(judge, meeting, verdict) for verdict in verdicts]
         else:
-            in_both_orders = zip(subjects[::2], answers[::2], answers[1::2], strict=True)
-            votes = [self._battle(judge, meeting, pair, *both) for pair, *both in in_both_orders]
+            in_both_orders = zip(subjects[::2], verdicts[::2], verdicts[1::2], strict=True)
+            votes = [self._battle(judge, meeting, pair, both) for pair, *both in in_both_orders]
         return [*so_far, votes]
+
+    def _read(self, judge: Judge, requests: list[Request], answers: list[Completion]) -> Steps[list[Verdict | Invalid]]:
+        """Return what the answers say; those in another form are asked for once more."""
+        tags = self.rubric.tags
+        found = [read(answer, tags) for answer in answers]
+        unclear = [
+            place for place, (one, answer) in enumerate(zip(found, answers, strict=True))
+            if isinstance(one, Invalid) and one.kind in ASKED_AGAIN and answer.text.strip()
+        ]  # fmt: skip
+        again = (yield [self._again(judge, requests[n], answers[n]) for n in unclear]) if unclear else []
+        for place, answer in zip(unclear, again, strict=True):
+            found[place] = read_object(answer, tags) or found[place]
+        return found
+
+    def _again(self, judge: Judge, request: Request, answer: Completion) -> Request:
+        assert self.rubric.sheet is not None
+        messages = self.rubric.sheet.again(request.messages or (), answer.text, judge.markers)
+        room = max(request.decoding.max_tokens, MOST_OF_ONE * len(self.rubric.tags))
+        decoding = replace(request.decoding, max_tokens=room)
+        return replace(request, decoding=decoding, messages=messages, schema=self.rubric.schema)
 
     def _subjects(self, meeting: Meeting) -> list[tuple[Record, ...]]:
         """Return what a judge is shown: single responses, or pairs, each followed by itself in the other order."""
@@ -129,25 +152,23 @@ class Panel:
             self.decoding, seed, messages=self.rubric.sheet.messages(texts, judge.markers), thinking=judge.thinking
         )
 
-    def _score(self, judge: Judge, meeting: Meeting, answer: Completion) -> Record | Reject:
+    def _score(self, judge: Judge, meeting: Meeting, verdict: Verdict | Invalid) -> Record | Reject:
         (response,) = meeting.responses
-        numbers = read(answer, self.rubric.tags)
-        if isinstance(numbers, Invalid):
-            return Reject(response, numbers.reason, f"{judge.name}: {numbers.detail}")
-        scores = {criterion.name: numbers[tag] for tag, criterion in self.rubric.tags.items()}
-        return scored(response, self.rubric, judge.name, scores)
+        if isinstance(verdict, Invalid):
+            return Reject(response, verdict.reason, f"{judge.name}: {verdict.detail}")
+        scores = {criterion.name: verdict.numbers[tag] for tag, criterion in self.rubric.tags.items()}
+        return scored(response, self.rubric, judge.name, scores, asked_again=verdict.asked_again)
 
     def _battle(
-        self, judge: Judge, meeting: Meeting, pair: tuple[Record, ...], answer: Completion, turned: Completion
+        self, judge: Judge, meeting: Meeting, pair: tuple[Record, ...], verdicts: list[Verdict | Invalid]
     ) -> Record | Reject:
         battle = meeting_of(meeting.prompt_id, pair[0], pair[1], judge.name, rubric=self.rubric.name)
         orders = []
-        for first, completion in zip(MODELS, (answer, turned), strict=True):
-            numbers = read(completion, self.rubric.tags)
-            if isinstance(numbers, Invalid):
-                return Reject(battle, numbers.reason, f"{judge.name}, `{first}` first: {numbers.detail}")
-            orders.append(self._by_model(numbers, first))
-        return asked_twice(battle, self.rubric, (orders[0], orders[1]), self.margin)
+        for first, verdict in zip(MODELS, verdicts, strict=True):
+            if isinstance(verdict, Invalid):
+                return Reject(battle, verdict.reason, f"{judge.name}, `{first}` first: {verdict.detail}")
+            orders.append(Order(first, self._by_model(verdict.numbers, first), verdict.asked_again))
+        return asked_twice(battle, self.rubric, orders, self.margin)
 
     def _by_model(self, numbers: dict[str, int], first: str) -> Scores:
         shown = (first, SECOND[first])

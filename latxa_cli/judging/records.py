@@ -5,12 +5,16 @@ A battle by a judge that was asked holds both orders, so that who stood first de
 {"model_a", "model_b", "winner", "winner_content", "winner_language", "preference", "judge", …,
  "metadata": {"rubric", "scores": {"model_a": {criterion: mean}, "model_b": {…}},
               "orders": [{"first": "model_a", "winner", "scores"}, {"first": "model_b", "winner", "scores"}]}}
+
+`asked_again` stands where a judge gave its numbers only when it was asked for them once more: in an order, or in the
+metadata of scores.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from latxa_cli.judging.rubric import Rubric
@@ -48,17 +52,30 @@ def measured(battle: Record, rubric: Rubric, score_a: float, score_b: float, mar
     }
 
 
-def asked_twice(battle: Record, rubric: Rubric, orders: tuple[Scores, Scores], margin: float) -> Record:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a judge says of a pair that it saw in one order; `asked_again`: when asked once more."""
+
+    first: str
+    scores: Scores
+    asked_again: bool = False
+
+
+def asked_twice(battle: Record, rubric: Rubric, orders: Sequence[Order], margin: float) -> Record:
     """Return the battle that a judge decides who saw the pair in both orders, `model_a` first and `model_b` first.
 
     It is won where both orders say so; else it is a tie.
     """
     verdicts = rubric.verdicts or {}
     means = {
-        model: {name: sum(order[model][name] for order in orders) / 2 for name in orders[0][model]} for model in MODELS
+        model: {name: sum(order.scores[model][name] for order in orders) / 2 for name in orders[0].scores[model]}
+        for model in MODELS
     }
     by_order = [
-        {field: winner_of(order["model_a"][name], order["model_b"][name], margin) for field, name in verdicts.items()}
+        {
+            field: winner_of(order.scores["model_a"][name], order.scores["model_b"][name], margin)
+            for field, name in verdicts.items()
+        }
         for order in orders
     ]
     agreed = {field: by_order[0][field] if by_order[0][field] == by_order[1][field] else "tie" for field in verdicts}
@@ -68,8 +85,13 @@ def asked_twice(battle: Record, rubric: Rubric, orders: tuple[Scores, Scores], m
             "rubric": rubric.name,
             "scores": means,
             "orders": [
-                {"first": first, "winner": winners["winner"], "scores": {model: dict(order[model]) for model in MODELS}}
-                for first, winners, order in zip(MODELS, by_order, orders, strict=True)
+                {
+                    "first": order.first,
+                    "winner": winners["winner"],
+                    "scores": {model: dict(order.scores[model]) for model in MODELS},
+                    **_again(order.asked_again),
+                }
+                for winners, order in zip(by_order, orders, strict=True)
             ],
         },
     }
@@ -97,7 +119,9 @@ def preference_of(gap: float, scale: float | None) -> dict[str, float]:
     return {"preference": round(1 / (1 + math.exp(-max(-700.0, min(700.0, gap / scale)))), 6)}
 
 
-def scored(response: Record, rubric: Rubric, judge: str | None, scores: Mapping[str, float]) -> Record:
+def scored(
+    response: Record, rubric: Rubric, judge: str | None, scores: Mapping[str, float], *, asked_again: bool = False
+) -> Record:
     """Return a record of scores of one response."""
     model = response.get("model") or response.get("generator") or (response.get("metadata") or {}).get("model")
     kept: dict[str, Any] = {name: response[name] for name in KEPT if response.get(name) is not None}
@@ -108,4 +132,9 @@ def scored(response: Record, rubric: Rubric, judge: str | None, scores: Mapping[
         **({"judge": judge} if judge is not None else {}),
         "scores": dict(scores),
         **kept,
+        **({"metadata": _again(asked_again)} if asked_again else {}),
     }
+
+
+def _again(asked_again: bool) -> dict[str, bool]:
+    return {"asked_again": True} if asked_again else {}

@@ -34,6 +34,7 @@ SIDES = ("a", "b")
 DECODING = {"max_tokens": int, "temperature": float, "top_p": float}
 OF_ALL = ("scorer", "compares", "tie", "preference_scale")
 OF_CHATS = ("system", "user", "criteria", "verdict", "winner_content", "winner_language", "decoding")
+MOST_LISTED = 200  # numbers that a schema names one by one
 _NAME = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 
 
@@ -81,6 +82,17 @@ class Rubric:
         """The criterion of every tag that a judge is to write."""
         return {tag: criterion for criterion in self.criteria for tag in criterion.tags(self.compares)}
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of an object that holds the number of every tag."""
+        numbers = {
+            tag: {"type": "integer", "enum": list(range(one.lowest, one.highest + 1))}
+            if one.highest - one.lowest < MOST_LISTED
+            else {"type": "integer", "minimum": one.lowest, "maximum": one.highest}
+            for tag, one in self.tags.items()
+        }
+        return {"type": "object", "properties": numbers, "required": list(numbers), "additionalProperties": False}
+
 
 def load_rubric(name: str) -> Rubric:
     """Return a rubric by its name or file; raises UsageError, and LatxaError for a bad file."""
@@ -109,7 +121,7 @@ def _rubric(name: str, table: dict[str, Any]) -> Rubric:
         " ".join(f"<{tag}>{one.lowest} to {one.highest}</{tag}>" for tag in one.tags(compares)) for one in criteria
     )
     system, user = _text("system", table.get("system", "")), _text("user", table.get("user"))
-    sheet = Sheet(system, user, form)
+    sheet = Sheet(system, user, form, _reminder(criteria, compares))
     sheet.check(needed=("prompt", *COMPARES[compares], "form"), known=("reference", "language"))
     return Rubric(
         name,
@@ -122,6 +134,12 @@ def _rubric(name: str, table: dict[str, Any]) -> Rubric:
         scale,
         _decoding(table.get("decoding", {})),
     )
+
+
+def _reminder(criteria: tuple[Criterion, ...], compares: str) -> str:
+    """Return what a judge is told whose answer lacks a number in its tags."""
+    keys = "\n".join(f'"{tag}": {one.lowest} to {one.highest}' for one in criteria for tag in one.tags(compares))
+    return f"Now give the numbers alone, as one line of JSON that has these keys, each with a whole number:\n\n{keys}"
 
 
 def _criteria(value: Any, compares: str) -> tuple[Criterion, ...]:

@@ -22,11 +22,13 @@ OURS = ("language", "form")  # placeholders whose texts no model wrote
 
 @dataclass(frozen=True)
 class Sheet:
-    """A system prompt (perhaps empty), what the user says, and the `form` of the answer, which `{form}` stands for."""
+    """A system prompt (perhaps empty), what the user says, the `form` of the answer, which `{form}` stands for, and a
+    `reminder` for a judge that answers in another form."""
 
     system: str
     user: str
     form: str
+    reminder: str = ""
 
     @property
     def placeholders(self) -> set[str]:
@@ -58,15 +60,26 @@ class Sheet:
         system = ({"role": "system", "content": fill(self.system)},) if self.system else ()
         return (*system, {"role": "user", "content": fill(self.user)})
 
+    def again(
+        self, messages: Iterable[dict[str, str]], answer: str, markers: Iterable[str] = ()
+    ) -> tuple[dict[str, str], ...]:
+        """Return the turns that a judge is asked with once more, behind its `answer` in another form."""
+        said = {"role": "assistant", "content": _without_markers(answer.strip(), markers)}
+        return (*messages, said, {"role": "user", "content": self.reminder})
+
     def defused(self, text: str, markers: Iterable[str] = ()) -> str:
         """Return a text in which no tag of the template and no special token is spelt."""
-        text = self._own_tags.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
-        for marker in markers:
-            if len(marker) > 1 and not marker.isspace():
-                text = text.replace(marker, f"{marker[0]} {marker[1:]}")
-        return text
+        return _without_markers(self._own_tags.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text), markers)
 
     @cached_property
     def _own_tags(self) -> re.Pattern[str]:
         names = sorted(set(TAG.findall(self.system + self.user + self.form)))
         return re.compile(rf"</?(?:{'|'.join(map(re.escape, names))})>", re.IGNORECASE)
+
+
+def _without_markers(text: str, markers: Iterable[str]) -> str:
+    """Return a text in which no special token is spelt."""
+    for marker in markers:
+        if len(marker) > 1 and not marker.isspace():
+            text = text.replace(marker, f"{marker[0]} {marker[1:]}")
+    return text

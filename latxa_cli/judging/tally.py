@@ -1,7 +1,8 @@
 """What a run says of its judges: votes, how far both orders and several judges agree, answers that were no verdict.
 
-{"judges": {judge: {"votes", "both orders agree", "orders", "first shown wins", "second shown wins", "invalid": {kind:
-count}}}, "panel": {"pairs", "all agree"}}; the panel's pairs are those on which two judges or more voted.
+{"judges": {judge: {"votes", "both orders agree", "orders", "first shown wins", "second shown wins", "asked again",
+"invalid": {kind: count}}}, "panel": {"pairs", "all agree"}}; the panel's pairs are those on which two judges or more
+voted.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ class Tally:
             yield outcome
 
     def _of(self, judge: str) -> dict[str, Any]:
-        empty = {"votes": 0, "both orders agree": 0, "orders": 0, "first shown wins": 0, "second shown wins": 0}
+        empty = {"votes": 0, "both orders agree": 0, "orders": 0, "first shown wins": 0, "second shown wins": 0,
+                 "asked again": 0}  # fmt: skip
         found: dict[str, Any] = self.facts["judges"].setdefault(judge, {**empty, "invalid": {}})
         return found
 
     def _count(self, vote: Record) -> None:
         counts = self._of(vote["judge"])
         counts["votes"] += 1
-        orders = (vote.get("metadata") or {}).get("orders") if "winner" in vote else None
+        told = vote.get("metadata") or {}
+        orders = told.get("orders") if "winner" in vote else None
+        counts["asked again"] += sum("asked_again" in one for one in (told, *(orders or ())))
         if orders:
             counts["both orders agree"] += orders[0]["winner"] == orders[1]["winner"]
             counts["orders"] += len(orders)
@@ -79,6 +83,8 @@ class Tally:
                     f"{counts['first shown wins'] / counts['orders']:.0%} of the orders, "
                     f"the second {counts['second shown wins'] / counts['orders']:.0%}"
                 )
+            if again := counts["asked again"]:
+                said += f"; {again:,} of {counts['orders'] or counts['votes']:,} answers had to be asked for again"
             if counts["invalid"]:
                 kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts["invalid"].items()))
                 said += f"; no verdict in {sum(counts['invalid'].values()):,} ({kinds})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from latxa_cli.text.refusals import refuses
 
 # Why there is no answer by the judge, by why the engine says that its text ended.
 ENDINGS = {"too long": "too long", "refused": "failed", "failed": "failed", "filtered": "refused"}
+# Kinds of answers that are asked for once more, as an object of JSON. Who refuses has said so.
+ASKED_AGAIN = ("unreadable", "out of range", "cut off")
 KINDS = ("unreadable", "empty", "refused", "out of range", "failed", "too long", "cut off")
+_FENCE = re.compile(r"\A```(?:json)?\n|\n```\Z")
 SHOWN = 500  # characters of an answer in a reject
 
 
@@ -30,7 +34,15 @@ class Invalid:
         return f"judge: {self.kind}"
 
 
-def read(completion: Completion, tags: Mapping[str, Criterion]) -> dict[str, int] | Invalid:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The number of every tag; `asked_again`: the judge had to be asked for them once more."""
+
+    numbers: dict[str, int]
+    asked_again: bool = False
+
+
+def read(completion: Completion, tags: Mapping[str, Criterion]) -> Verdict | Invalid:
     """Return the number in each of `tags`, or why there is none.
 
     A tag may come again with the same number. Numbers are whole; `7/10` and `**7**` are read as 7 where 10 is highest.
@@ -48,7 +60,20 @@ def read(completion: Completion, tags: Mapping[str, Criterion]) -> dict[str, int
         if len(number) > 9 or not criterion.lowest <= int(number) <= criterion.highest:
             return Invalid("out of range", f"{tag}: {number[:SHOWN]}")
         numbers[tag] = int(number)
-    return numbers
+    return Verdict(numbers)
+
+
+def read_object(completion: Completion, tags: Mapping[str, Criterion]) -> Verdict | None:
+    """Return the verdict of an answer to the second question: an object of JSON and nothing else, perhaps in a block of
+    code. None where one of `tags` is missing, or is no whole number within its range."""
+    try:
+        found = json.loads(_FENCE.sub("", completion.text.strip()))
+    except (ValueError, RecursionError):
+        return None
+    if completion.finish_reason in ENDINGS or not isinstance(found, dict) or found.keys() != tags.keys():
+        return None
+    of_range = all(type(found[tag]) is int and one.lowest <= found[tag] <= one.highest for tag, one in tags.items())
+    return Verdict({tag: found[tag] for tag in tags}, asked_again=True) if of_range else None
 
 
 def _without(completion: Completion) -> Invalid:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, open_engine
@@ -237,3 +238,21 @@ def test_facts_say_what_a_manifest_needs(engine: Any, request: pytest.FixtureReq
     assert facts["engine"] == request.node.callspec.params["engine"] and facts["batch_invariant"] is False
     assert facts["dtype"] == "float32" and facts["model"].endswith("trained")
     assert {"revision", "engine_version", "torch_version", "device"} <= set(facts)
+
+
+def test_a_schema_of_enumerations_is_obeyed_beside_others_that_are_free(engine: Any) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"first": {"type": "integer", "enum": [*range(11)]}, "second": {"enum": [-1, "x"]}},
+        "required": ["first", "second"],
+        "additionalProperties": False,
+    }
+    long = replace(DRAWN, max_tokens=60)
+    free = [replace(one, decoding=long) for one in requests(DRAWN, 8)]
+    kept = [replace(one, schema=schema, seed=seed) for seed, one in enumerate(free)]
+    mixed = complete(engine, [one for both in zip(free, kept, strict=True) for one in both])
+    found = [orjson.loads(one.text) for one in mixed[1::2] if one.finish_reason == "stop"]
+    assert len(found) >= 7, "those that are not cut off, as one that begins with many line breaks of its own would be"
+    assert all(list(one) == ["first", "second"] and one["first"] in range(11) for one in found)
+    assert len({one["first"] for one in found}) > 1
+    assert [one.text for one in mixed[::2]] == [one.text for one in complete(engine, free)]

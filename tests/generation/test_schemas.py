@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai_server import MODEL, OpenAIServer
 
+from latxa_cli.generation.choosing import ahead
 from latxa_cli.generation.engine import Decoding, EngineOptions, Request, open_engine
-from latxa_cli.generation.lines import constraint, line_of
+from latxa_cli.generation.lines import choices_of, constraint, line_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 TURN = {"role": "user", "content": "Say a."}
@@ -125,3 +126,42 @@ def test_texts_may_have_a_length() -> None:
 def test_schemas_of_more_than_texts_stay_schemas(changes: dict[str, Any]) -> None:
     schema = SCHEMA | changes
     assert line_of(schema) is None and constraint(schema) == {"json": schema}
+
+
+# --- objects of enumerations -----------------------------------------------------------------------------------------
+
+
+def enumerations(of: dict[str, list[Any]]) -> dict[str, Any]:
+    return texts_by(list(of)) | {"properties": {key: {"enum": values} for key, values in of.items()}}
+
+
+VALUES = st.lists(st.integers(-20, 200) | NO_SURROGATES, min_size=1, max_size=4)
+
+
+@given(st.dictionaries(NO_SURROGATES, VALUES, min_size=1, max_size=4), st.data())
+def test_an_enumeration_is_a_choice_and_an_expression(of: dict[str, list[Any]], data: st.DataObject) -> None:
+    line, choices = line_of(enumerations(of)), choices_of(enumerations(of))
+    assert line is not None and choices is not None
+    written = json.dumps({key: data.draw(st.sampled_from(values)) for key, values in of.items()}, ensure_ascii=False)
+    assert re.fullmatch(line, written)
+    for end in range(len(written) + 1):
+        texts, complete = ahead(choices, written[:end])
+        assert any(text.startswith(written[: end + 1]) for text in texts) and complete == (end == len(written))
+    assert ahead(choices, written[:-1] + "?") == ([], False)
+
+
+def test_texts_and_numbers_beside_each_other_are_one_line_but_no_choice() -> None:
+    schema = enumerations({"a": [1, 10]}) | {"properties": {"a": {"type": "string"}, "b": {"enum": [1, 10]}}}
+    schema |= {"required": ["a", "b"]}
+    line = line_of(schema)
+    assert (
+        line is not None and re.fullmatch(line, '{"a": "x", "b": 10}') and not re.fullmatch(line, '{"a": "", "b": 2}')
+    )
+    assert choices_of(schema) is None and choices_of(SCHEMA) is None
+
+
+def test_what_is_ahead_of_many_choices_is_looked_at_in_parts() -> None:
+    choices = choices_of(enumerations({key: list(range(200)) for key in "abcdef"}))
+    assert choices is not None
+    texts, complete = ahead(choices, '{"a": 1')
+    assert {text[7:8] for text in texts} == {*"0123456789,"} and len(texts) <= 200 and not complete

@@ -35,7 +35,7 @@ async def judges(request: web.Request, body: Any) -> web.StreamResponse | None:
     """Prefer the longer response, and say nothing that can be read where one says nothing."""
     if body is None:
         return None
-    text = body["messages"][-1]["content"]
+    text = next(turn["content"] for turn in body["messages"] if turn["role"] == "user")
     if "<harmlessness>" in text:
         names = ("accuracy", "fluency", "informativeness", "coherence", "harmlessness")
         said = " ".join(f"<{name}>{1 + ('lamp' in _between(text, 'response'))}</{name}>" for name in names)
@@ -87,8 +87,8 @@ def test_a_judge_on_a_server_gives_battles_that_are_rated(latxa: Latxa, folder: 
             cwd=folder,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(server.bodies) == 2 * QUESTIONS
-    assert "speaker of Basque would" in server.bodies[0]["messages"][-1]["content"]
+    assert len(server.bodies) == 2 * QUESTIONS + 8, "four pairs are asked about once more in both orders"
+    assert "speaker of Basque would" in server.bodies[0]["messages"][1]["content"]
     battles, rejects = lines(folder / "out.jsonl"), lines(folder / "no.jsonl")
     assert {(one["model_a"], one["model_b"], one["judge"]) for one in battles} == {("gull", "lamp", "model")}
     assert [one["winner"] for one in battles[:3]] == ["model_b", "tie", "model_a"]
@@ -128,6 +128,44 @@ def test_a_killed_run_goes_on_and_shards_joined_are_one_run(latxa: Latxa, folder
     assert votes[0] == votes[1], "counts are those of both runs together"
     in_turn = [lines(folder / f"{shard}.jsonl") for shard in "01"]
     assert sorted(map(str, in_turn[0] + in_turn[1])) == sorted(map(str, lines(folder / "whole.jsonl")))
+
+
+async def mumbles(request: web.Request, body: Any) -> web.StreamResponse | None:
+    """Copy the form at first; when asked again, prefer the first response, in the schema that came along."""
+    if body is None:
+        return None
+    said = "<content_a>0 to 10</content_a> <content_b>0 to 10</content_b>"
+    if "response_format" in body:
+        keys = body["response_format"]["json_schema"]["schema"]["required"]
+        said = json.dumps({key: 7 if key.endswith("_a") else 3 for key in keys})
+    return web.json_response(answer(body, message={"role": "assistant", "content": said}))
+
+
+def test_a_judge_that_copies_the_form_is_asked_again(latxa: Latxa, folder: Path) -> None:
+    with OpenAIServer(mumbles) as server:
+        done = latxa(*PAIRWISE, "--base-url", server.url, "-o", "out.jsonl", cwd=folder)
+    assert done.returncode == 0 and len(lines(folder / "out.jsonl")) == QUESTIONS
+    assert b"80 of 80 answers had to be asked for again" in done.stderr
+    assert {body["messages"][-2]["role"] for body in server.bodies if "response_format" in body} == {"assistant"}
+    rated = latxa("arena-score", "out.jsonl", "--rounds", "20", cwd=folder)
+    assert rated.returncode == 0 and {json.loads(line)["battles"] for line in rated.stdout.splitlines()[:2]} == {40}
+
+
+def test_a_model_in_this_process_is_kept_to_the_form(latxa: Latxa, folder: Path, tiny_models: Path) -> None:
+    """Of this judge, which has learnt to speak of harbours, no answer can be read at first."""
+    for name in ("gull", "lamp"):
+        write_jsonl(folder / f"{name}.jsonl", responses(name)[:4])
+    call = ("judge", "gull.jsonl", "lamp.jsonl", "-j", tiny_models / "trained", "--engine", "transformers")
+    (folder / "mine.toml").write_text(
+        'compares = "pair"\nuser = "<p>{prompt}</p> <a>{response_a}</a> <b>{response_b}</b> {form}"\n'
+        'criteria = [{ name = "fluency", tag = "f", lowest = 1, highest = 3 }]\nverdict = "fluency"\n'
+    )
+    done = latxa(*call, "--device", "cpu", "--rubric", "mine.toml", "--max-tokens", "9", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    battles = [json.loads(line) for line in done.stdout.splitlines()]
+    orders = [order for battle in battles for order in battle["metadata"]["orders"]]
+    assert len(orders) == 8 and all(order["asked_again"] for order in orders)
+    assert all(of["fluency"] in (1, 2, 3) for order in orders for of in order["scores"].values())
 
 
 def test_a_dry_run_shows_a_few_votes_and_their_tokens(latxa: Latxa, folder: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 from fake_engine import FakeEngine, cut_off
 
-from latxa_cli.generation.engine import Decoding
+from latxa_cli.generation.engine import Completion, Decoding
 from latxa_cli.judging.matching import Contender, alone, meetings
 from latxa_cli.judging.panel import Judge, Panel, family_of
 from latxa_cli.judging.rubric import load_rubric
@@ -21,7 +21,7 @@ def response(name, model, answer, **more):
 
 def shown(request):
     """The two responses as they are shown."""
-    text = request.messages[-1]["content"]
+    text = request.messages[1]["content"]
     return [re.search(rf"<response_{side}>\n(.*?)\n</response_{side}>", text, re.DOTALL)[1] for side in "ab"]
 
 
@@ -104,6 +104,69 @@ def test_a_judge_that_fails_in_one_order_has_no_vote(bad, kind, order):
     assert f"no verdict in 2 (2 {kind})" in next(tally.sentences())
 
 
+ROUNDED = '{"content_a": 9, "content_b": 1, "language_a": 5, "language_b": 5, "overall_a": 9, "overall_b": 1}'
+
+
+def forgetful(request):
+    """Gives its reasons alone at first; when asked again, the numbers."""
+    return ROUNDED if request.schema else "The first one is better, <|end|> 9 to 1."
+
+
+def test_a_judge_that_gives_no_numbers_in_their_form_is_asked_for_them_once_more():
+    engine = FakeEngine(forgetful)
+    panel = Panel([Judge("j", engine, frozenset(["<|end|>"]))], load_rubric("pairwise"), Decoding(200))
+    met = meetings([response("1", "a", "x")], [Contender.of("b", [response("1", "b", "y")])], {}, needs_reference=False)
+    tally = Tally(None, str)
+    [battle] = [one for outcome in tally.counted(panel.ask(met)) for one in outcome]
+    assert battle["winner"] == "tie" and [one["asked_again"] for one in battle["metadata"]["orders"]] == [True, True]
+    assert "j: 1 votes" in next(tally.sentences())
+    assert "2 of 2 answers had to be asked for again" in next(tally.sentences())
+    first, again = engine.requests[0], engine.requests[-1]
+    assert first.schema is None and again.messages[:2] in [one.messages for one in engine.requests[:2]]
+    assert [turn["role"] for turn in again.messages] == ["system", "user", "assistant", "user"]
+    assert again.messages[2]["content"] == "The first one is better, < |end|> 9 to 1."
+    assert list(again.schema["properties"]) == list(load_rubric("pairwise").tags)
+    assert again.schema["properties"]["overall_a"]["enum"] == list(range(11))
+
+
+@pytest.mark.parametrize("said", ["", "I'm sorry, but I can't help with that.", by_length])
+def test_an_answer_that_is_clear_is_asked_for_once(said):
+    engine = FakeEngine(said if callable(said) else lambda _: said)
+    met = meetings([response("1", "a", "x")], [Contender.of("b", [response("1", "b", "y")])], {}, needs_reference=False)
+    list(Panel([Judge("j", engine)], load_rubric("pairwise"), Decoding()).ask(met))
+    assert len(engine.requests) == 2 and not any(request.schema for request in engine.requests)
+
+
+@pytest.mark.parametrize("first", ["unclear", cut_off("so"), says(11, 0)])
+@pytest.mark.parametrize(
+    "second",
+    [
+        "unclear", says(5, 6), "", "{}", f"So: {ROUNDED}", f"{ROUNDED} {ROUNDED}", "[" * 99999,
+        ROUNDED.replace("9", "11"),
+        ROUNDED.replace("9", "9.0"), ROUNDED.replace("9", "true"), ROUNDED.replace("9", '"9"'),
+        ROUNDED.replace("overall", "Overall"), ROUNDED.replace("{", '{"x": 1, '), "NaN", cut_off(ROUNDED[:20]),
+        Completion("", "too long", 9, 0), Completion("no", "failed", 1, 0), Completion(ROUNDED, "failed", 1, 0),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_clear_the_second_time_is_what_it_was_at_first(first, second):
+    outcomes, tally = votes(
+        [response("1", "a", "x")],
+        [response("1", "b", "y")],
+        judges=[lambda request: second if request.schema else first],
+    )
+    kind = {"unclear": "unreadable", says(11, 0): "out of range"}.get(first, "cut off")
+    assert [one.reason for one in outcomes] == [f"judge: {kind}"] and tally.facts["judges"]["judge0"]["votes"] == 0
+
+
+def test_scores_of_a_judge_that_was_asked_again_say_so():
+    outcomes, tally = votes(
+        [response("1", "m", "x"), response("2", "m", "y")], rubric="curate",
+        judges=[lambda request: '```json\n{"level": 2}\n```' if request.schema else "Level: two"],
+    )  # fmt: skip
+    assert [(one["scores"], one["metadata"]) for one in outcomes] == [({"level": 2}, {"asked_again": True})] * 2
+    assert "2 of 2 answers had to be asked for again" in next(tally.sentences())
+
+
 def test_every_vote_of_a_panel_is_kept_and_their_agreement_told():
     def contrary(request):
         return says(*(10 - min(10, len(text)) for text in shown(request)))
@@ -131,7 +194,7 @@ def test_scores_of_single_responses():
     ]
 
     def judge(request):
-        return "?" if "bad" in request.messages[-1]["content"] else "<level>3</level>"
+        return "?" if "bad" in request.messages[1]["content"] else "<level>3</level>"
 
     outcomes, tally = votes(first, judges=[judge, lambda _: "<level>1</level>"], rubric="curate")
     assert outcomes[0] == {

@@ -1,5 +1,6 @@
 """What is read of a judge's answer: numbers in their tags, or a failure with its kind."""
 
+import json
 import random
 import time
 
@@ -8,7 +9,7 @@ from fake_engine import TOO_LONG, cut_off, stopped
 
 from latxa_cli.generation.engine import Completion
 from latxa_cli.judging.rubric import load_rubric
-from latxa_cli.judging.verdict import KINDS, Invalid, read
+from latxa_cli.judging.verdict import KINDS, Invalid, Verdict, read, read_object
 
 PAIRWISE, CURATE = load_rubric("pairwise"), load_rubric("curate")
 TAGS = list(PAIRWISE.tags)
@@ -21,12 +22,13 @@ def answer(**changes):
 
 def level(text, reason="stop"):
     found = read(Completion(text, reason, 1, 1), CURATE.tags)
-    return found.kind if isinstance(found, Invalid) else found["level"]
+    return found.kind if isinstance(found, Invalid) else found.numbers["level"]
 
 
 def test_numbers_stand_in_their_tags_wherever_these_are():
     text = "Because …\n" + answer(content_a="0", overall_b="10") + "\nThat is all."
-    assert read(stopped(text), PAIRWISE.tags) == dict.fromkeys(TAGS, 7) | {"content_a": 0, "overall_b": 10}
+    numbers = dict.fromkeys(TAGS, 7) | {"content_a": 0, "overall_b": 10}
+    assert read(stopped(text), PAIRWISE.tags) == Verdict(numbers)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +106,22 @@ def test_a_thousand_malformed_answers_are_each_valid_or_of_a_kind():
     found = [read(malformed(random.Random(seed)), PAIRWISE.tags) for seed in range(1000)]
     kinds = {one.kind for one in found if isinstance(one, Invalid)}
     assert kinds <= set(KINDS) and {"unreadable", "cut off", "failed", "refused", "too long", "out of range"} <= kinds
-    valid = [one for one in found if not isinstance(one, Invalid)]
+    valid = [one.numbers for one in found if not isinstance(one, Invalid)]
     assert valid and all(set(one) == set(TAGS) and all(0 <= n <= 10 for n in one.values()) for one in valid)
+
+
+def test_a_thousand_malformed_objects_are_each_valid_or_nothing():
+    """What a judge answers when it is asked once more, damaged."""
+    whole = json.dumps(dict.fromkeys(TAGS, 7))
+    found = []
+    for seed in range(1000):
+        draw = random.Random(seed)
+        text = whole
+        for _ in range(draw.randint(1, 3)):
+            text = damaged(draw, text.replace("7", draw.choice(["7", "10", "-1", "1e1", "null", "70"]), 1))
+        found.append(read_object(Completion(text, draw.choice(ENDS), 1, 1), PAIRWISE.tags))
+    valid = [one.numbers for one in found if one]
+    assert 0 < len(valid) < 500 and all(set(one.values()) <= {7, 10} and list(one) == TAGS for one in valid)
 
 
 @pytest.mark.parametrize("filler", [" ", "*", "7", "<level>", "<level> ", "/", "<level>7 "])
