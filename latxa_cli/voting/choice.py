@@ -43,7 +43,7 @@ class Seen:
     """How often each pair, each pair on each prompt, and each order was voted on, and what each voter has seen.
 
     votes: by voter, how many verdicts; a voter has seen what was skipped, too.
-    wanted: pairs that are to be voted on, a vote each, the most urgent first; what was voted on is taken out.
+    wanted: pairs that are still to be voted on, a vote each, the most urgent first.
     """
 
     pairs: Counter[Pair] = field(default_factory=Counter)
@@ -53,13 +53,13 @@ class Seen:
     votes: Counter[str] = field(default_factory=Counter)
     wanted: list[Pair] = field(default_factory=list)
 
-    def add(self, user: str, showing: Showing, *, skipped: bool = False) -> None:
-        """Count a vote, or what a voter saw and skipped."""
+    def add(self, user: str, showing: Showing, *, skipped: bool = False, wanted: bool = False) -> None:
+        """Count a vote, or what a voter saw and skipped. wanted: the vote is one of those that are wanted."""
         self.by_user[user][showing.prompt, showing.pair] += 1
         if not skipped:
             self.votes[user] += 1
             self._add(showing, 1)
-            if showing.pair in self.wanted:
+            if wanted and showing.pair in self.wanted:
                 self.wanted.remove(showing.pair)
 
     def forget(self, user: str, showings: Iterable[Showing]) -> None:

@@ -125,7 +125,7 @@ class LiveBallots(Ballots):
                 raise BadMessageError("a message too many")
         if user in self._writing or len(self._writing) >= MOST_UNDER_WAY:
             raise TooFastError
-        self._rate.take(user, time.time())
+        self._rate.take(user)
         self._writing.add(user)
         try:
             return await self._answered(user, text, before, seen)

@@ -38,6 +38,8 @@ OF_PROGRAM = (
     "refused",
     "unreachable",
     "unanswered",
+    "over",
+    "cookies",
 )
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 

@@ -9,7 +9,7 @@ from itertools import combinations
 from random import Random
 
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.stream.records import JsonObject, Record, Reject
+from latxa_cli.stream.records import JsonObject, Record, Reject, content_id
 from latxa_cli.voting.ballots import Ballot, Ballots, ContestBallots
 from latxa_cli.voting.box import Box, Votes
 from latxa_cli.voting.choice import Seen, Showing, next_showing
@@ -111,6 +111,7 @@ class Poll:
         self.ballots, self.rules, self.random, self.facts = ballots, rules, random, facts or {}
         self.seen, self.tally, self.preferred = Seen(), Tally(), Preferred()
         self.box, self._votes = Box(votes, set()), votes
+        self._list = ""  # of pairs that are wanted: its name, which stands in the votes that answer it
         self._open: dict[str, Ballot] = {}  # by voter: a page that is loaded again shows the same pair
         self._rate, self._withdrawals = Rate(rules.per_minute), Rate(WITHDRAWALS_PER_MINUTE)
 
@@ -126,8 +127,12 @@ class Poll:
         return len(self.box.cast)
 
     def want(self, proposals: Iterable[Record]) -> str:
-        """Show these pairs of models first, one vote each; return what is to be said of those that cannot be shown."""
+        """Show these pairs of models first, one vote each; return what is to be said of those that cannot be shown.
+
+        Votes that were cast for the same pairs count, if they are taken in afterwards.
+        """
         pairs = [tuple(sorted((one["model_a"], one["model_b"]))) for one in proposals]
+        self._list = content_id({"pairs": pairs})
         known = set(combinations(sorted(self.ballots.models), 2))
         self.seen.wanted = [(one, other) for one, other in pairs if (one, other) in known]
         lacking = len(pairs) - len(self.seen.wanted)
@@ -163,11 +168,12 @@ class Poll:
             raise self._refused(body, "not our ballot")
         if ballot.id in self.box.cast:
             return
-        self._rate.take(user, now)
+        self._rate.take(user)
         if not self.agreed(body):
             raise self._refused(body, "no consent")
         consent = {"consent": self.rules.consent} if self.rules.consent else {}
-        facts = self.facts | consent | self.ballots.facts(ballot)
+        wanted = {"pairs": self._list} if ballot.showing.pair in self.seen.wanted else {}
+        facts = self.facts | consent | wanted | self.ballots.facts(ballot)
         try:
             battle = battle_of(ballot, Answers.of(body), now=now, facts=facts)
             battle |= said_by(body.get("about", {}), self.rules.questions)
@@ -180,12 +186,12 @@ class Poll:
         if await self.box.put(battle):
             self._count(battle)
 
-    async def withdraw(self, asking: str, code: object, now: float, *, sure: bool) -> int:
+    async def withdraw(self, asking: str, code: object, *, sure: bool) -> int:
         """Remove the votes of who has a code from the disk, and return how many these are; ask first, unless `sure`.
 
         Raises TooFastError, and LatxaError where the disk does not take it.
         """
-        self._withdrawals.take(asking, now)
+        self._withdrawals.take(asking)
         user = self.ballots.owner(code)
         if user is None or user not in self.seen.by_user:
             return 0
@@ -196,6 +202,7 @@ class Poll:
         self.preferred.forget(user)
         for battle in gone:
             self.tally.add(battle, -1)
+        self.seen.wanted[:0] = [_showing(battle).pair for battle in gone if self._was_wanted(battle)]
         return len(gone)
 
     def table(self, user: str) -> list[JsonObject] | None:
@@ -205,10 +212,15 @@ class Poll:
         return self.preferred.rows(user)
 
     def _count(self, battle: Record) -> None:
-        self.seen.add(battle["user"], _showing(battle), skipped=is_skipped(battle))
+        skipped, wanted = is_skipped(battle), self._was_wanted(battle)
+        self.seen.add(battle["user"], _showing(battle), skipped=skipped, wanted=wanted)
         self.tally.add(battle)
         if self.rules.table is not None:
             self.preferred.add(battle)
+
+    def _was_wanted(self, battle: Record) -> bool:
+        """Whether a vote was cast for the pairs that are wanted."""
+        return self._list != "" and (battle.get("metadata") or {}).get("pairs") == self._list and not is_skipped(battle)
 
     def _refused(self, body: object, reason: str, detail: str = "") -> RefusedError:
         self._votes.refuse(Reject(body if isinstance(body, dict) else {"sent": body}, reason, detail))

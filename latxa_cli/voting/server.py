@@ -111,7 +111,7 @@ class Server:
     async def _take_withdrawal(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await _body(request)
         code, sure = (body.get("code"), body.get("sure") is True) if isinstance(body, dict) else (None, False)
-        return _json({"votes": await self.poll.withdraw(user, code, time.time(), sure=sure)})
+        return _json({"votes": await self.poll.withdraw(user, code, sure=sure)})
 
     async def _show_table(self, request: web.Request) -> web.Response:
         rows = self.poll.table(self._user(request))
@@ -124,8 +124,10 @@ class Server:
     async def _take_message(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await _body(request)
         assert self.live is not None
-        if not isinstance(body, dict) or not self.poll.agreed(body):
-            raise RefusedError("no message that may be answered")
+        if not isinstance(body, dict):
+            raise BadMessageError("no message")
+        if not self.poll.agreed(body):
+            raise RefusedError("no consent")
         return _json(self._shown(await self.live.answer(user, body, self.poll.seen)))
 
     async def _ask_models(self, _app: web.Application) -> AsyncIterator[None]:
@@ -148,9 +150,7 @@ class Server:
     def _shown(self, ballot: Ballot) -> JsonObject:
         first, second = ballot.responses
         one, other = (_turns(response) for response in (first, second))
-        shared = 0
-        while shared < min(len(one), len(other)) - 1 and one[shared] == other[shared]:
-            shared += 1
+        shared = 1 if self.live else _shared(one, other)
         language = first.get("language") or second.get("language") or ""
         answers = [one[shared:], other[shared:]]
         slip = self.poll.ballots.slip(ballot)
@@ -161,6 +161,14 @@ def _turns(response: Record) -> list[Record]:
     """Return the turns that a voter sees."""
     turns = [response["messages"][place] for place in seen_turns(response["messages"])]
     return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+
+
+def _shared(one: list[Record], other: list[Record]) -> int:
+    """Return how many turns of two conversations are the prompt: those that are alike, but not the last of either."""
+    shared = 0
+    while shared < min(len(one), len(other)) - 1 and one[shared] == other[shared]:
+        shared += 1
+    return shared
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -197,6 +205,8 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return await handler(request)
     except RefusedError as error:
         return _json({"error": str(error)}, status=403)
+    except web.HTTPRequestEntityTooLarge:
+        return _json({"error": "too large"}, status=413)
     except TooFastError:
         return _json({"error": "too fast"}, status=429, headers={"Retry-After": "10"})
     except BadMessageError as error:

@@ -83,8 +83,8 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
         random=random, facts={"interface": words["code"]},
     )  # fmt: skip
     page = page_of(words, ballots.poll, Offer(text, settings.modes, questions, settings.table))
-    earlier = poll.recall(votes.earlier("battle"))
     remark = poll.want(run.read_all(settings.pairs, "proposal")) if settings.pairs else ""
+    earlier = poll.recall(votes.earlier("battle"))
     run.say_all(filter(None, [votes.remark, ballots.remark, remark]))
     host = f"[{settings.address.host}]" if ":" in settings.address.host else settings.address.host
     address = f"http://{host}:{listening.getsockname()[1]}/"

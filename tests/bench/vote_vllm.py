@@ -85,8 +85,10 @@ def main(model: str, other: str, prompts: str = "8") -> None:
             latxa(folder, "arena-score", "battles.jsonl", "--prior", "1", "-o", "judged.jsonl")
             rated.append(votes_in(folder / "judged.jsonl"))
     print(f"judge: {len(battles)} of {len(questions)} verdicts can be read")
-    reached = len(votes) == len(questions) and failures == 0 and all({"real", "other"} <= names(rows) for rows in rated)
-    verdict(f"{len(votes)} votes and {len(battles)} verdicts are rated; {failures} answers failed", reached)
+    are_rated = all({"real", "other"} <= names(rows) for rows in rated)
+    reached = len(votes) == len(questions) and failures == 0 and are_rated
+    verdict(f"{len(votes)} votes are rated; {failures} answers failed", reached)
+    verdict(f"{len(battles)} verdicts of the judge are rated", bool(battles) and are_rated)
 
 
 def judge(folder: Path, urls: dict[str, str]) -> None:

@@ -231,6 +231,17 @@ def test_hostile_answers_are_kept_as_they_are(tmp_path: Path) -> None:
     assert vote["conversation_b"] == [{"role": role, "content": HOSTILE} for role in ("user", "assistant")]
 
 
+def test_equal_answers_are_no_part_of_the_prompt(tmp_path: Path) -> None:
+    with polling(tmp_path, *(ModelServer(name, lambda messages: "Bai.") for name in MODELS[:2])) as served:
+        voter = Voter.of(served)
+        shown = voter.say("Eta gero?", voter.say("Kaixo!")[1])[1]
+        assert shown["prompt"] == [{"role": "user", "content": "Kaixo!"}]
+        assert [[turn["content"] for turn in answer] for answer in shown["answers"]] == [
+            ["Bai.", "Eta gero?", "Bai."]
+        ] * 2
+        assert voter.cast(**sent(shown))[0] == 200
+
+
 def test_what_was_not_shown_is_not_voted_on(tmp_path: Path) -> None:
     with polling(tmp_path, *two(), words=("--turns", "2")) as served:
         voter, thief = Voter.of(served), Voter.of(served)
@@ -246,7 +257,7 @@ def test_what_was_not_shown_is_not_voted_on(tmp_path: Path) -> None:
         assert thief.cast(**sent(shown))[0] == 403 and thief.say("Eta?", shown)[0] == 400
         for message in ("", " \n", "a" * (LONGEST_MESSAGE + 1), 3, None, ["x"]):
             assert voter.say(message)[0] == 400  # type: ignore[arg-type]
-        assert voter.ask("POST", "/messages", b"{")[0] == 403
+        assert voter.ask("POST", "/messages", b"{")[0] == 400
         assert voter.ask("POST", "/messages", {"message": "x"}, kind="text/plain")[0] == 415
         assert Voter(served.host, served.port).say("Kaixo!")[0] == 403
         status, second = voter.say("Eta?", shown)
@@ -262,7 +273,7 @@ def test_a_voter_is_held_back(tmp_path: Path) -> None:
     with polling(tmp_path, *two(), words=words) as served:
         voter, other = Voter.of(served), Voter.of(served)
         agreed = voter.ask("GET", "/")[1].decode().partition('data-agreed="')[2].partition('"')[0]
-        assert voter.say("Kaixo!")[0] == 403
+        assert voter.say("Kaixo!") == (403, {"error": "no consent"})
         with ThreadPoolExecutor(3) as pool:  # a double click; and somebody else
             answers = [pool.submit(one.say, "Kaixo!", consent=agreed) for one in (voter, voter, other)]
             statuses = [answer.result()[0] for answer in answers]

@@ -14,9 +14,10 @@ import pytest
 import tiny
 from full_disk import files_no_larger_than
 from killed_server import under_kills
-from poll_server import MODELS, Voter, responses, serving, votes_in, write_responses
+from poll_server import MODELS, Served, Voter, responses, serving, votes_in, write_responses
 from tiny import Latxa
 
+from latxa_cli.voting.limits import Rate, TooFastError
 from latxa_cli.voting.organiser import _share
 
 FILES = ("0.jsonl", "1.jsonl", "-o", "votes.jsonl")
@@ -155,6 +156,59 @@ def test_pairs_of_arena_next_come_first(folder: Path, latxa: Latxa) -> None:
     assert 'votes still wanted<td dir="auto">1' in page and re.search(r">\d+% \(\d+% to \d+%\)", page)
     done = latxa("vote", *words, "--pairs", "0.jsonl", "--resume", cwd=folder)
     assert done.returncode in (1, 2) and b"0.jsonl:1: the field `model_a` is missing" in done.stderr
+
+
+def test_pairs_go_on_after_a_restart(folder: Path) -> None:
+    """With the same list; another one begins anew."""
+    pairs = [dict(zip(("model_a", "model_b"), pair, strict=True)) for pair in (MODELS[:2], MODELS[2:0:-1])]
+    tiny.write_jsonl(folder / "pairs.jsonl", [pairs[0], pairs[0], pairs[1]])
+    tiny.write_jsonl(folder / "others.jsonl", [pairs[1]])
+    words = (*write_responses(folder, MODELS), "-o", "votes.jsonl", "--pairs")
+    wanted = []
+
+    def still(served: Served) -> None:
+        secret = re.search(r"/organiser/\w+", served.said)
+        assert secret
+        page = Voter.of(served).ask("GET", secret[0])[1].decode()
+        wanted.append(int(page.partition('votes still wanted<td dir="auto">')[2].partition("<")[0]))
+
+    with serving(folder, *words, "pairs.jsonl") as served:
+        first = Voter.of(served)
+        assert first.cast(first.ballot()["ballot"])[0] == 200
+        other = Voter.of(served)
+        other.ask("POST", "/votes", {"ballot": other.ballot()["ballot"], "skip": True})
+        still(served)
+    with serving(folder, *words, "pairs.jsonl", "--resume") as served:
+        still(served)
+        second = Voter.of(served)
+        assert second.cast(second.ballot()["ballot"])[0] == 200
+        third = Voter.of(served)
+        assert third.cast(third.ballot()["ballot"])[0] == 200
+        still(served)
+        first = Voter(served.host, served.port, first.cookie)
+        code = first.ask("GET", "/code")[1]["code"]
+        assert first.ask("POST", "/withdrawal", {"code": code, "sure": True})[1] == {"votes": 1}
+        still(served)
+    with serving(folder, *words, "pairs.jsonl", "--resume") as served:
+        still(served)
+    with serving(folder, *words, "others.jsonl", "--resume") as served:
+        still(served)
+    assert wanted == [2, 2, 0, 1, 1, 1]
+    cast = [{vote["model_a"], vote["model_b"]} for vote in votes_in(folder / "votes.jsonl") if "winner" in vote]
+    assert cast == [set(MODELS[:2]), set(MODELS[1:])]
+
+
+def test_a_voter_is_not_held_back_by_a_clock_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate, seconds = Rate(2), [1000.0]
+    monkeypatch.setattr("time.time", lambda: 5e9 if len(seconds) % 2 else 0.0)
+    monkeypatch.setattr("time.monotonic", lambda: seconds[-1])
+    for moment in (1001.0, 1002.0):
+        rate.take("u")
+        seconds.append(moment)
+    with pytest.raises(TooFastError):
+        rate.take("u")
+    seconds.append(1061.5)
+    rate.take("u")
 
 
 def test_the_share_of_wins_has_an_interval() -> None:

@@ -51,9 +51,13 @@ def test_pairs_that_are_wanted_come_first_once_for_each_vote() -> None:
         showing = next_showing(poll, seen, f"u{number}", random)
         assert showing is not None
         shown.append(showing.pair)
-        seen.add(f"u{number}", showing, skipped=number == 0)  # what was skipped is still wanted
+        seen.add(f"u{number}", showing, skipped=number == 0, wanted=True)  # what was skipped is still wanted
     assert shown == [third, third, one, third] and seen.wanted == []
-    assert next_showing(poll, seen, "u9", random).pair == other  # type: ignore[union-attr]
+    found = next_showing(poll, seen, "u9", random)
+    assert found is not None and found.pair == other
+    seen.wanted = [other]
+    seen.add("u9", found)  # a vote that was cast for other pairs
+    assert seen.wanted == [other]
 
 
 def test_nobody_can_tell_which_model_comes_first() -> None:

@@ -1,6 +1,9 @@
 // Live polls: what a voter writes, and both conversations, which the page keeps and sends back with each message and with
 // the vote. They are kept for this tab, so that a page that is loaded again goes on with them.
 
+import { keepHere, recallHere } from "./kept.js";
+import { call } from "./server.js";
+
 const form = document.getElementById("talk");
 const draft = document.getElementById("draft");
 const send = form.querySelector(".main");
@@ -9,10 +12,11 @@ let page = null; // what the page of the poll does for this part of it: see `let
 let limits = null; // of a live poll, as the server says them: `turns` and `longest`
 let shown = null; // the conversations on the page, as the server sent them
 
-/** Begin. page: `poll`, `words` and `agreed`, and the functions `tell`, `show` and `enable`. */
+/** Begin. page: `words` and `agreed`, and the functions `tell`, `show` and `enable`. */
 export function letTalk(ofPoll) {
   page = ofPoll;
   form.addEventListener("submit", ask);
+  draft.addEventListener("input", () => keepHere("draft", draft.value));
   draft.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
@@ -20,21 +24,30 @@ export function letTalk(ofPoll) {
 
 /** Show where the voter stands: a conversation that has begun, or none. Return whether there is one. */
 export function converse(given) {
+  const isFirst = limits === null;
   limits = given;
   draft.maxLength = limits.longest;
-  if (!shown) show(recall());
+  if (isFirst) {
+    show(recallHere("talk"));
+    draft.value = recallHere("draft") ?? "";
+  } else if (shown) {
+    page.enable(!send.disabled); // a vote on it was refused
+  }
   settle();
   if (!shown) draft.focus();
   return shown !== null;
 }
 
-/** Return what a vote says of the conversations, and be done with them. */
-export function conclude() {
+/** Return what a vote says of the conversations, and let the voter write no more. */
+export function spoken() {
   if (!shown) return {};
-  const said = { conversations: conversations() };
-  keep((shown = null));
   form.hidden = true;
-  return said;
+  return { conversations: conversations() };
+}
+
+/** Be done with the conversations of a ballot, which are voted on. */
+export function conclude(ballot) {
+  if (shown?.ballot.split(".")[0] === ballot.split(".")[0]) keepHere("talk", (shown = null));
 }
 
 const conversations = () => shown.answers.map((answer) => [...shown.prompt, ...answer]);
@@ -56,28 +69,22 @@ async function ask(event) {
   event.preventDefault();
   const text = draft.value.trim();
   if (!text || send.disabled) return;
-  const said = { message: text.toWellFormed?.() ?? text };
-  if (page.agreed) said.consent = page.agreed;
-  if (shown) Object.assign(said, { ballot: shown.ballot, conversations: conversations() });
+  const message = { message: text.toWellFormed?.() ?? text };
+  if (page.agreed) message.consent = page.agreed;
+  if (shown) Object.assign(message, { ballot: shown.ballot, conversations: conversations() });
   wait(true);
   page.tell(page.words.waiting);
-  try {
-    const headers = { "Content-Type": "application/json" };
-    const answer = await fetch("messages", { method: "POST", headers, body: JSON.stringify(said) });
-    const given = answer.ok ? await answer.json() : null;
-    wait(false);
-    page.tell(given ? "" : page.words.silent);
-    if (given) begin(given);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // else the server cannot be reached
-    wait(false);
-    page.tell(page.words.silent);
-  }
+  const { status, said } = await call("messages", message, null);
+  wait(false);
+  if (said.error === "no consent") return location.reload(); // there is another text to accept
+  page.tell(status === 200 ? "" : status === 400 && shown ? page.words.over : page.words.silent);
+  if (status === 200) begin(said);
 }
 
 function begin(given) {
   draft.value = "";
-  keep(given);
+  keepHere("draft", "");
+  keepHere("talk", given);
   show(given);
   settle();
 }
@@ -85,20 +92,4 @@ function begin(given) {
 function wait(on) {
   send.disabled = draft.readOnly = on;
   if (shown) page.enable(!on);
-}
-
-function recall() {
-  try {
-    return JSON.parse(sessionStorage.getItem(`${page.poll}-talk`));
-  } catch {
-    return null;
-  }
-}
-
-function keep(given) {
-  try {
-    sessionStorage.setItem(`${page.poll}-talk`, JSON.stringify(given));
-  } catch {
-    // a browser that keeps nothing: it has the conversation as long as the page is there
-  }
 }

@@ -1,19 +1,23 @@
 // A voter's own votes: the code by which they can be withdrawn, and which models the voter preferred.
 
+import { call } from "./server.js";
+
 const at = (id) => document.getElementById(id);
 const code = at("code");
 const button = at("withdraw");
 
 let words = null; // of the page
+let own = ""; // code
 let sure = false; // the next withdrawal is meant
 
-/** Begin. page: `words`, `tell`, and `again`, which is called when votes are gone. tableFrom: votes before the table. */
+/** Begin. page: `words`; `forget`, which is called when a voter's own votes are gone, and `again`, when any are.
+    tableFrom: votes before the table. */
 export function letOwn(page, tableFrom) {
   words = page.words;
   at("mine").addEventListener("toggle", () => at("mine").open && !code.value && answered(showCode, "code"));
   at("withdrawal").addEventListener("submit", (event) => {
     event.preventDefault();
-    answered(({ votes }) => withdrawn(votes, page.again), "withdrawal", { code: code.value, sure });
+    answered(({ votes }) => withdrawn(votes, page), "withdrawal", { code: code.value, sure });
   });
   code.addEventListener("input", () => mean(false));
   at("show-table").addEventListener("click", () => answered(showTable, "table"));
@@ -26,22 +30,16 @@ export function ownVotes(votes, tableFrom) {
 }
 
 async function answered(show, address, body) {
-  const sent = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  try {
-    const answer = await fetch(address, body && sent);
-    if (answer.ok) show(await answer.json());
-    else tell(words.failed);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // else the server cannot be reached
-    tell(words.failed);
-  }
+  const { status, said } = await call(address, body);
+  if (status === 200) show(said);
+  else tell(words.failed);
 }
 
 function showCode(given) {
-  code.value = given.code;
+  code.value = own = given.code;
 }
 
-function withdrawn(votes, again) {
+function withdrawn(votes, { forget, again }) {
   if (!votes) {
     mean(false);
     return tell(words.nothing);
@@ -49,6 +47,7 @@ function withdrawn(votes, again) {
   if (!sure) return mean(true, votes);
   mean(false);
   tell(words.withdrawn.replace("{n}", votes));
+  if (code.value === own) forget(); // what is not sent yet, too
   again();
 }
 

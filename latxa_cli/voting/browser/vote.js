@@ -3,12 +3,14 @@
 
 import { answers, ask, still } from "./about.js";
 import { correction, offer, setAnswers, write } from "./correction.js";
-import { conclude, converse, letTalk } from "./live.js";
+import { dequeue, enqueue, keep, queue, recall } from "./kept.js";
+import { conclude, converse, letTalk, spoken } from "./live.js";
 import { begin, enter, fillWithWords, letMark, marksIn } from "./marks.js";
 import { letOwn, ownVotes } from "./mine.js";
+import { call } from "./server.js";
 
 const words = JSON.parse(document.body.dataset.words);
-const { poll, agreed, modes } = document.body.dataset;
+const { agreed, modes } = document.body.dataset;
 const marksErrors = modes.includes("errors");
 const tableFrom = Number(document.body.dataset.table);
 const asks = ask(JSON.parse(document.body.dataset.questions), words);
@@ -21,65 +23,29 @@ const names = { first: at("name-first").textContent, second: at("name-second").t
 const RETRY = 5000; // milliseconds
 
 let slip = null; // of the ballot on the page
+let mine = null; // the vote on that, until the server has decided on it
 let clock = { shown: 0, since: null }; // milliseconds in sight so far, and when it last came into sight
 let ends = new Set(); // sides whose end was on the screen
 let watcher = null;
 let syncing = false;
-
-// --- what the browser keeps
-
-const memory = new Map(); // what a browser does not keep, since it keeps nothing or no more
-
-function recall(name) {
-  try {
-    return memory.get(name) ?? localStorage.getItem(`${poll}-${name}`);
-  } catch {
-    return memory.get(name) ?? null;
-  }
-}
-
-function keep(name, value) {
-  memory.delete(name);
-  try {
-    localStorage.setItem(`${poll}-${name}`, value);
-  } catch {
-    memory.set(name, value);
-  }
-}
-
-const queue = () => JSON.parse(recall("queue") || "[]");
-
-function enqueue(vote) {
-  keep("queue", JSON.stringify([...queue().filter((other) => other.ballot !== vote.ballot), vote]));
-}
-
-function dequeue(vote) {
-  keep("queue", JSON.stringify(queue().filter((other) => other.ballot !== vote.ballot)));
-}
+let timer = null;
 
 // --- talking with the server
 
+/** Send what is not sent yet, then show what comes next. */
 async function sync() {
   if (syncing) return;
   syncing = true;
+  clearTimeout(timer);
   try {
-    for (let vote = queue()[0]; vote; vote = queue()[0]) {
-      const headers = { "Content-Type": "application/json" };
-      const answer = await fetch("votes", { method: "POST", headers, body: JSON.stringify(vote) });
-      if (answer.ok) {
-        tell("");
-        count((await answer.json()).cast);
-      } else if (answer.status === 403 || answer.status === 413) {
-        tell(words.refused);
-      } else {
-        return retry({ 429: words.wait, 507: words.full }[answer.status] ?? words.kept);
+    do {
+      for (let vote = mine ?? queue()[0]; vote; vote = mine ?? queue()[0]) {
+        const problem = await post(vote);
+        if (problem) return retry(problem);
       }
-      dequeue(vote);
-    }
-    await next();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // else the server cannot be reached
-    retry(queue().length ? words.kept : words.unreachable);
+      const problem = await next();
+      if (problem) return retry(problem);
+    } while (mine); // voted on meanwhile
   } finally {
     syncing = false;
   }
@@ -87,18 +53,35 @@ async function sync() {
 
 function retry(why) {
   tell(why);
-  setTimeout(sync, RETRY);
+  timer = setTimeout(sync, RETRY);
+}
+
+/** Send a vote; return what is to be said where the server has not decided on it. */
+async function post(vote) {
+  const { status, said } = await call("votes", agreed ? { ...vote, consent: agreed } : vote);
+  if (said.error === "no consent") {
+    location.reload(); // there is another text to accept
+    return words.kept;
+  }
+  const isStored = status === 200 && Number.isInteger(said.cast);
+  const isRefused = said.error && (status === 403 || status === 413);
+  if (!isStored && !isRefused) return { 429: words.wait, 507: words.full }[status] ?? words.kept;
+  tell(isStored ? "" : words.refused);
+  if (isStored) count(said.cast);
+  if (isStored || vote.skip) conclude(vote.ballot);
+  dequeue(vote);
+  if (mine?.ballot === vote.ballot) mine = null;
 }
 
 async function next() {
-  const answer = await fetch("ballot");
-  if (!answer.ok) return retry(words.unreachable);
-  const given = await answer.json();
-  count(given.cast);
-  at("done").hidden = !given.done;
-  form.hidden = given.live ? !converse(given.live) : Boolean(given.done);
-  if (given.ballot && given.ballot === slip) enable(true); // a vote on it was refused
-  else if (given.ballot) show(given);
+  const { status, said } = await call("ballot");
+  if (said.error === "no cookie") return words.cookies;
+  if (status !== 200) return words.unreachable;
+  count(said.cast);
+  at("done").hidden = !said.done;
+  form.hidden = said.live ? !converse(said.live) : Boolean(said.done);
+  if (said.ballot && said.ballot === slip) enable(!mine); // a vote on it was refused
+  else if (said.ballot) show(said);
 }
 
 function tell(text) {
@@ -220,9 +203,9 @@ function send(said) {
   if (form.querySelector(".main").disabled) return;
   enable(false);
   tell("");
-  if (agreed) said.consent = agreed;
   if (asks) said.about = still(JSON.parse(recall("about") || "{}"));
-  enqueue({ ...said, ...conclude(), ballot: slip, seconds: secondsInSight(), seen: ends.size === 2 });
+  mine = { ...said, ...spoken(), ballot: slip, seconds: secondsInSight(), seen: ends.size === 2 };
+  enqueue(mine);
   sync();
 }
 
@@ -294,7 +277,7 @@ for (const side of document.querySelectorAll(".reasons")) {
 }
 
 letTalk({
-  poll, words, agreed, tell, enable,
+  words, agreed, tell, enable,
   show(given) {
     form.hidden = false;
     show(given);
@@ -315,7 +298,14 @@ at("go").addEventListener("click", () => {
   start();
 });
 
-letOwn({ words, again: sync }, tableFrom);
+letOwn({
+  words,
+  forget() {
+    queue().forEach(dequeue);
+    mine = null;
+  },
+  again: sync,
+}, tableFrom);
 
 addEventListener("online", sync);
 
