@@ -32,6 +32,9 @@ SequencesPerStep = Annotated[int | None, flag("Sequences in one step, over all p
 Batch = Annotated[int | None, flag("Sequences in one forward pass; no effect on the result. [default: 8]", metavar="N")]
 SequenceLength = Annotated[int | None, flag("Tokens of a packed sequence. [default: 1024]", metavar="N")]
 Dtype = Annotated[Literal["float32", "bfloat16"] | None, flag("Type of computing and weights. [default: float32]")]
+Packing = Annotated[
+    Literal["auto", "always", "never"] | None, flag("All texts of a row in one pass. [default: auto, if exact]")
+]
 Seed = Annotated[int | None, flag("Seed of every random draw. [default: 0]", metavar="N")]
 LoraRank = Annotated[int | None, flag("Train low-rank adapters of this rank. [default: 0, none]", metavar="N")]
 BackendName = Annotated[Literal["torch", "deepspeed"] | None, flag("The training library. [default: torch]")]
@@ -49,9 +52,9 @@ def train(
     run: Run, sources: Sources = None, *, model: Model, config: ConfigFile = None, epochs: Epochs = None,
     max_steps: MaxSteps = None, learning_rate: LearningRate = None, sequences_per_step: SequencesPerStep = None,
     batch_size: Batch = None, sequence_length: SequenceLength = None, chat_loss: ChatLoss = None,
-    chat_template: ChatTemplate = None, fold_system: FoldSystem = None, dtype: Dtype = None, seed: Seed = None,
-    lora_rank: LoraRank = None, backend: BackendName = None, checkpoint_every: CheckpointEvery = None,
-    keep: Keep = None, val: ValidationFiles = None, track: Track = None,
+    chat_template: ChatTemplate = None, fold_system: FoldSystem = None, dtype: Dtype = None,
+    packing: Packing = None, seed: Seed = None, lora_rank: LoraRank = None, backend: BackendName = None,
+    checkpoint_every: CheckpointEvery = None, keep: Keep = None, val: ValidationFiles = None, track: Track = None,
     threads: Threads = None, workers: Workers = None, device: Device = None,
     date: TemplateDate = None, trust_remote_code: TrustRemoteCode = False, dry_run: DryRun = False,
 ) -> None:  # fmt: skip
@@ -63,7 +66,7 @@ def train(
     Several processes, on one machine or many, train together if torchrun, deepspeed or srun starts them. They need
     prepared data. SIGTERM and Ctrl-C end a run with a checkpoint of the step at hand. --resume continues any run, even
     on another number of processes; with more --epochs or --max-steps also a complete one that --keep has kept.
-    --dry-run proves on the model that packed texts do not see each other, and measures time and memory.
+    --dry-run proves on the model that the texts of a row do not see each other, and measures time and memory.
 
     memory: 16 bytes a parameter, and a forward pass; the data stay on the disk
 
@@ -89,8 +92,8 @@ def train(
             settings = resolve(
                 config, settings_of(data_sources.folders), epochs=epochs, learning_rate=learning_rate,
                 sequences_per_step=sequences_per_step, batch_size=batch_size, sequence_length=sequence_length,
-                **chat_losses(chat_loss), fold_system=fold_system, dtype=dtype, seed=seed, lora_rank=lora_rank,
-                backend=backend, checkpoint_every=checkpoint_every, keep=keep, max_steps=max_steps,
+                **chat_losses(chat_loss), fold_system=fold_system, dtype=dtype, packing=packing, seed=seed,
+                lora_rank=lora_rank, backend=backend, checkpoint_every=checkpoint_every, keep=keep, max_steps=max_steps,
             )  # fmt: skip
             tracking.check_installed(track)
             run.depends_on(config, model, chat_template, *data_sources.folders, *data_sources.validation.values())

@@ -25,6 +25,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend": ("torch", "deepspeed"),
     "attention": ("auto", "sdpa", "eager", "varlen", "flash_attention_2", "flash_attention_3"),
     "kernels": ("auto", "torch", "liger", "compile"),
+    "packing": ("auto", "always", "never"),
 }
 AT_LEAST_ONE = ("sequences_per_step", "batch_size")
 SHARES = ("warmup_ratio", "minimum_learning_rate_ratio", "beta1", "beta2")
@@ -35,7 +36,7 @@ NOT_NEGATIVE = (
 # Settings that change the speed or place of a run but not its result: a resumed run may have others.
 WAYS_OF_COMPUTING = (
     "batch_size", "checkpoint_every", "keep", "validate_every", "backend", "zero_stage", "deepspeed",
-    "gradient_checkpointing", "attention", "kernels", "watchdog_minutes",
+    "gradient_checkpointing", "attention", "kernels", "packing", "watchdog_minutes",
 )  # fmt: skip
 LENGTH = ("epochs", "max_steps")  # settings that a resumed run may have others of, to train longer
 
@@ -80,6 +81,8 @@ class TrainConfig:
     gradient_checkpointing: bool = False  # less memory for a third more computation
     attention: str = "auto"  # "varlen" (torch's FlashAttention) on a GPU in bfloat16, else "sdpa"
     kernels: str = "auto"  # "liger" on a GPU where it is installed; or "compile": torch.compile
+    # "auto": all texts of a row in one pass, where the model keeps them apart; else, or "never", rows are taken apart.
+    packing: str = "auto"
     backend: str = "torch"  # or "deepspeed"
     zero_stage: int = 2  # DeepSpeed shares out moments (1), gradients too (2), weights too (3)
     deepspeed: str = ""  # a JSON file of DeepSpeed's own settings, which win over ours

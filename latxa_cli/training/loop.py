@@ -104,6 +104,8 @@ class Trainer:
             # The reentrant kind gives no gradients where a layer's input has none, as behind frozen embeddings.
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.network = PackedLoss(model, attention=attention_name, casts=half)
+        if config.backend == "deepspeed" and config.zero_stage == 3:  # the processes meet in every call
+            self.network.most_calls = self.processes.largest
         self.backend = backend or TorchBackend(config, self.processes)
         self.backend.wrap(self.network)
         self.network.train()

@@ -127,10 +127,10 @@ def trainer_for(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) ->
 
 
 def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[str]:
-    """Prove that packing is exact, do a few steps, and return lines on the cost of the whole run."""
+    """Prove that texts do not see each other, do a few steps, and return lines on the cost of the whole run."""
     with loaded.processes.reporting():
         trainer = trainer_for(loaded, rows, config)
-        difference = isolation.check(trainer.network, rows)
+        proof = isolation.choose(trainer.network, rows, config.packing, loaded.processes)
         estimate = loop.estimate(trainer)
     world, device = loaded.processes.world, trainer.device
     speed = f"{estimate.tokens_per_second:,.0f} tokens/s" + (f", MFU {estimate.mfu:.1%}" if estimate.mfu else "")
@@ -138,8 +138,9 @@ def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[s
     if estimate.trained_parameters != estimate.parameters:
         trained = f", {estimate.trained_parameters:,} of them trained"
     lines = [
-        f"packed texts have the logits that they have alone (largest difference {difference:.1g}); attention "
-        f"`{trainer.network.attention}`, kernels `{trainer.kernels}`",
+        f"{packing_of(trainer)} texts have the logits that they have alone (largest "
+        f"difference {proof.difference:.1g}); attention `{trainer.network.attention}`, kernels `{trainer.kernels}`",
+        *([proof.note] if proof.note else []),
         f"{estimate.steps:,} steps; {estimate.parameters:,} parameters{trained}",
         f"memory: {estimate.state_bytes / GIB:.2f} GiB for weights, gradients and moments"
         + (f", shared out among {world} processes" if world > 1 and config.backend == "deepspeed" else "")
@@ -173,7 +174,7 @@ def run(
         track: the name of a tracker, see `tracking`.
 
     Raises:
-        LatxaError: as `isolation.check`, `loop.train`, `checkpoint` and `export` do.
+        LatxaError: as `isolation.choose`, `loop.train`, `checkpoint` and `export` do.
     """
     processes = loaded.processes
     watchdog = Watchdog(config.watchdog_minutes, listeners.give_up)
@@ -194,7 +195,10 @@ def run(
                 processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
                 for note in trainer.notes if processes.is_first else ():
                     listeners.warn(note)
-                isolation.check(trainer.network, rows)
+                proof = isolation.choose(trainer.network, rows, config.packing, processes)
+                if proof.note and processes.is_first:
+                    listeners.warn(proof.note)
+                facts["packing"] = packing_of(trainer)
                 done = _begin(trainer, facts, loaded, directory, resume=resume, warn=listeners.warn)
             if track and processes.is_first:
                 tracker = open_tracker(
@@ -252,11 +256,17 @@ def computing_facts(trainer: loop.Trainer) -> JsonObject:
     return {
         "backend": trainer.config.backend,
         "processes": trainer.processes.world,
+        "packing": packing_of(trainer),
         "attention": trainer.network.attention,
         "kernels": trainer.kernels,
         "threads": torch.get_num_threads(),
         "device": str(trainer.device),
     }
+
+
+def packing_of(trainer: loop.Trainer) -> str:
+    """Return how the trainer computes the texts of a row: `packed`, or else `unpacked`."""
+    return "packed" if trainer.network.packed else "unpacked"
 
 
 def summary(facts: Mapping[str, Any]) -> str:

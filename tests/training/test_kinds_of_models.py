@@ -34,19 +34,46 @@ NOT_PLAIN = {  # capped, far above the logits of an untrained model; with a bias
     "llama4_text": MIXTURE | {"head_dim": 16, "attention_chunk_size": 128, "intermediate_size_mlp": 48},
 }  # fmt: skip
 
+# Recurrent, mixed of that and attention; without a use for position ids; with sinks.
+SSM = {"mamba_d_state": 8, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_chunk_size": 16}
+LINEAR = {"linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
+MIXING = {
+    "qwen3_5_text": LINEAR | {"head_dim": 16, "layer_types": ["linear_attention", "full_attention"]},
+    "lfm2_moe": {
+        "layer_types": ["conv", "full_attention"], "num_experts": 4, "num_experts_per_tok": 2, "num_dense_layers": 1,
+        "moe_intermediate_size": 24,
+    },
+    "granitemoehybrid": SSM | {"layer_types": ["mamba", "attention"], "num_local_experts": 4, "num_experts_per_tok": 2},
+    "falcon_h1": SSM | {"mamba_d_ssm": 64},
+    "gpt_oss": MIXTURE | {"head_dim": 16, "sliding_window": 16},
+    "bamba": SSM | {"attn_layer_indices": [1]},
+    "mamba": {"state_size": 4},
+    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "bloom": {"n_layer": 2, "n_head": 2},
+}  # fmt: skip
+SIX = range(6)
+
+
+def loss_in_rows(network, rows, batch_size):
+    """Return the loss of the first six rows, in batches."""
+    batches = (rows.batch(SIX[at : at + batch_size]) for at in range(0, 6, batch_size))
+    return sum(network(*to_device(batch, torch.device("cpu"))).item() for batch in batches)
+
 
 def loss_of_each_text(model, batch):
+    """Return the sum of the losses of texts, by plain transformers on each alone."""
     total = 0.0
     for ids, positions, labels in zip(*batch, strict=True):
         for start, end in pairwise([*np.flatnonzero(positions == 0).tolist(), len(ids)]):
             wanted = torch.from_numpy(labels[start + 1 : end]).long()
-            logits = model(input_ids=torch.from_numpy(ids[None, start:end]).long()).logits[0, :-1]
+            with torch.no_grad():
+                logits = model(input_ids=torch.from_numpy(ids[None, start:end]).long(), use_cache=False).logits[0, :-1]
             total += cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum").item()
     return total
 
 
 @pytest.mark.parametrize("kind", PLAIN | NOT_PLAIN)
-def test_the_packed_loss_is_that_of_each_text_alone(kind, rows):
+def test_the_head_is_plain_or_the_loss_is_that_of_the_models_logits(kind, rows):
     model = random_model(kind, spread=0.02 if kind == "gemma2" else 0.2, **(PLAIN | NOT_PLAIN)[kind])
     network = PackedLoss(model, attention="sdpa").eval()
     isolation.check(network, rows)
@@ -57,11 +84,40 @@ def test_the_packed_loss_is_that_of_each_text_alone(kind, rows):
         assert found == pytest.approx(loss_of_each_text(model, batch), rel=1e-4)
 
 
+@pytest.mark.parametrize("packing", ["always", "never"])
+@pytest.mark.parametrize("batch_size", [1, 3, 6])
+@pytest.mark.parametrize("kind", ["llama", *PLAIN, *NOT_PLAIN])
+def test_rows_packed_or_not_have_the_loss_of_each_text_alone(kind, rows, packing, batch_size):
+    model = random_model(kind, spread=0.02, **(PLAIN | NOT_PLAIN).get(kind, {}))
+    network = PackedLoss(model, attention="sdpa").eval()
+    isolation.choose(network, rows, packing)
+    assert network.packed == (packing == "always")
+    assert loss_in_rows(network, rows, batch_size) == pytest.approx(loss_of_each_text(model, rows.batch(SIX)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", MIXING)
+def test_models_whose_packed_texts_would_see_each_other_are_trained_on_rows_taken_apart(kind, rows):
+    model = random_model(kind, spread=0.02 if kind == "mamba" else 0.2, **MIXING[kind])
+    config = TrainConfig(sequence_length=64, learning_rate=1e-3, sequences_per_step=6, batch_size=2)
+    trainer = loop.Trainer(model, rows, config)
+    proof = isolation.choose(trainer.network, rows, "auto")
+    assert not trainer.network.packed and proof.mixed > 1e-3 > 1e-5 > proof.difference
+    assert f"logits differ by {proof.mixed:.2g}" in proof.note
+    with torch.no_grad():
+        trainer.network.eval()
+        found = loss_in_rows(trainer.network, rows, 2)
+        assert found == pytest.approx(loss_of_each_text(model, rows.batch(SIX)), rel=1e-5)
+        trainer.network.train()
+    losses = [trainer.step(0)["loss"] for _ in range(3)]
+    assert losses[2] < losses[0]
+
+
 @pytest.mark.parametrize("kind", ["bloom", "mamba"])
-def test_models_that_cannot_keep_texts_apart_are_refused(kind, rows):
-    network = PackedLoss(random_model(kind, n_layer=2, n_head=2, state_size=4), attention="eager")
-    with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
-        isolation.check(network, rows)
+def test_models_that_cannot_keep_texts_apart_are_refused_where_packing_is_wanted(kind, rows):
+    network = PackedLoss(random_model(kind, **MIXING[kind]), attention="eager")
+    with pytest.raises(LatxaError, match="mixes the texts of a packed row") as caught:
+        isolation.choose(network, rows, "always")
+    assert caught.value.hint == '`packing = "auto"` takes rows apart'
 
 
 def files_of(model, tokenizer, folder):

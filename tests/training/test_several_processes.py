@@ -129,6 +129,21 @@ def test_losses_norms_and_validation_are_those_of_torch_alone(several, data, alo
     load_model(str(data / output), device="cpu")
 
 
+@pytest.mark.parametrize(("backend", "world"), [(TORCH, 1), (TORCH, 2), (DEEPSPEED, 2), (("deepspeed", 3), 2)])
+def test_rows_taken_apart_give_the_same_though_processes_have_other_numbers_of_groups(
+    several, data, alone, backend, world
+):
+    """In ZeRO-3 they meet in every call of the model."""
+    more, expected = alone
+    output = f"unpacked-{backend[0]}-{backend[1]}-{world}"
+    words = [*command(data, output, backend, more, "--val", "held=held_out"), "--packing", "never"]
+    job = several.start(words, world=world, cwd=data)
+    assert job.wait() == [0] * world, job.said()
+    same(lines(data / output), expected, rel=2e-5)
+    assert json.loads((data / output / "manifest.json").read_text())["packing"] == "unpacked"
+    assert "| texts of a row | unpacked |" in (data / output / "README.md").read_text()
+
+
 def test_what_wraps_a_network_is_never_the_last_to_hold_the_processes():
     # DistributedDataParallel, the last one, would wait for gloo's thread and keep from it the lock that it waits for:
     # runs on a busy machine hung after their last step.

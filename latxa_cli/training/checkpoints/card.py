@@ -141,6 +141,7 @@ def _facts(run: JsonObject) -> list[Record]:
     facts = {
         **run["versions"],
         "processes": run["processes"],
+        **({"texts of a row": run["packing"]} if "packing" in run else {}),
         "parameters trained": f"{sum(math.prod(shape) for shape in run['parameters'].values()):,}",
         "digest of the data": run["data"],
         "digest of the starting model": run["starting_model"],

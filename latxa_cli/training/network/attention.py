@@ -66,6 +66,14 @@ def takes_boundaries(name: str) -> bool:
     return name == "varlen" or name.startswith("flash_attention")
 
 
+def without_boundaries(model: PreTrainedModel, name: str) -> str:
+    """Set and return the attention of `model` in place of `name` for rows of one text each, which have no bounds."""
+    if name != "varlen":
+        return name
+    model.set_attn_implementation("sdpa")
+    return "sdpa"
+
+
 def _obstacle_to_varlen(model: PreTrainedModel, device: torch.device, *, half: bool) -> str:
     """Return the reason against `varlen`, or an empty text."""
     config = model.config.get_text_config()

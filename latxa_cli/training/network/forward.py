@@ -1,12 +1,15 @@
 """The forward pass, from packed rows to the sum of their losses.
 
-A model of transformers keeps packed texts apart if it is called with position ids that begin again with each text,
-without an attention mask and without a cache. `isolation` proves it for the model at hand.
+- Packed: a model of transformers keeps the texts of a row apart if it is called with position ids that begin again with
+  each text, without an attention mask and without a cache.
+- Unpacked: of other models, rows are taken apart (`unpacked`).
+
+`isolation` proves that texts do not see each other, for the model at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,8 +20,9 @@ from torch.nn.functional import cross_entropy
 
 from latxa_cli.stream.records import keyed_hash
 from latxa_cli.training.data.rows import IGNORED, PackedRows
-from latxa_cli.training.network.attention import takes_boundaries
+from latxa_cli.training.network.attention import takes_boundaries, without_boundaries
 from latxa_cli.training.network.cross_entropy import linear_cross_entropy
+from latxa_cli.training.network.unpacked import groups, turning_lengths
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -76,7 +80,10 @@ class PackedLoss(torch.nn.Module):
         self.model = model
         self.attention = attention
         self.casts = casts
+        self.packed = True  # `isolation` checks it, and may call `unpack`
         self.head_is_plain = True  # logits are the last hidden states times one matrix; `isolation` checks it
+        # The calls of the process with most of them, where all must make as many.
+        self.most_calls: Callable[[int], int] = int
         self._noise: Tensor | None = None
         model.get_input_embeddings().register_forward_hook(self._on_embeddings)
 
@@ -84,6 +91,11 @@ class PackedLoss(torch.nn.Module):
     def is_half(self) -> bool:
         """Whether logits are computed in half precision."""
         return self.casts or next(self.parameters()).dtype in (torch.bfloat16, torch.float16)
+
+    def unpack(self) -> None:
+        """From now on, take rows apart."""
+        self.packed = False
+        self.attention = without_boundaries(self.model, self.attention)
 
     def _on_embeddings(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """Add the noise, and cast where the network `casts`."""
@@ -109,9 +121,9 @@ class PackedLoss(torch.nn.Module):
         texts = (input_ids, position_ids, boundaries, longest, noise)
         with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
             if not self.head_is_plain:
-                logits = self._call(self.model, *texts).logits.flatten(0, 1)[where]
+                logits = self._of_tokens(self.model, "logits", *texts)[where]
                 return cross_entropy(logits.float(), targets, reduction="sum")
-            hidden = self._call(self.model.base_model, *texts).last_hidden_state.flatten(0, 1)[where]
+            hidden = self._of_tokens(self.model.base_model, "last_hidden_state", *texts)[where]
         return linear_cross_entropy(
             hidden.bfloat16() if self.casts else hidden, self.model.get_output_embeddings().weight, targets
         )
@@ -120,13 +132,16 @@ class PackedLoss(torch.nn.Module):
         """Return all logits of rows, [rows, length, vocabulary], from the model itself."""
         texts = (rows.input_ids, rows.position_ids, rows.boundaries, rows.longest, None)
         with torch.autocast(rows.input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
-            logits: Tensor = self._call(self.model, *texts).logits
+            logits = self._of_tokens(self.model, "logits", *texts)
         return logits.view(*rows.input_ids.shape, -1)
 
-    def _call(
-        self, module: torch.nn.Module, input_ids: Tensor, position_ids: Tensor, boundaries: Tensor, longest: int,
-        noise: Tensor | None,
-    ) -> Any:  # fmt: skip
+    def _of_tokens(
+        self, module: torch.nn.Module, output: str, input_ids: Tensor, position_ids: Tensor, boundaries: Tensor,
+        longest: int, noise: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """Return an output of `module` for each token, [rows x length, size]."""
+        if not self.packed:
+            return self._unpacked(module, output, input_ids.flatten(), boundaries, noise)
         further: dict[str, Any] = {}
         if takes_boundaries(self.attention):
             input_ids, position_ids = input_ids.view(1, -1), position_ids.view(1, -1)
@@ -135,11 +150,31 @@ class PackedLoss(torch.nn.Module):
                 "cu_seq_lens_q": boundaries, "cu_seq_lens_k": boundaries,
                 "max_length_q": longest, "max_length_k": longest,
             }  # fmt: skip
+        return self._call(module, output, noise, input_ids=input_ids, position_ids=position_ids, **further)
+
+    def _unpacked(
+        self, module: torch.nn.Module, output: str, input_ids: Tensor, boundaries: Tensor, noise: Tensor | None
+    ) -> Tensor:
+        calls = groups(boundaries.cpu().numpy().astype(np.int64), turning_lengths(self.model.config.get_text_config()))
+        found = []
+        for group in calls:
+            places = _moved(group.places, input_ids.device)
+            some = None if noise is None else noise.flatten(0, 1)[places]
+            found.append(
+                self._call(module, output, some, input_ids=input_ids[places])[_moved(group.own, places.device)]
+            )
+        for _ in range(self.most_calls(len(calls)) - len(calls)):  # of nothing, which changes no number
+            found[-1] = found[-1] + 0 * self._call(module, output, None, input_ids=input_ids[places[-1:]]).sum()
+        order = np.concatenate([group.places.flat[group.own] for group in calls]).argsort()
+        return torch.cat(found)[_moved(order, input_ids.device)]
+
+    def _call(self, module: torch.nn.Module, output: str, noise: Tensor | None, **inputs: Any) -> Tensor:
         self._noise = noise
         try:
-            return module(input_ids=input_ids, position_ids=position_ids, use_cache=False, **further)
+            found: Tensor = getattr(module(**inputs, use_cache=False), output)
         finally:
             self._noise = None
+        return found.flatten(0, 1)
 
 
 def noise_for(

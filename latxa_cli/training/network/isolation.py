@@ -1,11 +1,12 @@
 """Proofs on the model at hand, before its first step.
 
-- Packed texts do not see each other.
+- The texts of a row do not see each other. Where they do if packed, rows are taken apart.
 - The loss in blocks (`cross_entropy`) is that of the model's own logits.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training.data.rows import PackedRows, PreparedRows
 from latxa_cli.training.network.forward import DeviceRows, PackedLoss, to_device
+from latxa_cli.training.processes import Processes
 
 ROWS_COMPARED = 512  # the row with most texts among these is compared
 TOKENS_COMPARED = 2048  # of that row, so that its logits fit into memory
@@ -26,13 +28,76 @@ EXACT, HALF = 1e-3, 5e-2
 LOUD = 100.0
 
 
-def check(network: PackedLoss, rows: PreparedRows) -> float:
-    """Compare the logits of packed texts with those of each text alone; return the largest difference.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the comparison of texts in rows with each text alone has found.
 
-    It also finds whether the head is one plain matrix, as `cross_entropy` needs it, and tells the network.
+    Attributes:
+        difference: the largest one of logits.
+        mixed: that of packed rows, where these are taken apart for it.
+    """
+
+    difference: float
+    mixed: float | None = None
+
+    @property
+    def note(self) -> str:
+        """Return a line for people on why rows are taken apart, or an empty text."""
+        if self.mixed is None:
+            return ""
+        return (
+            f"texts of a packed row see each other in this model (logits differ by {self.mixed:.2g}): rows are taken "
+            "apart, and texts of like length computed together, which is slower"
+        )
+
+
+def choose(network: PackedLoss, rows: PreparedRows, packing: str, processes: Processes | None = None) -> Proof:
+    """Compute rows packed, or else take them apart, as `packing` wants it; prove that texts do not see each other.
+
+    Args:
+        network: the network, which is told.
+        rows: the data.
+        packing: `always`, `never`, or `auto`: where the model allows it.
+        processes: all of which take the same way.
 
     Raises:
-        LatxaError: the logits differ, so that this model looks across texts; or they are not finite.
+        LatxaError: texts see each other; or logits are not finite.
+    """
+    processes = processes or Processes()
+    if packing == "never":
+        network.unpack()
+    found, allowed = _difference(network, rows, processes)
+    mixed = None
+    if not found <= allowed and packing == "auto":
+        mixed = found
+        network.unpack()
+        found, allowed = _difference(network, rows, processes)
+    if not found <= allowed:
+        raise _mixes(network, found)
+    return Proof(found, mixed)
+
+
+def check(network: PackedLoss, rows: PreparedRows) -> float:
+    """Prove that packed texts do not see each other, as `choose` does; return the largest difference."""
+    return choose(network, rows, "always").difference
+
+
+def _mixes(network: PackedLoss, found: float) -> LatxaError:
+    others = " or ".join(f'"{name}"' for name in ("eager", "sdpa") if name != network.attention)
+    hint = f"`attention = {others}` in `--config`, or another version of transformers"
+    row = "a row that is taken apart"
+    if network.packed:
+        row, hint = "a packed row", '`packing = "auto"` takes rows apart'
+    return LatxaError(
+        f"this model mixes the texts of {row} (logits differ by {found:.2g}, attention `{network.attention}`)",
+        hint=hint,
+    )
+
+
+def _difference(network: PackedLoss, rows: PreparedRows, processes: Processes) -> tuple[float, float]:
+    """Return the largest difference of logits in a row and alone, over all processes, and what is allowed of it.
+
+    It also finds whether the head is one plain matrix, as `cross_entropy` needs it, and tells the network.
     """
     device = next(network.parameters()).device
     texts = _texts(rows)
@@ -49,15 +114,8 @@ def check(network: PackedLoss, rows: PreparedRows) -> float:
     if not logits.isfinite().all():
         raise LatxaError("the logits of this model are not finite before any training", hint="are its weights whole?")
     difference = (alone - logits).abs().max().item()
-    allowed = HALF if network.is_half else EXACT
-    if not difference <= allowed * max(1.0, logits.abs().max().item()):
-        others = " or ".join(f'"{name}"' for name in ("eager", "sdpa") if name != network.attention)
-        raise LatxaError(
-            f"this model mixes the texts of a packed row (logits differ by {difference:.2g}, "
-            f"attention `{network.attention}`)",
-            hint=f"`attention = {others}` in `--config`, or another version of transformers",
-        )
-    return difference
+    allowed = (HALF if network.is_half else EXACT) * max(1.0, logits.abs().max().item())
+    return max(processes.all((difference, allowed)), key=lambda found: (not found[0] <= found[1], found[0]))
 
 
 def _texts(rows: PreparedRows) -> list[PackedRows]:
