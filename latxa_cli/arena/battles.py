@@ -19,13 +19,13 @@ import numpy as np
 
 from latxa_cli.arena.filters import SUSPICION, Filter, rejection, suspicion_of
 from latxa_cli.arena.pseudonyms import pseudonym
-from latxa_cli.arena.spellings import ALIASES, JUDGE, field_text, spelled
 from latxa_cli.arena.votes import CRITERIA, NONE, VERDICTS, Column, Integers, Votes, collapsed
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.fields import Type
 from latxa_cli.stream.kinds import KINDS
 from latxa_cli.stream.reader import Block
 from latxa_cli.stream.records import Record, Reject
+from latxa_cli.stream.spellings import ALIASES, JUDGE, field_text, spelled
 
 if TYPE_CHECKING:
     from latxa_cli.stream.run import Run

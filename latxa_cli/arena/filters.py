@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time
 
 from latxa_cli.arena.pseudonyms import PREFIX, pseudonym
-from latxa_cli.arena.spellings import ALIASES, JUDGE, field_text, spelled
 from latxa_cli.stream.named import named_value
 from latxa_cli.stream.records import Record, Reject
+from latxa_cli.stream.spellings import ALIASES, JUDGE, field_text, spelled
 
 # Says why a battle is left out, or None.
 Filter = Callable[[Record], Reject | None]

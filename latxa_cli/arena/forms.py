@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from latxa_cli.arena.spellings import ALIASES
 from latxa_cli.arena.votes import CRITERIA, VERDICTS
 from latxa_cli.stream.errors import LatxaError, UsageError, nearest
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input
 from latxa_cli.stream.named import named_value, named_values
 from latxa_cli.stream.records import Record, user_turns
+from latxa_cli.stream.spellings import ALIASES
 
 if TYPE_CHECKING:
     from latxa_cli.stream.run import Run

@@ -4,8 +4,9 @@
 
 {"id", "prompt_id", "prompt": [messages], "chosen": [messages], "rejected": [messages], "metadata"}, which is TRL's
 conversational preference format. The prompt is what both conversations begin with; `chosen` and `rejected` follow from
-the first turn in which they differ, an answer, up to the end. Every vote gives a pair of its own: where users disagree
-on a prompt the pairs contradict each other, and how often is what such training learns from.
+the first turn in which they differ, an answer, up to the end. System turns that differ are left out: the voter saw one
+prompt and two answers. Every vote gives a pair of its own: where users disagree on a prompt the pairs contradict each
+other, and how often is what such training learns from.
 
 With corrections, a pair is an answer as a voter corrected it (`chosen`), and as the model wrote it (`rejected`).
 """
@@ -16,10 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from latxa_cli.arena.filters import Filter, rejection
-from latxa_cli.arena.spellings import field_text, spelled
 from latxa_cli.stream.checks import checker
 from latxa_cli.stream.reader import Identifier, name_of
 from latxa_cli.stream.records import Record, Reject, user_turns
+from latxa_cli.stream.spellings import field_text, spelled
 
 NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
 LOSER = {"model_a": "model_b", "model_b": "model_a"}
@@ -121,6 +122,8 @@ def _parted(battle: Record, won: Messages, lost: Messages) -> tuple[Messages, Me
     """Return what both conversations begin with, and how each goes on."""
     if won[-1]["role"] != "assistant" or lost[-1]["role"] != "assistant":
         return Reject(battle, "no response", "a conversation does not end with the assistant")
+    if _of_system(won) != _of_system(lost):
+        won, lost = ([turn for turn in turns if turn["role"] != "system"] for turns in (won, lost))
     if won == lost:
         return Reject(battle, "same response")
     shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(won, lost, strict=False)))
@@ -133,6 +136,10 @@ def _parted(battle: Record, won: Messages, lost: Messages) -> tuple[Messages, Me
             battle, "different prompts", f"message {shared + 1}, where they part, is no answer to a user turn"
         )
     return prompt, chosen, rejected
+
+
+def _of_system(messages: Messages) -> Messages:
+    return [turn for turn in messages if turn["role"] == "system"]
 
 
 def _messages(battle: Record, name: str) -> Messages:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
-from latxa_cli.arena.spellings import field_text, spelled
 from latxa_cli.stream.records import Record
+from latxa_cli.stream.spellings import field_text, spelled
 
 PREFIX = "user-"
 

@@ -43,7 +43,8 @@ def preferences(
     out: pairs {id, prompt_id, prompt, chosen, rejected, metadata}, for DPO or a reward model
 
     The prompt is the common beginning of both conversations. `chosen` and `rejected` begin with the first answer that
-    differs. Every vote gives a pair. A battle without one (a tie, no conversation, the same response …) is rejected,
+    differs. System turns that differ between the two, which voters do not see, are left out. Every vote gives a pair. A
+    battle without one (a tie, no conversation, the same response …) is rejected,
     counted by reason. With --corrections, `chosen` is an answer as a voter of `vote` corrected it, and `rejected` as it
     was.
 

@@ -11,6 +11,7 @@ from latxa_cli.judging.merits import Merits, Pair, Vote
 from latxa_cli.judging.panel import family_of
 from latxa_cli.judging.rubric import Rubric
 from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.stream.spellings import field_text, spelled
 
 SHARE = {"model_b": 0, "tie": 1, "tie (bothbad)": 1, "model_a": 2}  # twice the share of a win that `model_a` has
 NOBODY = (0, 0, 0)
@@ -31,18 +32,18 @@ class HumanVotes:
         """Count the votes of battles."""
         votes = cls()
         for battle in battles:
-            share, prompt = SHARE.get(str(battle.get("winner"))), battle.get("prompt_id")
+            share, prompt = SHARE.get(str(battle.get("winner"))), field_text(spelled(battle, "prompt_id")[1])
             if share is None or prompt is None:
                 votes.unused += 1
                 continue
-            pair, turned = pair_of(battle)
+            pair, turned = pair_of(battle, prompt)
             votes.by_pair.setdefault(pair, [0, 0, 0])[2 - share if turned else share] += 1
         return votes
 
 
-def pair_of(battle: Record) -> tuple[Pair, bool]:
+def pair_of(battle: Record, prompt: str) -> tuple[Pair, bool]:
     """Return the pair that a battle is about, whichever model comes first, and whether the two were turned."""
-    prompt, a, b = str(battle["prompt_id"]), battle["model_a"], battle["model_b"]
+    a, b = battle["model_a"], battle["model_b"]
     return ((prompt, b, a), True) if b < a else ((prompt, a, b), False)
 
 
@@ -68,7 +69,7 @@ class Examination:
         battle = one.record if isinstance(one, Reject) else one
         if "judge" not in battle or "model_b" not in battle:  # a response that nobody was asked about
             return
-        pair, turned = pair_of(battle)
+        pair, turned = pair_of(battle, battle["prompt_id"])
         judge, human = battle["judge"], self.human.by_pair.get(pair)
         if isinstance(one, Reject):
             self.failed[judge] = self.failed.get(judge, 0) + (human is not None)

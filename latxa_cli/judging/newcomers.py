@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from latxa_cli.judging.matching import Contender, FirstFile, Meeting, asked, reference_of
 from latxa_cli.stream.checks import checker
 from latxa_cli.stream.records import Record, Reject, content_id, keyed_hash
+from latxa_cli.stream.spellings import field_text, spelled
 
 Worth = Callable[[str], Mapping[str, float]]  # of a newcomer: what a battle against each model tells
 Conversation = list[Record]
@@ -41,7 +42,7 @@ class Arena:
 
     @classmethod
     def of(cls, name: str, battles: Iterable[Record]) -> Arena:
-        """Return what battles hold; a prompt without `prompt_id` is known by the turns of the user."""
+        """Return what battles hold; a prompt without an id is known by the turns of the user."""
         arena = cls(name)
         for battle in battles:
             arena._take(battle)
@@ -53,7 +54,8 @@ class Arena:
             self.unused += 1
             return
         first, second = (asked({"messages": messages}) for messages in sides.values())
-        prompt = str(battle.get("prompt_id") or content_id({"prompt": list(first)}))
+        named = field_text(spelled(battle, "prompt_id")[1])
+        prompt = content_id({"prompt": list(first)}) if named is None else named
         held = self.answers.get(prompt)
         if first != second or (held and asked({"messages": next(iter(held.values()))}) != first):
             self.unused += 1
@@ -76,9 +78,9 @@ class Arena:
         answered = Counter(model for held in self.answers.values() for model in held)
         weights: dict[str, dict[str, float]] = {}
         for record in first.over(records):
-            found = stored.partner(record, first)
+            found = stored.partner(_named(record, self.answers), first)
             if isinstance(found, Reject):
-                yield Meeting(record["id"], (), rejects=(found,))
+                yield Meeting(record["id"], (), rejects=(Reject(record, found.reason, found.detail),))
                 continue
             model, prompt = record["model"], found["id"]
             if model not in weights:
@@ -106,6 +108,12 @@ class Arena:
             name for name in self.answers[prompt] if name != own and (prompt, frozenset((name, own))) not in self.met
         ]
         return sorted(free, key=place)[:most]
+
+
+def _named(record: Record, prompts: Collection[str]) -> Record:
+    """Return a response by the id of its prompt where that is not its own (`prompt_id`, `question_id`)."""
+    named = field_text(spelled(record, "prompt_id")[1])
+    return record if record["id"] in prompts or named not in prompts else {**record, "id": named}
 
 
 def _is_answered(messages: object) -> bool:

@@ -79,6 +79,14 @@ def test_a_system_message_is_part_of_the_prompt_and_other_fields_of_messages_are
     assert pair["chosen"] == [{"role": "assistant", "content": "x"}]
 
 
+@pytest.mark.parametrize("other", ["t", None])
+def test_system_messages_that_differ_are_no_part_of_it(other):
+    """Models of an arena have system prompts of their own, which no voter sees."""
+    pair = outcome_of(battle(talk("q", "same", "r", "x", system="s"), talk("q", "same", "r", "y", system=other)))
+    assert pair["prompt"] == talk("q", "same", "r")
+    assert (pair["chosen"], pair["rejected"]) == (talk("", "x")[1:], talk("", "y")[1:])
+
+
 one, two = talk("q", "x"), talk("q", "y")
 
 
@@ -102,8 +110,8 @@ one, two = talk("q", "x"), talk("q", "y")
         (battle(one, talk("other", "y")), "different prompts"),
         (battle(one, talk("q", "x", "q2", "y")), "different prompts"),
         (battle(talk("q", "x", "q2", "z"), talk("q", "y", "q3", "z")), "different prompts"),
-        (battle(talk("q", "x", system="s"), talk("q", "y", system="t")), "different prompts"),
-        (battle(one, talk("q", "y", system="t")), "different prompts"),
+        (battle(talk("q", "x", system="s"), talk("q2", "y", system="t")), "different prompts"),
+        (battle(talk("q", "x", system="s"), talk("q", "x", system="t")), "same response"),
         (battle(one, [*one, {"role": "assistant", "content": "y"}]), "different prompts"),
         (battle(one[1:], two[1:]), "different prompts"),  # no prompt at all
         (battle(one, one), "same response"),
@@ -152,6 +160,9 @@ def test_a_pair_holds_both_conversations_whole(a, b, winner):
         assert isinstance(other, Reject)
         assert other.reason == outcome.reason
         return
+    systems = [[turn for turn in turns if turn["role"] == "system"] for turns in (a, b)]
+    if systems[0] != systems[1]:
+        a, b = ([turn for turn in turns if turn["role"] != "system"] for turns in (a, b))
     won, lost = (a, b) if winner == "model_a" else (b, a)
     assert outcome["prompt"] + outcome["chosen"] == won
     assert outcome["prompt"] + outcome["rejected"] == lost

@@ -61,6 +61,12 @@ def test_sides_do_not_matter():
     assert one["judge accuracy"]["value"] == 1.0
 
 
+def test_votes_of_arenas_that_call_the_prompt_otherwise_count_too():
+    people = [{"question_id": 7, "model_a": "gull", "model_b": "lamp", "winner": "model_b"}]
+    one, _ = found(people, [judged("7", "model_b", -1)])
+    assert one["judge accuracy"]["value"] == 1.0 and one["judge accuracy"]["n"] == 1
+
+
 def test_a_pair_without_a_verdict_lowers_the_coverage_and_nothing_else():
     people = [vote(str(n), "model_a") for n in range(4)]
     failed = Reject({key: value for key, value in judged("3", "tie").items() if key != "winner"}, "judge: empty")

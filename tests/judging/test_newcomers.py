@@ -60,6 +60,19 @@ def test_a_response_meets_answers_to_its_prompt_by_id_or_by_turns() -> None:
     assert one.responses[1]["messages"][-1]["content"] == f"of {one.responses[1]['model']}"
 
 
+def test_published_arenas_call_the_id_of_a_prompt_otherwise() -> None:
+    """`question_id`, which may be a number; the newcomer may have it as `id`, or beside an id of its own."""
+    votes = [{**battle("", *pair, turns=f"{n}?"), "question_id": n} for n, pair in enumerate(("ab", "bc", "cd"))]
+    votes = [{name: value for name, value in vote.items() if name != "prompt_id"} for vote in votes]
+    asked = [response("0"), response("mine", "1?") | {"question_id": 1}, response("other", "2?"), response("z", "9?")]
+    arena, [one, two, three, none] = meetings(votes, asked, most=9)
+    assert not arena.unused and [one.prompt_id, two.prompt_id, three.prompt_id] == ["0", "1", "2"]
+    assert [sorted(met(each)) for each in (one, two, three)] == [["a", "b"], ["b", "c"], ["c", "d"]]
+    assert [reject.record["id"] for reject in none.rejects] == ["z"]
+    _, [wrong] = meetings(votes, [response("mine", "Zer?") | {"question_id": 1}])
+    assert [(reject.reason, reject.record["id"]) for reject in wrong.rejects] == [("different prompts", "mine")]
+
+
 def test_another_prompt_under_the_same_id_is_no_meeting() -> None:
     _, [one] = meetings([battle("p", "a", "b")], [response("p", "Zer?")])
     assert one.rejects[0].reason == "different prompts" and "'Zer?', and 'p?' there" in one.rejects[0].detail
