@@ -36,7 +36,7 @@ curating=()
 judging=("${reversing[@]}")                                                     # ours
 training=("${reversing[@]}")                                                    # ours
 prompts=data/prompts.jsonl # the paper's: the questions of Vicuna and WizardLM
-answering=(--temperature 0.7 --top-p 0.9 --max-tokens 2048)
+answering=(--temperature 0.7 --top-p 0.9 --max-tokens 2048) # the authors' code, which has top-k and a ban on repeats too
 comparing=(--rubric pairwise --judge gpt-4 --base-url https://api.openai.com/v1)
 tasks=(--task xnli --task xcopa --task xstorycloze)
 finish() { :; }
