@@ -15,6 +15,7 @@ Files that grow while they are read are owned by `appended`.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -111,11 +112,11 @@ class Outputs:
 
     def keep_apart(self, inputs: Iterable[str | Path]) -> None:
         """Raise UsageError where an output would replace one of the `inputs`."""
-        existing = [(flag, path) for flag, path in self._claims() if path.is_file()]
-        for name in inputs if existing else ():
-            for flag, path in existing:
-                if Path(name).is_file() and path.samefile(name):
-                    raise UsageError(f"`{flag} {path}` is an input too", hint="name another file")
+        claims = {_identity(path): (flag, path) for flag, path in reversed(list(self._claims()))}
+        for name in inputs:
+            identity = _identity(name)
+            if identity is not None and identity in claims:
+                raise UsageError("`{} {}` is an input too".format(*claims[identity]), hint="name another file")
 
     def interrupted(self, _settings: JsonObject) -> Checkpoint | None:
         """Return the checkpoint of the run that `--resume` continues."""
@@ -328,6 +329,14 @@ def _check_place(flag: str, path: Path) -> None:
         raise UsageError(f"`{flag} {path}` is a device or a pipe, not a file", hint=hint)
     if not path.parent.is_dir():
         raise UsageError(f"`{flag} {path}`: there is no folder `{path.parent}`")
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """Return device and inode of a regular file; None for what is none, or is gone since another process ended."""
+    with suppress(OSError, ValueError):
+        found = Path(path).stat()
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    return None
 
 
 def _real(path: Path) -> Path:

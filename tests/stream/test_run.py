@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -693,3 +694,23 @@ def test_a_reader_who_closes_the_pipe_leaves_whole_rejects(tmp_path: Path) -> No
         run.write([Reject({"id": "a"}, "bad")])
         raise SystemExit(0)
     assert [json.loads(line)["reason"] for line in lines_of(tmp_path / "rejects.jsonl")] == ["bad"]
+
+
+def test_files_of_another_process_may_go_while_outputs_are_compared_with_inputs(tmp_path: Path) -> None:
+    """Processes that train together have one output, whose first process writes and removes parts."""
+    outputs = outputs_module.Outputs("mix", Destination(output=tmp_path / "out.jsonl"))
+    part, given_file, over = tmp_path / "out.jsonl.part", source(tmp_path, 1), Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            part.touch()
+            part.unlink()
+
+    other = Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(5_000):
+            outputs.keep_apart([given_file])
+    finally:
+        over.set()
+        other.join()
