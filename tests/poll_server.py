@@ -96,12 +96,14 @@ class Voter:
         assert voter.ask("GET", "/")[0] == 200
         return voter
 
-    def ask(self, method: str, path: str, body: object = None, kind: str = "application/json") -> tuple[int, Any]:
-        """Return (status, what the JSON says, or else the bytes)."""
+    def ask(
+        self, method: str, path: str, body: object = None, kind: str = "application/json", **more: str
+    ) -> tuple[int, Any]:
+        """Return (status, what the JSON says, or else the bytes). more: heads of the request."""
         connection = HTTPConnection(self.host, self.port, timeout=TIMEOUT)
         try:
             data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-            headers = {"Cookie": f"voter={self.cookie}"} if self.cookie else {}
+            headers = more | ({"Cookie": f"voter={self.cookie}"} if self.cookie else {})
             connection.request(method, path, data, headers | ({"Content-Type": kind} if data is not None else {}))
             response = connection.getresponse()
             content = response.read()

@@ -106,7 +106,8 @@ def vote(
 
     from latxa_cli.generation.engine import Decoding
     from latxa_cli.voting.live import Limits
-    from latxa_cli.voting.vote import Address, Live, Settings, hold_vote
+    from latxa_cli.voting.server import Address
+    from latxa_cli.voting.vote import Live, Settings, hold_vote
 
     live = Live(
         tuple(model or ()), tuple(served or ()), tuple(key or ()), os.environ.get("OPENAI_API_KEY"), timeout,

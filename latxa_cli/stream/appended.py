@@ -24,6 +24,8 @@ class AppendedOutputs(Outputs):
     `--resume` adds to it. Beside the main file lies the run's key (`FILE.key`), which the runs that add to it share.
     """
 
+    may_be_empty = True  # nothing came yet, or all was removed again
+
     def __init__(self, verb: str, destination: Destination) -> None:
         super().__init__(verb, destination)
         self._counting = Lock()  # records are added by a thread of their own
@@ -50,9 +52,8 @@ class AppendedOutputs(Outputs):
 
     @property
     def remark(self) -> str:
-        """What is to be said of the main file as an earlier run left it; empty where it was whole."""
-        torn = self._main_writer.torn
-        return f"{self.main}: a half-written last line of {torn:,} bytes is cut off" if torn else ""
+        """What is to be said of the main file as it was found; empty where it was as expected."""
+        return self._main_writer.remark
 
     @property
     def _main_writer(self) -> Appender:

@@ -57,6 +57,7 @@ class Outputs:
 
     stepwise = False
     main_is_file = True
+    may_be_empty = False  # that nothing was kept of an input is no failure
     owned = True  # this process writes the outputs and the manifest
 
     def __init__(self, verb: str, destination: Destination) -> None:

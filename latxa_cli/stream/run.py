@@ -245,7 +245,8 @@ class Run:
         seconds = f"{time.time() - self.started:,.1f} s"
         where = [str(self.output)] if self.output else []
         self.say("; ".join([*self.counts.words(made=self.outputs.main_is_file), seconds, *where]))
-        if self.outputs.main_is_file and self.counts.read and self.counts.rejected and not self.counts.written:
+        is_empty = self.counts.read and self.counts.rejected and not self.counts.written
+        if is_empty and self.outputs.main_is_file and not self.outputs.may_be_empty:
             self.outputs.drop_main()
             self._afterwards.close()
             raise LatxaError("nothing was kept", hint="" if self.sets_aside else SHOWS_WHY)

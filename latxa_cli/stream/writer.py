@@ -173,28 +173,73 @@ class Writer:
 class Appender(Writer):
     """Writes to a file that is read while it grows: it has its name from the beginning, and keeps what it holds.
 
-    torn: the bytes behind the last whole line, which a kill or a crash left. They are cut off at the first write.
+    - A last line that is not whole, which a kill or a crash left, is cut off at the first write. One that lacks nothing
+      but its line break, as editors leave it, gets one.
+    - Where another program replaces or edits the file meanwhile, records go on behind what it holds then.
+
+    remark: what is to be said of the file as it was found; empty where it was as expected.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.remark = ""
+        self._find_end()
+
+    def _find_end(self) -> None:
+        """Take the place behind the last record for the offset."""
+        assert self.path is not None
         size = os.fstat(self.descriptor).st_size
-        self.offset = _end_of_lines(path, size)
-        self.torn = size - self.offset
+        self.offset, self._lacks_break = _end_of_lines(self.path, size), False
+        if torn := size - self.offset:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                self._lacks_break = _record(file.read()) is not None
+            if self._lacks_break:
+                self.offset = size
+            else:
+                self.remark = f"{self.path}: a half-written last line of {torn:,} bytes is cut off"
 
     def _name_until_complete(self, path: Path) -> Path:
         return path
 
     def begin(self) -> None:
         """Cut off what is torn; raises LatxaError."""
-        if not self.has_begun:
-            super().begin()
-            self._remove_copy()
-            _sync_folder(self.path)
+        if self.has_begun:
+            return
+        super().begin()
+        self._remove_copy()
+        _sync_folder(self.path)
+        if self._lacks_break:
+            self.write_lines(b"\n")
+            self.sync()
+            self._lacks_break = False
+
+    def _follow(self) -> None:
+        """Begin, and go on with the file that has the name now, at its end; raises LatxaError."""
+        self.begin()
+        assert self.path is not None
+        try:
+            now, ours = self.path.stat() if self.path.exists() else None, os.fstat(self.descriptor)
+            is_ours = now is not None and os.path.samestat(now, ours)
+            if is_ours and ours.st_size == self.offset:
+                return
+            if not is_ours:
+                old, self.descriptor = self.descriptor, self._open()
+                os.close(old)
+            before = self.offset
+            self._find_end()
+            sizes = f"from {before:,} bytes to {now.st_size if now else 0:,}"
+            self.remark = (
+                f"{self.path}: another program has changed it, {sizes}: records go on behind what it holds now"
+            )
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        self.digest, self.has_begun = xxhash.xxh3_128(), False
+        self.begin()
 
     def append(self, records: Iterable[Record]) -> None:
         """Write records, and wait for the disk; raises LatxaError, and then the file holds none of them."""
-        self.begin()
+        self._follow()
         offset = self.offset
         try:
             for record in records:
@@ -213,14 +258,14 @@ class Appender(Writer):
         Raises LatxaError, and then the file holds all of them. The others go to a new file, which takes the name of the
         old one when it is on the disk: a kill leaves the one or the other.
         """
-        self.begin()
+        self._follow()
         assert self.path is not None
         gone: list[Record] = []
         copy, digest = self._open_copy(), xxhash.xxh3_128()
         try:
             with self.path.open("rb") as lines, open(copy, "wb", closefd=False) as kept:
                 for line in lines:
-                    if holding in line and unwanted(record := orjson.loads(line)):
+                    if holding in line and (record := _record(line)) is not None and unwanted(record):
                         gone.append(record)
                     else:
                         kept.write(line)
@@ -281,6 +326,15 @@ def _end_of_lines(path: Path, size: int) -> int:
                 return start + found + 1
             end = start
     return 0
+
+
+def _record(line: bytes) -> Record | None:
+    """Return the record in a line; None where there is none, such as in the beginning of one."""
+    try:
+        record = orjson.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _sync_folder(path: Path | None) -> None:

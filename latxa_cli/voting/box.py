@@ -18,6 +18,10 @@ WITHDRAWN = "withdrawn"
 class Votes(Protocol):
     """Where votes are kept; each of these raises LatxaError, and has then changed nothing."""
 
+    @property
+    def remark(self) -> str:
+        """What is to be said of the place; empty for nothing."""
+
     def append(self, records: list[Record], /) -> None:
         """Store votes on the disk."""
 

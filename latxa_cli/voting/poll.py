@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from random import Random
 
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.records import JsonObject, Record, Reject, content_id
 from latxa_cli.voting.ballots import Ballot, Ballots, ContestBallots
 from latxa_cli.voting.box import Box, Votes
@@ -102,15 +102,17 @@ class Poll:
     """The votes that came.
 
     ballots: what may be voted on. votes: where they are kept. random: decides between equals, and who is shown first.
-    facts: for `metadata` of every vote.
+    facts: for `metadata` of every vote. tell: hears what the organiser is to know at once, once.
     """
 
     def __init__(
-        self, ballots: Ballots, votes: Votes, rules: Rules, *, random: Random, facts: JsonObject | None = None
-    ) -> None:
+        self, ballots: Ballots, votes: Votes, rules: Rules, *, random: Random, facts: JsonObject | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:  # fmt: skip
         self.ballots, self.rules, self.random, self.facts = ballots, rules, random, facts or {}
         self.seen, self.tally, self.preferred = Seen(), Tally(), Preferred()
         self.box, self._votes = Box(votes, set()), votes
+        self._tell, self._told = tell, votes.remark
         self._list = ""  # of pairs that are wanted: its name, which stands in the votes that answer it
         self._open: dict[str, Ballot] = {}  # by voter: a page that is loaded again shows the same pair
         self._rate, self._withdrawals = Rate(rules.per_minute), Rate(WITHDRAWALS_PER_MINUTE)
@@ -183,7 +185,13 @@ class Poll:
             battle["metadata"]["suspicion"].append("again")
         if informed and not is_skipped(battle):
             battle["metadata"]["suspicion"].append("informed")
-        if await self.box.put(battle):
+        try:
+            is_new = await self.box.put(battle)
+        except LatxaError as error:
+            self.tell(error.message)
+            raise
+        self.tell(self._votes.remark)
+        if is_new:
             self._count(battle)
 
     async def withdraw(self, asking: str, code: object, *, sure: bool) -> int:
@@ -204,6 +212,12 @@ class Poll:
             self.tally.add(battle, -1)
         self.seen.wanted[:0] = [_showing(battle).pair for battle in gone if self._was_wanted(battle)]
         return len(gone)
+
+    def tell(self, text: str) -> None:
+        """Tell the organiser something, unless it was told just before."""
+        if text and text != self._told:
+            self._tell(text)
+        self._told = text
 
     def table(self, user: str) -> list[JsonObject] | None:
         """Return how often a voter saw and preferred each model; None where it is too early, or never shown."""

@@ -21,7 +21,10 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
@@ -53,11 +56,25 @@ INSUFFICIENT_STORAGE = 507
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Server:
-    """The handlers of a poll. secure: the page comes by HTTPS, so that its cookie is never sent without it."""
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served. behind_proxy: a proxy serves it by HTTPS."""
 
-    def __init__(self, poll: Poll, page: Page, *, secure: bool = False) -> None:
-        self.poll, self.page, self.secure = poll, page, secure
+    host: str
+    port: int
+    behind_proxy: bool
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can ask, by names of its own."""
+        return is_own_name(self.host) and not self.behind_proxy
+
+
+class Server:
+    """The handlers of a poll."""
+
+    def __init__(self, poll: Poll, page: Page, address: Address) -> None:
+        self.poll, self.page, self.address = poll, page, address
         # The cookie of who has seen names of models; a browser sends those of all ports of a host.
         self._informed = f"informed-{poll.ballots.poll}"
         self.live = poll.ballots if isinstance(poll.ballots, LiveBallots) else None
@@ -65,7 +82,7 @@ class Server:
     def app(self) -> web.Application:
         """Return the application."""
         largest = LARGEST_VOTE + (self.live.limits.largest if self.live else 0)
-        app = web.Application(middlewares=[_errors_as_json], client_max_size=largest)
+        app = web.Application(middlewares=[_errors_as_json, self._refuse_other_names], client_max_size=largest)
         if self.live:
             app.router.add_post("/messages", self._take_message)
             app.cleanup_ctx.append(self._ask_models)
@@ -80,6 +97,15 @@ class Server:
             app.router.add_get(f"/{name}", self._send_file)
         app.on_response_prepare.append(_add_headers)
         return app
+
+    @web.middleware
+    async def _refuse_other_names(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let nobody read a page of this machine through a name of theirs that leads to it (DNS rebinding)."""
+        names = [f"//{request.headers.get('Host', '')}", *request.headers.getall("Origin", [])]
+        if self.address.is_private and not all(map(_is_own_address, names)):
+            self.poll.tell("a request under a name that is not this machine's was refused: see `--behind-proxy`")
+            raise web.HTTPMisdirectedRequest
+        return await handler(request)
 
     async def _show_page(self, request: web.Request) -> web.Response:
         response = web.Response(body=self.page.html, content_type="text/html", charset="utf-8")
@@ -139,7 +165,8 @@ class Server:
         return web.Response(body=organiser_page(self.poll), content_type="text/html", charset="utf-8")
 
     def _set_cookie(self, response: web.Response, name: str, value: str) -> None:
-        response.set_cookie(name, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=self.secure)
+        secure = self.address.behind_proxy  # then the cookie is never sent without HTTPS
+        response.set_cookie(name, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=secure)
 
     def _user(self, request: web.Request) -> str:
         cookie = request.cookies.get(COOKIE)
@@ -155,6 +182,21 @@ class Server:
         answers = [one[shared:], other[shared:]]
         slip = self.poll.ballots.slip(ballot)
         return {"ballot": slip, "language": language, "prompt": one[:shared], "answers": answers}
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a name or an address is one by which a machine calls itself."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _is_own_address(address: str) -> bool:
+    try:
+        return is_own_name(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
 
 
 def _turns(response: Record) -> list[Record]:

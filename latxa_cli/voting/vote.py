@@ -18,18 +18,9 @@ from latxa_cli.voting.live import Limits, LiveBallots
 from latxa_cli.voting.page import Offer, agreement_of, consent_text, page_of, words_of
 from latxa_cli.voting.poll import Poll, Rules
 from latxa_cli.voting.profile import questions_of
-from latxa_cli.voting.server import Server, listen, serve
+from latxa_cli.voting.server import Address, Server, listen, serve
 
 OfKey = Callable[[bytes], Ballots]
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the page is served. behind_proxy: a proxy serves it by HTTPS."""
-
-    host: str
-    port: int
-    behind_proxy: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
     ballots = of_key(votes.key())
     poll = Poll(
         ballots, votes, Rules(agreement_of(text), settings.per_minute, questions, settings.table),
-        random=random, facts={"interface": words["code"]},
+        random=random, facts={"interface": words["code"]}, tell=run.say,
     )  # fmt: skip
     page = page_of(words, ballots.poll, Offer(text, settings.modes, questions, settings.table))
     remark = poll.want(run.read_all(settings.pairs, "proposal")) if settings.pairs else ""
@@ -89,7 +80,7 @@ def hold_vote(run: Run, files: Sequence[str], live: Live | None, settings: Setti
     host = f"[{settings.address.host}]" if ":" in settings.address.host else settings.address.host
     address = f"http://{host}:{listening.getsockname()[1]}/"
     serve(
-        Server(poll, page, secure=settings.address.behind_proxy).app(),
+        Server(poll, page, settings.address).app(),
         listening,
         ready=lambda: run.say_all(
             [

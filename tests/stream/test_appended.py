@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+import xxhash
 from full_disk import files_no_larger_than
 
 from latxa_cli.stream.appended import AppendedOutputs
@@ -63,7 +65,7 @@ def test_a_compressed_file_does_not_grow(tmp_path: Path) -> None:
         opened(tmp_path / "out.jsonl.gz")
 
 
-@pytest.mark.parametrize("torn", [b'{"id": "c', b'{"id": "c", "text": "c"}', bytes(70_000)])
+@pytest.mark.parametrize("torn", [b'{"id": "c', b'{"id": "c", "text": "c"', b"7", bytes(70_000)])
 def test_a_torn_line_is_cut_off_once_the_work_begins(torn: bytes, path: Path) -> None:
     outputs = opened(path)
     outputs.append(records("a", "b"))
@@ -76,6 +78,72 @@ def test_a_torn_line_is_cut_off_once_the_work_begins(torn: bytes, path: Path) ->
     assert f"of {len(torn):,} bytes is cut off" in outputs.remark
     assert len(list(outputs.earlier("document"))) == 2
     assert path.read_bytes() == whole
+    outputs.close()
+
+
+def test_a_last_line_without_a_break_is_kept(path: Path) -> None:
+    """As an editor leaves it."""
+    outputs = opened(path)
+    outputs.append(records("a", "b"))
+    outputs.close()
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    outputs = opened(path, resume=True)
+    assert [record["id"] for record in outputs.earlier("document")] == ["a", "b"] and outputs.remark == ""
+    outputs.append(records("c"))
+    assert names_in(path) == ["a", "b", "c"]
+    outputs.writers["-o"].finish()
+    assert outputs.writers["-o"].describe()["xxh3_128"] == xxhash.xxh3_128_hexdigest(path.read_bytes())
+
+
+def replaced(path: Path, data: bytes) -> None:
+    """As `sed -i` does it, and many editors."""
+    path.with_name("new").write_bytes(data)
+    path.with_name("new").replace(path)
+
+
+@pytest.mark.parametrize("write", [replaced, Path.write_bytes], ids=["replaced", "in place"])
+@pytest.mark.parametrize(
+    ("edit", "left"),
+    [
+        (lambda data: data.split(b"\n", 1)[1], "b"), (lambda data: data.replace(b"aa", b"aaa"), "ab"),
+        (lambda data: data + b'{"id": "x"}', "abx"), (lambda data: data + b'{"id": "x', "ab"), (lambda data: b"", ""),
+    ],
+)  # fmt: skip
+def test_records_go_on_in_a_file_that_others_change(write: Any, edit: Any, left: str, path: Path) -> None:
+    outputs = opened(path)
+    outputs.append(records("a", "b"))
+    write(path, edit(path.read_bytes()))
+    outputs.append(records("c"))
+    assert names_in(path) == [*left, "c"] and outputs.remark
+    assert len(outputs.remove("gone", b'"c"', lambda record: record["id"] == "c")) == 1
+    outputs.append(records("d"))
+    assert names_in(path) == [*left, "d"]
+    outputs.writers["-o"].finish()
+    assert outputs.writers["-o"].describe()["xxh3_128"] == xxhash.xxh3_128_hexdigest(path.read_bytes())
+
+
+def test_a_file_that_is_gone_is_made_again(path: Path) -> None:
+    outputs = opened(path)
+    outputs.append(records("a"))
+    path.unlink()
+    outputs.append(records("b"))
+    assert names_in(path) == ["b"] and "another program has changed it" in outputs.remark
+    replaced(path, path.read_bytes())
+    other = opened(path, resume=True)  # the new file is nobody's
+    with pytest.raises(LatxaError, match="another run"):
+        outputs.append(records("c"))
+    other.close()
+    outputs.append(records("d"))
+    assert names_in(path) == ["b", "d"]
+    outputs.close()
+
+
+def test_what_is_no_record_is_not_removed(path: Path) -> None:
+    outputs = opened(path)
+    outputs.append(records("a"))
+    path.write_bytes(b'{"id": "a"\n["a"]\n' + path.read_bytes())
+    assert len(outputs.remove("gone", b"a", lambda record: True)) == 1
+    assert path.read_bytes() == b'{"id": "a"\n["a"]\n'
     outputs.close()
 
 

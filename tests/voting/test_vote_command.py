@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -339,6 +340,61 @@ def test_a_full_disk_loses_nothing(folder: Path) -> None:
     finally:
         started.__exit__(None, None, None)
     assert [vote["id"] for vote in votes_in(folder / "votes.jsonl")] == [slip.partition(".")[0] for slip in slips]
+
+
+def test_the_organiser_hears_of_a_full_disk_and_of_other_programs(folder: Path) -> None:
+    """Once for each time. The votes that are there, and those that come, stay."""
+    import resource
+
+    free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    with serving(folder, *FILES) as served:
+        voter = Voter.of(served)
+        assert voter.cast(voter.ballot()["ballot"])[0] == 200
+        resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (1000, free[1]))
+        slip = voter.ballot()["ballot"]
+        assert [voter.cast(slip)[0] for _ in range(3)] == [507] * 3
+        resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, free)
+        subprocess.run(["sed", "-i", "s/useful/useful/", "votes.jsonl"], cwd=folder, check=True)
+        assert voter.cast(slip)[0] == 200 and len(votes_in(folder / "votes.jsonl")) == 2
+        with (folder / "votes.jsonl").open("a") as file:
+            file.write('{"half')
+        assert voter.cast(voter.ballot()["ballot"])[0] == 200 and len(votes_in(folder / "votes.jsonl")) == 3
+        code = voter.ask("GET", "/code")[1]["code"]
+        assert voter.ask("POST", "/withdrawal", {"code": code, "sure": True})[1] == {"votes": 3}
+        assert votes_in(folder / "votes.jsonl") == []
+        said = served.stop()
+    assert said.count("votes.jsonl: cannot be written (File too large)") == 1
+    assert said.count("votes.jsonl: another program has changed it") == 2
+
+
+def test_names_that_lead_here_are_refused(folder: Path) -> None:
+    """Which is how a page elsewhere would read this one (DNS rebinding); and a page elsewhere that sends votes."""
+    with serving(folder, *FILES) as served:
+        voter, port = Voter.of(served), served.port
+        slip = voter.ballot()["ballot"]
+        for host in (
+            "evil.example",
+            f"evil.example:{port}",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "[::",
+            "",
+        ):
+            assert voter.ask("GET", "/ballot", host=host)[0] in (400, 421), host
+            assert voter.ask("POST", "/votes", {"ballot": slip}, host=host)[0] in (400, 421)
+        for origin in ("http://evil.example", "null", "", "http://localhost.evil.example", "http://[::"):
+            assert voter.ask("POST", "/votes", {"ballot": slip}, origin=origin)[0] == 421, origin
+        assert votes_in(folder / "votes.jsonl") == []
+        for host in (f"localhost:{port}", "LOCALHOST", "127.0.0.1", "[::1]:9", "vote.localhost:80"):
+            assert voter.ask("GET", "/ballot", host=host, origin=f"http://{host}")[0] == 200, host
+        assert served.stop().count("not this machine's was refused: see `--behind-proxy`") == 1
+    with serving(folder, *FILES, "--resume", "--behind-proxy") as served:
+        voter = Voter(served.host, served.port)
+        host = {"host": "vote.example", "origin": "https://vote.example"}
+        assert voter.ask("GET", "/", **host)[0] == 200 and b"; Secure" in voter.got
+        assert voter.cast(voter.ballot()["ballot"])[0] == 200
+    with serving(folder, *FILES, "--resume", "--host", "0.0.0.0") as served:
+        assert Voter("127.0.0.1", served.port).ask("GET", "/", host="vote.lan")[0] == 200
 
 
 def test_votes_survive_kills(folder: Path) -> None:
