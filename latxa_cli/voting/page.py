@@ -39,6 +39,7 @@ OF_PROGRAM = (
     "unreachable",
     "unanswered",
     "over",
+    "cut",
     "cookies",
 )
 _PLACE = re.compile(r"\{\{(\w+)\}\}")

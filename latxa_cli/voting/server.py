@@ -39,6 +39,7 @@ from latxa_cli.voting.page import Page
 from latxa_cli.voting.poll import Poll, RefusedError
 from latxa_cli.voting.remarks import seen_turns
 
+LONGEST_SHOWN = 100_000  # characters of a turn: a page with a longer one stands still
 LARGEST_VOTE = 256 * 1024  # bytes of a request: the longest correction, in any script, and marks
 COOKIE = "voter"
 COOKIE_SECONDS = 365 * 24 * 3600
@@ -200,9 +201,13 @@ def _is_own_address(address: str) -> bool:
 
 
 def _turns(response: Record) -> list[Record]:
-    """Return the turns that a voter sees."""
+    """Return the turns that a voter sees; the rest of a very long one is `cut` off."""
     turns = [response["messages"][place] for place in seen_turns(response["messages"])]
-    return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+    return [
+        {"role": turn["role"], "content": turn["content"][:LONGEST_SHOWN]}
+        | ({"cut": True} if len(turn["content"]) > LONGEST_SHOWN else {})
+        for turn in turns
+    ]
 
 
 def _shared(one: list[Record], other: list[Record]) -> int:

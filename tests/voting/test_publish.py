@@ -109,6 +109,30 @@ def test_a_person_decides_on_personal_data_once_for_all_votes(tmp_path: Path, la
     assert [entry["id"] for entry in votes_in(tmp_path / "more.jsonl")] == [queue[2]["id"]]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [
+        ("conversation_a", ["Kaixo"], "`conversation_a` are no messages"),
+        ("conversation_b", [{"role": "user"}], "`conversation_b` are no messages"),
+        ("conversation_b", [{"role": "user", "content": ["parts"]}], "`conversation_b` are no messages"),
+        ("metadata", {"suspicion": [{}]}, "`metadata.suspicion` are no words"), ("reasons", ["useful"], "`reasons`"),
+        ("reasons", {"model_a": [{}]}, "`reasons`"), ("errors", {"model_c": []}, "`errors` are no places"),
+        ("errors", {"model_a": "x"}, "`errors`"), ("errors", {"model_a": [[2, 0, 4]]}, "`errors`"),
+        ("errors", {"model_a": [{"turn": 9, "start": 0, "end": 1}]}, "`errors`"),
+        ("errors", {"model_a": [{"turn": 2, "start": 0, "end": 99}]}, "`errors`"),
+        ("errors", {"model_a": [{"turn": 2, "start": "0", "end": 1}]}, "`errors`"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("names", ["latxa", "comparia"])
+def test_votes_that_were_edited_are_counted(
+    field: str, value: Any, what: str, names: str, tmp_path: Path, latxa: Latxa
+) -> None:
+    odd = vote(0, conversation_b=talk("Idatzi ane@posta.eus")) | {field: value}
+    kept, reasons, _ = published(latxa, tmp_path, [odd, vote(1), vote(2, reasons={"model_a": None})], "--names", names)
+    assert len(kept) == 2 and reasons == ["of another shape"]
+    assert what in votes_in(tmp_path / "rejects.jsonl")[0]["detail"]
+
+
 def test_addresses_as_names_of_users_are_found(tmp_path: Path, latxa: Latxa) -> None:
     _, reasons, _ = published(
         latxa, tmp_path, [vote(0), vote(1, user="ane@posta.eus"), vote(2, metadata={"from": "a@b.eus"})]

@@ -85,7 +85,6 @@ async function next() {
 }
 
 function tell(text) {
-  at("message").hidden = !text;
   at("message").textContent = text;
 }
 
@@ -128,12 +127,17 @@ function turns(messages, language, behind = null) {
     } else {
       text.textContent = message.content;
     }
-    if (messages.length === 1 && place === 0) return [text];
-    const role = document.createElement("p");
-    role.className = "role";
-    role.textContent = message.role === "user" ? words.you : words.model;
-    return [role, text];
+    const shown = message.cut ? [text, aside(words.cut)] : [text];
+    if (messages.length === 1 && place === 0) return shown;
+    return [aside(message.role === "user" ? words.you : words.model), ...shown];
   });
+}
+
+function aside(words) {
+  const made = document.createElement("p");
+  made.className = "role";
+  made.textContent = words;
+  return made;
 }
 
 function countMarks(side, number) {

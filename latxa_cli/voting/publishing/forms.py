@@ -42,7 +42,7 @@ def _comparia(vote: Record) -> Record:
     """`winner` stays, since a tie of both kinds is `both_equal` there."""
     names = {"model_a": "model_a_name", "model_b": "model_b_name", "id": "conversation_pair_id", "user": "visitor_id"}
     made = _renamed(vote, names)
-    reasons = made.pop("reasons", None) or {}
+    reasons = {side: said or [] for side, said in (made.pop("reasons", None) or {}).items()}
     for side in ("a", "b"):
         turns = vote.get(f"conversation_{side}") or []
         made[f"conversation_{side}"] = [turn for turn in turns if turn["role"] != "system"]

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from latxa_cli.stream.records import Record, Reject
 from latxa_cli.voting.publishing.review import Review
+from latxa_cli.voting.publishing.shape import odd_part
 
 
 @dataclass
@@ -64,6 +65,8 @@ def release(
 def _outcome(vote: Record, review: Review, end: datetime | None) -> Record | Reject:
     if vote.get("skipped") is True:
         return Reject(vote, "skipped")
+    if odd := odd_part(vote):
+        return Reject(vote, "of another shape", odd)
     moment = _moment(vote)
     if end is not None and moment is None:
         return Reject(vote, "no timestamp", f"`timestamp` is {str(vote.get('timestamp'))[:40]!r}")
