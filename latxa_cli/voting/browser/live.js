@@ -47,7 +47,8 @@ export function spoken() {
 
 /** Be done with the conversations of a ballot, which are voted on. */
 export function conclude(ballot) {
-  if (shown?.ballot.split(".")[0] === ballot.split(".")[0]) keepHere("talk", (shown = null));
+  const held = shown ?? recallHere("talk"); // not shown yet, where the page was loaded again
+  if (held?.ballot.split(".")[0] === ballot.split(".")[0]) keepHere("talk", (shown = null));
 }
 
 const conversations = () => shown.answers.map((answer) => [...shown.prompt, ...answer]);
