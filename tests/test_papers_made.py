@@ -118,7 +118,8 @@ Verbs exchange JSON Lines: one JSON object a line, in UTF-8.
   - `instruction`, `input`, `output` (Alpaca); `instruction`, `context`, `response` (Dolly)
   - `prompt` and `completion` or `response`; `query`, `response`; `inputs`, `targets` (Aya)
   - `system` and `history` beside them become turns.
-  - Content in parts of text is joined. A conversation that calls tools is malformed.
+  - Content in parts of text is joined. Calls of tools (`function_call`) and their results (`observation`, …) become
+    `tool_calls` and turns of the role `tool`.
 - A malformed record ends the run at its line. With `--rejects FILE` it is written there as
   `{"reason": "malformed", "detail", "where", "line"}`, and the run continues. A record that is judged unfit is written
   there as `{"reason", "detail", "record"}`.

@@ -17,15 +17,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from latxa_cli.arena.filters import Filter, rejection
+from latxa_cli.chat.given import THOUGHTS
 from latxa_cli.stream.checks import checker
 from latxa_cli.stream.reader import Identifier, name_of
-from latxa_cli.stream.records import Record, Reject, user_turns
+from latxa_cli.stream.records import CALLS, JsonObject, Record, Reject, user_turns
 from latxa_cli.stream.spellings import field_text, spelled
 
 NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
+SAID = ("role", "content", *THOUGHTS, *CALLS, "tool_call_id", "name")  # fields of messages that pairs have
 LOSER = {"model_a": "model_b", "model_b": "model_a"}
 
-Messages = list[dict[str, str]]
+Messages = list[JsonObject]
 
 
 def preferences(
@@ -108,6 +110,7 @@ def _record(
         "prompt": prompt,
         "chosen": chosen,
         "rejected": rejected,
+        **({"tools": battle["tools"]} if battle.get("tools") else {}),
         "metadata": {
             "model_chosen": battle[sides[0]],
             "model_rejected": battle[sides[1]],
@@ -131,9 +134,9 @@ def _parted(battle: Record, won: Messages, lost: Messages) -> tuple[Messages, Me
     if user_turns(won) != user_turns(lost):
         return Reject(battle, "different prompts", "the user turns are not the same")
     roles = [rest[0]["role"] for rest in (prompt[::-1], chosen, rejected) if rest]
-    if roles != ["user", "assistant", "assistant"]:
+    if roles[:1] not in (["user"], ["tool"]) or roles[1:] != ["assistant", "assistant"]:
         return Reject(
-            battle, "different prompts", f"message {shared + 1}, where they part, is no answer to a user turn"
+            battle, "different prompts", f"message {shared + 1}, where they part, is no answer to a user or a tool"
         )
     return prompt, chosen, rejected
 
@@ -143,12 +146,22 @@ def _of_system(messages: Messages) -> Messages:
 
 
 def _messages(battle: Record, name: str) -> Messages:
-    """Return a conversation's messages with nothing but `role` and `content`; raises ValueError."""
+    """Return a conversation's messages with what is said in them, and nothing that is noted beside (`tokens`).
+
+    Raises ValueError.
+    """
     try:
         checker("conversation")({"messages": battle[name]})
     except ValueError as error:
         raise ValueError(f"`{name}`: {error}") from None
-    return [{"role": message["role"], "content": message["content"]} for message in battle[name]]
+    return [
+        {
+            field: value
+            for field, value in message.items()
+            if field in SAID and (value is not None or field == "content")
+        }
+        for message in battle[name]
+    ]
 
 
 def _text(value: object) -> str | None:

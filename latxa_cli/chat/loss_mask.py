@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+from latxa_cli.chat.composed import locate_composed, spelt
+from latxa_cli.chat.given import is_plain
 from latxa_cli.chat.rendering import Message, TemplateError, name_of
-from latxa_cli.chat.skeleton import AnswerEnd, answer_end, common_prefix
+from latxa_cli.chat.skeleton import AnswerEnd, Template, common_prefix
 from latxa_cli.chat.special import special_ids
-from latxa_cli.chat.turns import Skeletons, Turn, locate
+from latxa_cli.chat.turns import Located, locate
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.records import Record
 
 Loss = Literal["assistant", "all"]
 
 
 class TokenisedChat(NamedTuple):
-    """A tokenised conversation: `ids[i]` is a target of the loss where `trained[i]` is true."""
+    """A tokenised conversation: `ids[i]` is a target of the loss where `trained[i]` is true.
+
+    unread: what the template leaves out of it, in words.
+    """
 
     ids: list[int]
     trained: list[bool]
+    unread: frozenset[str] = frozenset()
 
 
 def encode_chat(tokenizer: Any, messages: Sequence[Message], *, loss: Loss = "assistant") -> TokenisedChat:
@@ -34,21 +41,29 @@ def encode_chat(tokenizer: Any, messages: Sequence[Message], *, loss: Loss = "as
 
 
 def encode_chats(
-    tokenizer: Any, conversations: Iterable[Sequence[Message]], *, loss: Loss = "assistant"
+    tokenizer: Any,
+    conversations: Sequence[Sequence[Message]],
+    records: Sequence[Record] = (),
+    *,
+    loss: Loss = "assistant",
 ) -> list[TokenisedChat | TemplateError]:
     """Tokenise conversations in one batch and mark the tokens that the loss is taken on.
 
     The template writes the whole conversation, begin-of-text token included, and the text is tokenised once.
 
-    - `loss="assistant"`: the tokens of every assistant content, and what follows it up to and including the last
-      special token that ends every answer, or else the first one (the tokens that end the turn, which the model must
-      learn to write). A template without special tokens trains the text that it writes at the end of an answer instead.
+    `records`: the records of the conversations, for what templates are given beside messages (`tools`).
+
+    - `loss="assistant"`: the tokens of every assistant content, its thoughts and calls of tools, and what follows them,
+      up to and including the last special token that ends every answer, or else the first one (the tokens that end the
+      turn, which the model must learn to write). A template without special tokens trains the text that it writes at
+      the end of an answer instead.
     - `loss="all"`: every token from the user's first word on, so that a small model also learns to write user turns
       and can be sampled with Magpie. What stands before it (begin of text, a system block, the user header) is not
       trained.
 
     Where the template writes no special token after the last answer, the end-of-text token is added and trained.
-    What a message says that its writer kept from the loss (see `turns.counts`) is not trained, with either.
+    What a message says that its writer kept from the loss (see `turns.counts`) is not trained, with either. Nor are the
+    results of tools, or an answer whose thought the template leaves out.
 
     Returns:
         One item for each conversation, in order: `TokenisedChat`, or the `TemplateError` that says why there is none.
@@ -61,25 +76,26 @@ def encode_chats(
             f"`{name_of(tokenizer)}` has no fast tokenizer, so that turns cannot be found in its tokens",
             hint="convert it to a `tokenizer.json`",
         )
-    skeletons: Skeletons = {}
-    located: list[tuple[str, list[Turn]] | TemplateError] = []
-    for messages in conversations:
+    template = Template(tokenizer)
+    located: list[Located | TemplateError] = []
+    for messages, record in zip(conversations, records or [{} for _ in conversations], strict=True):
         try:
-            located.append(locate(tokenizer, messages, skeletons))
+            plain = is_plain(messages, record)
+            located.append(locate(template, messages) if plain else locate_composed(template, messages, record))
         except TemplateError as error:
             located.append(error)
-    texts = [item[0] for item in located if not isinstance(item, TemplateError)]
+    texts = [item.text for item in located if not isinstance(item, TemplateError)]
     if not texts:
         return [item for item in located if isinstance(item, TemplateError)]
     # verbose=False: what is longer than the model's context is for the caller to judge
     batch = tokenizer(
         texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
     )
-    special, encodings, ending = set(special_ids(tokenizer)), iter(batch.encodings), _ending(tokenizer)
+    special, encodings = set(special_ids(tokenizer)), iter(batch.encodings)
     return [
         item
         if isinstance(item, TemplateError)
-        else _mark(tokenizer, loss, *item, _Tokens(next(encodings), special), ending)
+        else _mark(tokenizer, loss, item, _Tokens(next(encodings), special), template.ending)
         for item in located
     ]
 
@@ -101,14 +117,6 @@ def text_size(tokenizer: Any, ids: Sequence[int], start: int, end: int) -> int:
         return len(str(tokenizer.decode(some, skip_special_tokens=True)).encode("utf-8", "replace"))
 
     return size(ids[:end]) - size(ids[:start])
-
-
-def _ending(tokenizer: Any) -> AnswerEnd:
-    """Return what the template writes behind answers: nothing where it refuses a dialogue without a system message."""
-    try:
-        return answer_end(tokenizer)
-    except TemplateError:
-        return AnswerEnd("", "", "")
 
 
 class _Tokens:
@@ -152,12 +160,13 @@ class _Tokens:
 
 
 def _mark(
-    tokenizer: Any, loss: Loss, text: str, turns: list[Turn], tokens: _Tokens, ending: AnswerEnd
+    tokenizer: Any, loss: Loss, located: Located, tokens: _Tokens, ending: AnswerEnd
 ) -> TokenisedChat | TemplateError:
     """Mark the trained tokens of one conversation.
 
     Texts come from models and from the web: one that spells a special token would be read as that token.
     """
+    text, turns, unread = located
     ids, end = tokens.ids, len(text)
     trained = [False] * len(ids)
     kept_out: list[slice] = []
@@ -165,12 +174,9 @@ def _mark(
     for turn, limit in zip(turns, [*(turn.start for turn in turns[1:]), end], strict=True):
         content = tokens.reaching(turn.start, end)
         behind = max(content, tokens.beginning(turn.end, end))
-        spelt = tokens.next_special(content)
-        if spelt < behind and tokens.span(spelt)[0] >= turn.start:
-            return TemplateError(
-                f"the text of a message holds the special token `{text[slice(*tokens.span(spelt))]}`",
-                hint="the model would take it for the end of a turn or the like: leave the conversation out",
-            )
+        token = tokens.next_special(content)
+        if token < behind and tokens.span(token)[0] >= turn.start and not turn.composed:
+            return spelt(text[slice(*tokens.span(token))])
         if turn.role != "assistant":
             kept_out += [] if turn.counts else [slice(content, behind)]
             continue
@@ -188,4 +194,4 @@ def _mark(
         trained[some] = [False] * len(ids[some])
     if not closed and turns[-1].role == "assistant" and tokenizer.eos_token_id is not None:
         ids, trained = [*ids, tokenizer.eos_token_id], [*trained, turns[-1].counts]
-    return TokenisedChat(ids, trained)
+    return TokenisedChat(ids, trained, unread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import PurePath
 from typing import Any
@@ -25,7 +25,7 @@ def render(
     system: str | None = None,
     thinking: bool | None = None,
 ) -> str:
-    """Return the conversation as the tokenizer's chat template writes it.
+    """Return the roles and contents of a conversation as the tokenizer's chat template writes them.
 
     `system` is put first, in place of a system message that the conversation may have. `thinking`: what a template is
     told that asks whether the model thinks aloud.
@@ -33,6 +33,20 @@ def render(
     Raises:
         LatxaError: the tokenizer has no chat template, or it is no Jinja, so that it renders nothing.
         TemplateError: the template refuses the conversation (a system role, two user turns in a row, …).
+    """
+    turns = [{"role": message["role"], "content": message["content"]} for message in messages]
+    if system is not None:
+        turns = [{"role": "system", "content": system}, *(turn for turn in turns if turn["role"] != "system")]
+    told = {} if thinking is None else thinking_switches(thinking)
+    return render_fields(tokenizer, turns, told, add_generation_prompt=add_generation_prompt)
+
+
+def render_fields(
+    tokenizer: Any, turns: Sequence[Message], given: Mapping[str, Any], *, add_generation_prompt: bool = False
+) -> str:
+    """Return the turns with all of their fields as the template writes them; `given`: what it is told beside them.
+
+    Raises as `render` does.
     """
     from jinja2.exceptions import TemplateError as JinjaError
     from jinja2.exceptions import TemplateSyntaxError
@@ -42,13 +56,9 @@ def render(
             f"`{name_of(tokenizer)}` has no chat template",
             hint="take the instruction-tuned model, or put its `chat_template.jinja` into the directory",
         )
-    turns = [{"role": message["role"], "content": message["content"]} for message in messages]
-    if system is not None:
-        turns = [{"role": "system", "content": system}, *(turn for turn in turns if turn["role"] != "system")]
     try:
-        told: dict[str, Any] = {} if thinking is None else thinking_switches(thinking)
         return tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt, **told, **date_variables(tokenizer)
+            turns, tokenize=False, add_generation_prompt=add_generation_prompt, **given, **date_variables(tokenizer)
         )
     except TemplateSyntaxError as error:
         raise _no_jinja(f"the chat template of `{name_of(tokenizer)}`", error) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from latxa_cli.chat.rendering import TemplateError, name_of, render
@@ -101,3 +102,25 @@ def answer_end(tokenizer: Any) -> AnswerEnd:
         if start >= 0 and start < end < start + len(token):
             end = start
     return AnswerEnd(between[:end], last, between)
+
+
+class Template:
+    """What is found once of the chat template of a tokenizer, for many conversations."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._skeletons: dict[tuple[str, ...], Skeleton | None] = {}
+
+    def skeleton(self, roles: tuple[str, ...]) -> Skeleton | None:
+        """Return the skeleton of conversations with these roles, see `skeleton_of`."""
+        if roles not in self._skeletons:
+            self._skeletons[roles] = skeleton_of(self.tokenizer, roles)
+        return self._skeletons[roles]
+
+    @cached_property
+    def ending(self) -> AnswerEnd:
+        """What the template writes behind answers: nothing where it refuses a dialogue without a system message."""
+        try:
+            return answer_end(self.tokenizer)
+        except TemplateError:
+            return AnswerEnd("", "", "")

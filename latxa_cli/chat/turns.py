@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from latxa_cli.chat.given import SWITCHES
 from latxa_cli.chat.rendering import Message, TemplateError, name_of, render
-from latxa_cli.chat.skeleton import PLACEHOLDER, Skeleton, cut, skeleton_of
-
-Skeletons = dict[tuple[str, ...], Skeleton | None]  # by the roles of a conversation
+from latxa_cli.chat.skeleton import PLACEHOLDER, Skeleton, Template, cut
 
 
 class Turn(NamedTuple):
     """Where a message's content lies in the rendered text, in characters: from `start` up to `end`.
 
     counts: whether the loss may count it.
+    composed: whether there is more than the content, with tokens of the template in between.
     """
 
     role: str
     start: int
     end: int
     counts: bool = True
+    composed: bool = False
 
 
-SWITCHES = ("train", "training", "loss")  # as Axolotl and ms-swift write them
-LOSS_FIELDS = ("weight", *SWITCHES)  # `weight` is OpenAI's
+class Located(NamedTuple):
+    """A rendered conversation: its text, its turns in their order there, and the fields that the template left out."""
+
+    text: str
+    turns: list[Turn]
+    unread: frozenset[str] = frozenset()
 
 
 def counts(message: Message) -> bool:
@@ -34,24 +39,28 @@ def counts(message: Message) -> bool:
     )
 
 
-def locate(tokenizer: Any, messages: Sequence[Message], skeletons: Skeletons) -> tuple[str, list[Turn]]:
-    """Render the conversation and find every content in the text.
+def locate(template: Template, messages: Sequence[Message]) -> Located:
+    """Render a conversation whose messages have roles and contents alone, and find every content in the text.
 
     First by the skeleton: the same roles rendered with placeholders give the template's own text between contents,
     and the whole must be exactly that text with the contents in between. A template that looks at the contents fails
     this; then by prefixes: the conversation rendered up to and past each turn must be prefixes of the whole.
     """
+    tokenizer = template.tokenizer
     text = render(tokenizer, messages)
-    roles = tuple(message["role"] for message in messages)
-    if roles not in skeletons:
-        skeletons[roles] = skeleton_of(tokenizer, roles)
-    turns = _fit(text, messages, skeletons[roles]) or _by_prefixes(tokenizer, text, messages)
+    skeleton = template.skeleton(tuple(message["role"] for message in messages))
+    turns = _fit(text, messages, skeleton) or _by_prefixes(tokenizer, text, messages)
     if not turns:
-        raise TemplateError(
-            f"the chat template of `{name_of(tokenizer)}` rewrites the conversation, its turns cannot be found again",
-            hint="leave the conversation out, or use a template that writes contents as they are",
-        )
-    return text, turns
+        raise rewritten(tokenizer)
+    return Located(text, turns)
+
+
+def rewritten(tokenizer: Any) -> TemplateError:
+    """Return the error for a conversation whose turns cannot be found again."""
+    return TemplateError(
+        f"the chat template of `{name_of(tokenizer)}` rewrites the conversation, its turns cannot be found again",
+        hint="leave the conversation out, or use a template that writes contents as they are",
+    )
 
 
 def _fit(text: str, messages: Sequence[Message], skeleton: Skeleton | None) -> list[Turn]:
@@ -61,7 +70,8 @@ def _fit(text: str, messages: Sequence[Message], skeleton: Skeleton | None) -> l
     turns, position = [], len(skeleton.pieces[0])
     for number, following in zip(skeleton.order, skeleton.pieces[1:], strict=True):
         message = messages[number]
-        content = next((form for form in _forms(message) if text.startswith(form + following, position)), None)
+        forms = forms_of(message["content"])
+        content = next((form for form in forms if text.startswith(form + following, position)), None)
         if content is None:
             return []
         turns.append(Turn(message["role"], position, position + len(content), counts(message)))
@@ -69,10 +79,11 @@ def _fit(text: str, messages: Sequence[Message], skeleton: Skeleton | None) -> l
     return turns if position == len(text) else []
 
 
-def _forms(message: Message) -> Iterable[str]:
-    """Return a message's content as a template may write it: as it is, or trimmed."""
-    content = message["content"]
-    return dict.fromkeys((content, content.strip(), content.lstrip(), content.rstrip()))
+def forms_of(content: str) -> Iterable[str]:
+    """Return a content as a template may write it: as it is, or trimmed of blanks or of line breaks alone."""
+    return dict.fromkeys(form for kind in (None, "\n") for form in (
+        content, content.strip(kind), content.lstrip(kind), content.rstrip(kind)
+    ))  # fmt: skip
 
 
 def _by_prefixes(tokenizer: Any, text: str, messages: Sequence[Message]) -> list[Turn]:
@@ -99,7 +110,7 @@ def _by_prefixes(tokenizer: Any, text: str, messages: Sequence[Message]) -> list
         if following is None or not after.endswith(following):
             return []
         end = len(after) - len(following)
-        content = next((form for form in _forms(message) if after.endswith(form, start, end)), None)
+        content = next((form for form in forms_of(message["content"]) if after.endswith(form, start, end)), None)
         if content is None:
             return []
         turns.append(Turn(message["role"], end - len(content), end, counts(message)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from latxa_cli.chat.given import CALLS, OF_RECORDS
 from latxa_cli.chat.loss_mask import encode_chats, text_size, trained_runs
 from latxa_cli.chat.rendering import TemplateError
 from latxa_cli.stream.errors import LatxaError, UsageError
@@ -22,8 +23,6 @@ from latxa_cli.stream.records import Record
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
-
-    from latxa_cli.chat.rendering import Message
 
 KINDS = ("document", "conversation")
 
@@ -51,17 +50,23 @@ class TextSet:
 
 
 def _texts(record: Record) -> list[str]:
-    """Return a document's text, or the roles and contents of a conversation."""
+    """Return a document's text, or the roles and contents of a conversation, and what else a template may be given."""
     if "messages" not in record:
         return [str(record["text"])]
-    return [str(message[key]) for message in record["messages"] for key in ("role", "content")]
+    texts = [str(message[key]) for message in record["messages"] for key in ("role", "content")]
+    others = [message for message in record["messages"] if len(message) > 2]
+    beside = [record[name] for name in OF_RECORDS if record.get(name)]
+    return [*texts, orjson.dumps([others, beside]).decode()] if others or beside else texts
 
 
 def _is_to_predict(record: Record) -> bool:
     """Whether a record has text that is to be predicted: that of a document, or an answer."""
     if "messages" not in record:
         return bool(record["text"])
-    return any(message["role"] == "assistant" and message["content"].strip() for message in record["messages"])
+    return any(
+        message["role"] == "assistant" and (message["content"].strip() or message.get(CALLS))
+        for message in record["messages"]
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def score(texts: TextSet, model: HFLM) -> list[TextScore | None]:
     """
     talks = ["messages" in record for record in texts.records]
     of_documents = iter(_of_documents([str(record["text"]) for record in texts.records if "text" in record], model))
-    of_talks = iter(_of_conversations([record["messages"] for record in texts.records if "messages" in record], model))
+    of_talks = iter(_of_conversations([record for record in texts.records if "messages" in record], model))
     scores = [next(of_talks if talk else of_documents) for talk in talks]
     if not all(math.isfinite(one.nats) for one in scores if one):
         raise LatxaError(
@@ -142,9 +147,9 @@ def _of_documents(documents: Sequence[str], model: HFLM) -> list[TextScore]:
     ]
 
 
-def _of_conversations(conversations: Sequence[list[Message]], model: HFLM) -> list[TextScore | None]:
+def _of_conversations(records: Sequence[Record], model: HFLM) -> list[TextScore | None]:
     """Return the score of the answers of each conversation, each after all that stands before it."""
-    encoded = encode_chats(model.tokenizer, conversations) if conversations else []
+    encoded = encode_chats(model.tokenizer, [record["messages"] for record in records], records) if records else []
     runs = [[] if isinstance(chat, TemplateError) else trained_runs(chat.trained) for chat in encoded]
     requests = [
         (("", ""), chat.ids[:start], chat.ids[start:end])

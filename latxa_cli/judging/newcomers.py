@@ -117,9 +117,9 @@ def _named(record: Record, prompts: Collection[str]) -> Record:
 
 
 def _is_answered(messages: object) -> bool:
-    """Whether this is a conversation that ends with an answer."""
+    """Whether this is a conversation that ends with an answer, and calls no tools."""
     try:
-        checker("conversation")({"messages": messages})
+        checker("response")({"messages": messages, "model": ""})
     except ValueError:
         return False
-    return messages[-1]["role"] == "assistant"  # type: ignore[index,no-any-return]
+    return True

@@ -8,14 +8,17 @@
     query, response                     ms-swift
     inputs, targets                     Aya
 
-Beside any of them, `system` is the first turn, and `history` holds earlier turns. A conversation that calls tools is
-refused, and so is content that is not text, since no conversation is read only in part. AlpacaEval names the model of a
+Beside any of them, `system` is the first turn, and `history` holds earlier turns. The result of a tool is a turn of the
+role `tool`, by whatever name. A turn that is a call (`function_call` of ShareGPT) is an assistant's with `tool_calls`.
+Content that is not text is refused, since no conversation is read only in part. AlpacaEval names the model of a
 response `generator`.
 """
 
 from __future__ import annotations
 
-from latxa_cli.stream.records import JsonObject, Record, spoken_type
+import orjson
+
+from latxa_cli.stream.records import CALLS, JsonObject, Record, spoken_type
 
 LISTS = ("messages", "conversations", "conversation")
 ALPACA = ("instruction", "output")  # a field `text` beside these repeats them as one prompt
@@ -32,9 +35,9 @@ ROLES = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bard", "bing", "bot", "model"), "assistant"),
     **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("tool", "tools", "function", "function_response", "observation", "ipython"), "tool"),
 }
-TOOL_ROLES = frozenset(("tool", "tools", "function", "function_call", "function_response", "observation", "ipython"))
-CALLS = ("tool_calls", "function_call")
+CALL_ROLES = ("function_call", "tool_call")
 
 
 def respell(record: Record, *, prompts: bool = False) -> Record:
@@ -124,18 +127,20 @@ def _message(message: object) -> JsonObject:
         raise ValueError(f"a message is {spoken_type(message)}, not an object")
     role = message.get("role", message.get("from"))
     name = role.lower() if type(role) is str else ""
-    if name in TOOL_ROLES or any(message.get(call) for call in CALLS):
-        raise ValueError("the conversation calls tools, which is not read")
+    if name in CALL_ROLES:
+        return {"role": "assistant", "content": "", "tool_calls": _calls(message.get("content", message.get("value")))}
     if (ours := ROLES.get(name)) is None:
-        raise ValueError(f"the role `{str(role)[:40]}` is not `system`, `user` or `assistant`")
+        raise ValueError(f"the role `{str(role)[:40]}` is not `system`, `user`, `assistant` or `tool`")
     content = message.get("content", message.get("value"))
     if type(content) is list:
         content = "".join(_part(part) for part in content)
+    if content is None and any(message.get(call) for call in CALLS):
+        content = ""
     if type(content) is not str:
         raise ValueError(f"the content of a `{ours}` message is {spoken_type(content)}, not a string")
-    if message.keys() == {"role", "content"} and ours == role and content is message["content"]:
+    if ours == message.get("role") and content is message.get("content") and not message.keys() & {"from", "value"}:
         return message
-    spellings = {"role", "from", "content", "value", *CALLS}
+    spellings = {"role", "from", "content", "value"}
     return {"role": ours, "content": content} | {name: x for name, x in message.items() if name not in spellings}
 
 
@@ -145,3 +150,15 @@ def _part(part: object) -> str:
         kind = part.get("type") if type(part) is dict else spoken_type(part)
         raise ValueError(f"a part of a message is `{str(kind)[:40]}`, not text")
     return text
+
+
+def _calls(value: object) -> list[JsonObject]:
+    """Return the calls in a turn that is one, as JSON; raises ValueError for anything else."""
+    try:
+        calls = orjson.loads(value) if type(value) is str else value
+    except ValueError:
+        calls = None
+    calls = calls if type(calls) is list else [calls]
+    if not calls or not all(type(call) is dict and type(call.get("name")) is str for call in calls):
+        raise ValueError("the conversation calls a tool, but not by the JSON of an object with a `name`")
+    return [{"type": "function", "function": call} for call in calls]

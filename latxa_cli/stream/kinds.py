@@ -73,7 +73,9 @@ KINDS: dict[str, Kind] = {
         _CONVERSATION,
         mark="messages",
         rule=rules.messages,
-        rule_says="A role is `system`, `user` or `assistant`, a content a string; there is a message or more.",
+        rule_says="A role is `system`, `user`, `assistant` or `tool`, a content a string; there is a message or more. "
+        "What else messages hold (`tool_calls`, `reasoning_content`, …) is kept, and `tools` beside them; `prepare` "
+        "gives it to the chat template.",
         is_talk=True,
     ),
     "prompt": Kind(
@@ -85,7 +87,7 @@ KINDS: dict[str, Kind] = {
             _REFERENCE, *_CONVERSATION,
         ),
         rule=rules.prompt,
-        rule_says="One of `messages` and `prompt` is there.",
+        rule_says="One of `messages` and `prompt` is there. Tools are neither offered nor called.",
         is_talk=True,
     ),
     "response": Kind(
@@ -93,6 +95,7 @@ KINDS: dict[str, Kind] = {
         (Field("messages", MESSAGES, "its turns, the last one the assistant's"), _MODEL),
         (_REFERENCE, *_CONVERSATION),
         rule=rules.response,
+        rule_says="Tools are neither offered nor called.",
         is_talk=True,
     ),
     "pair": Kind(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Record = dict[str, Any]
+CALLS = ("tool_calls", "function_call")  # fields of an assistant's message, OpenAI's and its former one
 JsonObject = dict[str, Any]  # any other JSON object: settings, an entry of a manifest, the result of a task
 
 
@@ -67,6 +68,14 @@ def user_turns(messages: Iterable[Record]) -> list[str]:
 def instruction_of(conversation: Record) -> str:
     """Return the content of the first user turn of a conversation."""
     return user_turns(conversation["messages"])[0]
+
+
+def uses_tools(conversation: Record) -> bool:
+    """Whether tools are offered or called in a conversation."""
+    return bool(conversation.get("tools")) or any(
+        message["role"] == "tool" or (len(message) > 2 and any(message.get(call) for call in CALLS))
+        for message in conversation["messages"]
+    )
 
 
 def keyed_hash(seed: int, *parts: str | int) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from latxa_cli.stream.fields import NUMBER, VERDICT, lacks
-from latxa_cli.stream.records import Record, spoken_type
+from latxa_cli.stream.records import Record, spoken_type, uses_tools
 
-ROLES = frozenset(("system", "user", "assistant"))
+ROLES = frozenset(("system", "user", "assistant", "tool"))
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
 INFINITE = ("above", "below", "unknown")
 
@@ -28,7 +28,7 @@ def _odd_message(message: object) -> str:
         return f"a message is {spoken_type(message)}, not an object"
     role = message.get("role")
     if type(role) is not str or role not in ROLES:
-        return f"the role `{str(role)[:40]}` is not `system`, `user` or `assistant`"
+        return f"the role `{str(role)[:40]}` is not `system`, `user`, `assistant` or `tool`"
     return f"the content of a `{role}` message is {spoken_type(message.get('content'))}, not a string"
 
 
@@ -39,6 +39,7 @@ def prompt(record: Record) -> None:
             raise ValueError("neither `messages` nor `prompt` is there")
         return
     messages(record)
+    _check_calls(record)
     if record["messages"][-1]["role"] != "user":
         raise ValueError("the last message of a prompt is not from the user")
 
@@ -46,8 +47,15 @@ def prompt(record: Record) -> None:
 def response(record: Record) -> None:
     """Check that the assistant speaks last."""
     messages(record)
+    _check_calls(record)
     if record["messages"][-1]["role"] != "assistant":
         raise ValueError("the last message of a response is not from the assistant")
+
+
+def _check_calls(record: Record) -> None:
+    """Raise ValueError for tools: neither the model that answers is given them, nor the one that judges."""
+    if uses_tools(record):
+        raise ValueError("the conversation calls tools, which is not read")
 
 
 def battle(record: Record) -> None:

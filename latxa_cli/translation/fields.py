@@ -1,6 +1,6 @@
 """The texts of a record that are translated: turns of a conversation, a document, or any fields; and back into it.
 
---field messages (default)               the content of every turn
+--field messages (default)               the content of every turn, but not what a tool gave; calls and thoughts stay
 --field text                             a document
 --field question --field choices         strings, and lists of strings
 """
@@ -73,7 +73,7 @@ def _parts(record: Record, name: str, *, keep_system: bool) -> Iterator[Part]:
         raise UnfitError("no such field", f"`{name}` is missing")
     if name == MESSAGES:
         for place, message in enumerate(value):
-            if not (keep_system and message["role"] == "system"):
+            if message["role"] != "tool" and not (keep_system and message["role"] == "system"):
                 yield Part((name, place, "content"), message["content"], f"message {place + 1}", message["role"])
     elif isinstance(value, str):
         yield Part((name,), value, f"`{name}`", "assistant" if name == TEXT else "user")

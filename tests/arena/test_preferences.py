@@ -79,6 +79,15 @@ def test_a_system_message_is_part_of_the_prompt_and_other_fields_of_messages_are
     assert pair["chosen"] == [{"role": "assistant", "content": "x"}]
 
 
+def test_calls_thoughts_and_tools_are_part_of_a_pair():
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "weather"}}]}
+    a, b = ([*talk("q"), call, {"role": "tool", "content": "sun"}, *talk("q", answer)[1:]] for answer in "xy")
+    a[-1]["reasoning_content"] = "hm"
+    pair = outcome_of({**battle(a, b), "tools": [{"name": "weather"}]})
+    assert (pair["prompt"], pair["chosen"], pair["rejected"]) == (a[:3], a[3:], b[3:])
+    assert pair["tools"] == [{"name": "weather"}] and "tools" not in outcome_of(battle(a, b))
+
+
 @pytest.mark.parametrize("other", ["t", None])
 def test_system_messages_that_differ_are_no_part_of_it(other):
     """Models of an arena have system prompts of their own, which no voter sees."""
@@ -102,7 +111,8 @@ one, two = talk("q", "x"), talk("q", "y")
         (battle(one, None), "no conversations"),
         (battle(one, "y"), "malformed conversation"),
         (battle(one, []), "malformed conversation"),
-        (battle(one, [*talk("q"), {"role": "tool", "content": "y"}]), "malformed conversation"),
+        (battle(one, [*talk("q"), {"role": "robot", "content": "y"}]), "malformed conversation"),
+        (battle(one, [*talk("q"), {"role": "tool", "content": "y"}]), "no response"),
         (battle(one, [*talk("q"), {"role": ["assistant"], "content": "y"}]), "malformed conversation"),
         (battle(one, [*talk("q"), {"role": "assistant", "content": None}]), "malformed conversation"),
         (battle(one, talk("q", "y", "more")), "no response"),

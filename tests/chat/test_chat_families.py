@@ -65,7 +65,7 @@ def test_what_ends_every_turn_is_trained_as_the_template_writes_it(family: tuple
     expected, tokenizer = family
     messages = [*TURNS, {"role": "user", "content": "Eta?"}, TURNS[1]]
     encoded = encode_chat(tokenizer, messages)
-    trained = [token for token, is_trained in zip(*encoded, strict=True) if is_trained]
+    trained = [token for token, is_trained in zip(encoded.ids, encoded.trained, strict=True) if is_trained]
     assert tokenizer.decode(trained) == 2 * f"Hori.{expected.end}"
     assert tokenizer.decode(encoded.ids) == render(tokenizer, messages)
 

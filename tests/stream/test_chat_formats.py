@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from latxa_cli.stream.chat_formats import respell
@@ -90,14 +91,48 @@ def test_further_fields_of_messages_stay() -> None:
     assert message == ASKED | {"weight": 0}
 
 
+CALL = {"name": "weather", "arguments": {"place": "Irun"}}
+CALLED = [{"type": "function", "function": CALL}]
+
+
+@pytest.mark.parametrize(
+    ("turn", "ours"),
+    [
+        ({"role": "assistant", "content": None, "tool_calls": CALLED}, {"tool_calls": CALLED}),
+        ({"role": "assistant", "function_call": CALL}, {"function_call": CALL}),
+        ({"from": "function_call", "value": orjson.dumps(CALL).decode()}, {"tool_calls": CALLED}),
+        ({"from": "tool_call", "value": [CALL, CALL]}, {"tool_calls": 2 * CALLED}),
+    ],
+)
+def test_turns_that_are_calls(turn: dict[str, Any], ours: dict[str, Any]) -> None:
+    record = {"conversations": [ASKED, turn, SAID], "tools": [{}]}
+    respelt = respell(record)
+    checker("conversation")(respelt)
+    assert respelt == {"messages": [ASKED, {"role": "assistant", "content": "", **ours}, SAID], "tools": [{}]}
+    for kind, last in (("prompt", ASKED), ("response", SAID)):
+        for messages in (respelt["messages"], [ASKED]):
+            more = {"model": "m", "messages": [*messages, last], "tools": [] if len(messages) > 1 else [{}]}
+            with pytest.raises(ValueError, match="calls tools, which is not read"):
+                checker(kind)(more)
+
+
+@pytest.mark.parametrize("role", ["tool", "function", "ipython", "observation"])
+def test_turns_of_tools(role: str) -> None:
+    (message,) = respell({"conversations": [{"from": role, "value": "sunny", "name": "weather"}]})["messages"]
+    assert message == {"role": "tool", "content": "sunny", "name": "weather"}
+
+
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
         ({"conversations": [{"from": "robot", "value": "beep"}]}, "the role `robot` is not"),
         ({"conversations": [{"from": ["human"], "value": "beep"}]}, "the role"),
-        ({"messages": [ASKED, {"role": "tool", "content": "sunny"}, SAID]}, "calls tools"),
-        ({"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [{}]}]}, "calls tools"),
-        ({"conversations": [{"from": "observation", "value": "sunny"}]}, "calls tools"),
+        ({"conversations": [{"from": "function_call", "value": "weather()"}]}, "but not by the JSON of an object"),
+        ({"conversations": [{"from": "function_call", "value": '["weather"]'}]}, "but not by the JSON of an object"),
+        (
+            {"conversations": [{"from": "tool", "value": {"sky": "blue"}}]},
+            "the content of a `tool` message is an object",
+        ),
         ({"messages": [{"role": "user", "content": IMAGE}]}, "`image_url`, not text"),
         ({"messages": [{"role": "user", "content": None}]}, "the content of a `user` message is null"),
         ({"instruction": "add", "input": 0, "output": "4"}, "`input` is a number, not a string"),

@@ -210,8 +210,8 @@ def test_a_weight_between_is_rejected_and_other_fields_of_messages_are_counted(w
     half, thoughts, plain = chat("11", "22"), chat("11", "22", "33", "44"), chat("11", "22")
     half["messages"][1]["weight"] = 0.5
     for place in (1, 3):
-        thoughts["messages"][place] |= {"reasoning_content": "so", "weight": 1}
+        thoughts["messages"][place] |= {"timestamp": "2024-01-02", "name": None, "weight": 1}
     pieces = tokenise_records([half, thoughts, plain], without_bos, TokenisingSettings(99))
     [reject] = pieces.rejects
     assert reject.reason == "a weight other than 0 and 1" and "0.5" in reject.detail
-    assert len(pieces.ids) == 2 and pieces.unread == {"reasoning_content": 1}
+    assert len(pieces.ids) == 2 and pieces.unread == {"`timestamp` of messages": 1}

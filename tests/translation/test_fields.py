@@ -62,6 +62,13 @@ def test_system_turns_can_be_kept() -> None:
     assert upper(CHAT, ["messages"], keep_system=True)["messages"][0]["content"] == "Be kind."
 
 
+def test_what_a_tool_gave_is_no_text_to_translate() -> None:
+    call = {"role": "assistant", "content": "let me see", "tool_calls": [{"function": {"name": "a"}}]}
+    chat = {"messages": [call, {"role": "tool", "content": "warm"}, {"role": "assistant", "content": "it is"}]}
+    made = upper(chat, ["messages"])["messages"]
+    assert made == [{**call, "content": "LET ME SEE"}, chat["messages"][1], {"role": "assistant", "content": "IT IS"}]
+
+
 def test_fields_are_strings_and_lists_of_strings() -> None:
     parts = parts_of(ITEM, ["question", "choices"])
     assert [(part.name, part.role) for part in parts] == [

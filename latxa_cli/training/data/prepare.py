@@ -211,7 +211,7 @@ class Preparation:
         asides: files with the records that are set aside.
         other_split: records left out since they belong to another split.
         shortened: conversations that were shortened to fit a row.
-        unread: fields of messages that no template is given, and in how many conversations each is.
+        unread: what the template leaves out, in words, and in how many conversations.
     """
 
     rows: PreparedRows
@@ -241,7 +241,7 @@ class Preparation:
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
         for name, number in self.unread.most_common(5):
-            yield f"`{name}` of messages is not trained (in {number:,} conversations)"
+            yield f"{name} is not trained (in {number:,} conversations)"
         if self.other_split:
             yield f"{self.other_split:,} records of other splits are left out"
 

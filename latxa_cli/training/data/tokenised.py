@@ -4,6 +4,7 @@
   trained. One that is longer than a row is cut into several pieces.
 - A conversation is one piece. One that is longer than a row keeps its turns up to the last answer that fits.
   `latxa_cli.chat.loss_mask` marks the trained tokens. A message with `weight: 0` or `train: false` is not trained.
+  Thoughts and calls of tools are trained as the template writes them. One that it leaves out makes a reject.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latxa_cli.chat.folding import folded
+from latxa_cli.chat.given import IgnoredError
 from latxa_cli.chat.loss_mask import Loss, TokenisedChat, encode_chats
 from latxa_cli.chat.rendering import Message, TemplateError
 from latxa_cli.chat.special import begin_of_text
-from latxa_cli.chat.turns import LOSS_FIELDS
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record, Reject
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 SPLIT = "train"  # records with another `metadata.split` are left out
 REFUSED = "refused by the chat template"
 WEIGHT = "a weight other than 0 and 1"
-READ = frozenset(("role", "content", *LOSS_FIELDS))  # fields of messages
+IGNORED = "{} not in the chat template"
 BATCH = 256  # records tokenised at a time
 
 
@@ -71,14 +72,15 @@ class TokenisingSettings:
 
 
 class MarkedTokens(NamedTuple):
-    """The tokens of a record, i32, and whether each is a target of the loss."""
+    """The tokens of a record, i32, and whether each is a target of the loss; what the template left out, in words."""
 
     ids: NDArray[np.int32]
     trained: NDArray[np.bool_]
+    unread: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, encoded: TokenisedChat) -> MarkedTokens:
-        return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool))
+        return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool), encoded.unread)
 
 
 @dataclass
@@ -93,7 +95,7 @@ class TokenisedRecords:
         rejects: records that cannot be used.
         other_split: the number of records of other splits.
         shortened: the number of conversations that were shortened.
-        unread: fields of messages that no template is given, and in how many conversations each is.
+        unread: what the template leaves out, in words, and in how many conversations.
     """
 
     ids: list[NDArray[np.int32]] = field(default_factory=list)
@@ -110,20 +112,14 @@ class TokenisedRecords:
         """Add a record, cut into pieces of at most `length` tokens."""
         source = source_of(record)
         self.conversations[source] += "messages" in record
-        self.unread.update(unread_fields(record))
-        ids, trained = marked
+        self.unread.update(marked.unread)
+        ids, trained, _ = marked
         trained[::length] = False  # nothing before it predicts the first token of a piece
         self.ids.append(ids)
         self.trained.append(trained)
         self.lengths += [min(length, len(ids) - start) for start in range(0, len(ids), length)]
         share = self.shares.setdefault(source, Counter())
         share.update(records=1, tokens=len(ids), trained=int(np.count_nonzero(trained)))
-
-
-def unread_fields(record: Record) -> set[str]:
-    """Return the names of fields of a conversation's messages that no template is given, such as thoughts."""
-    fields = {name for message in record.get("messages", ()) if len(message) > 2 for name in message}
-    return fields.difference(READ)
 
 
 def odd_weight(record: Record) -> object:
@@ -200,10 +196,12 @@ def _encode(
     chats.sort(key=lambda place: settings.loss_of(batch[place]))
     for loss, group in groupby(chats, key=lambda place: settings.loss_of(batch[place])):
         places = list(group)
-        encodings = encode_chats(tokenizer, [settings.turns_of(batch[place]) for place in places], loss=loss)
+        records = [batch[place] for place in places]
+        encodings = encode_chats(tokenizer, [settings.turns_of(record) for record in records], records, loss=loss)
         for place, encoded in zip(places, encodings, strict=True):
             if isinstance(encoded, TemplateError):
-                yield place, Reject(batch[place], REFUSED, encoded.message)
+                reason = IGNORED.format(encoded.field) if isinstance(encoded, IgnoredError) else REFUSED
+                yield place, Reject(batch[place], reason, encoded.message)
             else:
                 yield place, MarkedTokens.of(encoded)
 
@@ -233,7 +231,7 @@ def _shortened(
     messages = settings.turns_of(record)
     ends = [place for place, message in enumerate(messages, 1) if message["role"] == "assistant"]
     for end in reversed([end for end in ends if end < len(messages)]):
-        (shorter,) = encode_chats(tokenizer, [messages[:end]], loss=settings.loss_of(record))
+        (shorter,) = encode_chats(tokenizer, [messages[:end]], [record], loss=settings.loss_of(record))
         if isinstance(shorter, TokenisedChat) and len(shorter.ids) <= settings.sequence_length:
             return MarkedTokens.of(shorter)
     return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {settings.sequence_length}")
