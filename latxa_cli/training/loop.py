@@ -39,6 +39,7 @@ from latxa_cli.training.validation import ValidationSets, batch_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+CALLS_OF_ZERO_3 = 4  # of the model in a pass over rows taken apart
 TRIAL_STEPS = 4  # steps of `estimate`; the first one allocates moments and buffers, and is not timed
 EXCERPT = 60  # characters of a text that an error names
 SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
@@ -104,8 +105,10 @@ class Trainer:
             # The reentrant kind gives no gradients where a layer's input has none, as behind frozen embeddings.
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.network = PackedLoss(model, attention=attention_name, casts=half)
-        if config.backend == "deepspeed" and config.zero_stage == 3:  # the processes meet in every call
-            self.network.most_calls = self.processes.largest
+        if (
+            config.backend == "deepspeed" and config.zero_stage == 3
+        ):  # it records the calls of modules, as of all passes
+            self.network.calls = CALLS_OF_ZERO_3
         self.backend = backend or TorchBackend(config, self.processes)
         self.backend.wrap(self.network)
         self.network.train()

@@ -108,14 +108,6 @@ class Processes:
         dist.all_reduce(total)
         return total.tolist()
 
-    def largest(self, value: int) -> int:
-        """Return the largest value of all processes."""
-        if self.world == 1:
-            return value
-        largest = torch.tensor(value, device=self.device)
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
-        return int(largest.item())
-
     def from_first(self, value: Value) -> Value:
         """Return the `value` of the first process."""
         if self.world == 1:

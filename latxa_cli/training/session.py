@@ -138,8 +138,8 @@ def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[s
     if estimate.trained_parameters != estimate.parameters:
         trained = f", {estimate.trained_parameters:,} of them trained"
     lines = [
-        f"{packing_of(trainer)} texts have the logits that they have alone (largest "
-        f"difference {proof.difference:.1g}); attention `{trainer.network.attention}`, kernels `{trainer.kernels}`",
+        f"{packing_of(trainer)} texts have the logits that they have alone (largest difference {proof.difference:.1g} "
+        f"of their spread); attention `{trainer.network.attention}`, kernels `{trainer.kernels}`",
         *([proof.note] if proof.note else []),
         f"{estimate.steps:,} steps; {estimate.parameters:,} parameters{trained}",
         f"memory: {estimate.state_bytes / GIB:.2f} GiB for weights, gradients and moments"

@@ -64,6 +64,13 @@ def test_what_it_does_not_know_stays_with_a_mask(rows):
         attention.choose(capped, "varlen", half=False, text_length=400.0)
 
 
+def test_sinks_stay_with_a_mask():
+    model = made("gpt_oss", num_local_experts=2, num_experts_per_tok=1)
+    assert attention.choose(model, "auto", half=False, text_length=400.0) == "eager"
+    with pytest.raises(UsageError, match="it knows no attention sinks"):
+        attention.choose(model, "varlen", half=False, text_length=400.0)
+
+
 def test_a_library_that_is_not_there():
     with pytest.raises(UsageError, match="`attention` cannot be `flash_attention_2`"):
         attention.choose(made("llama"), "flash_attention_2", half=True, text_length=400.0)

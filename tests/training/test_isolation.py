@@ -44,45 +44,87 @@ def test_the_row_of_most_texts_is_the_one_that_proves_it(model, one_text_first, 
 
 
 @pytest.mark.parametrize("casts", [False, True])
-def test_a_little_is_allowed_where_half_precision_rounds_and_nowhere_else(model, one_text_first, monkeypatch, casts):
+def test_a_little_is_too_much_in_any_precision(model, one_text_first, monkeypatch, casts):
+    """Far less than rounding makes of it."""
     network = PackedLoss(model, attention="sdpa", casts=casts)
-    mixing(model, monkeypatch, 0.01)
-    if casts:
-        assert isolation.check(network, one_text_first) > 0
-        monkeypatch.undo()
-        mixing(model, monkeypatch, 0.5)
+    assert isolation.check(network, one_text_first) < (0.1 if casts else 1e-5)
+    mixing(model, monkeypatch, 1e-4 if casts else 1e-7)
     with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
         isolation.check(network, one_text_first)
 
 
-def test_logits_that_are_no_number_for_a_text_alone_are_no_proof(model, one_text_first, monkeypatch):
-    network = PackedLoss(model, attention="sdpa")
-    whole = network.logits
+def test_a_hybrid_that_mixes_by_less_than_rounding_is_found(rows):
+    """Tiny, with small weights: logits differ by less than 1e-3 of their spread."""
+    layers = {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1}
+    sizes = {"mamba_d_state": 4, "mamba_dt_rank": 2, "num_experts": 2, "num_experts_per_tok": 1}
+    model = random_model("jamba", spread=0.02, use_mamba_kernels=False, **layers, **sizes)
+    proof = isolation.choose(PackedLoss(model, attention="sdpa"), rows, "auto")
+    assert proof.difference < 1e-5 < proof.mixed < 1e-3
 
-    def spoilt(rows):
-        found = whole(rows)
+
+@pytest.mark.parametrize("casts", [False, True])
+def test_texts_at_wrong_positions_are_found_though_they_do_not_see_each_other(one_text_first, monkeypatch, casts):
+    model = random_model("gpt2", n_embd=32, n_layer=2, n_head=2, n_positions=128)
+    network = PackedLoss(model, attention="sdpa", casts=casts)
+    assert isolation.check(network, one_text_first) < (0.1 if casts else 1e-5)
+    embed = model.transformer.wpe.forward
+    monkeypatch.setattr(
+        model.transformer.wpe, "forward", lambda ids: embed(torch.arange(ids.shape[-1])[None].expand_as(ids))
+    )
+    assert not isolation._sees(network, isolation._followed(isolation._row_of_most_texts(one_text_first)))
+    with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
+        isolation.check(network, one_text_first)
+
+
+def test_what_is_no_number_for_a_text_alone_is_no_proof(model, one_text_first, monkeypatch):
+    network = PackedLoss(model, attention="sdpa")
+    whole = network.of_tokens
+
+    def spoilt(module, output, rows, noise=None):
+        found = whole(module, output, rows, noise)
         return found if len(rows.boundaries) > 2 else found * float("nan")
 
-    monkeypatch.setattr(network, "logits", spoilt)
+    monkeypatch.setattr(network, "of_tokens", spoilt)
     with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
         isolation.check(network, one_text_first)
 
 
-def test_of_a_row_too_long_to_compare_the_beginning_is_compared(model, prepared, monkeypatch):
+def test_the_logits_of_a_long_row_are_compared_here_and_there_up_to_its_end(model, prepared, monkeypatch):
     monkeypatch.setattr(isolation, "TOKENS_COMPARED", 16)
     rows = prepared([{"text": "etxe " * 400}]).rows
-    (text,) = isolation._texts(rows)
-    assert text.input_ids.shape == (1, 16)
-    assert isolation.check(PackedLoss(model, attention="sdpa"), rows) < 1e-5
+    scored = []
+    score = isolation._scores
+    monkeypatch.setattr(isolation, "_scores", lambda *given: scored.append(given[1]) or score(*given))
+    network = PackedLoss(model, attention="sdpa")
+    assert isolation.check(network, rows) < 1e-5
+    assert 8 < max(map(len, scored)) <= 16
+    mixing_from(48, model, monkeypatch)
+    with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
+        isolation.check(network, rows)
 
 
-def test_as_many_texts_of_the_row_are_compared_as_there_is_room_for(one_text_first, monkeypatch):
-    whole = isolation._texts(one_text_first)
-    monkeypatch.setattr(isolation, "TOKENS_COMPARED", 20)
-    some = isolation._texts(one_text_first)
-    assert 1 < len(some) < len(whole)
-    assert sum(text.input_ids.shape[1] for text in some) <= 20
-    assert all(np.array_equal(*both) for pair in zip(some, whole, strict=False) for both in zip(*pair, strict=True))
+def mixing_from(place, model, monkeypatch):
+    """Let tokens of a row from a place on be other ones, but not those of a text alone."""
+    call = model.model.forward
+
+    def mixed(input_ids, position_ids, **given):
+        found = call(input_ids=input_ids, position_ids=position_ids, **given)
+        count = torch.arange(input_ids.shape[1])
+        moved = (count >= place) & (position_ids != count)
+        found.last_hidden_state = found.last_hidden_state * (1 + moved[..., None] * count[:, None])
+        return found
+
+    monkeypatch.setattr(model.model, "forward", mixed)
+
+
+def test_of_many_texts_some_are_compared_from_the_first_to_the_last(one_text_first, monkeypatch):
+    row = isolation._row_of_most_texts(one_text_first)
+    begins = np.flatnonzero(row.position_ids[0] == 0)
+    monkeypatch.setattr(isolation, "LEAST", 1)
+    assert [begin for _, begin, _ in isolation._long_enough(row)] == begins.tolist()
+    monkeypatch.setattr(isolation, "TEXTS_COMPARED", 3)
+    some = [begin for _, begin, _ in isolation._long_enough(row)]
+    assert len(some) == 3 < len(begins) and (some[0], some[-1]) == (begins[0], begins[-1])
 
 
 def test_a_head_with_a_soft_cap_is_not_plain_though_the_logits_are_small(one_text_first):

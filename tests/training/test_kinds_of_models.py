@@ -63,13 +63,21 @@ def loss_in_rows(network, rows, batch_size):
 def loss_of_each_text(model, batch):
     """Return the sum of the losses of texts, by plain transformers on each alone."""
     total = 0.0
-    for ids, positions, labels in zip(*batch, strict=True):
-        for start, end in pairwise([*np.flatnonzero(positions == 0).tolist(), len(ids)]):
-            wanted = torch.from_numpy(labels[start + 1 : end]).long()
-            with torch.no_grad():
-                logits = model(input_ids=torch.from_numpy(ids[None, start:end]).long(), use_cache=False).logits[0, :-1]
-            total += cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum").item()
+    for row, start, end in texts_of(batch):
+        ids, wanted = (torch.from_numpy(array[row, start:end]).long() for array in (batch.input_ids, batch.labels))
+        with torch.no_grad():
+            logits = model(input_ids=ids[None], use_cache=False).logits[0, :-1]
+        total += cross_entropy(logits, wanted[1:], ignore_index=IGNORED, reduction="sum").item()
     return total
+
+
+def texts_of(batch):
+    """Return (row, begin, end) of each text."""
+    return [
+        (row, *span)
+        for row, positions in enumerate(batch.position_ids)
+        for span in pairwise([*np.flatnonzero(positions == 0).tolist(), len(positions)])
+    ]
 
 
 @pytest.mark.parametrize("kind", PLAIN | NOT_PLAIN)
@@ -112,12 +120,52 @@ def test_models_whose_packed_texts_would_see_each_other_are_trained_on_rows_take
     assert losses[2] < losses[0]
 
 
+@pytest.mark.parametrize("original", [16, 32, 64])
+def test_angles_that_the_longest_text_of_a_call_turns_are_those_of_each_text_alone(rows, original):
+    """LongRoPE has others for all texts of a call as soon as one is longer than the original length."""
+    factors = {"short_factor": [1.0] * 8, "long_factor": [1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 16.0]}
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, **factors}
+    model = random_model("phi3", rope_parameters=rope, original_max_position_embeddings=original)
+    lengths = [end - start for _, start, end in texts_of(rows.batch(SIX))]
+    assert min(lengths) < 16 and 32 < max(lengths) < 64
+    for batch_size in (1, 6):
+        network = PackedLoss(model, attention="sdpa").eval()
+        isolation.choose(network, rows, "auto")
+        assert network.packed == (original == 64)
+        expected = loss_of_each_text(model, rows.batch(SIX))
+        assert loss_in_rows(network, rows, batch_size) == pytest.approx(expected, rel=1e-5)
+    if original < 64:
+        with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
+            isolation.choose(PackedLoss(model, attention="sdpa"), rows, "always")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("llama4_text", MIXTURE | {"head_dim": 16, "attention_chunk_size": 16, "intermediate_size_mlp": 48}),
+        ("llama4_text", MIXTURE | {"head_dim": 16, "floor_scale": 8, "attn_scale": 2.0, "intermediate_size_mlp": 48}),
+        ("mistral", {"sliding_window": 8, "head_dim": 16}),
+        ("ministral3", {"head_dim": 16, "rope_parameters": {
+            "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 16,
+            "llama_4_scaling_beta": 0.5,
+        }}),
+    ],
+    ids=["chunks", "temperature by position", "window", "temperature and yarn"],
+)  # fmt: skip
+def test_what_begins_inside_a_row_alone_has_the_loss_of_each_text_alone(kind, settings, rows):
+    model = random_model(kind, **settings)
+    network = PackedLoss(model, attention="sdpa").eval()
+    isolation.choose(network, rows, "auto")
+    assert loss_in_rows(network, rows, 3) == pytest.approx(loss_of_each_text(model, rows.batch(SIX)), rel=1e-5)
+    assert network.packed == ("attention_chunk_size" not in settings)
+
+
 @pytest.mark.parametrize("kind", ["bloom", "mamba"])
 def test_models_that_cannot_keep_texts_apart_are_refused_where_packing_is_wanted(kind, rows):
     network = PackedLoss(random_model(kind, **MIXING[kind]), attention="eager")
     with pytest.raises(LatxaError, match="mixes the texts of a packed row") as caught:
         isolation.choose(network, rows, "always")
-    assert caught.value.hint == '`packing = "auto"` takes rows apart'
+    assert caught.value.hint == "`--packing auto` takes rows apart"
 
 
 def files_of(model, tokenizer, folder):

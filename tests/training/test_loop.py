@@ -62,6 +62,10 @@ def test_the_check_passes_here_and_finds_a_model_that_looks_across_pieces(model,
     monkeypatch.setattr(model, "forward", contaminated)
     with pytest.raises(LatxaError, match=r"mixes the texts of a packed row .*attention `sdpa`") as caught:
         isolation.check(network, rows)
+    assert "a gradient shows it" in str(caught.value)
+    monkeypatch.setattr(isolation, "_sees", lambda *_: True)
+    with pytest.raises(LatxaError, match=r"mixes the texts of a row that is taken apart") as caught:
+        isolation.choose(network, rows, "auto")
     assert '"eager"' in caught.value.hint and "sdpa" not in caught.value.hint
 
 

@@ -235,9 +235,22 @@ def test_the_cost_is_said_without_writing(model_directory, rows, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     loaded = load(model_directory)
     exact, steps, memory, time = session.cost(loaded, rows, CONFIG)
-    assert "largest difference" in exact and "sdpa" in exact
+    assert exact.startswith("packed texts") and "largest difference" in exact and "sdpa" in exact
     assert steps.endswith("parameters") and "GiB" in memory and "tokens/s" in time
     assert list(tmp_path.iterdir()) == []
+
+
+def test_that_rows_are_taken_apart_is_said_before_and_after(rows, tokenizer, tmp_path):
+    model = random_model("bloom", n_layer=2, n_head=2)
+    model.save_pretrained(tmp_path / "bloom")
+    tokenizer.save_pretrained(tmp_path / "bloom")
+    exact, note, *_ = session.cost(load(tmp_path / "bloom"), rows, CONFIG)
+    assert exact.startswith("unpacked texts") and note.startswith("texts of a packed row would see each other")
+    said = []
+    told = session.RunListeners(report=silent, warn=said.append, give_up=silent)
+    facts = session.run(load(tmp_path / "bloom"), rows, CONFIG, tmp_path / "out", resume=False, listeners=told)
+    assert said == [note] and facts["packing"] == "unpacked"
+    assert "| texts of a row | unpacked |" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("missing", ["tokenizer.json", "config.json", "model.safetensors"])

@@ -67,11 +67,12 @@ def takes_boundaries(name: str) -> bool:
 
 
 def without_boundaries(model: PreTrainedModel, name: str) -> str:
-    """Set and return the attention of `model` in place of `name` for rows of one text each, which have no bounds."""
+    """Set the attention of `model` in place of `name` for rows of one text each, which have no bounds; return it."""
     if name != "varlen":
         return name
-    model.set_attn_implementation("sdpa")
-    return "sdpa"
+    name = "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
+    model.set_attn_implementation(name)
+    return name
 
 
 def _obstacle_to_varlen(model: PreTrainedModel, device: torch.device, *, half: bool) -> str:
@@ -85,6 +86,8 @@ def _obstacle_to_varlen(model: PreTrainedModel, device: torch.device, *, half: b
         return "it knows no dropout of scores"
     if getattr(config, "attention_chunk_size", None):
         return "it knows no attention in chunks"
+    if any(name.endswith("sinks") for name, _ in model.named_parameters()):
+        return "it knows no attention sinks"
     if not getattr(model, "_supports_attention_backend", False) or not getattr(model, "_supports_flash_attn", True):
         return f"`{type(model).__name__}` does not let its attention be chosen"
     if device.type == "cpu":

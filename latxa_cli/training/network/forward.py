@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -82,8 +82,7 @@ class PackedLoss(torch.nn.Module):
         self.casts = casts
         self.packed = True  # `isolation` checks it, and may call `unpack`
         self.head_is_plain = True  # logits are the last hidden states times one matrix; `isolation` checks it
-        # The calls of the process with most of them, where all must make as many.
-        self.most_calls: Callable[[int], int] = int
+        self.calls = 0  # of the model in each forward pass over rows taken apart; 0: as many as are fast
         self._noise: Tensor | None = None
         model.get_input_embeddings().register_forward_hook(self._on_embeddings)
 
@@ -118,54 +117,53 @@ class PackedLoss(torch.nn.Module):
 
         The arguments are those of `DeviceRows`, and `noise` [rows, length, size], which is added to the embeddings.
         """
-        texts = (input_ids, position_ids, boundaries, longest, noise)
-        with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
-            if not self.head_is_plain:
-                logits = self._of_tokens(self.model, "logits", *texts)[where]
-                return cross_entropy(logits.float(), targets, reduction="sum")
-            hidden = self._of_tokens(self.model.base_model, "last_hidden_state", *texts)[where]
+        rows = DeviceRows(input_ids, position_ids, where, targets, boundaries, longest)
+        if not self.head_is_plain:
+            logits = self.of_tokens(self.model, "logits", rows, noise)[where]
+            return cross_entropy(logits.float(), targets, reduction="sum")
+        hidden = self.of_tokens(self.model.base_model, "last_hidden_state", rows, noise)[where]
         return linear_cross_entropy(
             hidden.bfloat16() if self.casts else hidden, self.model.get_output_embeddings().weight, targets
         )
 
     def logits(self, rows: DeviceRows) -> Tensor:
         """Return all logits of rows, [rows, length, vocabulary], from the model itself."""
-        texts = (rows.input_ids, rows.position_ids, rows.boundaries, rows.longest, None)
-        with torch.autocast(rows.input_ids.device.type, dtype=torch.bfloat16, enabled=self.casts):
-            logits = self._of_tokens(self.model, "logits", *texts)
-        return logits.view(*rows.input_ids.shape, -1)
+        return self.of_tokens(self.model, "logits", rows).view(*rows.input_ids.shape, -1)
 
-    def _of_tokens(
-        self, module: torch.nn.Module, output: str, input_ids: Tensor, position_ids: Tensor, boundaries: Tensor,
-        longest: int, noise: Tensor | None,
-    ) -> Tensor:  # fmt: skip
-        """Return an output of `module` for each token, [rows x length, size]."""
-        if not self.packed:
-            return self._unpacked(module, output, input_ids.flatten(), boundaries, noise)
-        further: dict[str, Any] = {}
-        if takes_boundaries(self.attention):
-            input_ids, position_ids = input_ids.view(1, -1), position_ids.view(1, -1)
-            noise = None if noise is None else noise.view(1, -1, noise.shape[-1])
-            further = {
-                "cu_seq_lens_q": boundaries, "cu_seq_lens_k": boundaries,
-                "max_length_q": longest, "max_length_k": longest,
-            }  # fmt: skip
-        return self._call(module, output, noise, input_ids=input_ids, position_ids=position_ids, **further)
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Return the context of computing: in bfloat16 where the network `casts`."""
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.casts)
+
+    def of_tokens(self, module: torch.nn.Module, output: str, rows: DeviceRows, noise: Tensor | None = None) -> Tensor:
+        """Return an output of `module`, the model or a part of it, for each token of rows, [rows x length, size]."""
+        with self.autocast(rows.input_ids.device):
+            if not self.packed:
+                return self._unpacked(module, output, rows.input_ids.flatten(), rows.boundaries, noise)
+            input_ids, position_ids = rows.input_ids, rows.position_ids
+            further: dict[str, Any] = {}
+            if takes_boundaries(self.attention):
+                input_ids, position_ids = input_ids.view(1, -1), position_ids.view(1, -1)
+                noise = None if noise is None else noise.view(1, -1, noise.shape[-1])
+                further = {
+                    "cu_seq_lens_q": rows.boundaries, "cu_seq_lens_k": rows.boundaries,
+                    "max_length_q": rows.longest, "max_length_k": rows.longest,
+                }  # fmt: skip
+            return self._call(module, output, noise, input_ids=input_ids, position_ids=position_ids, **further)
 
     def _unpacked(
         self, module: torch.nn.Module, output: str, input_ids: Tensor, boundaries: Tensor, noise: Tensor | None
     ) -> Tensor:
-        calls = groups(boundaries.cpu().numpy().astype(np.int64), turning_lengths(self.model.config.get_text_config()))
+        limits = turning_lengths(self.model.config.get_text_config())
+        texts = groups(boundaries.cpu().numpy().astype(np.int64), limits, self.calls)
         found = []
-        for group in calls:
+        for group in texts:
             places = _moved(group.places, input_ids.device)
             some = None if noise is None else noise.flatten(0, 1)[places]
-            found.append(
-                self._call(module, output, some, input_ids=input_ids[places])[_moved(group.own, places.device)]
-            )
-        for _ in range(self.most_calls(len(calls)) - len(calls)):  # of nothing, which changes no number
+            output_of_all = self._call(module, output, some, input_ids=input_ids[places])
+            found.append(output_of_all[_moved(group.own, input_ids.device)])
+        for _ in range(self.calls - len(texts)):  # of a text of which nothing is taken
             found[-1] = found[-1] + 0 * self._call(module, output, None, input_ids=input_ids[places[-1:]]).sum()
-        order = np.concatenate([group.places.flat[group.own] for group in calls]).argsort()
+        order = np.concatenate([group.places.flat[group.own] for group in texts]).argsort()
         return torch.cat(found)[_moved(order, input_ids.device)]
 
     def _call(self, module: torch.nn.Module, output: str, noise: Tensor | None, **inputs: Any) -> Tensor:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CALL = 128  # the cost of a call, in tokens: so much padding is taken rather than another call
+# The cost of a call, in tokens: so much padding is taken rather than another call. On a CPU, with 2 and 9 million
+# parameters, 64 is the fastest of 0 to 2,000.
+CALL = 64
 
 
 class Group(NamedTuple):
@@ -26,30 +28,31 @@ class Group(NamedTuple):
     own: NDArray[np.int64]
 
 
-def groups(boundaries: NDArray[np.int64], limits: tuple[int, ...] = ()) -> list[Group]:
+def groups(boundaries: NDArray[np.int64], limits: tuple[int, ...] = (), most: int = 0) -> list[Group]:
     """Return the groups of texts with the fewest tokens, padding and calls counted, the longest texts first.
 
     Args:
         boundaries: [texts + 1], the begin of each text and the end of the last one.
         limits: lengths that no group straddles, see `turning_lengths`.
+        most: the largest number of groups, more than `limits`; 0: any.
     """
     lengths = np.diff(boundaries)
     order = np.argsort(-lengths, kind="stable")
-    sides = np.searchsorted(limits, lengths[order])
-    cuts = np.flatnonzero(np.diff(sides)) + 1
-    return [
-        _group(boundaries[texts], lengths[texts])
-        for side in np.split(order, cuts)
-        for texts in np.split(side, _cheapest_cuts(lengths[side]))
-    ]
+    sides = np.split(order, np.flatnonzero(np.diff(np.searchsorted(limits, lengths[order]))) + 1)
+    call = CALL
+    while True:
+        found = [texts for side in sides for texts in np.split(side, _cheapest_cuts(lengths[side], call))]
+        if not most or len(found) <= most:
+            return [_group(boundaries[texts], lengths[texts]) for texts in found]
+        call *= 2
 
 
-def _cheapest_cuts(lengths: NDArray[np.int64]) -> list[int]:
+def _cheapest_cuts(lengths: NDArray[np.int64], call: int) -> list[int]:
     """Return where to cut falling `lengths`, by the cheapest way to each place (dynamic programming)."""
     count = len(lengths)
     costs, last = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
     for end in range(1, count + 1):
-        ways = costs[:end] + CALL + lengths[:end] * (end - np.arange(end))
+        ways = costs[:end] + call + lengths[:end] * (end - np.arange(end))
         last[end] = ways.argmin()
         costs[end] = ways[last[end]]
     cuts = []
