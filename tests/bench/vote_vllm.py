@@ -2,7 +2,8 @@
 
     python tests/bench/vote_vllm.py MODEL OTHER [PROMPTS]
 
-Needs vLLM (`recipes/test-vllm.sh` makes the environment). MODEL and OTHER are model directories with chat templates.
+Needs vLLM (`recipes/test-vllm.sh` makes the environment). MODEL and OTHER are model directories with chat templates
+and room for 4,096 tokens; they may be the same.
 Both answer English questions, and MODEL judges the answers by `pairwise`; then both answer the same questions in a live
 poll, with a second message behind each, and the votes are cast in HTTP. Measured: verdicts of the judge that can be
 read, answers that fail, seconds of an answer and until voters see it, and whether `arena-score` rates both. A
@@ -61,9 +62,9 @@ def main(model: str, other: str, prompts: str = "8") -> None:
         tiny.write_jsonl(folder / "prompts.jsonl", [{"id": f"q{n}", "prompt": q} for n, q in enumerate(questions)])
         urls = {
             served: stack.enter_context(
-                serving_vllm(Path(path).resolve(), folder / f"{served}.log", "--served-model-name", served, *room)
+                serving_vllm(Path(path).resolve(), folder / f"{served}.log", "--served-model-name", served, *ROOM)
             )
-            for served, path, room in (("real", model, ROOM), ("other", other, ()))
+            for served, path in (("real", model), ("other", other))
         }
         flags = [word for served, url in urls.items() for word in ("--model", f"{served}={url}")]
         limits = ("--max-tokens", TOKENS, "--timeout", "300")

@@ -206,6 +206,11 @@ def test_the_fields_of_other_arenas(tmp_path: Path, latxa: Latxa) -> None:
     assert {"username", "user_language", "conv_a", "conv_b", "winner_content", "timestamp"} <= bad.keys()
     (bad, _), _, _ = published(latxa, tmp_path, votes, "--names", "lmarena")
     assert bad["winner"] == "both_bad" and bad["evaluation_session_id"] == "voter-0"
+    texts = [[part["text"] for part in turn["content"]] for turn in bad["conversation_b"]]
+    assert texts == [["Labur erantzun."], ["Zer moduz?"], ["Ongi."]]
+    (turn,) = bad["full_conversation"]
+    assert [turn[side]["content"][0]["text"] for side in turn] == ["Zer moduz?", "Ondo.", "Ongi."]
+    assert set(turn) == {"user", "model_side_a", "model_side_b"} and bad["evaluation_order"] == 1
     (bad, good), _, _ = published(latxa, tmp_path, votes, "--names", "comparia")
     assert (bad["chosen_model_name"], bad["both_equal"], good["chosen_model_name"]) == (None, True, "harea")
     assert (bad["conv_incorrect_b"], bad["conv_incorrect_a"], bad["reasons"]) == (True, False, votes[0]["reasons"])

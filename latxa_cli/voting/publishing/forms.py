@@ -33,9 +33,21 @@ def _ebaluatoia(vote: Record) -> Record:
 
 
 def _lmarena(vote: Record) -> Record:
+    """Its messages have parts, such as texts and pictures; `full_conversation` has both sides of each turn."""
     made = _renamed(vote, {"user": "evaluation_session_id"})
     made |= {name: "both_bad" for name in CRITERIA if vote.get(name) == BOTH_BAD}
-    return made | {"evaluation_order": 1}
+    sides = [[_in_parts(turn) for turn in vote.get(f"conversation_{side}") or []] for side in ("a", "b")]
+    made |= {f"conversation_{side}": turns for side, turns in zip(("a", "b"), sides, strict=True) if turns}
+    one, other = ([turn for turn in turns if turn["role"] != "system"] for turns in sides)
+    whole = [
+        {"user": asked, "model_side_a": first, "model_side_b": second}
+        for asked, first, second in zip(one[::2], one[1::2], other[1::2], strict=False)
+    ]
+    return made | {"evaluation_order": 1, "full_conversation": whole}
+
+
+def _in_parts(turn: Record) -> Record:
+    return turn | {"content": [{"type": "text", "text": turn["content"], "image": None, "mimeType": None}]}
 
 
 def _comparia(vote: Record) -> Record:
