@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from latxa_cli.judging.curves import Ratings
 from latxa_cli.judging.merits import Merits, Pair, Vote
 from latxa_cli.judging.panel import family_of
 from latxa_cli.judging.rubric import Rubric
-from latxa_cli.stream.records import Outcome, Record, Reject
+from latxa_cli.stream.checks import checker
+from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash, user_turns
 from latxa_cli.stream.spellings import field_text, spelled
 
 SHARE = {"model_b": 0, "tie": 1, "tie (bothbad)": 1, "model_a": 2}  # twice the share of a win that `model_a` has
 NOBODY = (0, 0, 0)
+_CODE = re.compile(r"([A-Za-z]{2,3})(?![A-Za-z])")  # of a language (BCP-47), and not its name
+
+
+class Asked(NamedTuple):
+    """In which language something is asked (its code, else ""), and in which turns (a hash), if a battle says."""
+
+    language: str
+    turns: int | None
+
+    @classmethod
+    def of(cls, battle: Record) -> Asked:
+        """Return what a battle says."""
+        code = _CODE.match(str(battle.get("language") or ""))
+        try:
+            checker("conversation")({"messages": battle.get("conversation_a")})
+        except ValueError:
+            return cls(code[1].lower() if code else "", None)
+        turns = user_turns(battle["conversation_a"])
+        return cls(code[1].lower() if code else "", keyed_hash(0, "turns", *turns))
+
+    def may_be(self, other: Asked) -> bool:
+        """Whether neither says that it is something else than the other."""
+        return all(one == two or not one or not two for one, two in zip(self, other, strict=True))
 
 
 @dataclass
 class HumanVotes:
-    """Votes of people by pair: how often each share was the verdict, for the model whose name comes first.
+    """Votes of people by pair, and by what is asked: how often each share was the verdict, for the model whose name
+    comes first.
 
     `unused`: votes that name no prompt or no winner.
     """
 
-    by_pair: dict[Pair, list[int]] = field(default_factory=dict)
+    by_pair: dict[Pair, dict[Asked, list[int]]] = field(default_factory=dict)
     unused: int = 0
 
     @classmethod
@@ -37,8 +63,14 @@ class HumanVotes:
                 votes.unused += 1
                 continue
             pair, turned = pair_of(battle, prompt)
-            votes.by_pair.setdefault(pair, [0, 0, 0])[2 - share if turned else share] += 1
+            counts = votes.by_pair.setdefault(pair, {}).setdefault(Asked.of(battle), [0, 0, 0])
+            counts[2 - share if turned else share] += 1
         return votes
+
+    def on(self, pair: Pair, asked: Asked) -> list[int] | None:
+        """Return the votes on a pair where the same is asked: prompts in several languages often share their ids."""
+        found = [counts for one, counts in self.by_pair.get(pair, {}).items() if one.may_be(asked)]
+        return [sum(some) for some in zip(*found, strict=True)] if found else None
 
 
 def pair_of(battle: Record, prompt: str) -> tuple[Pair, bool]:
@@ -55,6 +87,7 @@ class Examination:
     rubric: Rubric
     votes: dict[str, list[Vote]] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
+    elsewhere: set[Pair] = field(default_factory=set)  # pairs whose votes are all on something else that is asked
 
     def watched(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         """Yield the outcomes of `Panel.ask` on pairs, each noted."""
@@ -70,7 +103,9 @@ class Examination:
         if "judge" not in battle or "model_b" not in battle:  # a response that nobody was asked about
             return
         pair, turned = pair_of(battle, battle["prompt_id"])
-        judge, human = battle["judge"], self.human.by_pair.get(pair)
+        judge, human = battle["judge"], self.human.on(pair, Asked.of(battle))
+        if human is None and pair in self.human.by_pair:
+            self.elsewhere.add(pair)
         if isinstance(one, Reject):
             self.failed[judge] = self.failed.get(judge, 0) + (human is not None)
             return

@@ -190,6 +190,8 @@ def _tell(run: Run, examination: Examination | None, settings: Settings, lent: L
     """Say what was found about the judges, and write it."""
     if examination is None or settings.dry_run:
         return
+    if elsewhere := len(examination.elsewhere):
+        run.say(f"the votes on {elsewhere:,} pairs are on another prompt of this id, or another language: not used")
     findings = list(examination.findings(settings.seed, lent.ratings if lent else None))
     run.note(against=findings)
     run.say_all(finding["text"] for finding in findings)
@@ -256,7 +258,7 @@ def _say_unmet(run: Run, first: str, others: list[Contender]) -> None:
     for other in others:
         if unmet := len(other.responses) - len(other.met):
             run.note(**{f"not judged of {other.name}": unmet})
-            run.say(f"{unmet:,} of {other.name} not judged: {first} lacks their ids")
+            run.say(f"{unmet:,} of {other.name} not judged: {first} lacks their prompts")
         if other.differs:
             name, found = other.differs
             run.say(f"{first} and {other.name} ask different things under one id, `{name}` first: {found}")

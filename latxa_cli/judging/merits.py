@@ -3,8 +3,7 @@
 Every interval is of 90 % and takes votes on one prompt together, since they are alike. Errors are those of a jackknife
 that leaves out a prompt, with Student's distribution (Efron & Stein, 1981, "The jackknife estimate of variance", Annals
 of Statistics 9). The error of the scale is a sandwich by prompt, that of corrected win rates follows from
-prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633). Rank correlations (`curves`) have percentiles
-of a bootstrap by prompt.
+prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633). Rank correlations: see `curves`.
 """
 
 from __future__ import annotations

@@ -67,6 +67,29 @@ def test_votes_of_arenas_that_call_the_prompt_otherwise_count_too():
     assert one["judge accuracy"]["value"] == 1.0 and one["judge accuracy"]["n"] == 1
 
 
+def talk(text):
+    return [{"role": "user", "content": text}, {"role": "assistant", "content": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("of_people", "of_judge", "votes"),
+    [
+        ({}, {}, 1),
+        ({"language": "es"}, {"language": "eu"}, 0),
+        ({"language": "es"}, {"language": "es-MX"}, 1),
+        ({"language": "Basque"}, {"language": "eu"}, 1),  # a name is no code: it is not compared
+        ({"language": "es"}, {}, 1),
+        ({"conversation_a": talk("Zer?")}, {"conversation_a": talk("¿Qué?")}, 0),
+        ({"conversation_a": talk("Zer?")}, {"conversation_a": talk("Zer?")}, 1),
+        ({"conversation_a": "Zer?"}, {"conversation_a": talk("Zer?")}, 1),
+    ],
+)
+def test_votes_on_something_else_under_the_same_id_do_not_count(of_people, of_judge, votes):
+    examination = Examination(HumanVotes.of([vote("1", "model_a") | of_people]), load_rubric("pairwise"))
+    examination.note(judged("1", "model_a") | of_judge)
+    assert [sum(one.human) for one in examination.votes["j"]] == [votes] and len(examination.elsewhere) == 1 - votes
+
+
 def test_a_pair_without_a_verdict_lowers_the_coverage_and_nothing_else():
     people = [vote(str(n), "model_a") for n in range(4)]
     failed = Reject({key: value for key, value in judged("3", "tie").items() if key != "winner"}, "judge: empty")
@@ -86,7 +109,7 @@ def test_a_planted_position_and_length_bias_are_found():
 
 def test_votes_that_name_no_prompt_or_winner_are_counted():
     votes = HumanVotes.of([vote("1", "tie"), {"model_a": "a", "model_b": "b", "winner": "tie"}, vote("1", None)])
-    assert (votes.by_pair, votes.unused) == ({("1", "gull", "lamp"): [0, 1, 0]}, 2)
+    assert (votes.by_pair, votes.unused) == ({("1", "gull", "lamp"): {("", None): [0, 1, 0]}}, 2)
 
 
 def test_people_who_voted_on_nothing_that_was_judged_give_no_figure_but_that_of_positions():

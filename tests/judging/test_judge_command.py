@@ -62,8 +62,8 @@ def test_references_and_margin_reach_the_judge(judged):
 
 def test_responses_to_prompts_that_the_first_file_lacks_are_counted_file_by_file(judged):
     _, said, manifest = judged("a.jsonl", "b.jsonl", "c.jsonl")
-    assert "1 of b.jsonl not judged: a.jsonl lacks their ids" in said
-    assert "2 of c.jsonl not judged: a.jsonl lacks their ids" in said
+    assert "1 of b.jsonl not judged: a.jsonl lacks their prompts" in said
+    assert "2 of c.jsonl not judged: a.jsonl lacks their prompts" in said
     assert manifest["not judged of b.jsonl"] == 1
     assert manifest["not judged of c.jsonl"] == 2
     _, said, manifest = judged("b.jsonl", "a.jsonl")
