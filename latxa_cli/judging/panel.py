@@ -18,7 +18,7 @@ from latxa_cli.generation.engine import Completion, Decoding, Engine, Request, o
 from latxa_cli.generation.flow import Steps, converse
 from latxa_cli.generation.speaker import speaker_of
 from latxa_cli.judging.matching import Meeting
-from latxa_cli.judging.records import MODELS, SECOND, Order, Scores, asked_twice, meeting_of, scored
+from latxa_cli.judging.records import MODELS, SECOND, Scores, asked_twice, meeting_of, scored
 from latxa_cli.judging.rubric import Rubric
 from latxa_cli.judging.verdict import ASKED_AGAIN, Invalid, Verdict, read, read_object
 from latxa_cli.model import has_chat_template, short_name
@@ -163,12 +163,13 @@ class Panel:
         self, judge: Judge, meeting: Meeting, pair: tuple[Record, ...], verdicts: list[Verdict | Invalid]
     ) -> Record | Reject:
         battle = meeting_of(meeting.prompt_id, pair[0], pair[1], judge.name, rubric=self.rubric.name)
-        orders = []
+        orders, again = [], False
         for first, verdict in zip(MODELS, verdicts, strict=True):
             if isinstance(verdict, Invalid):
                 return Reject(battle, verdict.reason, f"{judge.name}, `{first}` first: {verdict.detail}")
-            orders.append(Order(first, self._by_model(verdict.numbers, first), verdict.asked_again))
-        return asked_twice(battle, self.rubric, orders, self.margin)
+            orders.append(self._by_model(verdict.numbers, first))
+            again = again or verdict.asked_again
+        return asked_twice(battle, self.rubric, orders, self.margin, asked_again=again)
 
     def _by_model(self, numbers: dict[str, int], first: str) -> Scores:
         shown = (first, SECOND[first])

@@ -6,15 +6,13 @@ A battle by a judge that was asked holds both orders, so that who stood first de
  "metadata": {"rubric", "scores": {"model_a": {criterion: mean}, "model_b": {…}},
               "orders": [{"first": "model_a", "winner", "scores"}, {"first": "model_b", "winner", "scores"}]}}
 
-`asked_again` stands where a judge gave its numbers only when it was asked for them once more: in an order, or in the
-metadata of scores.
+`asked_again` is true where a judge gave its numbers only when it was asked for them once more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from latxa_cli.judging.rubric import Rubric
@@ -52,46 +50,31 @@ def measured(battle: Record, rubric: Rubric, score_a: float, score_b: float, mar
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a judge says of a pair that it saw in one order; `asked_again`: when asked once more."""
-
-    first: str
-    scores: Scores
-    asked_again: bool = False
-
-
-def asked_twice(battle: Record, rubric: Rubric, orders: Sequence[Order], margin: float) -> Record:
+def asked_twice(
+    battle: Record, rubric: Rubric, orders: Sequence[Scores], margin: float, *, asked_again: bool = False
+) -> Record:
     """Return the battle that a judge decides who saw the pair in both orders, `model_a` first and `model_b` first.
 
     It is won where both orders say so; else it is a tie.
     """
     verdicts = rubric.verdicts or {}
     means = {
-        model: {name: sum(order.scores[model][name] for order in orders) / 2 for name in orders[0].scores[model]}
-        for model in MODELS
+        model: {name: sum(order[model][name] for order in orders) / 2 for name in orders[0][model]} for model in MODELS
     }
     by_order = [
-        {
-            field: winner_of(order.scores["model_a"][name], order.scores["model_b"][name], margin)
-            for field, name in verdicts.items()
-        }
+        {field: winner_of(order["model_a"][name], order["model_b"][name], margin) for field, name in verdicts.items()}
         for order in orders
     ]
     agreed = {field: by_order[0][field] if by_order[0][field] == by_order[1][field] else "tie" for field in verdicts}
     gap = means["model_a"][verdicts["winner"]] - means["model_b"][verdicts["winner"]]
-    return _decided(battle, {**agreed, **preference_of(gap, rubric.preference_scale)}) | {
+    verdict = {**agreed, **preference_of(gap, rubric.preference_scale), **_again(asked_again)}
+    return _decided(battle, verdict) | {
         "metadata": {
             "rubric": rubric.name,
             "scores": means,
             "orders": [
-                {
-                    "first": order.first,
-                    "winner": winners["winner"],
-                    "scores": {model: dict(order.scores[model]) for model in MODELS},
-                    **_again(order.asked_again),
-                }
-                for winners, order in zip(by_order, orders, strict=True)
+                {"first": first, "winner": winners["winner"], "scores": {model: dict(order[model]) for model in MODELS}}
+                for first, winners, order in zip(MODELS, by_order, orders, strict=True)
             ],
         },
     }
@@ -131,8 +114,8 @@ def scored(
         **({"model": model} if isinstance(model, str) else {}),
         **({"judge": judge} if judge is not None else {}),
         "scores": dict(scores),
+        **_again(asked_again),
         **kept,
-        **({"metadata": _again(asked_again)} if asked_again else {}),
     }
 
 

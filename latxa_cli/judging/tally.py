@@ -1,8 +1,8 @@
 """What a run says of its judges: votes, how far both orders and several judges agree, answers that were no verdict.
 
 {"judges": {judge: {"votes", "both orders agree", "orders", "first shown wins", "second shown wins", "asked again",
-"invalid": {kind: count}}}, "panel": {"pairs", "all agree"}}; the panel's pairs are those on which two judges or more
-voted.
+"alike": the scores of all votes (null where they differ), "invalid": {kind: count}}}, "panel": {"pairs", "all agree"}};
+the panel's pairs are those on which two judges or more voted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from latxa_cli.judging.panel import family_of
 from latxa_cli.judging.verdict import KINDS
 from latxa_cli.stream.records import Outcome, Record, Reject
 
+TELLING = 5  # votes that give the same numbers
 REASONS = {f"judge: {kind}": kind for kind in KINDS}
 
 
@@ -46,7 +47,7 @@ class Tally:
 
     def _of(self, judge: str) -> dict[str, Any]:
         empty = {"votes": 0, "both orders agree": 0, "orders": 0, "first shown wins": 0, "second shown wins": 0,
-                 "asked again": 0}  # fmt: skip
+                 "asked again": 0, "alike": None}  # fmt: skip
         found: dict[str, Any] = self.facts["judges"].setdefault(judge, {**empty, "invalid": {}})
         return found
 
@@ -54,8 +55,9 @@ class Tally:
         counts = self._of(vote["judge"])
         counts["votes"] += 1
         told = vote.get("metadata") or {}
-        orders = told.get("orders") if "winner" in vote else None
-        counts["asked again"] += sum("asked_again" in one for one in (told, *(orders or ())))
+        orders, scores = (told.get("orders"), told["scores"]) if "winner" in vote else (None, vote["scores"])
+        counts["asked again"] += vote.get("asked_again", False)
+        counts["alike"] = scores if counts["votes"] == 1 or scores == counts["alike"] else None
         if orders:
             counts["both orders agree"] += orders[0]["winner"] == orders[1]["winner"]
             counts["orders"] += len(orders)
@@ -83,8 +85,10 @@ class Tally:
                     f"{counts['first shown wins'] / counts['orders']:.0%} of the orders, "
                     f"the second {counts['second shown wins'] / counts['orders']:.0%}"
                 )
-            if again := counts["asked again"]:
-                said += f"; {again:,} of {counts['orders'] or counts['votes']:,} answers had to be asked for again"
+            if counts["asked again"]:
+                said += f"; {counts['asked again']:,} of them only when asked again"
+            if counts["alike"] and counts["votes"] >= TELLING:
+                said += "; all of them give the same numbers"
             if counts["invalid"]:
                 kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts["invalid"].items()))
                 said += f"; no verdict in {sum(counts['invalid'].values()):,} ({kinds})"

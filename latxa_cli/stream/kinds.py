@@ -30,6 +30,7 @@ _SOURCE = Field("source", STRING, "where it comes from; in a mix, `source` and `
 _LANGUAGE = Field("language", STRING, "its language, as a BCP-47 code (`eu`)")
 _METADATA = Field("metadata", OBJECT, "where it comes from and how it was made")
 _TASK = Field("task", STRING, "the task it is an example of (`code`, `math`)")
+_ASKED_AGAIN = Field("asked_again", BOOLEAN, "whether the judge gave its numbers only when it was asked once more")
 _MODEL = Field("model", STRING, "the model, as people call it")
 _REFERENCE = Field("reference", STRING, "a good answer, to compare others with")
 _CRITERION = Field("criterion", STRING, "the question of the vote: `winner`, `winner_content`, `winner_language`")
@@ -122,6 +123,7 @@ KINDS: dict[str, Kind] = {
             Field("timestamp", TIME, "when the vote was cast"),
             Field("judge", STRING, "the model or the metric that decided"),
             Field("preference", NUMBER, "the judge's probability, from 0 to 1, that the first model is better"),
+            _ASKED_AGAIN,
             Field("conversation_a", LIST, "the messages of the first model's conversation"),
             Field("conversation_b", LIST, "the messages of the other model's conversation"),
             _LANGUAGE, _SOURCE, _METADATA,
@@ -148,6 +150,7 @@ KINDS: dict[str, Kind] = {
         (
             Field("model", STRING, "the model that wrote what was judged"),
             Field("judge", STRING, "the model or the metric that judged"),
+            _ASKED_AGAIN,
             _TASK, _LANGUAGE, _SOURCE, _METADATA,
         ),
         mark="rubric",

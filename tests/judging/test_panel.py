@@ -118,9 +118,9 @@ def test_a_judge_that_gives_no_numbers_in_their_form_is_asked_for_them_once_more
     met = meetings([response("1", "a", "x")], [Contender.of("b", [response("1", "b", "y")])], {}, needs_reference=False)
     tally = Tally(None, str)
     [battle] = [one for outcome in tally.counted(panel.ask(met)) for one in outcome]
-    assert battle["winner"] == "tie" and [one["asked_again"] for one in battle["metadata"]["orders"]] == [True, True]
+    assert battle["winner"] == "tie" and battle["asked_again"] is True
     assert "j: 1 votes" in next(tally.sentences())
-    assert "2 of 2 answers had to be asked for again" in next(tally.sentences())
+    assert "; 1 of them only when asked again" in next(tally.sentences())
     first, again = engine.requests[0], engine.requests[-1]
     assert first.schema is None and again.messages[:2] in [one.messages for one in engine.requests[:2]]
     assert [turn["role"] for turn in again.messages] == ["system", "user", "assistant", "user"]
@@ -163,8 +163,17 @@ def test_scores_of_a_judge_that_was_asked_again_say_so():
         [response("1", "m", "x"), response("2", "m", "y")], rubric="curate",
         judges=[lambda request: '```json\n{"level": 2}\n```' if request.schema else "Level: two"],
     )  # fmt: skip
-    assert [(one["scores"], one["metadata"]) for one in outcomes] == [({"level": 2}, {"asked_again": True})] * 2
-    assert "2 of 2 answers had to be asked for again" in next(tally.sentences())
+    assert [(one["scores"], one["asked_again"]) for one in outcomes] == [({"level": 2}, True)] * 2
+    assert next(tally.sentences()) == "judge0: 2 votes; 2 of them only when asked again"
+
+
+def test_a_judge_that_always_says_the_same_is_told_of():
+    first, other = ([response(str(n), model, model * n) for n in range(1, 7)] for model in ("a", "bb"))
+    _, tally = votes(first, other, judges=[lambda _: says(5, 5), by_length, lambda _: says(0, 5)])
+    told = ["give the same numbers" in sentence for sentence in tally.sentences()]
+    assert told[:3] == [True, False, True], "numbers are the same in each order too"
+    _, tally = votes(first, rubric="curate", judges=[lambda _: "<level>1</level>"])
+    assert "all of them give the same numbers" in next(tally.sentences())
 
 
 def test_every_vote_of_a_panel_is_kept_and_their_agreement_told():
