@@ -1,8 +1,9 @@
 """Ballots: signed slips that let a voter vote once on what was shown, and that say nothing of it.
 
-A slip holds a random id, the time of issue, a hash of what it is about, and a signature over these, the voter and the
-two models in their order. The models do not stand in it: the server finds them as those whose signature it is. So a
-slip outlives the server that issued it, names nobody, and cannot be made, changed or used by others.
+A slip holds a random id, the time of issue, a hash of what it is about, and a signature over these, the voter, the two
+models in their order, and what they wrote. The models do not stand in it: the server finds them as those whose
+signature it is. So a slip outlives the server that issued it, names nobody, and cannot be made, changed or used by
+others.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Ballots(ABC):
     @abstractmethod
     def shown(self, about: str, body: JsonObject) -> Iterable[Shown]:
         """Yield all that may have been shown to a voter who sends this slip's hash, in this body."""
+
+    def words(self, showing: Showing) -> tuple[str, ...]:
+        """Return hashes of what the two models wrote, where `about` does not say it."""
+        return ()
 
     def facts(self, ballot: Ballot) -> JsonObject:
         """Return what else is known of what was shown, for the vote's `metadata`."""
@@ -121,7 +126,8 @@ class Ballots(ABC):
 
     def _signature(self, ballot: Ballot) -> str:
         shown = ballot.showing
-        parts = ballot.id, str(ballot.issued), ballot.user, ballot.about, shown.first, shown.second
+        who = ballot.user, ballot.about, shown.first, shown.second
+        parts = ballot.id, str(ballot.issued), *who, *self.words(shown)
         return self.digest("ballot", *parts, size=16)
 
     def digest(self, what: str, *parts: str, size: int) -> str:
@@ -136,6 +142,11 @@ class ContestBallots(Ballots):
         super().__init__(contest.models, key)
         self.contest = contest
         self._prompts = {self._about(prompt): prompt for prompt in contest.answers}
+        self._words = {
+            (prompt, model): self.digest("words", *(turn["content"] for turn in response["messages"]), size=8)
+            for prompt, of_prompt in contest.answers.items()
+            for model, response in of_prompt.items()
+        }
 
     @property
     def what(self) -> str:
@@ -156,6 +167,10 @@ class ContestBallots(Ballots):
             of_prompt = self.contest.answers[prompt]
             for first, second in permutations(of_prompt, 2):
                 yield Showing(prompt, first, second), of_prompt[first], of_prompt[second]
+
+    def words(self, showing: Showing) -> tuple[str, ...]:
+        """They may be other ones when the server is started again: a vote is on what was shown."""
+        return self._words[showing.prompt, showing.first], self._words[showing.prompt, showing.second]
 
     def _about(self, prompt: str) -> str:
         return self.digest("prompt", prompt, size=8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import permutations
@@ -111,8 +111,10 @@ class LiveBallots(Ballots):
 
     # --- messages
 
-    async def answer(self, user: str, body: JsonObject, seen: Seen) -> Ballot:
+    async def answer(self, user: str, body: JsonObject, seen: Seen, cast: Container[str]) -> Ballot:
         """Return the ballot on a conversation that goes on by a voter's message, when it is time to show it.
+
+        cast: ids of ballots that were voted on.
 
         Raises BadMessageError, TooFastError, and NoAnswerError where a model fails: the conversation stays as it was.
         """
@@ -123,6 +125,8 @@ class LiveBallots(Ballots):
                 raise BadMessageError("not our conversation")
             if len(user_turns(before.responses[0]["messages"])) >= self.limits.turns:
                 raise BadMessageError("a message too many")
+            if before.id in cast:  # in another tab
+                raise BadMessageError("voted on already")
         if user in self._writing or len(self._writing) >= MOST_UNDER_WAY:
             raise TooFastError
         self._rate.take(user)

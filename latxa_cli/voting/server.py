@@ -155,7 +155,7 @@ class Server:
             raise BadMessageError("no message")
         if not self.poll.agreed(body):
             raise RefusedError("no consent")
-        return _json(self._shown(await self.live.answer(user, body, self.poll.seen)))
+        return _json(self._shown(await self.live.answer(user, body, self.poll.seen, self.poll.box.cast)))
 
     async def _ask_models(self, _app: web.Application) -> AsyncIterator[None]:
         assert self.live is not None

@@ -3,11 +3,10 @@
     python tests/bench/vote_vllm.py MODEL OTHER [PROMPTS]
 
 Needs vLLM (`recipes/test-vllm.sh` makes the environment). MODEL and OTHER are model directories with chat templates
-and room for 4,096 tokens; they may be the same.
-Both answer English questions, and MODEL judges the answers by `pairwise`; then both answer the same questions in a live
-poll, with a second message behind each, and the votes are cast in HTTP. Measured: verdicts of the judge that can be
-read, answers that fail, seconds of an answer and until voters see it, and whether `arena-score` rates both. A
-judge of 135 million parameters gave no verdict on 8 pairs that could be read: all 8 are counted by kind.
+and room for 4,096 tokens; they may be the same. Both answer English questions in a live poll, with a second message
+behind each, and the votes are cast in HTTP. Then both answer the same questions alone, and MODEL judges the answers by
+`pairwise`. Measured: verdicts of the judge that can be read, answers that fail, seconds of an answer and until voters
+see it, and whether `arena-score` rates both.
 """
 
 from __future__ import annotations

@@ -167,6 +167,7 @@ def test_a_model_that_dies_in_the_middle_costs_nothing(tmp_path: Path) -> None:
         assert status == 200 and len(talk(second)["conversations"][0]) == 4
         assert voter.cast(**sent(first))[0] == 200  # the page of another tab: the first vote counts
         assert voter.cast(**sent(second), content="second", language="second") == (200, {"cast": 1})
+        assert voter.say("Eta orain?", second) == (400, {"error": "voted on already"})
     (vote,) = votes_in(tmp_path / "votes.jsonl")
     assert vote["winner"] == "model_a" and len(vote["conversation_a"]) == 2
 

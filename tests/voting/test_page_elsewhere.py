@@ -49,10 +49,11 @@ def proxied(served: Served, prefix: str) -> Iterator[str]:
             kept = [(name, value) for name, value in answer.headers.items() if name not in HOPS]
             return web.Response(body=body, status=answer.status, headers=kept)
 
+    app = web.Application()
+    app.router.add_route("*", prefix + "{rest:.*}", forward)
+    runner = web.AppRunner(app)
+
     async def serve() -> None:
-        app = web.Application()
-        app.router.add_route("*", prefix + "{rest:.*}", forward)
-        runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -67,6 +68,7 @@ def proxied(served: Served, prefix: str) -> Iterator[str]:
     thread.start()
     assert started.wait(20)
     yield address[0]
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

@@ -96,6 +96,26 @@ def test_a_ballot_outlives_the_server(folder: Path) -> None:
     assert vote["conversation_a"][-1] == given["answers"][0][-1]
 
 
+def test_a_vote_is_on_what_was_shown(folder: Path) -> None:
+    """The server is started again with another answer of a model, and with one model more."""
+    with serving(folder, *FILES) as served:
+        voters = [Voter.of(served) for _ in range(3)]
+        given = [voter.ballot() for voter in voters]
+    edited = responses(MODELS[1])
+    shown = given[0]["prompt"][0]["content"]
+    for record in edited:
+        if record["messages"][1]["content"] == shown:
+            record["messages"][2]["content"] = "Something else."
+    tiny.write_jsonl(folder / "1.jsonl", edited)
+    tiny.write_jsonl(folder / "2.jsonl", responses(MODELS[2]))
+    with serving(folder, "2.jsonl", *FILES, "--resume") as served:
+        again = [Voter(served.host, served.port, voter.cookie) for voter in voters]
+        cast = [voter.cast(one["ballot"])[0] for voter, one in zip(again, given, strict=True)]
+        assert cast == [403 if one["prompt"][0]["content"] == shown else 200 for one in given] and cast[0] == 403
+        assert again[0].cast(again[0].ballot()["ballot"])[0] == 200
+    assert len(votes_in(folder / "votes.jsonl")) == cast.count(200) + 1
+
+
 def test_no_name_of_a_model_leaves_before_a_vote_or_after_it(folder: Path) -> None:
     with serving(folder, *FILES, "-v") as served:
         voter = Voter.of(served)
