@@ -61,7 +61,8 @@ def vote(
     host: Annotated[str, flag("The address to listen at.", metavar="HOST")] = "127.0.0.1",
     port: Annotated[int, flag("The port to listen at; 0 takes a free one.", min=0, max=65535)] = 8000,
     behind_proxy: Annotated[
-        bool, flag("A proxy serves the page by HTTPS, so cookies go no other way.", "--behind-proxy")
+        bool,
+        flag("A proxy serves the page by HTTPS, under a name of its own; cookies go no other way.", "--behind-proxy"),
     ] = False,
     votes_per_minute: Annotated[int, flag("The most votes of one voter in a minute.", min=1)] = 30,
 ) -> None:
@@ -75,13 +76,13 @@ def vote(
     Voters say whose content is better and whose language is, and who is better on the whole where these contradict
     each other. They see no names of models. Who cannot judge a pair skips it (`skipped`): that is no verdict, and is
     never counted as one. A vote is on the disk before the voter hears so. Ctrl-C ends the run, and `--resume` goes on
-    with the votes that are there.
+    with the votes that are there. Two addresses are said: one for voters, and one with counts for you alone.
 
       --errors       a tap, a selection or keys mark words; stored as `errors`, with `errors_per_100_words`
       --corrections  the better answer as it should be; stored as `correction`, of which `preferences` makes pairs
       --about        a table a question, called as the field of the votes: [user_language] question = "…",
                      answers = ["…", "…"]
-      --pairs        voters see a pair of it next, the first ones first; then the pair with the fewest votes
+      --pairs        voters see a pair of it next, also after --resume; then the pair with the fewest votes
       --table        names models; who has seen it knows more, so later votes are marked (`informed`)
 
     With --model, voters write the messages, and two of the models answer, at random on the left and on the right. Both
@@ -91,7 +92,6 @@ def vote(
     which then are on one host, or on this machine.
 
     A voter can withdraw all votes by the code that the page shows: they are gone from the file at once.
-
     No addresses are stored. `user` is a hash of a random cookie, made with a key in FILE.key. Votes that look careless
     are stored with the reason (`metadata.suspicion`).
 
