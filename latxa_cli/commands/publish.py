@@ -30,14 +30,14 @@ def publish(
     in:  battles of `vote` {model_a, model_b, winner, user, timestamp, conversation_a, conversation_b …}
     out: the same, without those that may not be published; with --names, in the fields of another arena
 
-    Left out, and counted by reason: votes that are too young, skipped pairs, and votes in whose texts something looks
-    like an e-mail address, or a phone, account, card or identity number. --review writes each of these texts once. A
-    person gives each a `decision`: "publish", "cover" (with blocks: positions stay) or "leave out". What is not decided
-    is not published. Names of people are not found: for these, read the texts.
+    Left out, and counted by reason: votes that are too young, of another shape or repeated, skipped pairs, and votes in
+    whose texts something looks like an e-mail address, or a phone, account, card or identity number. --review writes
+    each of these texts once. A person gives each a `decision`: "publish", "cover" (with blocks: positions stay) or
+    "leave out". What is not decided is not published. Names of people are not found: for these, read the texts.
 
       --card   counts, languages, method, fields and licence, as hubs of data sets read them (`README.md`)
 
-    memory: some 200 bytes a voter and a prompt, and the texts to be decided on
+    memory: some 200 bytes a vote, a voter and a prompt, and the texts to be decided on
 
     examples:
       latxa publish people.jsonl -o data/votes.jsonl --card data/README.md --review review.jsonl

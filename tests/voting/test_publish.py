@@ -133,6 +133,14 @@ def test_votes_that_were_edited_are_counted(
     assert what in votes_in(tmp_path / "rejects.jsonl")[0]["detail"]
 
 
+def test_a_vote_of_two_files_is_published_once(tmp_path: Path, latxa: Latxa) -> None:
+    nameless = {name: value for name, value in vote(5).items() if name != "id"}
+    votes = [vote(1), vote(2), vote(1), vote(2, winner="model_a"), nameless, nameless]
+    kept, reasons, _ = published(latxa, tmp_path, votes, "--card", "README.md")
+    assert [one.get("id") for one in kept] == ["v1", "v2", "v2", None, None] and reasons == ["repeated"]
+    assert "| repeated | 1 |" in (tmp_path / "README.md").read_text()
+
+
 def test_addresses_as_names_of_users_are_found(tmp_path: Path, latxa: Latxa) -> None:
     _, reasons, _ = published(
         latxa, tmp_path, [vote(0), vote(1, user="ane@posta.eus"), vote(2, metadata={"from": "a@b.eus"})]

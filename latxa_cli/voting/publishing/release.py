@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
-from latxa_cli.stream.records import Record, Reject
+from latxa_cli.stream.records import Record, Reject, content_id
 from latxa_cli.voting.publishing.review import Review
 from latxa_cli.voting.publishing.shape import odd_part
 
@@ -47,13 +47,17 @@ def release(
     votes: Iterable[Record], review: Review, form: Callable[[Record], Record], published: Published, *,
     today: date, delay: int,
 ) -> Iterator[Record | Reject]:  # fmt: skip
-    """Yield the votes that may be published, in their form; and Rejects of the others, with the reason.
+    """Yield the votes that may be published, once each, in their form; and Rejects of the others, with the reason.
 
+    Votes without an `id` are never the same vote.
     today, delay: votes of the last `delay` days are too young, so that voters can withdraw them.
     """
     end = datetime.combine(today - timedelta(days=delay), time(), UTC) + timedelta(days=1)
+    read: set[str] = set()
     for vote in votes:
-        outcome = _outcome(vote, review, end if delay else None)
+        name = content_id(vote) if vote.get("id") is not None else ""
+        outcome = Reject(vote, "repeated") if name in read else _outcome(vote, review, end if delay else None)
+        read.update([name] if name else [])
         if isinstance(outcome, Reject):
             published.left_out[outcome.reason] += 1
             yield outcome
