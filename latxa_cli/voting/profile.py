@@ -53,9 +53,11 @@ def _question(where: str, name: str, table: object) -> Question:
 
 
 def said_by(voter: object, questions: Questions) -> JsonObject:
-    """Return the fields of a vote that say what a voter answered; raises BadVoteError for other answers."""
-    if not isinstance(voter, dict) or not all(
-        name in questions and answer in questions[name].answers for name, answer in voter.items()
-    ):
+    """Return the fields of a vote that say what a voter answered; raises BadVoteError for what is no answers.
+
+    Questions and answers that are not there are left out: a page from before a restart has them, and they cost no vote.
+    """
+    if not isinstance(voter, dict):
         raise BadVoteError("no answers about the voter")
-    return voter
+    known = {name: answer for name, answer in voter.items() if name in questions}
+    return {name: answer for name, answer in known.items() if answer in questions[name].answers}

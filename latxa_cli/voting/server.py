@@ -265,13 +265,15 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _body(request: web.Request) -> object:
-    """Return the JSON of a request; None for what is not JSON."""
+    """Return the JSON of a request; None for what is not JSON, or is nested so deep that it cannot be written again."""
     if request.content_type != "application/json":  # what forms of other sites cannot send
         raise web.HTTPUnsupportedMediaType
     try:
-        return orjson.loads(await request.read())
-    except ValueError:
+        body = orjson.loads(await request.read())
+        orjson.dumps(body)
+    except (ValueError, TypeError):
         return None
+    return body
 
 
 def _json(said: JsonObject, **options: Any) -> web.Response:

@@ -285,6 +285,7 @@ def test_what_is_no_vote_is_refused_and_counted(folder: Path) -> None:
         slip = voter.ballot()["ballot"]
         tried = [voter.cast(fake) for fake in forged(slip)]  # type: ignore[arg-type]
         tried += [thief.cast(slip), thief.ask("POST", "/votes", b"{"), thief.ask("POST", "/votes", [1])]
+        tried += [voter.ask("POST", "/votes", b'{"ballot":' + b"[" * 900 + b"]" * 900 + b"}")]
         tried += [voter.cast(slip, **answers) for answers in bad_answers]
         assert {status for status, _ in tried} == {403}
         assert Voter(served.host, served.port).cast(slip) == (403, {"error": "no cookie"})
