@@ -46,7 +46,7 @@ def packed_texts_see_each_other() -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "to_device", None) is right:
             module.to_device = one_text  # type: ignore[attr-defined]
-    isolation.check = lambda network, rows: 0.0  # else it refuses to train
+    isolation.choose = lambda *_: isolation.Proof(0.0)  # else it takes rows apart
 
 
 def the_end_of_an_answer_is_not_learnt() -> None:

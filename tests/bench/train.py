@@ -1,6 +1,7 @@
 """Speed of the training loop against the shortest torch loop, transformers' Trainer and TRL's SFTTrainer.
 
     python tests/bench/train.py                             a small model on this machine, the mix of ../shared/data
+    python tests/bench/train.py --only latxa                packed rows against rows taken apart, alone
     python tests/bench/train.py --device cuda --size 1b     a 1B-class Llama in bfloat16, rows of 8,192, on a GPU
 
 All train the same weights on the same texts and may do what they do best: the shortest loop takes rows that are packed
@@ -43,7 +44,8 @@ SIZES = {
         "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128_256,
     },
 }  # fmt: skip
-GOAL = 0.97
+GOAL, GOAL_UNPACKED = 0.97, 0.5
+UNPACKED = "latxa, rows taken apart"
 SEEN = 64  # steps whose rows all contestants take
 Contestant = Callable[[int], Iterator[int]]  # yields the trained tokens of each step
 
@@ -139,18 +141,21 @@ class Bench:
 
     # --- contestants: each yields the trained tokens of its steps
 
-    def latxa(self, kernels: str) -> Iterator[int]:
+    def latxa(self, kernels: str, *, packed: bool = True) -> Iterator[int]:
         from dataclasses import replace
 
-        from latxa_cli.training import loop
+        from latxa_cli.training import loop, session
 
+        name = f"latxa, {kernels}" if packed else UNPACKED
         trainer = loop.Trainer(self.model(), self.rows, replace(self.config, kernels=kernels))
-        self.note[f"latxa, {kernels}"] = f"{trainer.network.attention}, {trainer.kernels}, packed"
+        if not packed:
+            trainer.network.unpack()
+        self.note[name] = f"{trainer.network.attention}, {trainer.kernels}, {session.packing_of(trainer)}"
         step = 0
         while True:
             figures = trainer.step(step % min(SEEN, trainer.plan.steps_per_epoch))
             if "mfu" in figures:
-                self.mfu.setdefault(f"latxa, {kernels}", []).append(figures["mfu"])
+                self.mfu.setdefault(name, []).append(figures["mfu"])
             yield figures["trained_tokens"]
             step += 1
 
@@ -325,6 +330,7 @@ class Bench:
         contestants: dict[str, Callable[[], Iterator[int]]] = {"shortest loop": self.shortest}
         for kernels in self.options.kernels.split(","):
             contestants[f"latxa, {kernels}"] = partial(self.latxa, kernels)
+        contestants[UNPACKED] = partial(self.latxa, "auto", packed=False)
         for packed in (True,) if self.device.type == "cuda" else (True, False):  # texts of 8,192 are not padded
             contestants[self.name("HF Trainer", packed)] = partial(self.hf_trainer, packed)
             if self.options.site:
@@ -376,7 +382,13 @@ class Bench:
             f"{self.options.batch_size} a step, {unit}, torch {torch.__version__}\n"
         )
         table(lines)
+        unpacked = medians.pop(UNPACKED, None)
         ours = max(speed for name, speed in medians.items() if name.startswith("latxa"))
+        if unpacked:
+            verdict(
+                f"rows taken apart: {unpacked / ours:.2f} x packed (goal: {GOAL_UNPACKED})",
+                unpacked >= GOAL_UNPACKED * ours,
+            )
         if "shortest loop" in medians:
             verdict(f"{ours / base:.3f} x the shortest loop (goal: {GOAL})", ours >= GOAL * base)
         peers = [speed for name, speed in medians.items() if name.startswith(("HF", "TRL"))]

@@ -129,7 +129,7 @@ def test_a_validation_cut_short_is_done_when_the_run_goes_on(
 
 
 def test_no_checkpoint_before_the_first_step_and_no_loss(model_directory, rows, tmp_path, whole, monkeypatch):
-    monkeypatch.setattr(session.isolation, "check", lambda *_: (_ for _ in ()).throw(Terminated()))
+    monkeypatch.setattr(session.isolation, "choose", lambda *_: (_ for _ in ()).throw(Terminated()))
     told: list[str] = []
     with pytest.raises(Terminated):
         run(model_directory, rows, tmp_path, told=told)

@@ -117,6 +117,12 @@ def mixing_from(place, model, monkeypatch):
     monkeypatch.setattr(model.model, "forward", mixed)
 
 
+@pytest.mark.parametrize("length", [2, 3, 9])
+def test_the_shortest_rows_are_proven_too(model, prepared, length):
+    rows = prepared([{"text": "etxe mendi ibai " * 9}], sequence_length=length).rows
+    assert isolation.check(PackedLoss(model, attention="sdpa"), rows) < 1e-5
+
+
 def test_of_many_texts_some_are_compared_from_the_first_to_the_last(one_text_first, monkeypatch):
     row = isolation._row_of_most_texts(one_text_first)
     begins = np.flatnonzero(row.position_ids[0] == 0)

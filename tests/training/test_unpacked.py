@@ -10,11 +10,11 @@ import pytest
 from latxa_cli.training.network import unpacked
 
 
-def texts_in(lengths, limits=()):
+def texts_in(lengths, limits=(), most=0):
     """Return the groups of texts of such lengths as lists of texts, each as its places."""
     boundaries = np.cumsum([0, *lengths])
     found = []
-    for places, own in unpacked.groups(boundaries, limits):
+    for places, own in unpacked.groups(boundaries, limits, most):
         kept = np.zeros(places.size, bool)
         kept[own] = True
         found.append([row[mask].tolist() for row, mask in zip(places, kept.reshape(places.shape), strict=True)])
@@ -37,6 +37,13 @@ def test_every_token_is_computed_once_in_its_text(limits):
 def test_groups_do_not_straddle_a_length():
     groups = texts_in([8, 7, 9, 8, 3, 8], (8,))
     assert sorted(sorted(map(len, group)) for group in groups) == [[3, 7, 8, 8, 8], [9]]
+
+
+def test_of_few_calls_none_straddles_a_length_either():
+    lengths = np.random.default_rng(2).integers(1, 500, 60)
+    assert len(texts_in(lengths)) > 4 == len(texts_in(lengths, most=4))
+    found = texts_in(lengths, (100, 200), most=2)
+    assert [{sum(len(text) > limit for limit in (100, 200)) for text in group} for group in found] == [{2}, {1}, {0}]
 
 
 def test_no_other_groups_cost_less():

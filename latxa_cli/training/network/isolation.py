@@ -172,7 +172,7 @@ def _sees(network: PackedLoss, row: PackedRows) -> bool:
 def _followed(row: PackedRows) -> PackedRows:
     """Return the first tokens of a row, as four texts of unequal lengths."""
     length = min(TOKENS_FOLLOWED, row.input_ids.shape[1])
-    return _cut(row, length, [0, length // 8, length // 2, length - length // 4])
+    return _cut(row, length, [0, length // 8, length // 2, length - 1 - length // 4])
 
 
 def _cut(row: PackedRows, length: int, begins: Sequence[int]) -> PackedRows:
@@ -232,19 +232,22 @@ def _long_enough(batch: PackedRows) -> list[tuple[int, int, int]]:
 
 
 def _states(network: PackedLoss, batch: PackedRows) -> Tensor:
-    """Return what the head gets of each token; of a model that has no part without the head, the logits."""
-    base = network.model.base_model
-    output = "logits" if base is network.model else "last_hidden_state"
+    """Return what the head gets of each token; of a model without a head of its own, the logits."""
+    base, output = (network.model.base_model, "last_hidden_state") if _has_head(network) else (network.model, "logits")
     return network.of_tokens(base, output, _on_device(network, batch))
 
 
 def _scores(network: PackedLoss, states: Tensor) -> Tensor:
     """Return the logits of some `_states`, in float32; what a model does to logits of the head is left out."""
-    if network.model.base_model is network.model:
+    if not _has_head(network):
         return states.float()
     with network.autocast(states.device):
         scores: Tensor = network.model.get_output_embeddings()(states)
     return scores.float()
+
+
+def _has_head(network: PackedLoss) -> bool:
+    return network.model.base_model is not network.model and network.model.get_output_embeddings() is not None
 
 
 # --- the head --------------------------------------------------------------------------------------------------------

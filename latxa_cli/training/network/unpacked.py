@@ -34,7 +34,7 @@ def groups(boundaries: NDArray[np.int64], limits: tuple[int, ...] = (), most: in
     Args:
         boundaries: [texts + 1], the begin of each text and the end of the last one.
         limits: lengths that no group straddles, see `turning_lengths`.
-        most: the largest number of groups, more than `limits`; 0: any.
+        most: the largest number of groups, if `limits` allow it; 0: any.
     """
     lengths = np.diff(boundaries)
     order = np.argsort(-lengths, kind="stable")
@@ -42,7 +42,7 @@ def groups(boundaries: NDArray[np.int64], limits: tuple[int, ...] = (), most: in
     call = CALL
     while True:
         found = [texts for side in sides for texts in np.split(side, _cheapest_cuts(lengths[side], call))]
-        if not most or len(found) <= most:
+        if not most or len(found) <= max(most, len(sides)):
             return [_group(boundaries[texts], lengths[texts]) for texts in found]
         call *= 2
 
