@@ -10,6 +10,7 @@ that a model names, or it would never stop.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ ANY_TOKENIZER = "PreTrainedTokenizerFast"  # the class that versions 4 and 5 bot
 OF_VERSION_5 = ("TokenizersBackend",)
 FULL, SLIDING = "full_attention", "sliding_attention"
 TEMPLATE = "chat_template.jinja"
+# Of these, version 4 takes `type` and the factors as `rope_scaling`, and nothing else.
+PHI_3, FACTORS = ("phi3",), ("short_factor", "long_factor")
 
 
 def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Path | None = None) -> None:
@@ -134,7 +137,7 @@ def _is_read_as(config: JsonObject, known: JsonObject) -> bool:
     if kind not in CONFIG_MAPPING:
         return True
     try:
-        read = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
+        read = CONFIG_MAPPING[kind].from_dict(deepcopy(config)).to_dict()  # it writes into what it is given
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, StrictDataclassError):
         return False
     return bool(text_part(read).get("rope_parameters") == text_part(known).get("rope_parameters"))
@@ -155,6 +158,9 @@ def _spelt(config: JsonObject, known: JsonObject, *, old: bool) -> JsonObject:
         return config
     whole: JsonObject = new[FULL] if isinstance(new.get(FULL), dict) else new
     spelt: JsonObject = {"rope_theta": whole.get("rope_theta"), "rope_scaling": _scaling(whole)}
+    if spelt["rope_scaling"] and config.get("model_type") in PHI_3:
+        spelt["rope_scaling"] = {"type": whole["rope_type"], **{name: whole.get(name) for name in FACTORS}}
+        spelt["original_max_position_embeddings"] = whole.get("original_max_position_embeddings")
     if isinstance(new.get(SLIDING), dict):
         spelt["rope_local_base_freq"] = new[SLIDING].get("rope_theta")
     if "partial_rotary_factor" in whole:

@@ -134,6 +134,14 @@ FAMILIES = {
         None, "<|im_end|>", ("<|im_start|>", "<|im_sep|>"), "<|im_start|>user<|im_sep|>", "<|im_start|>user<|im_sep|>",
         "<|im_end|><|im_start|>assistant<|im_sep|>", "<|im_end|><|im_start|>user<|im_sep|>", "<|im_end|>",
     ),
+    "OLMo 2": Family(
+        "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] }}"
+        "{% if message['role'] == 'assistant' %}{{ eos_token }}{% if not loop.last %}{{ '\n' }}{% endif %}"
+        "{% else %}{{ '\n' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+        "<|endoftext|>", "<|endoftext|>", (), "<|endoftext|><|user|>\n", "<|endoftext|><|user|>\n",
+        "\n<|assistant|>\n", "<|endoftext|>\n<|user|>\n", "<|endoftext|>",
+    ),
     "ChatML": Family(
         "{% for message in messages %}" + CHATML + "{% endfor %}" + ASSISTANT,
         None, "<|im_end|>", ("<|im_start|>",), "<|im_start|>user\n", "<|im_start|>user\n",

@@ -11,16 +11,20 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import tiny
-from chat_families import FAMILIES, letters, tokenizer_of
+import tokenizer_kinds
+from chat_families import FAMILIES, tokenizer_of
+from tokenizers import processors
 
 LLAMA_31 = {
     "factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 32,
     "rope_type": "llama3",
 }  # fmt: skip
+LONG_ROPE = {"type": "longrope", "short_factor": 12 * [1.0], "long_factor": [1.0 + n / 4 for n in range(12)]}
 # As version 4 of transformers spells them, and the hub has them.
 KINDS: dict[str, dict[str, Any]] = {
     "llama": {"model_type": "llama", "rope_theta": 500000.0, "rope_scaling": LLAMA_31},
@@ -29,8 +33,24 @@ KINDS: dict[str, dict[str, Any]] = {
         "model_type": "gemma3_text", "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "rope_scaling": None,
         "sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 16,
     },
+    "mistral": {"model_type": "mistral", "rope_theta": 1000000.0, "sliding_window": None},
+    "phi3": {
+        "model_type": "phi3", "rope_theta": 10000.0, "rope_scaling": LONG_ROPE, "partial_rotary_factor": 0.75,
+        "original_max_position_embeddings": 256, "sliding_window": 262144, "resid_pdrop": 0.0, "embd_pdrop": 0.0,
+    },
+    "olmo2": {"model_type": "olmo2", "rope_theta": 500000.0, "rope_scaling": None},
 }  # fmt: skip
-FAMILY = {"llama": "Llama 3.1", "qwen3": "Qwen 3", "gemma3": "Gemma 3"}
+FAMILY = {
+    "llama": "Llama 3.1", "qwen3": "Qwen 3", "gemma3": "Gemma 3", "mistral": "Mistral", "phi3": "Phi 3.5",
+    "olmo2": "OLMo 2",
+}  # fmt: skip
+# The tokenizers, and the classes that their settings name on the hub.
+TOKENIZERS = {
+    "llama": ("llama_3", "PreTrainedTokenizerFast"), "qwen3": ("qwen_2", "Qwen2Tokenizer"),
+    "gemma3": ("gemma", "GemmaTokenizer"), "mistral": ("mistral", "LlamaTokenizer"),
+    "phi3": ("llama_2", "LlamaTokenizer"), "olmo2": ("gpt_2", "GPT2Tokenizer"),
+}  # fmt: skip
+BEGIN_TEXTS = ("LlamaTokenizer", "GemmaTokenizer")  # classes whose files say so too
 SIZES = {  # vLLM takes heads of 32 and more on a CPU
     "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "head_dim": 32,
     "num_key_value_heads": 1, "max_position_embeddings": 512, "initializer_range": 0.1, "tie_word_embeddings": True,
@@ -99,8 +119,11 @@ def on_the_hub(folder: Path, kind: str, sizes: dict[str, Any]) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
-    config = sizes | KINDS[kind]
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
+    config = deepcopy(sizes | KINDS[kind])
+    for name in ("short_factor", "long_factor"):
+        if factors := (config.get("rope_scaling") or {}).get(name):
+            del factors[int(config["head_dim"] * config["partial_rotary_factor"]) // 2 :]
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**deepcopy(config)))  # which writes into it
     model.save_pretrained(folder)
     settings = {**config, "architectures": [type(model).__name__], "torch_dtype": "float32"}
     (folder / "config.json").write_text(json.dumps(settings))
@@ -112,8 +135,13 @@ def learnt(kind: str, folder: Path, latxa: Callable[..., Any]) -> Path:
     The base has no chat template, and its end of text does not end a turn.
     """
     family = FAMILIES[FAMILY[kind]]
-    tokenizer = tokenizer_of(family, letters())
-    if family.eos == family.end:
+    kind_of_tokenizer, name = TOKENIZERS[kind]
+    texts = [*tokenizer_kinds.ENGLISH, *8 * [turn["content"] for turn in CHAT]]
+    tokenizer = tokenizer_of(family, tokenizer_kinds.KINDS[kind_of_tokenizer](texts))
+    if begin := name in BEGIN_TEXTS and tokenizer.bos_token:
+        written = processors.TemplateProcessing(f"{begin} $A", special_tokens=[(begin, tokenizer.bos_token_id)])
+        tokenizer.backend_tokenizer.post_processor = written
+    if family.eos == family.end and "eos_token" not in family.template:
         tokenizer.add_special_tokens({"eos_token": "<|end of document|>", "additional_special_tokens": [family.eos]})
     tokenizer.chat_template = None
     folder.mkdir(exist_ok=True)
@@ -121,6 +149,8 @@ def learnt(kind: str, folder: Path, latxa: Callable[..., Any]) -> Path:
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     on_the_hub(base, kind, SIZES | ends | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.eos_token_id})
     tokenizer.save_pretrained(base)
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    (base / "tokenizer_config.json").write_text(json.dumps({**settings, "tokenizer_class": name}))
     (folder / "template.jinja").write_text(family.template, encoding="utf-8")
     tiny.write_jsonl(folder / "chats.jsonl", [{"id": "one", "messages": CHAT}, {"id": "two", "messages": CHAT}])
     made = latxa(*TRAIN, "-o", "out", cwd=folder)
@@ -173,4 +203,5 @@ def stops(found: dict[str, Any], kind: str, directory: Path) -> bool:
     tokenizer = AutoTokenizer.from_pretrained(directory)
     asked = tokenizer.apply_chat_template(CHAT[:1], add_generation_prompt=True, tokenize=False)
     learnt = CHAT[1]["content"] + FAMILIES[FAMILY[kind]].end
-    return (tokenizer.decode(found["prompt"]), tokenizer.decode(found["written"])) == (asked, learnt)
+    prompt = tokenizer(asked, add_special_tokens=False)["input_ids"]
+    return (found["prompt"], tokenizer.decode(found["written"]).lstrip()) == (prompt, learnt)

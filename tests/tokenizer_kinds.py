@@ -13,6 +13,8 @@ LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# As that of Llama 3, but for digits, of which each is a word.
+QWEN_2 = LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
 SPECIAL = ("<s>", "</s>", "<|user|>")
 ENGLISH = [
     "The old harbour keeper counts seven lamps before a storm; it's 1024 o'clock, isn't it?",
@@ -26,6 +28,21 @@ def llama_3(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:
     """Byte-level with a regular expression, `ignore_merges`, and special tokens behind the vocabulary."""
     made = Tokenizer(models.BPE(ignore_merges=True))
     split = pre_tokenizers.Split(Regex(LLAMA_3), "isolated")
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    made.decoder = decoders.ByteLevel()
+    made.post_processor = processors.ByteLevel(trim_offsets=False)
+    made.train_from_iterator(texts, _trainer(size, pre_tokenizers.ByteLevel.alphabet()))
+    made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
+    return made
+
+
+def qwen_2(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:
+    """Byte-level with a regular expression, over composed characters; special tokens behind the vocabulary."""
+    made = Tokenizer(models.BPE())
+    made.normalizer = normalizers.NFC()
+    split = pre_tokenizers.Split(Regex(QWEN_2), "isolated")
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -90,7 +107,7 @@ def gemma(texts: Iterable[str] = ENGLISH, size: int = 150) -> Tokenizer:
     return made
 
 
-KINDS = {"llama_3": llama_3, "gpt_2": gpt_2, "llama_2": llama_2, "mistral": mistral, "gemma": gemma}
+KINDS = {"llama_3": llama_3, "qwen_2": qwen_2, "gpt_2": gpt_2, "llama_2": llama_2, "mistral": mistral, "gemma": gemma}
 
 
 def _trainer(size: int, alphabet: list[str], **settings: Any) -> trainers.BpeTrainer:

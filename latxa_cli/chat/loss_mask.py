@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from latxa_cli.chat.composed import locate_composed, spelt
 from latxa_cli.chat.given import is_plain
 from latxa_cli.chat.rendering import Message, TemplateError, name_of
-from latxa_cli.chat.skeleton import AnswerEnd, Template, common_prefix
+from latxa_cli.chat.skeleton import Template, common_prefix
 from latxa_cli.chat.special import special_ids
 from latxa_cli.chat.turns import Located, locate
 from latxa_cli.stream.errors import LatxaError
@@ -95,7 +95,7 @@ def encode_chats(
     return [
         item
         if isinstance(item, TemplateError)
-        else _mark(tokenizer, loss, item, _Tokens(next(encodings), special), template.ending)
+        else _mark(tokenizer, loss, item, _Tokens(next(encodings), special), template)
         for item in located
     ]
 
@@ -160,19 +160,23 @@ class _Tokens:
 
 
 def _mark(
-    tokenizer: Any, loss: Loss, located: Located, tokens: _Tokens, ending: AnswerEnd
+    tokenizer: Any, loss: Loss, located: Located, tokens: _Tokens, template: Template
 ) -> TokenisedChat | TemplateError:
     """Mark the trained tokens of one conversation.
 
     Texts come from models and from the web: one that spells a special token would be read as that token.
     """
     text, turns, unread = located
+    ending, lead = template.ending, template.lead
     ids, end = tokens.ids, len(text)
     trained = [False] * len(ids)
     kept_out: list[slice] = []
     closed = True
     for turn, limit in zip(turns, [*(turn.start for turn in turns[1:]), end], strict=True):
-        content = tokens.reaching(turn.start, end)
+        begin = turn.start
+        if lead and turn.role == "assistant" and not turn.composed and text.endswith(lead, 0, begin):
+            begin -= len(lead)
+        content = tokens.reaching(begin, end)
         behind = max(content, tokens.beginning(turn.end, end))
         token = tokens.next_special(content)
         if token < behind and tokens.span(token)[0] >= turn.start and not turn.composed:

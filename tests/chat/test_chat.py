@@ -251,6 +251,14 @@ def test_assistant_turns_and_their_ends_are_trained(named):
     assert tokenizer.decode(encoded.ids) == render(tokenizer, CHAT)
 
 
+def test_white_space_before_an_answer_that_the_prompt_for_one_lacks_is_trained(make):
+    """A digit is a token of its own in most vocabularies, and so is the space before it."""
+    tokenizer = make(MISTRAL)
+    messages = chat("12+30?", " 42", "Eta?", "42")
+    assert trained_text(tokenizer, encode_chat(tokenizer, messages)) == ["  42</s>", " 42</s>"]
+    assert trained_text(make(CHATML), encode_chat(make(CHATML), messages))[0] == " 42<|im_end|>"
+
+
 def test_begin_of_text_stands_once(named):
     name, tokenizer = named
     encoded = encode_chat(tokenizer, CHAT)

@@ -66,7 +66,8 @@ def test_what_ends_every_turn_is_trained_as_the_template_writes_it(family: tuple
     messages = [*TURNS, {"role": "user", "content": "Eta?"}, TURNS[1]]
     encoded = encode_chat(tokenizer, messages)
     trained = [token for token, is_trained in zip(encoded.ids, encoded.trained, strict=True) if is_trained]
-    assert tokenizer.decode(trained) == 2 * f"Hori.{expected.end}"
+    space = " " if expected is FAMILIES["Mistral"] else ""  # which is no part of the prompt for an answer
+    assert tokenizer.decode(trained) == 2 * f"{space}Hori.{expected.end}"
     assert tokenizer.decode(encoded.ids) == render(tokenizer, messages)
 
 

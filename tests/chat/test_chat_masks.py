@@ -46,11 +46,12 @@ def derived(family: Family, tokenizer: Any, pair: list[dict[str, str]]) -> tuple
         if text.startswith(family.prefix + words + between)
     }
     rest = text[len(before) :]
-    if rest.startswith(" "):  # Mistral parts an answer from [/INST]
+    first = len(before)
+    if rest.startswith(" "):  # Mistral parts an answer from [/INST], which is the end of the prompt for one
         before, rest = before + " ", rest[1:]
     words = answer if rest.startswith(answer) else answer.strip()
     assert rest.startswith(words)
-    first, last = len(before), text.index(family.end, len(before) + len(words)) + len(family.end)
+    last = text.index(family.end, len(before) + len(words)) + len(family.end)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     return encoded["input_ids"], [end > first and start < last for start, end in encoded["offset_mapping"]]
 

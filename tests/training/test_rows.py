@@ -140,3 +140,13 @@ def test_a_folder_that_is_not_finished_is_known_as_prepared(tmp_path: Path) -> N
     folder = write(tmp_path / "rows", some_rows(1))
     (folder / "prepared.json").unlink()
     assert on_disk.is_prepared(str(folder))
+
+
+def test_rows_are_filled_with_a_token_of_the_model():
+    """`[PAD]` behind the vocabulary is in many tokenizers, and has no row in the model."""
+    from types import SimpleNamespace
+
+    from latxa_cli.training.data.rows import padding_of
+
+    for pad, end, padding in ((5, 7, 5), (None, 7, 7), (9, 7, 7), (9, 9, 0)):
+        assert padding_of(SimpleNamespace(pad_token_id=pad, eos_token_id=end), 9) == padding

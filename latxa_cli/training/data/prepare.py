@@ -32,7 +32,7 @@ from latxa_cli.stream.records import JsonObject, Lines, Record, Reject
 from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
 from latxa_cli.training.data.packing import pack_window
-from latxa_cli.training.data.rows import PreparedRows, RowWriter
+from latxa_cli.training.data.rows import PreparedRows, RowWriter, padding_of
 from latxa_cli.training.data.tokenised import REFUSED, SPLIT, TokenisingSettings, source_of, tokenise_records
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def pack(task: PackTask) -> JsonObject:
     settings = task.tokenised[0].settings
     tokenizer, tokenising = tokenizer_of(settings), settings.tokenising
     digest = digest_of(tokenizer)
-    padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    padding = padding_of(tokenizer, tokenising.vocabulary)
     writer = RowWriter(Path(task.folder), tokenising.sequence_length, padding=padding, vocabulary=tokenising.vocabulary)
     window = _Window.empty()
     for part in task.tokenised:

@@ -47,6 +47,12 @@ class PackedRows(NamedTuple):
     labels: NDArray[np.int32]
 
 
+def padding_of(tokenizer: Any, vocabulary: int) -> int:
+    """Return a token of the model that fills rows; some tokenizers have one for that alone which the model lacks."""
+    named = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((token for token in named if token is not None and token < vocabulary), 0)
+
+
 class RowWriter:
     """A writer of rows of `length` tokens into `folder`, which is complete after `finish`; raises LatxaError."""
 
