@@ -9,8 +9,9 @@ MEGABYTES. Each is exported in float32 and in bfloat16, with one thread. Start-u
 the times, and shown; it is the import of libraries. The peer is a copy of the weights by `cp`, synchronised.
 Goal: at most 100 MB of memory beyond mapped files (`RssAnon`) more than at start-up, whatever the size.
 
-`--readers`: tiny base models (Llama 3.1 with its RoPE, Qwen3, Gemma 3 of text, Mistral, Phi 3.5 with long RoPE, OLMo 2), each
-with the kind of tokenizer and the class that it has on the hub, are trained with a chat template to give one answer. transformers of this environment and of another, and vLLM read what `latxa train` exported.
+`--readers`: tiny base models (Llama 3.1 with its RoPE, Qwen3, Gemma 3 of text, Mistral, Phi 3.5 with long RoPE, OLMo
+2), each with the kind of tokenizer and the class that it has on the hub, are trained with a chat template to give one
+answer. transformers of this environment and of another, and vLLM read what `latxa train` exported.
 Goal: the logits of the trained weights within 1e-4, and an answer that ends where it should.
 """
 
