@@ -53,6 +53,18 @@ def test_what_is_not_the_server_takes_no_vote(odd: str, tmp_path: Path, browser:
     assert len(votes_in(tmp_path / "votes.jsonl")) == 1
 
 
+def test_trouble_that_is_over_is_told_no_more(tmp_path: Path, browser: Page) -> None:
+    write_responses(tmp_path)
+    with serving(tmp_path, *FILES) as served:
+        browser.open(served.address, READY)
+        browser.run(INSTEAD)
+        browser.run(f"{LOGIN}, {TRY}")
+        browser.wait(f"{TOLD}.includes('cannot be reached')")
+        browser.run(f"window.odd = null, {TRY}")
+        browser.wait(f"{TOLD} === ''")
+        assert browser.run("!document.querySelector('form .main').disabled")
+
+
 def test_a_server_that_hangs_is_asked_again(tmp_path: Path, browser: Page) -> None:
     write_responses(tmp_path)
     soon = "const real = AbortSignal.timeout; AbortSignal.timeout = () => real.call(AbortSignal, 200)"

@@ -29,6 +29,7 @@ let ends = new Set(); // sides whose end was on the screen
 let watcher = null;
 let syncing = false;
 let timer = null;
+let trouble = null; // what was said of the server last
 
 // --- talking with the server
 
@@ -46,13 +47,14 @@ async function sync() {
       const problem = await next();
       if (problem) return retry(problem);
     } while (mine); // voted on meanwhile
+    if (at("message").textContent === trouble) tell("");
   } finally {
     syncing = false;
   }
 }
 
 function retry(why) {
-  tell(why);
+  tell((trouble = why));
   timer = setTimeout(sync, RETRY);
 }
 
