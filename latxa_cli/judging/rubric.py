@@ -137,9 +137,18 @@ def _rubric(name: str, table: dict[str, Any]) -> Rubric:
 
 
 def _reminder(criteria: tuple[Criterion, ...], compares: str) -> str:
-    """Return what a judge is told whose answer lacks a number in its tags."""
-    keys = "\n".join(f'"{tag}": {one.lowest} to {one.highest}' for one in criteria for tag in one.tags(compares))
-    return f"Now give the numbers alone, as one line of JSON that has these keys, each with a whole number:\n\n{keys}"
+    """Return what a judge is told whose answer lacks a number in its tags.
+
+    Small models copy a range (`0 to 10`) as its first number; so the highest comes first, and not beside the keys.
+    """
+    by_range: dict[tuple[int, int], list[str]] = {}
+    for one in criteria:
+        by_range.setdefault((one.highest, one.lowest), []).extend(one.tags(compares))
+    asked = ". ".join(
+        f"{', '.join(tags)}: each a whole number, {highest} at the most and {lowest} at the least"
+        for (highest, lowest), tags in by_range.items()
+    )
+    return f"Answer again with the numbers alone, as one line of JSON with these keys. {asked}."
 
 
 def _criteria(value: Any, compares: str) -> tuple[Criterion, ...]:

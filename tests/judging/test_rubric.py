@@ -62,6 +62,17 @@ def test_a_users_rubric_is_called_by_its_file(load):
     assert list(rubric.tags) == ["all_a", "all_b"] and list(load(ONE).tags) == ["all"]
 
 
+def test_what_is_asked_once_more_follows_from_the_criteria(load):
+    rubric = load(PAIR.replace("}]", '}, {name = "b", tag = "b", lowest = -1, highest = 999}]'))
+    assert rubric.schema["properties"]["all_b"] == {"type": "integer", "enum": list(range(11))}
+    assert rubric.schema["properties"]["b_a"] == {"type": "integer", "minimum": -1, "maximum": 999}
+    assert rubric.schema["required"] == list(rubric.tags)
+    assert rubric.sheet.reminder.endswith(
+        "all_a, all_b: each a whole number, 10 at the most and 0 at the least. "
+        "b_a, b_b: each a whole number, 999 at the most and -1 at the least."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
