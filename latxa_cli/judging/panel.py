@@ -18,7 +18,7 @@ from latxa_cli.generation.engine import Completion, Decoding, Engine, Request, o
 from latxa_cli.generation.flow import Steps, converse
 from latxa_cli.generation.speaker import speaker_of
 from latxa_cli.judging.matching import Meeting
-from latxa_cli.judging.records import MODELS, SECOND, Scores, asked_twice, meeting_of, scored
+from latxa_cli.judging.records import MODELS, SECOND, Order, Scores, asked_twice, meeting_of, scored
 from latxa_cli.judging.rubric import Rubric
 from latxa_cli.judging.verdict import ASKED_AGAIN, Invalid, Verdict, read, read_object
 from latxa_cli.model import has_chat_template, short_name
@@ -120,8 +120,8 @@ class Panel:
             if isinstance(one, Invalid) and one.kind in ASKED_AGAIN and answer.text.strip()
         ]  # fmt: skip
         again = (yield [self._again(judge, requests[n], answers[n]) for n in unclear]) if unclear else []
-        for place, answer in zip(unclear, again, strict=True):
-            found[place] = read_object(answer, tags) or found[place]
+        for place, completion in zip(unclear, again, strict=True):
+            found[place] = read_object(completion, tags, answers[place].text) or found[place]
         return found
 
     def _again(self, judge: Judge, request: Request, answer: Completion) -> Request:
@@ -157,19 +157,18 @@ class Panel:
         if isinstance(verdict, Invalid):
             return Reject(response, verdict.reason, f"{judge.name}: {verdict.detail}")
         scores = {criterion.name: verdict.numbers[tag] for tag, criterion in self.rubric.tags.items()}
-        return scored(response, self.rubric, judge.name, scores, asked_again=verdict.asked_again)
+        return scored(response, self.rubric, judge.name, scores, answer=verdict.answer, asked_again=verdict.asked_again)
 
     def _battle(
         self, judge: Judge, meeting: Meeting, pair: tuple[Record, ...], verdicts: list[Verdict | Invalid]
     ) -> Record | Reject:
         battle = meeting_of(meeting.prompt_id, pair[0], pair[1], judge.name, rubric=self.rubric.name)
-        orders, again = [], False
+        orders = []
         for first, verdict in zip(MODELS, verdicts, strict=True):
             if isinstance(verdict, Invalid):
                 return Reject(battle, verdict.reason, f"{judge.name}, `{first}` first: {verdict.detail}")
-            orders.append(self._by_model(verdict.numbers, first))
-            again = again or verdict.asked_again
-        return asked_twice(battle, self.rubric, orders, self.margin, asked_again=again)
+            orders.append(Order(self._by_model(verdict.numbers, first), verdict.answer, verdict.asked_again))
+        return asked_twice(battle, self.rubric, orders, self.margin)
 
     def _by_model(self, numbers: dict[str, int], first: str) -> Scores:
         shown = (first, SECOND[first])

@@ -4,15 +4,17 @@ A battle by a judge that was asked holds both orders, so that who stood first de
 
 {"model_a", "model_b", "winner", "winner_content", "winner_language", "preference", "judge", …,
  "metadata": {"rubric", "scores": {"model_a": {criterion: mean}, "model_b": {…}},
-              "orders": [{"first": "model_a", "winner", "scores"}, {"first": "model_b", "winner", "scores"}]}}
+              "orders": [{"first": "model_a", "winner", "scores", "answer"}, {"first": "model_b", …}]}}
 
-`asked_again` is true where a judge gave its numbers only when it was asked for them once more.
+`answer` is what the judge said, in which its reasons stand. `asked_again` is true where a judge gave its numbers only
+when it was asked for them once more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from latxa_cli.judging.rubric import Rubric
@@ -50,30 +52,47 @@ def measured(battle: Record, rubric: Rubric, score_a: float, score_b: float, mar
     }
 
 
-def asked_twice(
-    battle: Record, rubric: Rubric, orders: Sequence[Scores], margin: float, *, asked_again: bool = False
-) -> Record:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a judge says of a pair in one order: scores, and its `answer`; `asked_again`: the scores came after it."""
+
+    scores: Scores
+    answer: str
+    asked_again: bool = False
+
+
+def asked_twice(battle: Record, rubric: Rubric, orders: Sequence[Order], margin: float) -> Record:
     """Return the battle that a judge decides who saw the pair in both orders, `model_a` first and `model_b` first.
 
     It is won where both orders say so; else it is a tie.
     """
     verdicts = rubric.verdicts or {}
     means = {
-        model: {name: sum(order[model][name] for order in orders) / 2 for name in orders[0][model]} for model in MODELS
+        model: {name: sum(order.scores[model][name] for order in orders) / 2 for name in orders[0].scores[model]}
+        for model in MODELS
     }
     by_order = [
-        {field: winner_of(order["model_a"][name], order["model_b"][name], margin) for field, name in verdicts.items()}
+        {field: winner_of(*(order.scores[model][name] for model in MODELS), margin) for field, name in verdicts.items()}
         for order in orders
     ]
     agreed = {field: by_order[0][field] if by_order[0][field] == by_order[1][field] else "tie" for field in verdicts}
     gap = means["model_a"][verdicts["winner"]] - means["model_b"][verdicts["winner"]]
-    verdict = {**agreed, **preference_of(gap, rubric.preference_scale), **_again(asked_again)}
+    verdict = {
+        **agreed,
+        **preference_of(gap, rubric.preference_scale),
+        **_again(any(order.asked_again for order in orders)),
+    }
     return _decided(battle, verdict) | {
         "metadata": {
             "rubric": rubric.name,
             "scores": means,
             "orders": [
-                {"first": first, "winner": winners["winner"], "scores": {model: dict(order[model]) for model in MODELS}}
+                {
+                    "first": first,
+                    "winner": winners["winner"],
+                    "scores": {model: dict(order.scores[model]) for model in MODELS},
+                    "answer": order.answer,
+                }
                 for first, winners, order in zip(MODELS, by_order, orders, strict=True)
             ],
         },
@@ -103,9 +122,10 @@ def preference_of(gap: float, scale: float | None) -> dict[str, float]:
 
 
 def scored(
-    response: Record, rubric: Rubric, judge: str | None, scores: Mapping[str, float], *, asked_again: bool = False
-) -> Record:
-    """Return a record of scores of one response."""
+    response: Record, rubric: Rubric, judge: str | None, scores: Mapping[str, float], *, answer: str = "",
+    asked_again: bool = False,
+) -> Record:  # fmt: skip
+    """Return a record of scores of one response. `answer`: what the judge said."""
     model = response.get("model") or response.get("generator") or (response.get("metadata") or {}).get("model")
     kept: dict[str, Any] = {name: response[name] for name in KEPT if response.get(name) is not None}
     return {
@@ -116,6 +136,7 @@ def scored(
         "scores": dict(scores),
         **_again(asked_again),
         **kept,
+        **({"metadata": {"answer": answer}} if answer else {}),
     }
 
 

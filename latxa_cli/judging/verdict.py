@@ -36,9 +36,10 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The number of every tag; `asked_again`: the judge had to be asked for them once more."""
+    """The number of every tag, and what the judge answered; `asked_again`: it had to be asked for them once more."""
 
     numbers: dict[str, int]
+    answer: str
     asked_again: bool = False
 
 
@@ -60,12 +61,12 @@ def read(completion: Completion, tags: Mapping[str, Criterion]) -> Verdict | Inv
         if len(number) > 9 or not criterion.lowest <= int(number) <= criterion.highest:
             return Invalid("out of range", f"{tag}: {number[:SHOWN]}")
         numbers[tag] = int(number)
-    return Verdict(numbers)
+    return Verdict(numbers, text.strip())
 
 
-def read_object(completion: Completion, tags: Mapping[str, Criterion]) -> Verdict | None:
+def read_object(completion: Completion, tags: Mapping[str, Criterion], first: str) -> Verdict | None:
     """Return the verdict of an answer to the second question: an object of JSON and nothing else, perhaps in a block of
-    code. None where one of `tags` is missing, or is no whole number within its range."""
+    code. None where one of `tags` is missing, or is no whole number within its range. `first`: the first answer."""
     try:
         found = json.loads(_FENCE.sub("", completion.text.strip()))
     except (ValueError, RecursionError):
@@ -73,7 +74,7 @@ def read_object(completion: Completion, tags: Mapping[str, Criterion]) -> Verdic
     if completion.finish_reason in ENDINGS or not isinstance(found, dict) or found.keys() != tags.keys():
         return None
     of_range = all(type(found[tag]) is int and one.lowest <= found[tag] <= one.highest for tag, one in tags.items())
-    return Verdict({tag: found[tag] for tag in tags}, asked_again=True) if of_range else None
+    return Verdict({tag: found[tag] for tag in tags}, first.strip(), asked_again=True) if of_range else None
 
 
 def _without(completion: Completion) -> Invalid:

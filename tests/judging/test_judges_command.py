@@ -152,6 +152,24 @@ def test_a_judge_that_copies_the_form_is_asked_again(latxa: Latxa, folder: Path)
     assert rated.returncode == 0 and {json.loads(line)["battles"] for line in rated.stdout.splitlines()[:2]} == {40}
 
 
+def test_whatever_a_judge_says_is_kept_as_text(latxa: Latxa, folder: Path) -> None:
+    strange = "\x00\x1b[31m\u202e"
+    said = strange + "".join(
+        f"<{name}_{side}>5</{name}_{side}>" for name in ("content", "language", "overall") for side in "ab"
+    )
+
+    async def odd(request: web.Request, body: Any) -> web.StreamResponse | None:
+        if body is None:
+            return None
+        return web.json_response(answer(body, message={"role": "assistant", "content": said}))
+
+    with OpenAIServer(odd) as server:
+        done = latxa(*PAIRWISE, "--base-url", server.url, "--rejects", "no.jsonl", "-o", "out.jsonl", cwd=folder)
+    kept = lines(folder / "out.jsonl")
+    assert done.returncode == 0 and len(kept) == QUESTIONS and b"\x1b" not in done.stderr
+    assert {order["answer"][:3] for one in kept for order in one["metadata"]["orders"]} == {"\x00\x1b["}
+
+
 def test_a_model_in_this_process_is_kept_to_the_form(latxa: Latxa, folder: Path, tiny_models: Path) -> None:
     """Of this judge, which has learnt to speak of harbours, no answer can be read at first."""
     for name in ("gull", "lamp"):

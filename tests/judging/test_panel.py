@@ -58,7 +58,10 @@ def test_both_orders_are_one_battle_with_the_scores_of_each():
     assert battle["metadata"] == {
         "rubric": "pairwise",
         "scores": scores,
-        "orders": [{"first": side, "winner": "model_a", "scores": scores} for side in ("model_a", "model_b")],
+        "orders": [
+            {"first": side, "winner": "model_a", "scores": scores, "answer": says(*numbers)}
+            for side, numbers in (("model_a", (4, 2)), ("model_b", (2, 4)))
+        ],
     }
 
 
@@ -119,6 +122,7 @@ def test_a_judge_that_gives_no_numbers_in_their_form_is_asked_for_them_once_more
     tally = Tally(None, str)
     [battle] = [one for outcome in tally.counted(panel.ask(met)) for one in outcome]
     assert battle["winner"] == "tie" and battle["asked_again"] is True
+    assert {order["answer"] for order in battle["metadata"]["orders"]} == {"The first one is better, <|end|> 9 to 1."}
     assert "j: 1 votes" in next(tally.sentences())
     assert "; 1 of them only when asked again" in next(tally.sentences())
     first, again = engine.requests[0], engine.requests[-1]
@@ -208,7 +212,7 @@ def test_scores_of_single_responses():
     outcomes, tally = votes(first, judges=[judge, lambda _: "<level>1</level>"], rubric="curate")
     assert outcomes[0] == {
         "id": "1", "rubric": "curate", "model": "m", "judge": "judge0", "scores": {"level": 3}, "task": "Poetry",
-        "language": "eu",
+        "language": "eu", "metadata": {"answer": "<level>3</level>"},
     }  # fmt: skip
     assert [one.reason if isinstance(one, Reject) else one["scores"]["level"] for one in outcomes] == [
         3, 1, "judge: unreadable", 1, 3, 1

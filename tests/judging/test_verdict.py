@@ -28,7 +28,7 @@ def level(text, reason="stop"):
 def test_numbers_stand_in_their_tags_wherever_these_are():
     text = "Because …\n" + answer(content_a="0", overall_b="10") + "\nThat is all."
     numbers = dict.fromkeys(TAGS, 7) | {"content_a": 0, "overall_b": 10}
-    assert read(stopped(text), PAIRWISE.tags) == Verdict(numbers)
+    assert read(stopped(text), PAIRWISE.tags) == Verdict(numbers, text)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_thousand_malformed_objects_are_each_valid_or_nothing():
         text = whole
         for _ in range(draw.randint(1, 3)):
             text = damaged(draw, text.replace("7", draw.choice(["7", "10", "-1", "1e1", "null", "70"]), 1))
-        found.append(read_object(Completion(text, draw.choice(ENDS), 1, 1), PAIRWISE.tags))
+        found.append(read_object(Completion(text, draw.choice(ENDS), 1, 1), PAIRWISE.tags, ""))
     valid = [one.numbers for one in found if one]
     assert 0 < len(valid) < 500 and all(set(one.values()) <= {7, 10} and list(one) == TAGS for one in valid)
 
