@@ -23,7 +23,7 @@ def judge(
     run: Run,
     files: Files = None,
     *,
-    rubric: Annotated[str, flag("A rubric below, or a `.toml` file.", metavar="NAME|FILE")] = "reference",
+    rubric: Annotated[str, flag("A rubric above, or a `.toml` file.", metavar="NAME|FILE")] = "reference",
     judge: Annotated[
         list[str] | None, flag("The model that judges; repeat it for a panel.", "--judge", "-j", metavar="MODEL")
     ] = None,

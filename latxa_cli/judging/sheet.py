@@ -2,7 +2,8 @@
 
 Texts that models wrote stand between tags of the template. They are never read as a template themselves, and cannot end
 their own tags or write those of the answer: a tag of the template that a text spells gets a space after its first sign,
-and so does a special token of the judge.
+and so does a special token of the judge. Servers keep their tokenizers to themselves, so that what looks like a special
+token of today's chat templates is taken for one in any case.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from latxa_cli.stream.errors import nearest
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
 TAG = re.compile(r"</?([A-Za-z][\w-]*)>", re.ASCII)
 BETWEEN_TAGS = re.compile(r"<([A-Za-z][\w-]*)>\s*\{([A-Za-z_]+)\}\s*</\1>", re.ASCII)
+LIKE_SPECIAL = re.compile(
+    r"<[|｜][^<>\n]{1,60}[|｜]>|</?s>|<(?:bos|eos)>|<(?:start|end)_of_(?:turn|image)>|\[/?(?:INST|SYSTEM_PROMPT)\]"
+)
 OURS = ("language", "form")  # placeholders whose texts no model wrote
 
 
@@ -49,6 +53,9 @@ class Sheet:
                     raise ValueError(
                         f"`{{{name}}}` does not stand between tags of its own, as `<text>{{{name}}}</text>`"
                     )
+        of_texts = {tag.casefold() for tag, _ in BETWEEN_TAGS.findall(self.system + self.user)}
+        if shared := next((tag for tag in TAG.findall(self.form) if tag.casefold() in of_texts), ""):
+            raise ValueError(f"`<{shared}>` stands round a text, and is to hold a number of the answer too")
 
     def messages(self, texts: Mapping[str, str], markers: Iterable[str] = ()) -> tuple[dict[str, str], ...]:
         """Return the turns that a judge is asked with. `markers`: special tokens of the judge."""
@@ -82,4 +89,4 @@ def _without_markers(text: str, markers: Iterable[str]) -> str:
     for marker in markers:
         if len(marker) > 1 and not marker.isspace():
             text = text.replace(marker, f"{marker[0]} {marker[1:]}")
-    return text
+    return LIKE_SPECIAL.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)

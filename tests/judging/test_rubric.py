@@ -86,6 +86,7 @@ def test_what_is_asked_once_more_follows_from_the_criteria(load):
         (PAIR.replace("{form}", "{form} {responce_a}"), "there is no placeholder `{responce_a}` (did you mean"),
         (PAIR.replace("<x>{response_a}</x>", "{response_a}"), "`{response_a}` does not stand between tags"),
         (PAIR.replace("<x>{response_a}</x>", "<x>{response_a}</z>"), "`{response_a}` does not stand between tags"),
+        (ONE.replace("<x>{response}</x>", "<All>{response}</All>"), "`<all>` stands round a text"),
         (ONE.replace("{response}", "{response_a}"), "no placeholder `{response_a}`"),
         (ONE + "verdict = 'all'", "`verdict` is of pairs"),
         (PAIR.replace('verdict = "all"', ""), "`verdict` does not name the criterion"),
