@@ -72,7 +72,10 @@ def asked_twice(battle: Record, rubric: Rubric, orders: Sequence[Order], margin:
         for model in MODELS
     }
     by_order = [
-        {field: winner_of(*(order.scores[model][name] for model in MODELS), margin) for field, name in verdicts.items()}
+        {
+            field: winner_of(order.scores["model_a"][name], order.scores["model_b"][name], margin)
+            for field, name in verdicts.items()
+        }
         for order in orders
     ]
     agreed = {field: by_order[0][field] if by_order[0][field] == by_order[1][field] else "tie" for field in verdicts}
