@@ -11,7 +11,8 @@ from tiny import Latxa
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-VERBS, RECORDS = ROOT / "recipes" / "verbs.md", ROOT / "recipes" / "records.md"  # made from code as a whole
+# Made from code as a whole; that of families by a bench.
+VERBS, RECORDS, FAMILIES = (ROOT / "recipes" / f"{name}.md" for name in ("verbs", "records", "families"))
 # Guides that bring all their commands need.
 WITHOUT_MODELS = (
     "corpus.md",
@@ -22,8 +23,8 @@ WITHOUT_MODELS = (
     "new-language.md",
     "voting.md",
 )
-GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS, RECORDS})
-ALL = [README, *GUIDES, VERBS, RECORDS, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
+GUIDES = sorted(set((ROOT / "recipes").glob("*.md")) - {VERBS, RECORDS, FAMILIES})
+ALL = [README, *GUIDES, VERBS, RECORDS, FAMILIES, *ROOT.glob("C*.md"), ROOT / "recipes" / "deepspeed" / "README.md"]
 
 RUN = "sh"  # blocks of commands that a test runs
 ELSEWHERE = "sh elsewhere"  # those that need a GPU, a hub, a server or a cluster: a test parses them

@@ -57,13 +57,14 @@ SMALL = {
     "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_chunk_size": 16, "linear_num_key_heads": 2,
     "linear_num_value_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
 }  # fmt: skip
-# No families for the answers of an assistant: encoders, translators, speech, and models that read bytes alone.
+# No families for the answers of an assistant: encoders, translators, speech, models that read bytes alone or draft for
+# another one.
 OTHERS = {
     "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small", "blt",
-    "camembert", "cpmant", "ctrl", "data2vec-text", "electra", "ernie", "git", "marian", "mbart", "megatron-bert",
-    "moshi", "musicgen", "musicgen_melody", "mvp", "pegasus", "plbart", "prophetnet", "reformer", "rembert", "roberta",
-    "roberta-prelayernorm", "roc_bert", "roformer", "trocr", "whisper", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet",
-    "xmod",
+    "camembert", "cpmant", "ctrl", "data2vec-text", "electra", "ernie", "gemma4_assistant", "gemma4_unified_assistant",
+    "git", "marian", "mbart", "megatron-bert", "moshi", "musicgen", "musicgen_melody", "mvp", "pegasus", "plbart",
+    "prophetnet", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "trocr", "whisper",
+    "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod",
 }  # fmt: skip
 # What a family asks of its sizes beside these.
 ROPE = {"rope_type": "default", "rope_theta": 1e4}
@@ -84,6 +85,7 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 16},
     "kimi_linear": {"num_experts_per_token": 2, "linear_head_dim": 16, "linear_num_heads": 2},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "longcat_flash": {
         "head_dim": 8, "ffn_hidden_size": 48, "expert_ffn_hidden_size": 24, "moe_topk": 2, "zero_expert_num": 2,

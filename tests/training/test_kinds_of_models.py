@@ -120,6 +120,18 @@ def test_models_whose_packed_texts_would_see_each_other_are_trained_on_rows_take
     assert losses[2] < losses[0]
 
 
+@pytest.mark.parametrize("more", [{}, {"gradient_checkpointing": True}, {"lora_rank": 2}, {"neftune_alpha": 5.0}])
+def test_a_step_on_rows_taken_apart_is_that_on_packed_rows(rows, more):
+    weights = []
+    for packing in ("always", "never"):
+        config = TrainConfig(sequences_per_step=6, batch_size=3, learning_rate=1e-3, sequence_length=64, **more)
+        trainer = loop.Trainer(random_model("llama"), rows, config)
+        isolation.choose(trainer.network, rows, packing)
+        trainer.step(0)
+        weights.append(torch.cat([value.detach().flatten() for value in trainer.model.parameters()]))
+    assert (weights[0] - weights[1]).abs().max() < 2e-5
+
+
 @pytest.mark.parametrize("original", [16, 32, 64])
 def test_angles_that_the_longest_text_of_a_call_turns_are_those_of_each_text_alone(rows, original):
     """LongRoPE has others for all texts of a call as soon as one is longer than the original length."""
