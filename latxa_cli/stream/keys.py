@@ -5,6 +5,7 @@ What is signed with it in one run is known in the next one. It is never shown, a
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -37,13 +38,17 @@ def kept_key(path: Path, *, make: bool) -> bytes:
 
 
 def _write(path: Path, key: bytes) -> None:
-    """Write a key under another name first: no kill leaves half of one."""
+    """Write a key under another name first: no kill and no full disk leaves half of one."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
     try:
-        os.write(descriptor, key)
+        if os.write(descriptor, key) < len(key):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(descriptor)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
-    part.replace(path)

@@ -273,6 +273,8 @@ class Appender(Writer):
             os.fsync(copy)
             part_of(self.path).replace(self.path)
         except OSError as error:
+            with suppress(OSError):
+                part_of(self.path).unlink()  # it would take the room that records need
             os.close(copy)
             raise self._cannot_write(error) from None
         old, self.descriptor, self.digest = self.descriptor, copy, digest

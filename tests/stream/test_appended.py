@@ -138,6 +138,19 @@ def test_a_file_that_is_gone_is_made_again(path: Path) -> None:
     outputs.close()
 
 
+def test_a_full_disk_leaves_no_copy(path: Path) -> None:
+    outputs = opened(path)
+    outputs.append(records("a", "b", "c"))
+    before = path.read_bytes()
+    with files_no_larger_than(100), pytest.raises(LatxaError, match="cannot be written"):
+        outputs.remove("gone", b'"a"', lambda record: record["id"] == "a")
+    assert path.read_bytes() == before and [one.name for one in path.parent.iterdir()] == [path.name]
+    assert len(outputs.remove("gone", b'"a"', lambda record: record["id"] == "a")) == 1
+    outputs.append(records("d"))
+    assert names_in(path) == ["b", "c", "d"]
+    outputs.close()
+
+
 def test_what_is_no_record_is_not_removed(path: Path) -> None:
     outputs = opened(path)
     outputs.append(records("a"))
@@ -190,6 +203,15 @@ def test_the_key_is_kept_and_its_owner_s_alone(path: Path) -> None:
     with pytest.raises(LatxaError, match="is gone"):
         later.key()
     later.close()
+
+
+@pytest.mark.parametrize("size", [0, 10])
+def test_a_full_disk_leaves_no_half_of_a_key(size: int, path: Path) -> None:
+    outputs = opened(path)
+    with files_no_larger_than(size), pytest.raises(LatxaError, match="cannot be used"):
+        outputs.key()
+    assert not list(path.parent.glob("*.key*")) and len(outputs.key()) == 32
+    outputs.close()
 
 
 def test_the_key_is_no_place_for_another_output(path: Path) -> None:
