@@ -188,6 +188,21 @@ def test_all_is_reached_by_tab_alone(tmp_path: Path, browser: Page) -> None:
     assert votes_in(tmp_path / "votes.jsonl")[0]["winner"] == "model_a"
 
 
+def test_a_choice_is_seen_in_colours_of_ones_own(tmp_path: Path, browser: Page) -> None:
+    """As people with low vision set them for all pages (forced colours)."""
+    write_responses(tmp_path)
+    with serving(tmp_path, *FILES) as served:
+        browser.open(served.address, READY)
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
+        browser.key("1")
+        colours = browser.run(
+            "[...document.querySelectorAll('[data-question=content] input + span')]"
+            ".map((one) => getComputedStyle(one).backgroundColor)"
+        )
+        browser.look()
+        assert len(set(colours[1:])) == 1 and colours[0] != colours[1]
+
+
 def test_texts_of_megabytes(tmp_path: Path, browser: Page) -> None:
     """Their beginning is shown, and all of them is stored."""
     texts = ("x" * 5_000_000, "abc\n" * 1_250_000)
