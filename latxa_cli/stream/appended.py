@@ -13,7 +13,8 @@ from latxa_cli.stream.inputs import Input
 from latxa_cli.stream.keys import kept_key, key_of
 from latxa_cli.stream.outputs import Destination, Outputs
 from latxa_cli.stream.records import JsonObject, Record, Reject
-from latxa_cli.stream.resume import MAIN, Checkpoint
+from latxa_cli.stream.rejects import unfit_entry
+from latxa_cli.stream.resume import MAIN, REJECTS, Checkpoint
 from latxa_cli.stream.writer import Appender
 
 
@@ -86,10 +87,13 @@ class AppendedOutputs(Outputs):
         return gone
 
     def refuse(self, reject: Reject) -> None:
-        """Count what came and is not added, and write it to the rejects."""
+        """Write what came and is not added to the rejects, and count it; raises LatxaError, and has then done neither."""
         with self._counting:
+            writer = self.writers.get(REJECTS)
+            if isinstance(writer, Appender):
+                writer.append([unfit_entry(reject.record, reject.reason, reject.detail)], wait=False)
             self.counts.read += 1
-            self.write(reject)
+            self.counts.rejected[reject.reason] += 1
 
     def _count(self, records: int) -> None:
         with self._counting:

@@ -237,14 +237,17 @@ class Appender(Writer):
         self.digest, self.has_begun = xxhash.xxh3_128(), False
         self.begin()
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Write records, and wait for the disk; raises LatxaError, and then the file holds none of them."""
+    def append(self, records: Iterable[Record], *, wait: bool = True) -> None:
+        """Write records, and wait for the disk; raises LatxaError, and then the file holds none of them.
+
+        wait: False to hand them to the operating system alone, which outlives this process.
+        """
         self._follow()
         offset = self.offset
         try:
             for record in records:
                 self.write(record)
-            self.sync()
+            self.sync() if wait else self.flush()
         except LatxaError:
             self.lines, self.held = [], 0
             self.offset, self.digest, self.has_begun = offset, xxhash.xxh3_128(), False

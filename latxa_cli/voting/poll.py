@@ -167,6 +167,7 @@ class Poll:
         """
         ballot = self.ballots.read(body, user)
         if ballot is None or not isinstance(body, dict):
+            self._rate.take(user)  # nobody fills the disk with what is refused
             raise self._refused(body, "not our ballot")
         if ballot.id in self.box.cast:
             return

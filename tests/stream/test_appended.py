@@ -138,6 +138,20 @@ def test_a_file_that_is_gone_is_made_again(path: Path) -> None:
     outputs.close()
 
 
+def test_a_full_disk_leaves_no_half_of_a_reject(path: Path) -> None:
+    rejects = path.with_name("rejects.jsonl")
+    outputs = opened(path, rejects=rejects)
+    outputs.refuse(Reject({"id": "a"}, "odd"))
+    before = rejects.read_bytes()
+    assert before.endswith(b"}\n")  # at once: a kill does not take it
+    with files_no_larger_than(len(before) + 20), pytest.raises(LatxaError, match="cannot be written"):
+        outputs.refuse(Reject({"id": "b" * 100_000}, "odd"))
+    outputs.refuse(Reject({"id": "c"}, "odd"))
+    assert [json.loads(line)["record"]["id"] for line in rejects.read_bytes().splitlines()] == ["a", "c"]
+    assert outputs.counts.as_dict() == {"in": 2, "out": 0, "rejected": {"odd": 2}}
+    outputs.close()
+
+
 def test_a_full_disk_leaves_no_copy(path: Path) -> None:
     outputs = opened(path)
     outputs.append(records("a", "b", "c"))
