@@ -87,7 +87,7 @@ class AppendedOutputs(Outputs):
         return gone
 
     def refuse(self, reject: Reject) -> None:
-        """Write what came and is not added to the rejects, and count it; raises LatxaError, and has then done neither."""
+        """Write what came and is no record to the rejects, and count it; raises LatxaError, and then did neither."""
         with self._counting:
             writer = self.writers.get(REJECTS)
             if isinstance(writer, Appender):
