@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from latxa_cli.judging.curves import Ratings
+from latxa_cli.judging.matching import asked, key_of
 from latxa_cli.judging.merits import Merits, Pair, Vote
 from latxa_cli.judging.panel import family_of
 from latxa_cli.judging.rubric import Rubric
 from latxa_cli.stream.checks import checker
-from latxa_cli.stream.records import Outcome, Record, Reject, keyed_hash, user_turns
+from latxa_cli.stream.records import Outcome, Record, Reject
 from latxa_cli.stream.spellings import field_text, spelled
 
 SHARE = {"model_b": 0, "tie": 1, "tie (bothbad)": 1, "model_a": 2}  # twice the share of a win that `model_a` has
@@ -29,13 +30,14 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, battle: Record) -> Asked:
         """Return what a battle says."""
-        code = _CODE.match(str(battle.get("language") or ""))
+        code, conversation = _CODE.match(str(battle.get("language") or "")), {"messages": battle.get("conversation_a")}
+        turns: int | None = None
         try:
-            checker("conversation")({"messages": battle.get("conversation_a")})
-        except ValueError:
-            return cls(code[1].lower() if code else "", None)
-        turns = user_turns(battle["conversation_a"])
-        return cls(code[1].lower() if code else "", keyed_hash(0, "turns", *turns))
+            checker("conversation")(conversation)
+            turns = key_of(tuple(turn.strip() for turn in asked(conversation)))
+        except ValueError:  # arenas publish conversations in forms of their own too
+            pass
+        return cls(code[1].lower() if code else "", turns)
 
     def may_be(self, other: Asked) -> bool:
         """Whether neither says that it is something else than the other."""
@@ -67,9 +69,9 @@ class HumanVotes:
             counts[2 - share if turned else share] += 1
         return votes
 
-    def on(self, pair: Pair, asked: Asked) -> list[int] | None:
+    def on(self, pair: Pair, question: Asked) -> list[int] | None:
         """Return the votes on a pair where the same is asked: prompts in several languages often share their ids."""
-        found = [counts for one, counts in self.by_pair.get(pair, {}).items() if one.may_be(asked)]
+        found = [counts for one, counts in self.by_pair.get(pair, {}).items() if one.may_be(question)]
         return [sum(some) for some in zip(*found, strict=True)] if found else None
 
 

@@ -66,7 +66,7 @@ class FirstFile:
         """Note what is asked under an id; raises LatxaError for a repeated id."""
         if record["id"] in self.prompts:
             raise _repeated("the first file", record)
-        self.prompts[record["id"]] = _key(asked(record))
+        self.prompts[record["id"]] = key_of(asked(record))
 
     @cached_property
     def by_turns(self) -> dict[int, list[str]]:
@@ -124,7 +124,7 @@ class Contender:
         if turns not in self.by_turns:
             self.missed = self.missed or turns
             return Reject(record, "no partner", f"{self.name} has no such id, and no such prompt")
-        waiting = [name for name in first.by_turns[_key(turns)] if name not in self.responses]
+        waiting = [name for name in first.by_turns[key_of(turns)] if name not in self.responses]
         free = [name for name in self.by_turns[turns] if name not in first.prompts]
         if len(free) == len(waiting) == 1:
             self.met.add(free[0])
@@ -140,7 +140,8 @@ def asked(record: Record) -> Turns:
     return tuple(user_turns(record["messages"]))
 
 
-def _key(turns: Turns) -> int:
+def key_of(turns: Turns) -> int:
+    """Return a hash of user turns."""
     return keyed_hash(0, "turns", *turns)
 
 

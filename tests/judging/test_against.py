@@ -80,7 +80,7 @@ def talk(text):
         ({"language": "Basque"}, {"language": "eu"}, 1),  # a name is no code: it is not compared
         ({"language": "es"}, {}, 1),
         ({"conversation_a": talk("Zer?")}, {"conversation_a": talk("¿Qué?")}, 0),
-        ({"conversation_a": talk("Zer?")}, {"conversation_a": talk("Zer?")}, 1),
+        ({"conversation_a": talk("Zer?")}, {"conversation_a": talk("Zer?\n")}, 1),
         ({"conversation_a": "Zer?"}, {"conversation_a": talk("Zer?")}, 1),
     ],
 )
