@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch.distributed as dist
+from random_models import random_model
 from several import Job, Several, free_port, until
 from tiny import BINARY, write_jsonl
 
@@ -142,6 +143,22 @@ def test_rows_taken_apart_give_the_same_though_processes_have_other_numbers_of_g
     same(lines(data / output), expected, rel=2e-5)
     assert json.loads((data / output / "manifest.json").read_text())["packing"] == "unpacked"
     assert "| texts of a row | unpacked |" in (data / output / "README.md").read_text()
+
+
+def test_a_model_whose_packed_texts_would_see_each_other_trains_alike_everywhere(several, data, tokenizer, tmp_path):
+    """All take rows apart, and the first one alone says so."""
+    random_model("bloom", n_layer=2, n_head=2, spread=0.02).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "prepared").symlink_to(data / "prepared")
+    found = []
+    for backend, world in ((TORCH, 1), (TORCH, 2), (("deepspeed", 3), 2)):
+        output = f"{backend[0]}-{world}"
+        job = several.start(command(tmp_path, output, backend, "max_steps = 4\n"), world=world, cwd=tmp_path)
+        assert job.wait() == [0] * world, job.said()
+        assert job.said().count("rows are taken apart") == 1
+        found.append(lines(tmp_path / output))
+    for other in found[1:]:
+        same(other, found[0], rel=2e-5)
 
 
 def test_what_wraps_a_network_is_never_the_last_to_hold_the_processes():
