@@ -126,10 +126,9 @@ def test_the_shortest_rows_are_proven_too(model, prepared, length):
 def test_of_many_texts_some_are_compared_from_the_first_to_the_last(one_text_first, monkeypatch):
     row = isolation._row_of_most_texts(one_text_first)
     begins = np.flatnonzero(row.position_ids[0] == 0)
-    monkeypatch.setattr(isolation, "LEAST", 1)
-    assert [begin for _, begin, _ in isolation._long_enough(row)] == begins.tolist()
+    assert [begin for _, begin, _ in isolation._some_texts(row)] == begins.tolist()
     monkeypatch.setattr(isolation, "TEXTS_COMPARED", 3)
-    some = [begin for _, begin, _ in isolation._long_enough(row)]
+    some = [begin for _, begin, _ in isolation._some_texts(row)]
     assert len(some) == 3 < len(begins) and (some[0], some[-1]) == (begins[0], begins[-1])
 
 

@@ -151,6 +151,30 @@ def test_angles_that_the_longest_text_of_a_call_turns_are_those_of_each_text_alo
             isolation.choose(PackedLoss(model, attention="sdpa"), rows, "always")
 
 
+def test_a_single_text_of_a_row_beside_turns_the_angles_too(prepared):
+    """It fills its row, and no other text stands in that."""
+    rows = prepared([{"text": "etxe " * 100}, *({"text": "mendi ibai katu"} for _ in range(20))]).rows
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 8, "long_factor": [4.0] * 8}
+    model = random_model("phi3", rope_parameters=rope, original_max_position_embeddings=60)
+    network = PackedLoss(model, attention="sdpa").eval()
+    isolation.choose(network, rows, "auto")
+    assert not network.packed
+    batch = rows.batch(range(len(rows)))
+    found = network(*to_device(batch, torch.device("cpu"))).item()
+    assert found == pytest.approx(loss_of_each_text(model, batch), rel=1e-5)
+
+
+def test_a_long_text_that_straddles_a_chunk_shows_though_the_row_of_most_texts_has_none(prepared):
+    long, short, tiny = ({"text": " ".join(["etxe"] * count)} for count in (38, 19, 1))
+    rows = prepared([*[long, short] * 3, *[tiny] * 64]).rows
+    settings = MIXTURE | {"head_dim": 16, "attention_chunk_size": 48, "intermediate_size_mlp": 48}
+    model = random_model("llama4_text", **settings)
+    network = PackedLoss(model, attention="sdpa").eval()
+    assert isolation._difference(network, isolation._row_of_most_texts(rows)) < 1e-5
+    isolation.choose(network, rows, "auto")
+    assert not network.packed
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [

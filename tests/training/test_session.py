@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_model_that_mixes_texts_does_no_step(rows, tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path / "bloom")
     seen = []
     with pytest.raises(LatxaError, match="mixes the texts of a packed row"):
-        run(load(tmp_path / "bloom"), rows, CONFIG, tmp_path / "out", seen=seen)
+        run(load(tmp_path / "bloom"), rows, replace(CONFIG, packing="always"), tmp_path / "out", seen=seen)
     assert not seen
 
 

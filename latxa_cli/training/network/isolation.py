@@ -30,13 +30,13 @@ ROWS_COMPARED = 512  # the row with most texts among these is compared
 TOKENS_COMPARED = 2048  # of a row, so that their logits fit into memory
 TEXTS_COMPARED = 24  # of a batch
 TOKENS_FOLLOWED = 256  # of the row whose gradient is computed
-LEAST = 8  # tokens of a text that is compared, if there are such texts
+SHORT = 8  # tokens: texts of fewer are compared all together
 # The largest allowed difference of logits, as a share of their spread over the vocabulary. Rounding causes some 1e-6 in
 # float32 and 1e-2 in bfloat16 on a model of two layers, and more on deep ones. Texts at wrong positions differ by more.
 EXACT, HALF = 1e-3, 1e-1
 # Of losses, as a share of them.
 EXACT_LOSS, HALF_LOSS = 1e-3, 5e-2
-# Of the tokens of a text, from the closest one: rounding sends a few tokens of a text to other experts.
+# Of the tokens of a text, so many must be as close: rounding sends a few to other experts.
 MOST = 0.75
 # Factor of hidden states that makes a soft cap show. Logits of an untrained model are a few units, and soft caps lie at
 # 30 or 50 (Gemma 2).
@@ -205,8 +205,9 @@ def _difference(network: PackedLoss, batch: PackedRows) -> float:
     together = _states(network, batch)
     step = -(-len(together) // TOKENS_COMPARED)
     length = batch.input_ids.shape[1]
-    differences = []
-    for row, begin, end in _long_enough(batch):
+    samples: list[Tensor] = []
+    short: list[Tensor] = []
+    for row, begin, end in _some_texts(batch):
         alone = _states(network, PackedRows(*(array[[row], begin:end] for array in batch)))
         expected, found = (
             _scores(network, states) for states in (alone[::step], together[row * length :][begin:end:step])
@@ -216,19 +217,20 @@ def _difference(network: PackedLoss, batch: PackedRows) -> float:
                 "the logits of this model are not finite before any training", hint="are its weights whole?"
             )
         share = (found - expected).square().mean(dim=-1).sqrt() / expected.std(dim=-1).mean().clamp_min(1e-12)
-        differences.append(share.quantile(MOST).item())
-    return float(np.max(differences))
+        (samples if end - begin >= SHORT else short).append(share)
+    if short:
+        samples.append(torch.cat(short))
+    return float(np.max([sample.quantile(MOST).item() for sample in samples]))
 
 
-def _long_enough(batch: PackedRows) -> list[tuple[int, int, int]]:
-    """Return (row, begin, end) of some texts of a batch, long ones if there are any."""
+def _some_texts(batch: PackedRows) -> list[tuple[int, int, int]]:
+    """Return (row, begin, end) of texts of a batch, from the first to the last."""
     texts = [
         (row, *span)
         for row, positions in enumerate(batch.position_ids)
         for span in pairwise([*np.flatnonzero(positions == 0).tolist(), len(positions)])
     ]
-    long = [text for text in texts if text[2] - text[1] >= LEAST] or texts
-    return [long[place] for place in np.unique(np.linspace(0, len(long) - 1, TEXTS_COMPARED).round().astype(int))]
+    return [texts[place] for place in np.unique(np.linspace(0, len(texts) - 1, TEXTS_COMPARED).round().astype(int))]
 
 
 def _states(network: PackedLoss, batch: PackedRows) -> Tensor:
