@@ -29,6 +29,9 @@ PLAIN = {
     "gpt2": OF_GPT2, "gpt_neox": {}, "qwen3": {"head_dim": 16}, "mistral": WINDOW, "gemma3_text": WINDOW,
     "gemma4_text": WINDOW | OF_GEMMA4, "mixtral": MIXTURE, "phi3": {},
 }  # fmt: skip
+SHARED = {
+    "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24,
+}  # fmt: skip
 NOT_PLAIN = {  # capped, far above the logits of an untrained model; with a bias; scaled; no part of the model without
     "gemma2": WINDOW | {"final_logit_softcapping": 30.0}, "phi": {}, "cohere": {"logit_scale": 0.5},
     "llama4_text": MIXTURE | {"head_dim": 16, "attention_chunk_size": 128, "intermediate_size_mlp": 48},
@@ -210,20 +213,21 @@ def files_of(model, tokenizer, folder):
     return str(folder)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "gemma2", "gemma4_text", "phi"])
+@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "qwen2_moe", "gemma2", "gemma4_text", "phi"])
 def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind, rows, tokenizer, tmp_path):
-    """GPT-2's weights lie [in, out]; experts, of which transformers makes one tensor, get none."""
+    """GPT-2's weights lie [in, out]; experts, of which transformers makes one tensor, get none, and shared ones do."""
     from latxa_cli.model import load_model
     from latxa_cli.training import session
 
-    start = files_of(random_model(kind, **(PLAIN | NOT_PLAIN)[kind]), tokenizer, tmp_path / "start")
+    kinds = PLAIN | NOT_PLAIN | {"qwen2_moe": SHARED}
+    start = files_of(random_model(kind, **kinds[kind]), tokenizer, tmp_path / "start")
     config = TrainConfig(learning_rate=0.1, sequence_length=64, lora_rank=2)
     loaded = session.load(start, config, device="cpu", threads=1)
     said = []
     silent = session.RunListeners(report=lambda _: None, warn=said.append, give_up=pytest.fail)
     session.run(loaded, rows, config, tmp_path / "out", resume=False, listeners=silent)
     experts = "without adapters, since they are no linear layers: experts (`model.layers.0.mlp.experts.gate_up_proj`), "
-    assert [line.startswith(experts) for line in said] == [True] * (kind == "mixtral")
+    assert [line.startswith(experts) for line in said] == [True] * (kind in ("mixtral", "qwen2_moe"))
     batch = to_device(rows.batch([0, 1]), torch.device("cpu"))
     trained, exported, before = (
         PackedLoss(model, attention="sdpa").eval().logits(batch)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 import torch.distributed as dist
 from random_models import random_model
 from several import Job, Several, free_port, until
@@ -93,6 +94,38 @@ def check_whole(directory: Path):
     states = checkpoint.CheckpointReader(found)
     assert len(states) and all(tensor.isfinite().all() for state in states.values() for tensor in state.values())
     return checkpoint.step_of(found)
+
+
+# --- weights without a gradient --------------------------------------------------------------------------------------
+
+SPARSE = {  # the indexers choose what is attended to, through which no gradient goes
+    "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16,
+    "num_key_value_heads": 2, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24,
+    "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "index_head_dim": 16, "index_n_heads": 2,
+}  # fmt: skip
+
+
+def test_weights_without_a_gradient_go_through_steps_and_checkpoints_on_one_process_and_two(several, data, tokenizer):
+    network = random_model("deepseek_v32", **SPARSE)
+    network.save_pretrained(data / "sparse")
+    tokenizer.save_pretrained(data / "sparse")
+    found = {}
+    for (name, stage), world in ((TORCH, 1), (TORCH, 2), (DEEPSPEED, 2), (("deepspeed", 0), 2)):
+        output = f"sparse-{name}-{stage}-{world}"
+        for steps in (2, 3):  # the last one goes on from a checkpoint
+            more = ("--keep", "1", "--max-steps", str(steps), "--resume")
+            words = command(data, output, (name, stage), "", *more)
+            words[words.index("--model") + 1] = "sparse"
+            job = several.start(words, world=world, cwd=data)
+            assert job.wait() == [0] * world, job.said()
+        found[name, stage, world] = lines(data / output)
+    alone = found["torch", 2, 1]
+    assert len(alone) == 3
+    for one in found.values():
+        same(one, alone)
+    before, after = network.state_dict(), load_model(str(data / "sparse-torch-2-2"), device="cpu").state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert "model.embed_tokens.weight" in moved and "model.layers.0.self_attn.indexer.k_norm.weight" not in moved
 
 
 # --- the same losses -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -45,7 +46,11 @@ class TorchBackend:
             no_buffers: Any = {
                 "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False
             }
-            self._wrapped = DistributedDataParallel(network, gradient_as_bucket_view=True, **no_buffers)
+            # Some parameters get no gradient, in a step (an expert that no token comes to) or ever (an indexer).
+            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+            self._wrapped = DistributedDataParallel(
+                network, gradient_as_bucket_view=True, find_unused_parameters=True, **no_buffers
+            )
 
     def accumulate(self, arguments: Mapping[str, Any], factor: float, *, last: bool) -> Tensor:
         """Add the gradient of `factor` times the loss of a forward pass; return that loss, summed over its tokens.
@@ -66,7 +71,10 @@ class TorchBackend:
         A gradient that is not finite changes nothing, and stays.
         """
         members = list(self.trained.values())
-        norm = torch.nn.utils.get_total_norm([member.grad for member in members if member.grad is not None])
+        for member in members:
+            if member.grad is None:  # as with DeepSpeed, and among several processes, which keep gradients of 0
+                member.grad = torch.zeros_like(member)
+        norm = torch.nn.utils.get_total_norm([member.grad for member in members])  # type: ignore[misc]
         if not norm.isfinite():
             return float(norm)
         torch.nn.utils.clip_grads_with_norm_(members, self.config.clip, norm)

@@ -106,7 +106,8 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
         with warnings.catch_warnings():
             # `_check_adapters` refuses what it warns of, and layers such as GPT-2's are right as they are.
             warnings.simplefilter("ignore")
-            inject_adapter_in_model(settings, model)
+            # In a list, since PEFT takes the layers of shared experts for those of all where it knows the model's kind.
+            inject_adapter_in_model(settings, torch.nn.ModuleList([model]))
     except ValueError as error:
         raise UsageError(f"`lora_targets`: {first_line(error)}") from None
     _check_adapters(model)
