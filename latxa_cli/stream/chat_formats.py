@@ -11,10 +11,12 @@
 Beside any of them, `system` is the first turn, and `history` holds earlier turns. The result of a tool is a turn of the
 role `tool`, by whatever name. A turn that is a call (`function_call` of ShareGPT) is an assistant's with `tool_calls`.
 Content that is not text is refused, since no conversation is read only in part. AlpacaEval names the model of a
-response `generator`.
+response `generator`. The conversations of a battle may have content in parts too.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import orjson
 
@@ -74,6 +76,20 @@ def with_model(record: Record) -> Record:
     if "model" in record or type(record.get("generator")) is not str:
         return record
     return {name: value for name, value in record.items() if name != "generator"} | {"model": record["generator"]}
+
+
+def in_texts(battle: Record) -> Record:
+    """Return a battle whose conversations have texts where they have parts of text (lmarena); any other is unchanged.
+
+    What is no text there stays as it is, for those who read it to refuse.
+    """
+    texts = {}
+    for name in ("conversation_a", "conversation_b"):
+        turns = battle.get(name)
+        if type(turns) is list and any(type(turn) is dict and type(turn.get("content")) is list for turn in turns):
+            with suppress(ValueError):
+                texts[name] = [_message(turn) for turn in turns]
+    return {**battle, **texts} if texts else battle
 
 
 def _has(record: Record, pair: tuple[str, str]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from latxa_cli.stream.chat_formats import respell, with_model
+from latxa_cli.stream.chat_formats import in_texts, respell, with_model
 from latxa_cli.stream.checks import checker, kind_of
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input, numbered_lines, whole_lines
@@ -89,7 +89,7 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
     check = checker(kind)
     talks = not _kinds(kind).isdisjoint(HAVE_MESSAGES)
     checked = "messages" if _kinds(kind) <= HAVE_MESSAGES else ""
-    prompts, responses = "prompt" in _kinds(kind), "response" in _kinds(kind)
+    prompts, responses, battles = (name in _kinds(kind) for name in ("prompt", "response", "battle"))
     loads = orjson.loads
 
     def parse(entry: bytes | Record) -> Record:
@@ -100,6 +100,8 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
             record = respell(record, prompts=prompts)
         if responses:
             record = with_model(record)
+        if battles:
+            record = in_texts(record)
         try:
             check(record)
         except ValueError:

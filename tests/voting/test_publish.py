@@ -202,6 +202,20 @@ def test_the_command_on_the_card_reads_the_names_of_other_arenas(names: str, tmp
     assert theirs == ours
 
 
+def test_messages_in_parts_of_text_are_read_as_texts(tmp_path: Path, latxa: Latxa) -> None:
+    pairs = {}
+    for names in ("latxa", "lmarena"):
+        published(latxa, tmp_path, [vote(n, winner="model_b") for n in range(4)], "--names", names)
+        done = latxa("preferences", "out.jsonl", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        pairs[names] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert pairs["latxa"][0]["chosen"][0]["content"] == "Ongi."
+    for one, other in zip(*pairs.values(), strict=True):
+        assert [one[name] for name in ("prompt", "chosen", "rejected")] == [
+            other[name] for name in ("prompt", "chosen", "rejected")
+        ]
+
+
 def board(ratings: bytes) -> list[Vote]:
     return [record for record in map(json.loads, ratings.splitlines()) if "rating" in record]
 
