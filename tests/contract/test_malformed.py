@@ -66,7 +66,7 @@ LINES = {
     "null": (b'{"id": "a", "text": null}', "`text` is null, not a string"),
     "a wrong role": (
         b'{"id": "a", "messages": [{"role": "robot", "content": "hi"}]}',
-        "the role `robot` is not `system`, `user` or `assistant`",
+        "the role `robot` is not `system`, `user`, `assistant` or `tool`",
     ),
     "no content": (b'{"id": "a", "messages": [{"role": "user"}]}', "the content of a `user` message is null"),
     "no messages": (b'{"id": "a", "messages": []}', "`messages` is not a list of messages"),
