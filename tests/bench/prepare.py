@@ -25,6 +25,7 @@ from typing import Any
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}  # one core for both
 from timing import Cost, by_turns, table, verdict
 
+from latxa_cli.chat.special import begin_of_text
 from latxa_cli.model import load_tokenizer
 from latxa_cli.stages import Work, open_executor
 from latxa_cli.stream.sources import parse_sources
@@ -112,10 +113,11 @@ def main(rounds: int) -> None:
         costs = by_turns({"prepare": lambda: timed(ours), "bare tokenizer": lambda: timed(bare)}, rounds)
         made = found["made"]
         wanted, too_long = 0, 0
+        around = len(begin_of_text(tokenizer)) + 1  # the tokens that a document begins and ends with
         for record, length in zip(mix, found["tokens"], strict=True):
             chat = "messages" in record
             too_long += chat and length > LENGTH
-            wanted += 0 if chat and length > LENGTH else length + 2 * (not chat)  # a document has a begin and an end
+            wanted += 0 if chat and length > LENGTH else length + around * (not chat)
         lost = wanted - made.rows.tokens
         ratio = costs["bare tokenizer"].cpu / costs["prepare"].cpu
         size = file.stat().st_size / 1e6
