@@ -250,6 +250,7 @@ WAYS = {
     "epochs": 2.0, "max_steps": 9, "keep": 3,  # a run that goes on may be longer
     "batch_size": 2, "gradient_checkpointing": True, "attention": "eager", "kernels": "torch", "backend": "deepspeed",
     "zero_stage": 3, "deepspeed": "overlay.json", "checkpoint_every": 7, "validate_every": 9, "watchdog_minutes": 1.0,
+    "packing": "never",
 }  # fmt: skip
 
 

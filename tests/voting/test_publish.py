@@ -114,7 +114,7 @@ def test_a_person_decides_on_personal_data_once_for_all_votes(tmp_path: Path, la
     [
         ("conversation_a", ["Kaixo"], "`conversation_a` are no messages"),
         ("conversation_b", [{"role": "user"}], "`conversation_b` are no messages"),
-        ("conversation_b", [{"role": "user", "content": ["parts"]}], "`conversation_b` are no messages"),
+        ("conversation_b", [{"role": "user", "content": [{"image": "x.png"}]}], "`conversation_b` are no messages"),
         ("metadata", {"suspicion": [{}]}, "`metadata.suspicion` are no words"), ("reasons", ["useful"], "`reasons`"),
         ("reasons", {"model_a": [{}]}, "`reasons`"), ("errors", {"model_c": []}, "`errors` are no places"),
         ("errors", {"model_a": "x"}, "`errors`"), ("errors", {"model_a": [[2, 0, 4]]}, "`errors`"),
