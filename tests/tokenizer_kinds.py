@@ -24,10 +24,9 @@ ENGLISH = [
 ] * 8  # fmt: skip
 
 
-def llama_3(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:
-    """Byte-level with a regular expression, `ignore_merges`, and special tokens behind the vocabulary."""
-    made = Tokenizer(models.BPE(ignore_merges=True))
-    split = pre_tokenizers.Split(Regex(LLAMA_3), "isolated")
+def _of_bytes(made: Tokenizer, expression: str, texts: Iterable[str], size: int) -> Tokenizer:
+    """Return a tokenizer that learnt pieces of bytes within what an expression cuts; special tokens are behind them."""
+    split = pre_tokenizers.Split(Regex(expression), "isolated")
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -36,21 +35,19 @@ def llama_3(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:
     made.train_from_iterator(texts, _trainer(size, pre_tokenizers.ByteLevel.alphabet()))
     made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
     return made
+
+
+def llama_3(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:
+    """Byte-level with a regular expression, `ignore_merges`, and special tokens behind the vocabulary."""
+    made = Tokenizer(models.BPE(ignore_merges=True))
+    return _of_bytes(made, LLAMA_3, texts, size)
 
 
 def qwen_2(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:
     """Byte-level with a regular expression, over composed characters; special tokens behind the vocabulary."""
     made = Tokenizer(models.BPE())
     made.normalizer = normalizers.NFC()
-    split = pre_tokenizers.Split(Regex(QWEN_2), "isolated")
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    made.decoder = decoders.ByteLevel()
-    made.post_processor = processors.ByteLevel(trim_offsets=False)
-    made.train_from_iterator(texts, _trainer(size, pre_tokenizers.ByteLevel.alphabet()))
-    made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
-    return made
+    return _of_bytes(made, QWEN_2, texts, size)
 
 
 def gpt_2(texts: Iterable[str] = ENGLISH, size: int = 400) -> Tokenizer:

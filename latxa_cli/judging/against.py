@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,11 +33,9 @@ class Asked(NamedTuple):
         """Return what a battle says."""
         code, conversation = _CODE.match(str(battle.get("language") or "")), {"messages": battle.get("conversation_a")}
         turns: int | None = None
-        try:
+        with suppress(ValueError):  # arenas publish conversations in forms of their own too
             checker("conversation")(conversation)
             turns = key_of(tuple(turn.strip() for turn in asked(conversation)))
-        except ValueError:  # arenas publish conversations in forms of their own too
-            pass
         return cls(code[1].lower() if code else "", turns)
 
     def may_be(self, other: Asked) -> bool:
