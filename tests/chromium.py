@@ -72,10 +72,17 @@ class Page:
         return time.monotonic() - started
 
     def wait(self, condition: str, seconds: float = 60) -> None:
+        """Wait until an expression holds; one that fails does not hold yet: a page that is loading has no elements."""
         end = time.monotonic() + seconds
-        while not self.run(f"Boolean({condition})"):
-            assert time.monotonic() < end, f"not within {seconds} s: {condition}\n{self.complaints}"
+        while (why := self._unmet(condition)) is not None:
+            assert time.monotonic() < end, f"not within {seconds} s: {condition}\n{why}\n{self.complaints}"
             time.sleep(0.01)
+
+    def _unmet(self, condition: str) -> str | None:
+        try:
+            return None if self.run(f"Boolean({condition})") else "it is false"
+        except AssertionError as error:
+            return str(error)
 
     def choose(self, name: str, value: str) -> None:
         """Give a control a value, as a person does."""

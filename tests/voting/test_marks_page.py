@@ -151,8 +151,7 @@ def test_half_a_character_costs_no_vote(folder: Path, browser: Page) -> None:
         assert vote(browser, folder, 1)["correction"]["content"] == "Zer \ufffd"  # type: ignore[index]
 
 
-def test_a_refused_vote_can_be_cast_again(folder: Path, browser: Page) -> None:
-    """A page that was opened before the organiser asked for consent."""
+def test_a_vote_cast_before_there_was_a_text_to_accept_waits_for_it(folder: Path, browser: Page) -> None:
     port = ("--port", str(free_port()))
     with serving(folder, *FILES, *port) as served:
         browser.open(served.address, READY)
@@ -160,8 +159,11 @@ def test_a_refused_vote_can_be_cast_again(folder: Path, browser: Page) -> None:
     with serving(folder, *FILES, *port, "--resume", "--consent", "licence.txt"):
         for key in ("1", "1", "Enter"):
             browser.key(key)
-        browser.wait("!document.getElementById('message').hidden && !document.querySelector('form .main').disabled")
+        browser.wait("document.getElementById('consent')?.hidden === false")  # the page was loaded again
         assert votes_in(folder / "votes.jsonl") == []
+        browser.run("document.getElementById('agree').click()")
+        browser.wait(f"{VOTES}.includes('1') && {OPEN}")
+    assert len(votes_in(folder / "votes.jsonl")) == 1
 
 
 def test_a_pair_is_skipped_by_a_key(folder: Path, browser: Page) -> None:
