@@ -13,11 +13,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from latxa_cli.chat.counted import counts
 from latxa_cli.chat.given import CALLS, SPOKEN, THOUGHTS, IgnoredError, given_of, readable, texts_of
 from latxa_cli.chat.rendering import Message, TemplateError, render_fields
 from latxa_cli.chat.skeleton import PLACEHOLDER, Template, common_prefix, cut
 from latxa_cli.chat.special import special_tokens
-from latxa_cli.chat.turns import Located, Turn, counts, forms_of, rewritten
+from latxa_cli.chat.turns import Located, Turn, forms_of, rewritten
 from latxa_cli.stream.records import Record
 
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import orjson
 
+from latxa_cli.chat.counted import LOSS_FIELDS
 from latxa_cli.chat.rendering import Message, TemplateError
 from latxa_cli.stream.records import Record, spoken_type
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 CALLS, FORMER_CALL = "tool_calls", "function_call"
-SWITCHES = ("train", "training", "loss")  # as Axolotl and ms-swift write them
-LOSS_FIELDS = ("weight", *SWITCHES)  # `weight` is OpenAI's
 OF_RECORDS = ("tools", "functions", "documents")
 # Fields without which a conversation means something else, and that no template of texts is given.
 PICTURES = ("image", "images", "video", "videos", "audio", "audios")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from latxa_cli.chat.composed import locate_composed, spelt
+from latxa_cli.chat.counted import check_loss_fields, counts_record, is_empty_answer
 from latxa_cli.chat.given import is_plain
 from latxa_cli.chat.rendering import Message, TemplateError, name_of
 from latxa_cli.chat.skeleton import Template, common_prefix
@@ -21,7 +22,7 @@ Loss = Literal["assistant", "all"]
 class TokenisedChat(NamedTuple):
     """A tokenised conversation: `ids[i]` is a target of the loss where `trained[i]` is true.
 
-    unread: what the template leaves out of it, in words.
+    unread: what is not trained since the template leaves it out, or since it says nothing, in words.
     """
 
     ids: list[int]
@@ -62,8 +63,8 @@ def encode_chats(
       trained.
 
     Where the template writes no special token after the last answer, the end-of-text token is added and trained.
-    What a message says that its writer kept from the loss (see `turns.counts`) is not trained, with either. Nor are the
-    results of tools, or an answer whose thought the template leaves out.
+    A message that its writer kept from the loss (see `counted`) is not trained, with either. Nor are the results of
+    tools, an empty answer, or an answer whose thought the template leaves out.
 
     Returns:
         One item for each conversation, in order: `TokenisedChat`, or the `TemplateError` that says why there is none.
@@ -80,8 +81,12 @@ def encode_chats(
     located: list[Located | TemplateError] = []
     for messages, record in zip(conversations, records or [{} for _ in conversations], strict=True):
         try:
+            check_loss_fields(messages, record)
             plain = is_plain(messages, record)
-            located.append(locate(template, messages) if plain else locate_composed(template, messages, record))
+            found = locate(template, messages) if plain else locate_composed(template, messages, record)
+            empty = {"an empty answer"} if any(map(is_empty_answer, messages)) else set()
+            counted = found.turns if counts_record(record) else [turn._replace(counts=False) for turn in found.turns]
+            located.append(Located(found.text, counted, found.unread | empty))
         except TemplateError as error:
             located.append(error)
     texts = [item.text for item in located if not isinstance(item, TemplateError)]
@@ -191,7 +196,7 @@ def _mark(
         stop = tokens.last_special(special, written) + 1 if closed else max(behind, tokens.beginning(written, end))
         trained[content:stop] = [True] * (stop - content)
         kept_out += [] if turn.counts else [slice(content, stop)]
-    if loss == "all":
+    if loss == "all" and any(turn.counts for turn in turns):
         first = tokens.reaching(next((turn.start for turn in turns if turn.role == "user"), 0), end)
         trained = [place >= first for place in range(len(ids))]
     for some in kept_out:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from latxa_cli.chat.given import SWITCHES
+from latxa_cli.chat.counted import counts
 from latxa_cli.chat.rendering import Message, TemplateError, name_of, render
 from latxa_cli.chat.skeleton import PLACEHOLDER, Skeleton, Template, cut
 
@@ -30,13 +30,6 @@ class Located(NamedTuple):
     text: str
     turns: list[Turn]
     unread: frozenset[str] = frozenset()
-
-
-def counts(message: Message) -> bool:
-    """Whether the loss may count a message: not where it has `weight: 0`, or where a switch is `false`."""
-    return len(message) == 2 or (
-        message.get("weight", 1) != 0 and all(message.get(switch) is not False for switch in SWITCHES)
-    )
 
 
 def locate(template: Template, messages: Sequence[Message]) -> Located:

@@ -162,8 +162,8 @@ def _message(message: object) -> JsonObject:
 
 def _part(part: object) -> str:
     text = part.get("text") if type(part) is dict else part
-    if type(text) is not str:
-        kind = part.get("type") if type(part) is dict else spoken_type(part)
+    kind = part.get("type") if type(part) is dict else spoken_type(part)
+    if type(text) is not str or (type(part) is dict and type(kind) is str and not kind.endswith("text")):
         raise ValueError(f"a part of a message is `{str(kind)[:40]}`, not text")
     return text
 

@@ -134,6 +134,7 @@ def test_turns_of_tools(role: str) -> None:
             "the content of a `tool` message is an object",
         ),
         ({"messages": [{"role": "user", "content": IMAGE}]}, "`image_url`, not text"),
+        ({"messages": [{"role": "user", "content": [{"type": "image", "text": "a"}]}]}, "`image`, not text"),
         ({"messages": [{"role": "user", "content": None}]}, "the content of a `user` message is null"),
         ({"instruction": "add", "input": 0, "output": "4"}, "`input` is a number, not a string"),
         ({"instruction": "add", "output": 4}, "`output` is a number, not a string"),

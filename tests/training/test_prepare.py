@@ -124,7 +124,7 @@ def test_a_malformed_line_stops_where_none_are_set_aside(prepared, records):
 
 def test_a_source_of_which_nothing_is_trained_stops(prepared, records):
     question = {"id": "q", "messages": [{"role": "user", "content": "Zer?"}], "source": "questions"}
-    with pytest.raises(LatxaError, match="nothing of `questions` is trained"):
+    with pytest.raises(LatxaError, match="no conversation of `questions` is left, of 1: nothing of it is trained"):
         prepared([*records, question])
     assert prepared([*records, question], source_loss={"questions": "all"}).rows.shares["questions"]["trained"]
 

@@ -188,9 +188,7 @@ def test_messages_that_their_writer_kept_from_the_loss_are_not_trained(
     assert trained_text(without_bos, record, "all") == ["11<|user|>", "<|user|>", "<|user|>44</s>"]
 
 
-@pytest.mark.parametrize(
-    "counted", [{"weight": 1}, {"weight": None}, {"train": True}, {"loss": 0.0}, {"training": None}]
-)
+@pytest.mark.parametrize("counted", [{"weight": 1}, {"weight": None}, {"train": True}, {"loss": 1}, {"training": None}])
 def test_messages_that_say_that_they_count_are_trained(without_bos: Any, counted: dict[str, Any]) -> None:
     record = chat("11", "22")
     record["messages"][1] |= counted

@@ -43,6 +43,7 @@ WORKER_BYTES = 1_500_000_000  # memory of a worker: the libraries, the lines of 
 # Pieces that are packed together, and the most tokens in them. They fill rows of 8,192 tokens to 99.98 %, in 250 MB.
 WINDOW, WINDOW_TOKENS = 16_384, 1 << 25
 KINDS = ("document", "conversation")
+SHOWN = 5  # fields that are not trained, each in a line of its own
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ def _lost(rejects: Sequence[Reject]) -> dict[str, JsonObject]:
     """Return for each source the number of its conversations that are left out, and the reason of the first."""
     lost: dict[str, JsonObject] = {}
     for reject in rejects:
+        if "messages" not in reject.record:
+            continue
         has_system = any(message["role"] == "system" for message in reject.record["messages"])
         first = {"reason": reject.reason, "detail": reject.detail, "system": has_system}
         lost.setdefault(source_of(reject.record), {"records": 0, **first})["records"] += 1
@@ -240,8 +243,12 @@ class Preparation:
             yield f"`--chat-loss` names the source `{name}`, which these records do not have"
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
-        for name, number in self.unread.most_common(5):
+        unread = self.unread.most_common()
+        for name, number in unread[:SHOWN]:
             yield f"{name} is not trained (in {number:,} conversations)"
+        if len(unread) > SHOWN:
+            named = ", ".join(name for name, _ in unread[SHOWN : 3 * SHOWN]) + " …" * (len(unread) > 3 * SHOWN)
+            yield f"not trained either, and rarer: {named}"
         if self.other_split:
             yield f"{self.other_split:,} records of other splits are left out"
 
@@ -285,12 +292,6 @@ def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split:
         raise LatxaError(f"none of the {rejected.total():,} records can be used: {reasons}")
     if not shares:
         raise LatxaError("the mix is empty", hint="give files with documents or conversations")
-    for name, share in shares.items():
-        if not share["trained"]:
-            raise LatxaError(
-                f"nothing of `{name}` is trained",
-                hint="are its answers turns of the role `assistant`, without `weight: 0`? Else leave it out of the mix",
-            )
 
 
 def _check_sources(results: Sequence[JsonObject]) -> None:

@@ -3,8 +3,9 @@
 - A document is begin-of-text (where the tokenizer begins texts with it), its tokens and end-of-text, all of them
   trained. One that is longer than a row is cut into several pieces.
 - A conversation is one piece. One that is longer than a row keeps its turns up to the last answer that fits.
-  `latxa_cli.chat.loss_mask` marks the trained tokens. A message with `weight: 0` or `train: false` is not trained.
-  Thoughts and calls of tools are trained as the template writes them. One that it leaves out makes a reject.
+  `latxa_cli.chat.loss_mask` marks the trained tokens. A message with `weight: 0` or `train: false` is not trained, and
+  a conversation without any trained token is a reject. Thoughts and calls of tools are trained as the template writes
+  them. One that it leaves out makes a reject.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from latxa_cli.chat.counted import UnclearLossError
 from latxa_cli.chat.folding import folded
 from latxa_cli.chat.given import IgnoredError
 from latxa_cli.chat.loss_mask import Loss, TokenisedChat, encode_chats
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 SPLIT = "train"  # records with another `metadata.split` are left out
 REFUSED = "refused by the chat template"
-WEIGHT = "a weight other than 0 and 1"
+UNTRAINED = "nothing of it is trained"
+NO_ANSWER = "it has no answer that the loss counts: none is there, or all are empty or have `weight: 0`"
+EMPTY = "a document without text"
 IGNORED = "{} not in the chat template"
 BATCH = 256  # records tokenised at a time
 
@@ -122,12 +126,6 @@ class TokenisedRecords:
         share.update(records=1, tokens=len(ids), trained=int(np.count_nonzero(trained)))
 
 
-def odd_weight(record: Record) -> object:
-    """Return the first weight of a message that is neither 0 nor 1; None where there is none."""
-    weights = (message["weight"] for message in record["messages"] if len(message) > 2 and "weight" in message)
-    return next((weight for weight in weights if weight not in (None, 0, 1)), None)
-
-
 def source_of(record: Record) -> str:
     """Return the name of a record's source."""
     return record.get("source") or "(no source)"
@@ -157,6 +155,8 @@ def tokenise_records(
             ):
                 outcome = _shortened(record, len(outcome.ids), tokenizer, settings)
                 tokenised.shortened += isinstance(outcome, MarkedTokens)
+            if isinstance(outcome, MarkedTokens) and not outcome.trained[1:].any():
+                outcome = Reject(record, UNTRAINED, NO_ANSWER)
             if isinstance(outcome, Reject):
                 tokenised.rejects.append(outcome)
                 continue
@@ -183,16 +183,16 @@ def _encode(
     batch: Sequence[Record], tokenizer: PreTrainedTokenizerBase, settings: TokenisingSettings
 ) -> Iterator[tuple[int, MarkedTokens | Reject]]:
     """Yield (place in the batch, tokens or reject) of all records, in any order."""
-    documents = [place for place, record in enumerate(batch) if "messages" not in record]
+    documents = []
+    for place, record in enumerate(batch):
+        if "messages" not in record:
+            if record["text"].strip():
+                documents.append(place)
+            else:  # its only token would be the end of text: a model would learn to say nothing
+                yield place, Reject(record, EMPTY)
     texts = [batch[place]["text"] for place in documents]
     yield from zip(documents, _encode_documents(tokenizer, texts) if texts else (), strict=True)
-    chats = []
-    for place, record in enumerate(batch):
-        if "messages" in record:
-            if (weight := odd_weight(record)) is None:
-                chats.append(place)
-            else:
-                yield place, Reject(record, WEIGHT, f"a message has the weight {str(weight)[:40]}")
+    chats = [place for place, record in enumerate(batch) if "messages" in record]
     chats.sort(key=lambda place: settings.loss_of(batch[place]))
     for loss, group in groupby(chats, key=lambda place: settings.loss_of(batch[place])):
         places = list(group)
@@ -200,10 +200,15 @@ def _encode(
         encodings = encode_chats(tokenizer, [settings.turns_of(record) for record in records], records, loss=loss)
         for place, encoded in zip(places, encodings, strict=True):
             if isinstance(encoded, TemplateError):
-                reason = IGNORED.format(encoded.field) if isinstance(encoded, IgnoredError) else REFUSED
-                yield place, Reject(batch[place], reason, encoded.message)
+                yield place, Reject(batch[place], _reason(encoded), encoded.message)
             else:
                 yield place, MarkedTokens.of(encoded)
+
+
+def _reason(error: TemplateError) -> str:
+    if isinstance(error, UnclearLossError):
+        return error.reason
+    return IGNORED.format(error.field) if isinstance(error, IgnoredError) else REFUSED
 
 
 def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens]:
@@ -233,5 +238,7 @@ def _shortened(
     for end in reversed([end for end in ends if end < len(messages)]):
         (shorter,) = encode_chats(tokenizer, [messages[:end]], [record], loss=settings.loss_of(record))
         if isinstance(shorter, TokenisedChat) and len(shorter.ids) <= settings.sequence_length:
+            if not any(shorter.trained[1:]):
+                break
             return MarkedTokens.of(shorter)
     return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {settings.sequence_length}")
