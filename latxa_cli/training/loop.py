@@ -29,7 +29,7 @@ from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.data.rows import PreparedRows
 from latxa_cli.training.interruption import Interruption
 from latxa_cli.training.metrics import MetricsFile
-from latxa_cli.training.network import attention, parameters, throughput
+from latxa_cli.training.network import attention, balance, parameters, throughput
 from latxa_cli.training.network.forward import PackedLoss, noise_for, to_device
 from latxa_cli.training.network.kernels import use_kernels
 from latxa_cli.training.plan import TrainingPlan
@@ -44,6 +44,9 @@ TRIAL_STEPS = 4  # steps of `estimate`; the first one allocates moments and buff
 EXCERPT = 60  # characters of a text that an error names
 SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
 NO_STEP_YET = "it comes of the starting model's weights: is the row of a token all zeros, perhaps that of padding?"
+NOT_BALANCED = (
+    "the loss that balances experts (`output_router_logits`) is not trained: transformers has no such loss for `{}`"
+)
 Report = Callable[[Record], None]
 
 
@@ -95,8 +98,6 @@ class Trainer:
         self.device = next(model.parameters()).device
         half = config.dtype == "bfloat16"
         self.notes = parameters.choose(model, config)
-        if getattr(model.config.get_text_config(), "output_router_logits", False):
-            self.notes.append("the loss that balances experts (`output_router_logits`) is not trained")
         attention_name = attention.choose(model, config.attention, half=half, text_length=rows.text_length)
         self.kernels = use_kernels(model, config.kernels, self.device)
         if config.gradient_checkpointing:
@@ -105,6 +106,10 @@ class Trainer:
             # The reentrant kind gives no gradients where a layer's input has none, as behind frozen embeddings.
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.network = PackedLoss(model, attention=attention_name, casts=half)
+        if balance.is_wanted(model):
+            self.network.balance = balance.of_family(model)
+            if self.network.balance is None:
+                self.notes.append(NOT_BALANCED.format(model.config.model_type))
         if (
             config.backend == "deepspeed" and config.zero_stage == 3
         ):  # it records the calls of modules, as of all passes
@@ -125,7 +130,7 @@ class Trainer:
         batches = self.plan.batches(step)
         rows_of_all = self.plan.rows_of(step)
         trained = self.rows.trained_in(rows_of_all)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        total, balancing = torch.zeros(2, dtype=torch.float64, device=self.device)
         pairs = 0
         for place, numbers in enumerate(batches):
             arguments, attended = self._arguments(numbers, step)
@@ -133,7 +138,9 @@ class Trainer:
             last = place + 1 == len(batches)
             # Divided by the trained tokens of the whole step: a mean of means would favour tokens of short batches.
             total += self.backend.accumulate(arguments, 1 / max(1, trained), last=last)
-        loss_sum, all_pairs = self.processes.sum(total.item(), pairs)
+            if self.network.balancing is not None:
+                balancing += self.network.balancing
+        loss_sum, balancing_sum, all_pairs = self.processes.sum(total.item(), balancing.item(), pairs)
         loss = loss_sum / max(1, trained)
         if not math.isfinite(loss):
             with alike(self.processes.launch):
@@ -151,6 +158,7 @@ class Trainer:
             "step": step + 1,
             "epoch": round((step + 1) / self.plan.steps_per_epoch, 4),
             "loss": loss,
+            **({} if self.network.balancing is None else {"balancing_loss": balancing_sum / max(1, trained)}),
             "learning_rate": rate,
             "gradient_norm": norm,
             "tokens": tokens,
@@ -243,6 +251,7 @@ def train(
     - `step`: from 1.
     - `epoch`: those done, a fraction.
     - `loss`: the mean over trained tokens, before the step.
+    - `balancing_loss`: of mixtures that are trained with it (see `balance`), without its coefficient.
     - `learning_rate`.
     - `gradient_norm`: before clipping.
     - `tokens`: with padding.

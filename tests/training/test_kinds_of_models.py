@@ -237,14 +237,6 @@ def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind,
     assert torch.allclose(exported, trained, atol=1e-4)
 
 
-def test_a_loss_of_the_model_that_is_not_trained_is_said(rows):
-    model = random_model("mixtral", **MIXTURE, output_router_logits=True)
-    assert loop.Trainer(model, rows, TrainConfig()).notes == [
-        "the loss that balances experts (`output_router_logits`) is not trained"
-    ]
-    assert loop.Trainer(random_model("mixtral", **MIXTURE), rows, TrainConfig()).notes == []
-
-
 @pytest.mark.parametrize(
     ("tied", "target", "why"),
     [(True, "embed_tokens", "no linear layer"), (True, "lm_head", "is tied"), (False, "embed_tokens", "no linear")],

@@ -184,7 +184,8 @@ def test_rows_taken_apart_give_the_same_though_processes_have_other_numbers_of_g
 )
 def test_kinds_of_models_train_alike_everywhere(several, data, tokenizer, tmp_path, kind, taken_apart):
     """The first process alone says that all take rows apart."""
-    sizes = {"n_layer": 2, "n_head": 2} if kind == "bloom" else {"num_local_experts": 4, "num_experts_per_tok": 2}
+    mixture = {"num_local_experts": 4, "num_experts_per_tok": 2, "output_router_logits": True}
+    sizes = {"n_layer": 2, "n_head": 2} if kind == "bloom" else mixture
     random_model(kind, spread=0.02, **sizes).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     (tmp_path / "prepared").symlink_to(data / "prepared")
@@ -195,6 +196,7 @@ def test_kinds_of_models_train_alike_everywhere(several, data, tokenizer, tmp_pa
         assert job.wait() == [0] * world, job.said()
         assert job.said().count("rows are taken apart") == taken_apart
         found.append(lines(tmp_path / output))
+    assert ("balancing_loss" in found[0][0]) == (kind == "mixtral")
     for other in found[1:]:
         same(other, found[0], rel=2e-5)
 

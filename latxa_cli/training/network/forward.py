@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 from latxa_cli.stream.records import keyed_hash
 from latxa_cli.training.data.rows import IGNORED, PackedRows
 from latxa_cli.training.network.attention import takes_boundaries, without_boundaries
+from latxa_cli.training.network.balance import Balance
 from latxa_cli.training.network.cross_entropy import linear_cross_entropy
 from latxa_cli.training.network.unpacked import groups, turning_lengths
 
@@ -83,6 +84,8 @@ class PackedLoss(torch.nn.Module):
         self.packed = True  # `isolation` checks it, and may call `unpack`
         self.head_is_plain = True  # logits are the last hidden states times one matrix; `isolation` checks it
         self.calls = 0  # of the model in each forward pass over rows taken apart; 0: as many as are fast
+        self.balance: Balance | None = None  # trained beside the cross-entropy
+        self.balancing: Tensor | None = None  # that of the last forward pass in training, see `Balance.over`
         self._noise: Tensor | None = None
         model.get_input_embeddings().register_forward_hook(self._on_embeddings)
 
@@ -113,18 +116,30 @@ class PackedLoss(torch.nn.Module):
         longest: int,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """Return the sum of the cross-entropy over trained tokens.
+        """Return the sum of the cross-entropy over trained tokens; in training, its gradient has that of `balance` too.
 
         The arguments are those of `DeviceRows`, and `noise` [rows, length, size], which is added to the embeddings.
         """
         rows = DeviceRows(input_ids, position_ids, where, targets, boundaries, longest)
         if not self.head_is_plain:
-            logits = self.of_tokens(self.model, "logits", rows, noise)[where]
-            return cross_entropy(logits.float(), targets, reduction="sum")
-        hidden = self.of_tokens(self.model.base_model, "last_hidden_state", rows, noise)[where]
-        return linear_cross_entropy(
+            logits, *routed = self._outputs(self.model, "logits", rows, noise)
+            return self._balanced(cross_entropy(logits[where].float(), targets, reduction="sum"), rows, routed)
+        hidden, *routed = self._outputs(self.model.base_model, "last_hidden_state", rows, noise)
+        hidden = hidden[where]
+        loss = linear_cross_entropy(
             hidden.bfloat16() if self.casts else hidden, self.model.get_output_embeddings().weight, targets
         )
+        return self._balanced(loss, rows, routed)
+
+    def _balanced(self, loss: Tensor, rows: DeviceRows, routed: list[Tensor]) -> Tensor:
+        """Return `loss` with the gradient of `balance` too; `routed`: the logits of routers."""
+        self.balancing = None
+        if self.balance is None or not routed:
+            return loss
+        balancing = self.balance.over(rows, routed)
+        self.balancing = balancing.detach()
+        # Its value stays the cross-entropy, which all runs have, to the last bit.
+        return loss + self.balance.coefficient * (balancing - self.balancing)
 
     def logits(self, rows: DeviceRows) -> Tensor:
         """Return all logits of rows, [rows, length, vocabulary], from the model itself."""
@@ -136,6 +151,10 @@ class PackedLoss(torch.nn.Module):
 
     def of_tokens(self, module: torch.nn.Module, output: str, rows: DeviceRows, noise: Tensor | None = None) -> Tensor:
         """Return an output of `module`, the model or a part of it, for each token of rows, [rows x length, size]."""
+        return self._outputs(module, output, rows, noise)[0]
+
+    def _outputs(self, module: torch.nn.Module, output: str, rows: DeviceRows, noise: Tensor | None) -> list[Tensor]:
+        """Return what `of_tokens` does, and behind it the logits of each router where these are trained."""
         with self.autocast(rows.input_ids.device):
             if not self.packed:
                 return self._unpacked(module, output, rows.input_ids.flatten(), rows.boundaries, noise)
@@ -152,27 +171,29 @@ class PackedLoss(torch.nn.Module):
 
     def _unpacked(
         self, module: torch.nn.Module, output: str, input_ids: Tensor, boundaries: Tensor, noise: Tensor | None
-    ) -> Tensor:
+    ) -> list[Tensor]:
         limits = turning_lengths(self.model.config.get_text_config())
         texts = groups(boundaries.cpu().numpy().astype(np.int64), limits, self.calls)
         found = []
         for group in texts:
             places = _moved(group.places, input_ids.device)
             some = None if noise is None else noise.flatten(0, 1)[places]
-            output_of_all = self._call(module, output, some, input_ids=input_ids[places])
-            found.append(output_of_all[_moved(group.own, input_ids.device)])
+            own = _moved(group.own, input_ids.device)
+            found.append([each[own] for each in self._call(module, output, some, input_ids=input_ids[places])])
         for _ in range(self.calls - len(texts)):  # of a text of which nothing is taken
-            found[-1] = found[-1] + 0 * self._call(module, output, None, input_ids=input_ids[places[-1:]]).sum()
+            nothing = self._call(module, output, None, input_ids=input_ids[places[-1:]])
+            found[-1][0] = found[-1][0] + 0 * nothing[0].sum()
         order = np.concatenate([group.places.flat[group.own] for group in texts]).argsort()
-        return torch.cat(found)[_moved(order, input_ids.device)]
+        return [torch.cat(parts)[_moved(order, input_ids.device)] for parts in zip(*found, strict=True)]
 
-    def _call(self, module: torch.nn.Module, output: str, noise: Tensor | None, **inputs: Any) -> Tensor:
+    def _call(self, module: torch.nn.Module, output: str, noise: Tensor | None, **inputs: Any) -> list[Tensor]:
         self._noise = noise
         try:
-            found: Tensor = getattr(module(**inputs, use_cache=False), output)
+            found = module(**inputs, use_cache=False)
         finally:
             self._noise = None
-        return found.flatten(0, 1)
+        routed = getattr(found, "router_logits", None) if self.balance and self.training else None
+        return [getattr(found, output).flatten(0, 1), *(logits.flatten(0, -2) for logits in routed or ())]
 
 
 def noise_for(
