@@ -73,6 +73,7 @@ class TrainConfig:
     lora_alpha: float = 0.0  # adapters are scaled by alpha / rank; 0: twice the rank
     # Layers with adapters, by the end of their names; []: all linear layers but the head.
     lora_targets: list[str] = field(default_factory=list)
+    lora_experts: bool = False  # adapters for each expert of a mixture too, which are no layers of their own
     # Parameters with one of these in their name are trained whole beside adapters, such as embeddings of new tokens.
     lora_whole: list[str] = field(default_factory=list)
     freeze: list[str] = field(default_factory=list)  # parameters with one of these in their name are not trained
@@ -112,6 +113,10 @@ class TrainConfig:
         for name in ("epochs", "learning_rate", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 _refuse(name, getattr(self, name), "must be above 0")
+        if self.lora_experts and not self.lora_rank:
+            _refuse("lora_experts", "true", "needs `lora_rank`")
+        if self.lora_experts and self.backend == "deepspeed" and self.zero_stage == 3:
+            _refuse("lora_experts", "true", "does not go with `zero_stage` 3, which shares out the experts: take 2")
         if self.zero_stage not in range(4):
             _refuse("zero_stage", self.zero_stage, "must be 0, 1, 2 or 3")
         if self.lora_whole and not self.lora_rank:

@@ -293,6 +293,7 @@ def _facts(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, trainer
         "data": rows.digest,
         "settings": asdict(config) | {"lora_alpha": parameters.lora_alpha(config)},
         "parameters": {name: list(parameters.shape(value)) for name, value in trainer.backend.trained.items()},
+        "expert_adapters": parameters.expert_adapters(loaded.model),
         "prepared": {**prepared, "rows": len(rows), "fill": rows.fill, "sources": rows.shares},
         "versions": {"latxa": __version__} | _versions(),
         "processes": processes.world,

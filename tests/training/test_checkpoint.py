@@ -244,7 +244,7 @@ OTHERS = {
     "minimum_learning_rate_ratio": 0.1, "weight_decay": 0.2, "beta1": 0.8, "beta2": 0.9, "clip": 2.0, "seed": 1,
     "chat_loss": "all", "fold_system": True, "source_loss": {"eu": "all"}, "neftune_alpha": 5.0, "neftune_scale": "row",
     "dtype": "bfloat16", "lora_rank": 4, "lora_alpha": 3.0, "lora_targets": ["q_proj"], "freeze": ["embed"],
-    "lora_whole": ["norm"],
+    "lora_whole": ["norm"], "lora_experts": True,
 }  # fmt: skip
 WAYS = {
     "epochs": 2.0, "max_steps": 9, "keep": 3,  # a run that goes on may be longer

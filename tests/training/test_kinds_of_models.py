@@ -227,7 +227,9 @@ def test_a_run_with_adapters_ends_with_a_model_that_has_the_trained_logits(kind,
     silent = session.RunListeners(report=lambda _: None, warn=said.append, give_up=pytest.fail)
     session.run(loaded, rows, config, tmp_path / "out", resume=False, listeners=silent)
     experts = "without adapters, since they are no linear layers: experts (`model.layers.0.mlp.experts.gate_up_proj`), "
-    assert [line.startswith(experts) for line in said] == [True] * (kind in ("mixtral", "qwen2_moe"))
+    assert [line.startswith(experts) and "`lora_experts = true`" in line for line in said] == [True] * (
+        kind in ("mixtral", "qwen2_moe")
+    )
     batch = to_device(rows.batch([0, 1]), torch.device("cpu"))
     trained, exported, before = (
         PackedLoss(model, attention="sdpa").eval().logits(batch)

@@ -201,6 +201,24 @@ def test_kinds_of_models_train_alike_everywhere(several, data, tokenizer, tmp_pa
         same(other, found[0], rel=2e-5)
 
 
+def test_adapters_of_experts_train_alike_everywhere(several, data, tokenizer, tmp_path):
+    random_model("mixtral", num_local_experts=4, num_experts_per_tok=2).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "prepared").symlink_to(data / "prepared")
+    more = "max_steps = 4\nlora_rank = 2\nlora_experts = true\n"
+    found = []
+    for backend, world in ((TORCH, 1), (TORCH, 2), (DEEPSPEED, 2)):
+        output = f"{backend[0]}-{world}"
+        job = several.start(command(tmp_path, output, backend, more), world=world, cwd=tmp_path)
+        assert job.wait() == [0] * world, job.said()
+        found.append(lines(tmp_path / output))
+    for other in found[1:]:
+        same(other, found[0], rel=2e-5)
+    job = several.start([*command(tmp_path, "shared", ("deepspeed", 3), more), "--dry-run"], cwd=tmp_path)
+    assert job.wait() == [2]
+    assert job.said().startswith("latxa: `lora_experts` is `true`: it does not go with `zero_stage` 3")
+
+
 def test_what_wraps_a_network_is_never_the_last_to_hold_the_processes():
     # DistributedDataParallel, the last one, would wait for gloo's thread and keep from it the lock that it waits for:
     # runs on a busy machine hung after their last step.

@@ -79,7 +79,12 @@ def export(
     model, dtype = saved.run["model"], dtype or saved.run["settings"]["dtype"]
     start = _starting_model(model)
     network = _skeleton(saved)
-    transposed = {f"{name}.weight" for name, layer in network.named_modules() if is_transposed(layer)}
+    transposed = {
+        f"{name}.{own}"
+        for name, layer in network.named_modules()
+        if is_transposed(layer)
+        for own, _ in layer.named_parameters(recurse=False)
+    }
     sources = ExportSources(saved, TrainedWeights(saved, transposed), start, network, dtype)
     origins = sources.origins()
     make_directory(directory)
@@ -177,7 +182,7 @@ class ExportSources:
 
     def _check_adapters(self, roots: dict[str, str]) -> None:
         modules = dict(self.network.named_modules())
-        for name in self.trained.adapters:
+        for name in self.trained.adapters.keys() - self.trained.experts:
             layer = modules.get(name.removesuffix(".weight"))
             if layer is None or not is_linear(layer):
                 raise self.misfit(f"`{name}` is no linear layer there, and has an adapter")

@@ -119,7 +119,8 @@ class TrainedWeights:
     """The trained parameters of a checkpoint, by the names of the network without adapters.
 
     A linear layer with an adapter (LoRA) has the weight W + alpha / rank * B @ A. A weight among `transposed` lies
-    [in, out], and gets the transpose of the product.
+    [in, out], and gets the transpose of the product. Of experts, which lie in one tensor [experts, …], each has its own
+    rows of A, one expert after another, and its own columns of B, which PEFT has in turn.
 
     Attributes:
         names: all of them.
@@ -132,11 +133,13 @@ class TrainedWeights:
         settings = saved.run["settings"]
         rank = settings.get("lora_rank", 0)
         self.scale = settings["lora_alpha"] / rank if rank else 1.0
+        self.rank, experts = rank, saved.run.get("expert_adapters", {})
+        self.experts = set(experts.values())
         self.adapters: dict[str, dict[str, str]] = {}
         self._values: dict[str, str] = {}
         for name in saved.run["parameters"]:
             if match := ADAPTER.fullmatch(name) if rank else None:
-                self.adapters.setdefault(f"{match[1]}.weight", {})[match[2]] = name
+                self.adapters.setdefault(experts.get(match[1], f"{match[1]}.weight"), {})[match[2]] = name
             else:
                 self._values[name.replace(".base_layer.", ".") if rank else name] = name
         self.names = {*self._values, *self.adapters}
@@ -148,7 +151,8 @@ class TrainedWeights:
             return entries[self._values[name]].shape
         pair = self.adapters[name]
         shape = entries[pair["B"]].shape[0], entries[pair["A"]].shape[1]
-        return shape[::-1] if name in self.transposed else shape
+        shape = shape[::-1] if name in self.transposed else shape
+        return (entries[pair["A"]].shape[0] // self.rank, *shape) if name in self.experts else shape
 
     def blocks(self, name: str, start: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
         """Yield the numbers of the parameter `name` in their order; adapters are added to `start` in float32."""
@@ -156,6 +160,15 @@ class TrainedWeights:
             yield from cast(self.weights.tensor(self._values[name]), dtype)
             return
         right, left = (self.weights.tensor(self.adapters[name][which]) for which in "AB")
+        if name not in self.experts:
+            yield from self._merged(name, start, left, right, dtype)
+            return
+        for number, expert in enumerate(start):
+            own = right[number * self.rank : (number + 1) * self.rank]
+            yield from self._merged(name, expert, left[:, number :: len(start)], own, dtype)
+
+    def _merged(self, name: str, start: Tensor, left: Tensor, right: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
+        """Yield the rows of a matrix with its adapter, in blocks."""
         if name in self.transposed:
             right, left = left.T, right.T
         rows = max(1, BLOCK // right.shape[1])

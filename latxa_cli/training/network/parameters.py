@@ -56,15 +56,40 @@ def _untrained(model: PreTrainedModel, beside: Sequence[str], *, adapted: bool) 
         named = ", ".join(f"`{part}`" for part in parts)
         lines.append(f"not trained, since text does not pass through it: {named}")
     experts = {name: math.prod(shape(value)) for name, value in model.named_parameters() if _is_stacked(name, value)}
-    if adapted and experts:
+    if adapted and experts and not expert_adapters(model):
         named, share = next(iter(experts)), sum(experts.values()) / count(model)
-        lines.append(f"without adapters, since they are no linear layers: experts (`{named}`), {share:.0%}")
+        lines.append(
+            f"without adapters, since they are no linear layers: experts (`{named}`), {share:.0%}; "
+            "`lora_experts = true` gives them some"
+        )
     return lines
 
 
 def _is_stacked(name: str, parameter: Parameter) -> bool:
     """Whether a frozen parameter holds the matrices of all experts of a layer."""
     return "expert" in name and not parameter.requires_grad and len(shape(parameter)) == 3
+
+
+def _stacked_experts(model: PreTrainedModel, but: set[str]) -> list[str]:
+    """Return the names of the parameters of experts that are to have adapters; raises UsageError if there are none."""
+    matrices = {name for name, value in model.named_parameters() if "expert" in name and len(shape(value)) == 3}
+    if matrices - but:
+        return sorted(matrices - but)
+    hint = "experts that are linear layers have adapters without it" if not matrices else "`freeze` names all of them"
+    raise UsageError("`lora_experts`: no parameter of the model is the stacked matrices of experts", hint=hint)
+
+
+def expert_adapters(model: torch.nn.Module) -> dict[str, str]:
+    """Return {name of an adapter: the parameter of experts that it is added to}."""
+    try:
+        from peft.tuners.lora.layer import ParamWrapper
+    except ImportError:
+        return {}
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, ParamWrapper):
+            found[name] = f"{name.replace('.base_layer', '')}.{module.parameter_name}"
+    return found
 
 
 def _named(model: PreTrainedModel, setting: str, parts: Sequence[str]) -> set[str]:
@@ -94,10 +119,12 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
     kept = [parameter for name, parameter in model.named_parameters() if name in whole]
     layers = _linear_layers(model)
     without = [name for name in layers if f"{name}.weight" in frozen | whole]
+    experts = _stacked_experts(model, frozen | whole) if config.lora_experts else []
     settings = LoraConfig(
         r=config.lora_rank,
         lora_alpha=lora_alpha(config),  # type: ignore[arg-type]
         target_modules=config.lora_targets or [name for name in layers if name not in set(without)],
+        target_parameters=[f"0.{name}" for name in experts] or None,  # whole names, by their place in the list below
         exclude_modules=without or None,
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
@@ -126,11 +153,12 @@ def _linear_layers(model: PreTrainedModel) -> list[str]:
 
 def _check_adapters(model: PreTrainedModel) -> None:
     """Raise UsageError for adapters that could not be merged into the weights at the end of the run."""
+    from peft.tuners.lora.layer import ParamWrapper
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     for name, module in model.named_modules():
-        if isinstance(module, BaseTunerLayer):
+        if isinstance(module, BaseTunerLayer) and not isinstance(module, ParamWrapper):
             layer = module.get_base_layer()
             fault = "" if is_linear(layer) else "is no linear layer"
             if not fault and uses[id(layer.weight)] > 1:
@@ -142,14 +170,16 @@ def _check_adapters(model: PreTrainedModel) -> None:
 
 def is_linear(layer: torch.nn.Module) -> bool:
     """Whether a layer is one matrix, of shape [out, in], or [in, out] (see `is_transposed`)."""
-    return isinstance(layer, torch.nn.Linear) or is_transposed(layer)
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(layer, torch.nn.Linear | Conv1D)
 
 
 def is_transposed(layer: torch.nn.Module) -> bool:
-    """Whether a layer is linear with a weight [in, out], as in GPT-2."""
+    """Whether a layer has weights [in, out], as in GPT-2, or the experts of GPT-OSS."""
     from transformers.pytorch_utils import Conv1D
 
-    return isinstance(layer, Conv1D)
+    return isinstance(layer, Conv1D) or getattr(layer, "is_transposed", False) is True
 
 
 def lora_alpha(config: TrainConfig) -> float:
