@@ -42,8 +42,9 @@ class Family(NamedTuple):
         bare: the same without that.
         suffix: the text between a question and its answer.
         second: the text behind an answer that a question follows.
-        end: of it the tokens that end the answer.
+        end: the tokens that end a last answer.
         system: whether the template takes a system message.
+        lead: what a text has between the prompt for a last answer and the answer.
     """
 
     template: str
@@ -56,6 +57,12 @@ class Family(NamedTuple):
     second: str
     end: str
     system: bool = True
+    lead: str = ""
+
+    @property
+    def lead_of_earlier(self) -> str:
+        """The same for an answer that a question follows: no empty thought."""
+        return "" if "<think>" in self.lead else self.lead
 
 
 FAMILIES = {
@@ -86,11 +93,26 @@ FAMILIES = {
         "<|im_end|>\n<|im_start|>user\n", "<|im_end|>",
     ),
     "Qwen 3": Family(
-        "{%- for message in messages %}" + CHATML + "{%- endfor %}{%- if add_generation_prompt %}"
+        "{%- for message in messages %}{%- if loop.last and message['role'] == 'assistant' %}"
+        "{{- '<|im_start|>assistant\n<think>\n\n</think>\n\n' + message['content'] + '<|im_end|>\n' }}"
+        "{%- else %}" + CHATML + "{%- endif %}{%- endfor %}{%- if add_generation_prompt %}"
         "{{- '<|im_start|>assistant\n' }}{%- if enable_thinking is defined and enable_thinking is false %}"
         "{{- '<think>\n\n</think>\n\n' }}{%- endif %}{%- endif %}",
         None, "<|im_end|>", ("<|im_start|>",), "<|im_start|>user\n", "<|im_start|>user\n",
         "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n<|im_start|>user\n", "<|im_end|>",
+        lead="<think>\n\n</think>\n\n",
+    ),
+    "gpt-oss": Family(
+        "{{ '<|start|>system<|message|>You are a model.<|end|>' }}{%- for message in messages %}"
+        "{%- if message['role'] == 'assistant' %}{{- '<|start|>assistant<|channel|>final<|message|>' }}"
+        "{{- message['content'] + ('<|return|>' if loop.last and not add_generation_prompt else '<|end|>') }}"
+        "{%- else %}{{- '<|start|>' + ('user' if message['role'] == 'user' else 'developer') + '<|message|>' }}"
+        "{{- message['content'] + '<|end|>' }}{%- endif %}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{%- endif %}",
+        "<|startoftext|>", "<|return|>", ("<|start|>", "<|channel|>", "<|message|>", "<|end|>"),
+        "<|start|>system<|message|>You are a model.<|end|><|start|>user<|message|>", "<|start|>user<|message|>",
+        "<|end|><|start|>assistant", "<|end|><|start|>user<|message|>", "<|return|>",
+        lead="<|channel|>final<|message|>",
     ),
     "Gemma 2": Family(
         "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
@@ -119,7 +141,7 @@ FAMILIES = {
         + "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + '[/INST]' }}"
         "{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}",
         "<s>", "</s>", ("[INST]", "[/INST]"), "<s>[INST] ", "<s>[INST] ", "[/INST]", "</s>[INST] ", "</s>",
-        system=False,
+        system=False, lead=" ",
     ),
     "Phi 3.5": Family(
         "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n' }}"

@@ -9,10 +9,12 @@ from typing import Any, Literal, NamedTuple
 from latxa_cli.chat.composed import locate_composed, spelt
 from latxa_cli.chat.counted import check_loss_fields, counts_record, is_empty_answer
 from latxa_cli.chat.given import is_plain
+from latxa_cli.chat.prompt import answer_prompt
 from latxa_cli.chat.rendering import Message, TemplateError, name_of
 from latxa_cli.chat.skeleton import Template, common_prefix
 from latxa_cli.chat.special import special_ids
-from latxa_cli.chat.turns import Located, locate
+from latxa_cli.chat.turn_end import end_of_answer_ids, end_of_turn_ids
+from latxa_cli.chat.turns import Located, Turn, locate
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import Record
 
@@ -22,12 +24,12 @@ Loss = Literal["assistant", "all"]
 class TokenisedChat(NamedTuple):
     """A tokenised conversation: `ids[i]` is a target of the loss where `trained[i]` is true.
 
-    unread: what is not trained since the template leaves it out, or since it says nothing, in words.
+    remarks: what people should know of it, in sentences: what is not trained, and why.
     """
 
     ids: list[int]
     trained: list[bool]
-    unread: frozenset[str] = frozenset()
+    remarks: frozenset[str] = frozenset()
 
 
 def encode_chat(tokenizer: Any, messages: Sequence[Message], *, loss: Loss = "assistant") -> TokenisedChat:
@@ -54,10 +56,10 @@ def encode_chats(
 
     `records`: the records of the conversations, for what templates are given beside messages (`tools`).
 
-    - `loss="assistant"`: the tokens of every assistant content, its thoughts and calls of tools, and what follows them,
-      up to and including the last special token that ends every answer, or else the first one (the tokens that end the
-      turn, which the model must learn to write). A template without special tokens trains the text that it writes at
-      the end of an answer instead.
+    - `loss="assistant"`: the tokens of every assistant content, its thoughts and calls of tools, what stands between
+      the prompt for an answer and them, and what follows them, up to and including the last special token that ends
+      every answer, or else the first one (the tokens that end the turn, which the model must learn to write). A
+      template without special tokens trains the text that it writes at the end of an answer instead.
     - `loss="all"`: every token from the user's first word on, so that a small model also learns to write user turns
       and can be sampled with Magpie. What stands before it (begin of text, a system block, the user header) is not
       trained.
@@ -97,10 +99,9 @@ def encode_chats(
         texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
     )
     special, encodings = set(special_ids(tokenizer)), iter(batch.encodings)
+    marks = _Marks(tokenizer, loss, template)
     return [
-        item
-        if isinstance(item, TemplateError)
-        else _mark(tokenizer, loss, item, _Tokens(next(encodings), special), template)
+        item if isinstance(item, TemplateError) else marks.of(item, _Tokens(next(encodings), special))
         for item in located
     ]
 
@@ -164,43 +165,69 @@ class _Tokens:
         return place
 
 
-def _mark(
-    tokenizer: Any, loss: Loss, located: Located, tokens: _Tokens, template: Template
-) -> TokenisedChat | TemplateError:
-    """Mark the trained tokens of one conversation.
+class _Marks:
+    """The marks of conversations by one template."""
 
-    Texts come from models and from the web: one that spells a special token would be read as that token.
+    def __init__(self, tokenizer: Any, loss: Loss, template: Template) -> None:
+        self.tokenizer, self.loss, self.ending = tokenizer, loss, template.ending
+        self.prompt = answer_prompt(tokenizer)
+        self.ends_of_all = _ends_of_all_messages(tokenizer)
+
+    def of(self, located: Located, tokens: _Tokens) -> TokenisedChat | TemplateError:
+        """Mark the trained tokens of one conversation.
+
+        Texts come from models and from the web: one that spells a special token would be read as that token.
+        """
+        text, turns, unread = located
+        ids, end = tokens.ids, len(text)
+        trained = [False] * len(ids)
+        kept_out: list[slice] = []
+        closed = True
+        for turn, limit in zip(turns, [*(turn.start for turn in turns[1:]), end], strict=True):
+            begin, lead = turn.start, self.prompt.lead
+            if lead and turn.role == "assistant" and not turn.composed and text.endswith(lead, 0, begin):
+                begin -= len(lead)
+            content, words = tokens.reaching(begin, end), tokens.reaching(turn.start, end)
+            behind = max(words, tokens.beginning(turn.end, end))
+            token = tokens.next_special(words)
+            if token < behind and tokens.span(token)[0] >= turn.start and not turn.composed:
+                return spelt(text[slice(*tokens.span(token))])
+            if turn.role != "assistant":
+                kept_out += [] if turn.counts else [slice(content, behind)]
+                continue
+            special, following = tokens.next_special(behind), tokens.beginning(limit, end)
+            closed = special < following
+            # Without a special token, the characters that the template writes at the end of an answer are trained.
+            ending = self.ending.every if closed else self.ending.last
+            written = turn.end + len(common_prefix(text[turn.end : limit], ending))
+            stop = tokens.last_special(special, written) + 1 if closed else max(behind, tokens.beginning(written, end))
+            if closed and ids[stop - 1] in self.ends_of_all:
+                stop = behind
+            trained[content:stop] = [True] * (stop - content)
+            kept_out += [] if turn.counts else [slice(content, stop)]
+        if self.loss == "all" and any(turn.counts for turn in turns):
+            first = tokens.reaching(next((turn.start for turn in turns if turn.role == "user"), 0), end)
+            trained = [place >= first for place in range(len(ids))]
+        for some in kept_out:
+            trained[some] = [False] * len(ids[some])
+        if not closed and turns[-1].role == "assistant" and self.tokenizer.eos_token_id is not None:
+            ids, trained = [*ids, self.tokenizer.eos_token_id], [*trained, turns[-1].counts]
+        remarks = [f"{name} is not trained" for name in unread]
+        return TokenisedChat(ids, trained, frozenset([*remarks, *self._on_prompt(text, turns[-1])]))
+
+    def _on_prompt(self, text: str, last: Turn) -> list[str]:
+        """Return the remark on the prompt for an answer, where the last turn is an answer without thoughts."""
+        plain = last.role == "assistant" and last.counts and not last.composed
+        applies = plain and self.prompt.remark and text.endswith(self.prompt.written, 0, last.start)
+        return [self.prompt.remark] if applies else []
+
+
+def _ends_of_all_messages(tokenizer: Any) -> set[int]:
+    """Return the token that ends messages of all roles, where another one ends an answer (gpt-oss); else nothing.
+
+    Earlier answers end with it. A model that learns that does not stop.
     """
-    text, turns, unread = located
-    ending, lead = template.ending, template.lead
-    ids, end = tokens.ids, len(text)
-    trained = [False] * len(ids)
-    kept_out: list[slice] = []
-    closed = True
-    for turn, limit in zip(turns, [*(turn.start for turn in turns[1:]), end], strict=True):
-        begin = turn.start
-        if lead and turn.role == "assistant" and not turn.composed and text.endswith(lead, 0, begin):
-            begin -= len(lead)
-        content = tokens.reaching(begin, end)
-        behind = max(content, tokens.beginning(turn.end, end))
-        token = tokens.next_special(content)
-        if token < behind and tokens.span(token)[0] >= turn.start and not turn.composed:
-            return spelt(text[slice(*tokens.span(token))])
-        if turn.role != "assistant":
-            kept_out += [] if turn.counts else [slice(content, behind)]
-            continue
-        special, following = tokens.next_special(behind), tokens.beginning(limit, end)
-        closed = special < following
-        # Without a special token, the characters that the template writes at the end of an answer are trained.
-        written = turn.end + len(common_prefix(text[turn.end : limit], ending.every if closed else ending.last))
-        stop = tokens.last_special(special, written) + 1 if closed else max(behind, tokens.beginning(written, end))
-        trained[content:stop] = [True] * (stop - content)
-        kept_out += [] if turn.counts else [slice(content, stop)]
-    if loss == "all" and any(turn.counts for turn in turns):
-        first = tokens.reaching(next((turn.start for turn in turns if turn.role == "user"), 0), end)
-        trained = [place >= first for place in range(len(ids))]
-    for some in kept_out:
-        trained[some] = [False] * len(ids[some])
-    if not closed and turns[-1].role == "assistant" and tokenizer.eos_token_id is not None:
-        ids, trained = [*ids, tokenizer.eos_token_id], [*trained, turns[-1].counts]
-    return TokenisedChat(ids, trained, unread)
+    try:
+        return set(end_of_turn_ids(tokenizer)) - set(end_of_answer_ids(tokenizer))
+    except TemplateError:
+        return set()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from latxa_cli.chat.rendering import Message, TemplateError, name_of, render
 from latxa_cli.chat.skeleton import PLACEHOLDER, answer_end, common_prefix, cut
+from latxa_cli.chat.special import special_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,29 @@ def pre_query(
     text = render(tokenizer, turns, add_generation_prompt=True, system=system, thinking=thinking)
     before, after = cut(tokenizer, text, [user]).pieces
     if system is None and not default_system:
-        first = pre_query(tokenizer, thinking=thinking).prefix
+        first, suffix = astuple(pre_query(tokenizer, thinking=thinking))
         if not before.startswith(first):
             raise TemplateError(
                 f"the chat template of `{name_of(tokenizer)}` writes another beginning where there are more turns",
                 hint='leave `--system ""` out',
             )
-        before = _begin(tokenizer, first) + _user_header(tokenizer, first) + before[len(first) :]
+        before = _begin(tokenizer, first) + _user_header(tokenizer, first, suffix) + before[len(first) :]
     return PreQuery(before, after)
 
 
-def _user_header(tokenizer: Any, before: str) -> str:
+def _user_header(tokenizer: Any, before: str, suffix: str) -> str:
     """Return the header that opens a user turn, without what stands before it in the first turn (`before`).
+
+    `suffix`: what stands behind a user's words.
 
     Between an answer and the next user turn stands the end of the answer, then the header. The first turn has the same
     header, perhaps without the blank lines that part it from an answer, so the common ending of the two is it.
     """
     end = answer_end(tokenizer)
     header = end.between[len(end.every) :]
+    if not end.every:  # what ends earlier answers and users' turns, but no last answer (gpt-oss)
+        ending = next((token for token in special_tokens(tokenizer) if suffix.startswith(token)), "")
+        header = header.removeprefix(ending)
     length = len(common_prefix(before[::-1], header[::-1]))
     return before[len(before) - length :]
 

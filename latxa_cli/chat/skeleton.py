@@ -124,16 +124,3 @@ class Template:
             return answer_end(self.tokenizer)
         except TemplateError:
             return AnswerEnd("", "", "")
-
-    @cached_property
-    def lead(self) -> str:
-        """White space before an answer that is no part of the prompt for one (Mistral): the model has to write it."""
-        user = PLACEHOLDER.format(0, 0)
-        try:
-            written = dialogue(self.tokenizer, 2)[1]
-            turns = [{"role": "user", "content": user}]
-            asked = cut(self.tokenizer, render(self.tokenizer, turns, add_generation_prompt=True), [user]).pieces[1]
-        except TemplateError:
-            return ""
-        more = written.removeprefix(asked)
-        return more if len(more) < len(written) and more.isspace() else ""

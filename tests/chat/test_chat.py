@@ -194,7 +194,7 @@ ENDS = {
     "header, as GLM 4": ("<|im_start|>{}", "[INST]{}", "[INST]{}", ["<|im_start|>"], ["<|im_start|>", "</s>"]),
     "header or end": ("[INST]{}", "<s>{}", "<s>{}<|im_end|>", ["<|im_end|>", "[INST]"], ["[INST]", "<|im_end|>"]),
     "end of all messages but the last, as gpt-oss": (
-        "<s>{}<|eot_id|>", "<s>{}<|eot_id|>", "<s>{}<|im_end|>", ["<|im_end|>"], ["<|eot_id|>", "<|im_end|>"]
+        "<s>{}<|eot_id|>", "<s>{}<|eot_id|>", "<s>{}<|im_end|>", ["<|im_end|>"], ["", "<|im_end|>"]
     ),
     "two, parted": (
         "[INST]{}", "<s>{}<|eot_id|>\\n<|im_end|>\\n", "<s>{}<|eot_id|>\\n<|im_end|>\\n", ["<|eot_id|>", "<|im_end|>"],
@@ -359,7 +359,7 @@ def test_words_that_the_end_of_a_turn_spells_too(make, words):
     for question in ("Zer?", words):
         messages = [*chat(question, words), *chat(words, "<think>hm</think>Bai.")]
         first, last = trained_text(tokenizer, encode_chat(tokenizer, messages))
-        assert (first, last) == (f"{words}<|im_end|>", "<think>hm</think>Bai.<|im_end|>")
+        assert (first, last) == (f"<think></think>{words}<|im_end|>", "<think>hm</think>Bai.<|im_end|>")
 
 
 def test_a_question_that_the_template_leaves_out_is_not_taken_for_an_earlier_one(make):

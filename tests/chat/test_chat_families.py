@@ -36,8 +36,7 @@ def test_the_text_round_an_instruction(family: tuple[Family, Any]) -> None:
 
 def test_the_text_round_the_second_instruction(family: tuple[Family, Any]) -> None:
     expected, tokenizer = family
-    gap = " " if expected.bos == "<s>" and "[INST]" in expected.special else ""  # Mistral parts an answer from [/INST]
-    said = f"Zer?{expected.suffix}{gap}Hori.{expected.second}"
+    said = f"Zer?{expected.suffix}{expected.lead_of_earlier}Hori.{expected.second}"
     assert pre_query(tokenizer, TURNS).prefix == expected.prefix + said
     assert pre_query(tokenizer, TURNS, default_system=False).prefix == expected.bare + said
     assert pre_query(tokenizer, TURNS).suffix == expected.suffix
@@ -66,8 +65,8 @@ def test_what_ends_every_turn_is_trained_as_the_template_writes_it(family: tuple
     messages = [*TURNS, {"role": "user", "content": "Eta?"}, TURNS[1]]
     encoded = encode_chat(tokenizer, messages)
     trained = [token for token, is_trained in zip(encoded.ids, encoded.trained, strict=True) if is_trained]
-    space = " " if expected is FAMILIES["Mistral"] else ""  # which is no part of the prompt for an answer
-    assert tokenizer.decode(trained) == 2 * f"{space}Hori.{expected.end}"
+    earlier = f"{expected.lead_of_earlier}Hori.{expected.end if expected.end in expected.second else ''}"
+    assert tokenizer.decode(trained) == f"{earlier}{expected.lead}Hori.{expected.end}"
     assert tokenizer.decode(encoded.ids) == render(tokenizer, messages)
 
 

@@ -1,4 +1,4 @@
-"""What is trained of real instructions, for the templates of twelve families, against what the text alone says."""
+"""What is trained of real instructions, for the templates of many families, against what the text alone says."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def derived(family: Family, tokenizer: Any, pair: list[dict[str, str]]) -> tuple
     }
     rest = text[len(before) :]
     first = len(before)
-    if rest.startswith(" "):  # Mistral parts an answer from [/INST], which is the end of the prompt for one
-        before, rest = before + " ", rest[1:]
+    assert rest.startswith(family.lead)
+    before, rest = before + family.lead, rest.removeprefix(family.lead)
     words = answer if rest.startswith(answer) else answer.strip()
     assert rest.startswith(words)
     last = text.index(family.end, len(before) + len(words)) + len(family.end)

@@ -86,6 +86,7 @@ CALLED = {
     "llama": '{{"name": "weather", "parameters": {{"place": "{}"}}}}<|eom_id|>',
     "mistral": '[TOOL_CALLS] [{{"name": "weather", "arguments": {{"place": "{}"}}, "id": "abcdefghi"}}]</s>',
 }
+EMPTY = "<think>\n\n</think>\n\n"  # the thought of a last answer that has none
 ENDS = {"qwen": "<|im_end|>", "llama": "<|eot_id|>", "mistral": "</s>"}
 
 
@@ -95,7 +96,7 @@ def test_calls_are_trained_as_the_template_writes_them_and_results_are_not(make:
     found = [text.lstrip(" ") for text in trained(tokenizer, WITH_TOOLS, tools=[TOOL])]
     assert found == [
         CALLED[name].format("Bilbo"), "Bai, 31 gradu." + ENDS[name],
-        CALLED[name].format("Irun"), "Ez, 19." + ENDS[name],
+        CALLED[name].format("Irun"), (EMPTY if name == "qwen" else "") + "Ez, 19." + ENDS[name],
     ]  # fmt: skip
     everything = trained(tokenizer, WITH_TOOLS, "all", tools=[TOOL])
     assert not any('"t"' in text or '\\"t\\"' in text for text in everything)
@@ -113,7 +114,7 @@ def test_several_calls_words_beside_them_and_results(make: Make) -> None:
     first, second = (CALLED["qwen"].format(place).removesuffix("<|im_end|>") for place in ("Bilbo", "Irun"))
     assert [text.strip() for text in trained(make("qwen"), messages, tools=[TOOL])] == [
         f"Goazen ikustera.\n{first}\n{second}<|im_end|>",
-        "Bilbon.<|im_end|>",
+        EMPTY + "Bilbon.<|im_end|>",
     ]
     with pytest.raises(TemplateError, match="one call at a time"):
         trained(make("llama"), messages)
@@ -154,7 +155,7 @@ def test_a_thought_is_trained_by_whatever_name(make: Make, name: str, template: 
     messages = [THOUGHT[0], says("assistant", "4.", **{name: "Erraza."})]
     found = encoded(make(template), messages)
     text = make(template).decode([token for token, learnt in zip(found.ids, found.trained, strict=True) if learnt])
-    assert text.lstrip() == written and not found.unread
+    assert text.lstrip() == written and not found.remarks
 
 
 def test_a_thought_before_a_call(make: Make) -> None:
@@ -174,8 +175,8 @@ def test_an_earlier_answer_whose_thought_is_left_out_is_not_trained_and_told(mak
     assert [text.lstrip() for text in trained(make("qwen"), TWICE)] == [
         "<think>\nHau ere bai.\n</think>\n\n6.<|im_end|>"
     ]
-    (unread,) = encoded(make("qwen"), TWICE).unread
-    assert unread == "an earlier answer, whose thought the template leaves out,"
+    (remark,) = encoded(make("qwen"), TWICE).remarks
+    assert remark == "an earlier answer, whose thought the template leaves out, is not trained"
     assert not any("4." in text for text in trained(make("qwen"), TWICE, "all"))
 
 
@@ -212,17 +213,20 @@ def test_what_the_template_leaves_out_is_refused_by_name(
     assert [(reject.reason, reject.record["id"]) for reject in pieces.rejects] == [
         (f"{field} not in the chat template", "1")
     ]
-    assert len(pieces.ids) == 1 and not pieces.unread
+    assert len(pieces.ids) == 1 and not pieces.remarks
 
 
 def test_notes_beside_messages_are_counted_and_a_name_is_written_where_the_template_does(make: Make) -> None:
     noted = [says("user", "a", timestamp="2024", name="Ane"), says("assistant", "b")]
     tokenizer = make("deaf")
     pieces = tokenise_records([{"id": "1", "messages": noted}], tokenizer, TokenisingSettings(999))
-    assert pieces.unread == {"`timestamp` of messages": 1, "`name` of messages": 1} and not pieces.rejects
+    assert (
+        pieces.remarks == {f"`{name}` of messages is not trained": 1 for name in ("timestamp", "name")}
+        and not pieces.rejects
+    )
     tokenizer.chat_template = TEMPLATES["deaf"].replace("{{ turn.content }}", "{{ turn.name }}{{ turn.content }}")
     assert "Anea" in tokenizer.decode(encoded(tokenizer, noted).ids)
-    assert encoded(tokenizer, noted).unread == {"`timestamp` of messages"}
+    assert encoded(tokenizer, noted).remarks == {"`timestamp` of messages is not trained"}
 
 
 @pytest.mark.parametrize(

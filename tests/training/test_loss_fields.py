@@ -117,7 +117,7 @@ def test_a_weight_of_a_whole_conversation_holds_where_all_turns_are_trained_too(
 def test_an_empty_answer_among_others_is_not_trained_and_told(tokenizer: Any) -> None:
     pieces = tokenise_records([talk("11", "", "33", "44")], tokenizer, TokenisingSettings(99))
     assert outcome(tokenizer, talk("11", "", "33", "44")) == (["44</s>"], [])
-    assert pieces.unread == {"an empty answer": 1}
+    assert pieces.remarks == {"an empty answer is not trained": 1}
 
 
 def test_a_conversation_that_is_cut_before_its_only_trained_answer_is_too_long(tokenizer: Any) -> None:

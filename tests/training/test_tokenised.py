@@ -212,4 +212,4 @@ def test_a_weight_between_is_rejected_and_other_fields_of_messages_are_counted(w
     pieces = tokenise_records([half, thoughts, plain], without_bos, TokenisingSettings(99))
     [reject] = pieces.rejects
     assert reject.reason == "a weight other than 0 and 1" and "0.5" in reject.detail
-    assert len(pieces.ids) == 2 and pieces.unread == {"`timestamp` of messages": 1}
+    assert len(pieces.ids) == 2 and pieces.remarks == {"`timestamp` of messages is not trained": 1}

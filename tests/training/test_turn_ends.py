@@ -21,7 +21,7 @@ QUESTION, ANSWER = "Zer?", "Hori."
 CHAT = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
 DOCUMENT = {"id": "document", "text": "etxe zuri bat mendian", "source": "web"}
 LONGEST = 24  # tokens; an answer and its end have 7 at most
-MEMORISED = ("Llama 3.1", "Tiny Aya", "Alpaca-like", "Phi 3.5")
+MEMORISED = ("Llama 3.1", "Tiny Aya", "Alpaca-like", "Phi 3.5", "Qwen 3", "gpt-oss")
 
 
 def tokenizer_of_base(name):
@@ -97,8 +97,9 @@ def test_transformers_stops_after_an_answer_that_a_model_has_learnt(base, prepar
     trained(prepared, start, tmp_path / "out", FAMILIES[name].template, steps=60)
     tokenizer = load_tokenizer(str(tmp_path / "out"))
     ends = tokenizer(FAMILIES[name].end, add_special_tokens=False)["input_ids"]
-    assert written(tmp_path / "out") == ANSWER + tokenizer.decode(ends[:1])
-    assert written(tmp_path / "out", eos_token_id=ends[-1]) == ANSWER + FAMILIES[name].end
+    answer = FAMILIES[name].lead + ANSWER
+    assert written(tmp_path / "out") == answer + tokenizer.decode(ends[:1])
+    assert written(tmp_path / "out", eos_token_id=ends[-1]) == answer + FAMILIES[name].end
 
 
 @pytest.mark.parametrize("base", ["Qwen 3"], indirect=True)

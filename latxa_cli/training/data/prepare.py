@@ -140,7 +140,7 @@ def tokenise(task: TokeniseTask) -> JsonObject:
     return {
         "read": records_used + tokenised.other_split + rejected.total(), "shares": tokenised.shares,
         "conversations": tokenised.conversations, "lost": _lost(tokenised.rejects), "rejected": rejected,
-        "other split": tokenised.other_split, "shortened": tokenised.shortened, "unread": tokenised.unread,
+        "other split": tokenised.other_split, "shortened": tokenised.shortened, "remarks": tokenised.remarks,
     }  # fmt: skip
 
 
@@ -214,7 +214,7 @@ class Preparation:
         asides: files with the records that are set aside.
         other_split: records left out since they belong to another split.
         shortened: conversations that were shortened to fit a row.
-        unread: what the template leaves out, in words, and in how many conversations.
+        remarks: what people should know, in sentences, and of how many conversations.
     """
 
     rows: PreparedRows
@@ -224,7 +224,7 @@ class Preparation:
     asides: list[Path]
     other_split: int
     shortened: int
-    unread: Counter[str]
+    remarks: Counter[str]
 
     def rejects(self) -> Iterator[Lines]:
         """Yield the records left out, by reason, for `--rejects`."""
@@ -243,12 +243,11 @@ class Preparation:
             yield f"`--chat-loss` names the source `{name}`, which these records do not have"
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
-        unread = self.unread.most_common()
-        for name, number in unread[:SHOWN]:
-            yield f"{name} is not trained (in {number:,} conversations)"
-        if len(unread) > SHOWN:
-            named = ", ".join(name for name, _ in unread[SHOWN : 3 * SHOWN]) + " …" * (len(unread) > 3 * SHOWN)
-            yield f"not trained either, and rarer: {named}"
+        remarks = self.remarks.most_common()
+        for remark, number in remarks[:SHOWN]:
+            yield f"{remark} (in {number:,} conversations)"
+        if rarer := [remark for remark, _ in remarks[SHOWN : 3 * SHOWN]]:
+            yield f"rarer: {'; '.join(rarer)}{'; …' if len(remarks) > 3 * SHOWN else ''}"
         if self.other_split:
             yield f"{self.other_split:,} records of other splits are left out"
 
@@ -268,10 +267,10 @@ def prepare(
     results = work.stage("tokenise", tokenise, tasks)
     shares: dict[str, Counter[str]] = {}
     rejected: Counter[str] = Counter()
-    unread: Counter[str] = Counter()
+    remarks: Counter[str] = Counter()
     for result in results:
         rejected.update(result["rejected"])
-        unread.update(result["unread"])
+        remarks.update(result["remarks"])
         for name, share in result["shares"].items():
             shares.setdefault(name, Counter()).update(share)
     read, other_split, shortened = (
@@ -281,7 +280,7 @@ def prepare(
     _check(shares, rejected, other_split)
     work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
     asides, rows = [task.file("aside") for task in tasks], PreparedRows([folder])
-    return Preparation(rows, inputs, read, rejected, asides, other_split, shortened, unread)
+    return Preparation(rows, inputs, read, rejected, asides, other_split, shortened, remarks)
 
 
 def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split: int) -> None:

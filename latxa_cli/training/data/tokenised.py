@@ -76,15 +76,15 @@ class TokenisingSettings:
 
 
 class MarkedTokens(NamedTuple):
-    """The tokens of a record, i32, and whether each is a target of the loss; what the template left out, in words."""
+    """The tokens of a record, i32, and whether each is a target of the loss; remarks on it, see `TokenisedChat`."""
 
     ids: NDArray[np.int32]
     trained: NDArray[np.bool_]
-    unread: frozenset[str] = frozenset()
+    remarks: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, encoded: TokenisedChat) -> MarkedTokens:
-        return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool), encoded.unread)
+        return cls(np.array(encoded.ids, np.int32), np.array(encoded.trained, bool), encoded.remarks)
 
 
 @dataclass
@@ -99,7 +99,7 @@ class TokenisedRecords:
         rejects: records that cannot be used.
         other_split: the number of records of other splits.
         shortened: the number of conversations that were shortened.
-        unread: what the template leaves out, in words, and in how many conversations.
+        remarks: what people should know, in sentences, and of how many conversations.
     """
 
     ids: list[NDArray[np.int32]] = field(default_factory=list)
@@ -110,13 +110,13 @@ class TokenisedRecords:
     rejects: list[Reject] = field(default_factory=list)
     other_split: int = 0
     shortened: int = 0
-    unread: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def add(self, record: Record, marked: MarkedTokens, length: int) -> None:
         """Add a record, cut into pieces of at most `length` tokens."""
         source = source_of(record)
         self.conversations[source] += "messages" in record
-        self.unread.update(marked.unread)
+        self.remarks.update(marked.remarks)
         ids, trained, _ = marked
         trained[::length] = False  # nothing before it predicts the first token of a piece
         self.ids.append(ids)
