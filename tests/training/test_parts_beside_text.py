@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 import torch
 from random_models import SIZES
@@ -96,6 +99,32 @@ def test_embeddings_are_learnt_whole_beside_adapters(model_directory, rows, tmp_
     assert not [name for name in changed if ".layers.0." in name]
     if dtype == "float32":
         assert changed == {name for name in before if ".layers.0." not in name}
+
+
+def test_new_tokens_whose_rows_are_not_trained_are_told_with_the_setting_that_trains_them(model_directory, tmp_path):
+    extended = tmp_path / "extended"
+    shutil.copytree(model_directory, extended)
+    change = {"rank": {"lora_rank": 2}, "both": {"lora_rank": 2, "lora_whole": ["embed_tokens", "lm_head"]}}
+
+    def lines(untie=True, **settings):
+        model = load_model(str(extended), device="cpu")
+        if untie:
+            model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+        return parameters.choose(model, TrainConfig(**settings))
+
+    (extended / "manifest.json").write_text(json.dumps({"verb": "init", "pieces": 3}))
+    assert lines(**change["rank"]) == []
+    (extended / "manifest.json").write_text("[]")
+    assert lines(**change["rank"]) == []
+    (extended / "manifest.json").write_text(json.dumps({"verb": "extend", "pieces": 3}))
+    assert lines() == lines(**change["both"]) == lines(untie=False, lora_rank=2, lora_whole=["embed_tokens"]) == []
+    (line,) = lines(**change["rank"])
+    assert "`model.embed_tokens.weight` and `lm_head.weight` are not trained" in line
+    assert '`lora_whole = ["model.embed_tokens", "lm_head"]` in the file of `--config` trains them' in line
+    (line,) = lines(lora_rank=2, lora_whole=["embed_tokens"])
+    assert "in `lm_head.weight` are not trained" in line and "embed_tokens" in line
+    (line,) = lines(freeze=["embed_tokens"])
+    assert "in `model.embed_tokens.weight` are not trained" in line and "lora" not in line
 
 
 def test_what_is_trained_whole_is_a_part_of_the_model_and_needs_adapters(model_directory):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from latxa_cli.stream.errors import UsageError, first_line
+from latxa_cli.model import read_settings
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -62,7 +65,23 @@ def _untrained(model: PreTrainedModel, beside: Sequence[str], *, adapted: bool) 
             f"without adapters, since they are no linear layers: experts (`{named}`), {share:.0%}; "
             "`lora_experts = true` gives them some"
         )
-    return lines
+    return lines + _new_tokens(model, adapted=adapted)
+
+
+def _new_tokens(model: PreTrainedModel, *, adapted: bool) -> list[str]:
+    """Return a line where `latxa extend` has just given the model tokens, and their rows are not trained."""
+    try:
+        made = read_settings(Path(model.name_or_path or "") / "manifest.json")
+    except LatxaError:  # a file of that name, which is none of ours
+        return []
+    rows = {id(part.weight) for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part}
+    tables = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in rows}
+    frozen = [f"`{name}`" for name, parameter in tables.items() if not parameter.requires_grad]
+    if made.get("verb") != "extend" or not made.get("pieces") or not frozen:
+        return []
+    settings = json.dumps([name.removesuffix(".weight") for name in tables])
+    how = f": `lora_whole = {settings}` in the file of `--config` trains them" if adapted else ""
+    return [f"the rows of the model's new tokens in {' and '.join(frozen)} are not trained{how}"]
 
 
 def _is_stacked(name: str, parameter: Parameter) -> bool:
