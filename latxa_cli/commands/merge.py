@@ -48,6 +48,8 @@ def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0
     )
     run.note(**facts)
     rows = facts["rows"]
+    if not facts["delta"]:
+        run.say(f"warning: the weights of `{plus}` and `{minus}` are the same: nothing is added")
     run.say(f"{facts['parameters']:,} parameters; plus - minus is {facts['delta']:.2%} of the base in norm")
     run.say(
         f"vocabulary: {rows['merged']:,} rows merged, {rows['kept']:,} kept as in `{model}`"

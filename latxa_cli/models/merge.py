@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 BLOCK = 1 << 18  # numbers at a time, so that all intermediate results stay in the processor's cache
 COMPUTED = re.compile(r"\.rotary_emb\.inv_freq$")  # old files hold it, and transformers computes it anew
 OF_A_LAYER = re.compile(r"\.\d+\.")  # layers are numbered
+# Settings that change what weights mean, but not their shapes.
+WAYS = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "hidden_activation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
     for model in models:
         if model.architecture != base.architecture:
             raise _misfit(f"`{base.name}` is a {base.architecture}, and `{model.name}` a {model.architecture}")
+        _check_ways(base, model)
     alignment = align(base.vocabulary, plus.vocabulary, minus.vocabulary)
     untied = _match_output_layers(models)
     parts = []
@@ -154,6 +157,15 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
                 ours, theirs = list(base.entry(name).shape), list(model.entry(name).shape)
                 raise _misfit(f"the tensor `{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")
     return MergePlan(base, plus, minus, alignment, parts, untied)
+
+
+def _check_ways(base: MergeOperand, model: MergeOperand) -> None:
+    """Raise LatxaError where two models compute otherwise with weights of the same shapes."""
+    configs = [one.config.get_text_config() for one in (base, model)]
+    for name in WAYS:
+        ours, theirs = (getattr(config, name, None) for config in configs)
+        if ours != theirs:
+            raise _misfit(f"`{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")
 
 
 def _misfit(message: str) -> LatxaError:
@@ -294,7 +306,7 @@ def merge(
     arithmetic = Arithmetic(scale)
     with ShardWriter(directory, [part.entry for part in planned.parts], shard_bytes=shard_bytes) as writer:
         for number, part in enumerate(parts, 1):
-            writer.write(part.entry.name, _finite(part.entry, _blocks(planned, part, arithmetic)))
+            writer.write(part.entry.name, _finite(planned, part, _blocks(planned, part, arithmetic)))
             report(number)
         writer.finish()
     merged_files.write(
@@ -337,13 +349,17 @@ def _blocks(planned: MergePlan, part: MergedTensor, arithmetic: Arithmetic) -> I
             yield from arithmetic.blocks(ours, added, taken)
 
 
-def _finite(entry: Entry, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+def _finite(planned: MergePlan, part: MergedTensor, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
     """Pass blocks through; raises LatxaError for a number that is infinite or NaN."""
+    name = part.entry.name
     for block in blocks:
         # The sum is quick, and finite only if all numbers are. It may overflow by itself, so a closer look follows.
         if not math.isfinite(float(block.sum())) and not bool(torch.isfinite(block).all()):
+            for model in (planned.base, planned.plus, planned.minus):
+                if not bool(torch.isfinite(model.tensor(name)).all()):
+                    raise LatxaError(f"`{model.name}`: `{name}` is not finite", hint="is the copy damaged?")
             raise LatxaError(
-                f"`{entry.name}` is not finite in the result, which is {entry.dtype}",
-                hint="is one of the models damaged, or `--scale` too large?",
+                f"`{name}` is not finite in the result, which is {part.entry.dtype}",
+                hint="the sum is too large for this type: a smaller `--scale`, or MODEL in a wider type",
             )
         yield block

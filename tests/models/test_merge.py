@@ -91,7 +91,8 @@ def test_what_is_not_finite_is_refused_by_name(world, dtype, value, scale):
         same = {n: tensor.clone() for n, tensor in taught.items()}
         same[name][0, 0] = taught[name][0, 0] - 1
         save_file(same, models[2] / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(LatxaError, match=f"`{name}` is not finite in the result"):
+    whose = f"`{name}` is not finite in the result" if value == 1.0 else f"base`: `{name}` is not finite"
+    with pytest.raises(LatxaError, match=whose):
         world.merged(models, scale)
     assert list((world.folder / "out").iterdir()) == []
 
@@ -141,6 +142,7 @@ def test_what_transformers_computes_itself_is_not_looked_at(world):
 
 REFUSED = {
     "another architecture": (r"`.*base` is a llama, and `.*plus` a mistral", "of one architecture"),
+    "other heads": (r"`num_attention_heads` is \d+ in `.*base` and 1 in `.*plus`", "of one architecture"),
     "a missing tensor": ("lacks the tensor `model.layers.1.mlp.up_proj.weight`", "of one architecture"),
     "a tensor more": ("lacks the tensor `model.layers.2.mlp.up_proj.weight`", "of one architecture"),
     "another shape": (r"`model.norm.weight` is \[32\] in `.*base` and \[33\] in `.*plus`", "of one architecture"),
@@ -174,6 +176,8 @@ def test_models_that_do_not_fit_are_one_line(world, what):
         file.rename(models[1] / "pytorch_model.bin")
     elif what == "another architecture":
         change(models[1] / "config.json", model_type="mistral", architectures=["MistralForCausalLM"])
+    elif what == "other heads":
+        change(models[1] / "config.json", num_attention_heads=1, num_key_value_heads=1)
     elif what == "a cut file":
         file.write_bytes(file.read_bytes()[:-1000])
     elif what in ("a lost shard", "a broken index", "an index that lies"):

@@ -75,6 +75,12 @@ def test_wrong_usage_and_models_that_are_not_there(tiny_models: Path, tmp_path: 
     assert not (tmp_path / "out" / "config.json").exists()
 
 
+def test_a_difference_of_nothing_is_told(tiny_models: Path, tmp_path: Path, latxa: Latxa) -> None:
+    done = latxa("merge", "base", "--plus", "trained", "--minus", "trained", "-o", tmp_path / "out", cwd=tiny_models)
+    warning = "latxa merge: warning: the weights of `trained` and `trained` are the same: nothing is added"
+    assert done.returncode == 0 and done.stderr.decode().splitlines()[0] == warning
+
+
 def test_a_model_from_the_cache_of_the_hub(tiny_models: Path, tmp_path: Path, latxa: Latxa) -> None:
     revision = "0123456789abcdef0123456789abcdef01234567"
     cached = tmp_path / "hub" / "models--owner--trained"
