@@ -163,6 +163,8 @@ def _check_ways(base: MergeOperand, model: MergeOperand) -> None:
     """Raise LatxaError where two models compute otherwise with weights of the same shapes."""
     configs = [one.config.get_text_config() for one in (base, model)]
     for name in WAYS:
+        if any(name in (getattr(config, "per_layer_attributes", None) or ()) for config in configs):
+            continue  # layers have sizes of their own (Gemma 4), which shapes tell apart
         ours, theirs = (getattr(config, name, None) for config in configs)
         if ours != theirs:
             raise _misfit(f"`{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")

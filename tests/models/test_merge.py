@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,20 @@ def test_what_is_not_finite_is_refused_by_name(world, dtype, value, scale):
     with pytest.raises(LatxaError, match=whose):
         world.merged(models, scale)
     assert list((world.folder / "out").iterdir()) == []
+
+
+def test_models_whose_layers_have_heads_of_different_sizes_are_compared_too(world):
+    """A configuration of Gemma 4 has no `head_dim` for all layers, and raises where it is asked for one."""
+    from transformers import Gemma4TextConfig
+
+    kinds = ["sliding_attention", "full_attention"]
+    one, other = (
+        replace(merge.load(str(model)), config=Gemma4TextConfig(num_hidden_layers=2, layer_types=kinds, **more))
+        for model, more in zip(world.three(), ({}, {"num_attention_heads": 4}), strict=False)
+    )
+    merge._check_ways(one, one)
+    with pytest.raises(LatxaError, match="`num_attention_heads` is 8 in .* and 4 in"):
+        merge._check_ways(one, other)
 
 
 def test_large_numbers_that_are_finite_are_no_error(world):
