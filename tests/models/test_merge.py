@@ -108,7 +108,7 @@ def test_models_whose_layers_have_heads_of_different_sizes_are_compared_too(worl
         for model, more in zip(world.three(), ({}, {"num_attention_heads": 4}), strict=False)
     )
     merge._check_ways(one, one)
-    with pytest.raises(LatxaError, match="`num_attention_heads` is 8 in .* and 4 in"):
+    with pytest.raises(LatxaError, match=r"`num_attention_heads` is 8 in .* and 4 in"):
         merge._check_ways(one, other)
 
 
