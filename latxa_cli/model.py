@@ -233,9 +233,11 @@ def load_model(
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise _cannot_load(model, "weights", error) from None
     if missing := sorted(report["missing_keys"]):  # the library would fill them with random numbers
+        hint = "is the copy complete, and `config.json` that of these weights?"
+        if transformers.integrations.is_deepspeed_zero3_enabled():  # it renames weights of some families otherwise
+            hint += " Or does a lower `zero_stage` find them?"
         raise LatxaError(
-            f"`{model}`: its weights lack {len(missing)} of the model's parameters, `{missing[0]}` first",
-            hint="is the copy complete, and `config.json` that of these weights?",
+            f"`{model}`: its weights lack {len(missing)} of the model's parameters, `{missing[0]}` first", hint=hint
         )
     if place.type == "cpu" and network.num_parameters() < SMALL:
         torch.set_num_threads(1)

@@ -115,7 +115,7 @@ class TrainConfig:
                 _refuse(name, getattr(self, name), "must be above 0")
         if self.lora_experts and not self.lora_rank:
             _refuse("lora_experts", "true", "needs `lora_rank`")
-        if self.lora_experts and self.backend == "deepspeed" and self.zero_stage == 3:
+        if self.lora_experts and self.shares_weights:
             _refuse("lora_experts", "true", "does not go with `zero_stage` 3, which shares out the experts: take 2")
         if self.zero_stage not in range(4):
             _refuse("zero_stage", self.zero_stage, "must be 0, 1, 2 or 3")
@@ -123,6 +123,11 @@ class TrainConfig:
             _refuse("lora_whole", self.lora_whole, "needs `lora_rank`: without adapters, all is trained whole")
         if self.sequence_length < 2:
             _refuse("sequence_length", self.sequence_length, "must be at least 2: nothing predicts the first token")
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether each process holds a part of the weights."""
+        return self.backend == "deepspeed" and self.zero_stage == 3
 
 
 def chat_losses(values: Sequence[str] | None) -> JsonObject:

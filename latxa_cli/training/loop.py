@@ -110,9 +110,7 @@ class Trainer:
             self.network.balance = balance.of_family(model)
             if self.network.balance is None:
                 self.notes.append(NOT_BALANCED.format(model.config.model_type))
-        if (
-            config.backend == "deepspeed" and config.zero_stage == 3
-        ):  # it records the calls of modules, as of all passes
+        if config.shares_weights:  # DeepSpeed records the calls of modules then, as of all passes
             self.network.calls = CALLS_OF_ZERO_3
         self.backend = backend or TorchBackend(config, self.processes)
         self.backend.wrap(self.network)

@@ -10,11 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from latxa_cli import __version__
 from latxa_cli.launch import Launch, alike
 from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, writing
 from latxa_cli.model_files import save_beside_weights
-from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.stream.terminal import Terminal, end_now
 from latxa_cli.training import loop
@@ -126,11 +128,25 @@ def trainer_for(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) ->
     )
 
 
+def _prove(trainer: loop.Trainer, processes: Processes) -> isolation.Proof:
+    """Return what `isolation.choose` finds; raises LatxaError as it does, and where a model cannot be shared out."""
+    try:
+        return isolation.choose(trainer.network, trainer.rows, trainer.config.packing, processes)
+    except (IndexError, RuntimeError) as error:
+        if not trainer.config.shares_weights or isinstance(error, torch.OutOfMemoryError):
+            raise
+        # Its code reads weights of a module from outside (Gemma 4), where DeepSpeed has not gathered them.
+        kind = trainer.model.config.model_type
+        raise LatxaError(
+            f"`{kind}` does not compute with weights that are shared out: {first_line(error)}", hint="`zero_stage = 2`"
+        ) from None
+
+
 def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[str]:
     """Prove that texts do not see each other, do a few steps, and return lines on the cost of the whole run."""
     with loaded.processes.reporting():
         trainer = trainer_for(loaded, rows, config)
-        proof = isolation.choose(trainer.network, rows, config.packing, loaded.processes)
+        proof = _prove(trainer, loaded.processes)
         estimate = loop.estimate(trainer)
     world, device = loaded.processes.world, trainer.device
     speed = f"{estimate.tokens_per_second:,.0f} tokens/s" + (f", MFU {estimate.mfu:.1%}" if estimate.mfu else "")
@@ -174,7 +190,7 @@ def run(
         track: the name of a tracker, see `tracking`.
 
     Raises:
-        LatxaError: as `isolation.choose`, `loop.train`, `checkpoint` and `export` do.
+        LatxaError: as `_prove`, `loop.train`, `checkpoint` and `export` do.
     """
     processes = loaded.processes
     watchdog = Watchdog(config.watchdog_minutes, listeners.give_up)
@@ -195,7 +211,7 @@ def run(
                 processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
                 for note in trainer.notes if processes.is_first else ():
                     listeners.warn(note)
-                proof = isolation.choose(trainer.network, rows, config.packing, processes)
+                proof = _prove(trainer, processes)
                 if proof.note and processes.is_first:
                     listeners.warn(proof.note)
                 facts["packing"] = packing_of(trainer)

@@ -256,3 +256,16 @@ def test_an_adapted_head_is_trained(rows):
     assert not trainer.network.head_is_plain
     losses = [trainer.step(step)["loss"] for step in range(4)]
     assert losses[-1] < losses[0] - 0.1
+
+
+def test_linear_layers_are_those_that_compute_what_torch_does():
+    """Falcon's do; groups of DeepSeek V4 and the choice of experts of Phi-3.5-MoE have their weights alone."""
+    from transformers.models.deepseek_v4.modeling_deepseek_v4 import DeepseekV4GroupedLinear
+    from transformers.models.falcon.modeling_falcon import FalconLinear
+
+    assert parameters.is_linear(FalconLinear(4, 4)) and not parameters.is_linear(DeepseekV4GroupedLinear(4, 4, 2))
+    model = random_model("phimoe", num_local_experts=4, num_experts_per_tok=2)
+    parameters.choose(model, TrainConfig(lora_rank=2))
+    adapted = {name.rsplit(".", 4)[1] for name in parameters.trained(model) if "lora_A" in name}
+    assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    model(input_ids=torch.arange(8)[None])

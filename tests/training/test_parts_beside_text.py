@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from random_models import SIZES
+from random_models import seeing_model
 
 from latxa_cli.model import load_model
 from latxa_cli.stream.errors import UsageError
@@ -21,18 +21,8 @@ TOWER, JOINT = "model.vision_tower", "model.multi_modal_projector"
 
 @pytest.fixture(scope="module")
 def seeing(tokenizer, tmp_path_factory):
-    """The directory of a tiny Gemma 3 with a tower for pictures."""
-    from transformers import AutoModelForCausalLM, Gemma3Config
-
-    text = SIZES | {"head_dim": 16, "sliding_window": 16, "initializer_range": 0.2}
-    pictures = {
-        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": 28, "patch_size": 14,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    config = Gemma3Config(text_config=text, vision_config=pictures, mm_tokens_per_image=1, image_token_index=3)
     folder = tmp_path_factory.mktemp("seeing")
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    seeing_model().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

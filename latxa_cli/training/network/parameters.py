@@ -191,7 +191,24 @@ def is_linear(layer: torch.nn.Module) -> bool:
     """Whether a layer is one matrix, of shape [out, in], or [in, out] (see `is_transposed`)."""
     from transformers.pytorch_utils import Conv1D
 
-    return isinstance(layer, torch.nn.Linear | Conv1D)
+    return isinstance(layer, Conv1D) or (isinstance(layer, torch.nn.Linear) and _is_plain(type(layer)))
+
+
+def _is_plain(kind: type[torch.nn.Linear]) -> bool:
+    """Whether a kind of linear layers computes what torch's own does (Falcon's), tried on a small one.
+
+    Others have its weights and compute something else: groups (DeepSeek V4), the choice of experts (Phi-3.5-MoE).
+    """
+    if kind.forward is torch.nn.Linear.forward:
+        return True
+    inputs = torch.eye(3)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            small = kind(3, 2)
+            expected = torch.nn.functional.linear(inputs, small.weight, small.bias)
+            return bool(torch.equal(small(inputs), expected))
+        except (TypeError, AttributeError):  # it is made of something else, or gives something else
+            return False
 
 
 def is_transposed(layer: torch.nn.Module) -> bool:
