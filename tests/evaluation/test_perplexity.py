@@ -63,15 +63,15 @@ def talk(*contents: str) -> dict[str, Any]:
 
 
 def test_of_conversations_the_answers_are_predicted_and_the_tokens_that_end_them(model: Path) -> None:
-    talks = (talk("Where?", "by the red gate", "And then?", "ñandú"), talk("Who?", ""), talk("the gate", "the gate"))
+    talks = (talk("Where?", "by the red gate", "And then?", "ñandú"), talk("the gate", "the gate"))
     mixed = TextSet("en", (*documents("a text"), *talks))
     loaded = load(str(model), device="cpu", batch_size=None)
     text, *scores = perplexity.score(mixed, loaded)
     assert text == perplexity.score(TextSet("en", documents("a text")), loaded)[0]
-    assert [one.nats for one in scores if one] == pytest.approx(
+    assert [one and one.nats for one in scores] == pytest.approx(
         [answer_nats(model, one["messages"]) for one in talks], rel=1e-4
     )
-    assert [one.size for one in scores if one] == [len("by the red gateñandú".encode()), 0, len("the gate")]
+    assert [one.size for one in scores if one] == [len("by the red gateñandú".encode()), len("the gate")]
     own = perplexity.fingerprint("bits_per_byte", mixed, [TextScore(1.0, 5, 8, 0)], loaded, {})
     loaded.tokenizer.chat_template += " "
     assert own != perplexity.fingerprint("bits_per_byte", mixed, [TextScore(1.0, 5, 8, 0)], loaded, {})

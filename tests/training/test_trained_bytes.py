@@ -14,7 +14,7 @@ from latxa_cli.training.validation import trained_bytes
 
 TEMPLATE = (
     "{% for m in messages %}<|user|>{% if m.role == 'assistant' %}A: {{ m.content }}</s>"
-    "{% else %}U: {{ m.content }}\n{% endif %}{% endfor %}"
+    "{% else %}U: {{ m.content }}\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|user|>A: {% endif %}"
 )
 TEXTS = ["Kaixo, mundua! Bi  hutsune , eta ' puntua .", "مرحبا بالعالم", "絵文字 🎉", "\nnew line\n\n", "a"]
 CHAT = [
