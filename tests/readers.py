@@ -202,6 +202,7 @@ def stops(found: dict[str, Any], kind: str, directory: Path) -> bool:
 
     tokenizer = AutoTokenizer.from_pretrained(directory)
     asked = tokenizer.apply_chat_template(CHAT[:1], add_generation_prompt=True, tokenize=False)
-    learnt = CHAT[1]["content"] + FAMILIES[FAMILY[kind]].end
+    family = FAMILIES[FAMILY[kind]]
+    learnt = family.lead.lstrip() + CHAT[1]["content"] + family.end
     prompt = tokenizer(asked, add_special_tokens=False)["input_ids"]
     return (found["prompt"], tokenizer.decode(found["written"]).lstrip()) == (prompt, learnt)
