@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from latxa_cli.chat.given import CALLS, OF_RECORDS
+from latxa_cli.chat.counted import is_empty_answer
+from latxa_cli.chat.given import OF_RECORDS
 from latxa_cli.chat.loss_mask import encode_chats, text_size, trained_runs
 from latxa_cli.chat.rendering import TemplateError
 from latxa_cli.stream.errors import LatxaError, UsageError
@@ -63,10 +64,7 @@ def _is_to_predict(record: Record) -> bool:
     """Whether a record has text that is to be predicted: that of a document, or an answer."""
     if "messages" not in record:
         return bool(record["text"])
-    return any(
-        message["role"] == "assistant" and (message["content"].strip() or message.get(CALLS))
-        for message in record["messages"]
-    )
+    return any(message["role"] == "assistant" and not is_empty_answer(message) for message in record["messages"])
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,6 @@ def load(
             process does not come.
         UsageError: there is no such device.
     """
-    import torch
-
     launch = launch or Launch()
     place = choose_device(device)
     if place.type == "cuda" and place.index is None:
@@ -267,8 +265,6 @@ def _result_facts(loaded: LoadedModel, rows: PreparedRows) -> JsonObject:
 
 def computing_facts(trainer: loop.Trainer) -> JsonObject:
     """Return the facts about backend and hardware, for the manifest."""
-    import torch
-
     return {
         "backend": trainer.config.backend,
         "processes": trainer.processes.world,
