@@ -38,6 +38,8 @@ IN_SCRIPTS = (
     "नमस्ते दुनिया", "สวัสดี", "你好，世界", "안녕 하세요",
 )  # fmt: skip
 
+RULES = ("normalizer", "pre_tokenizer", "decoder")  # of a tokenizer, as its file names them
+
 # The files of a model as patterns. `*.safetensors` would also match the weights of a second form, which some models
 # have.
 CHAT_TEMPLATE_PATTERNS = ("chat_template*", "additional_chat_templates/*")
@@ -171,13 +173,17 @@ def _named_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
 
 
 def _better_by_file(model: str, named: Any) -> Any:
-    """Return the tokenizer that `tokenizer.json` describes where it keeps text that the one of the named class loses.
+    """Return the tokenizer that `tokenizer.json` describes where the one of the named class reads text otherwise.
 
-    transformers 5 gives some classes rules of their own, whatever the file says: `LlamaTokenizerFast`, which stands
-    beside pieces of bytes in distillations by DeepSeek, loses spaces and accents of them.
+    transformers 5 gives some classes rules of their own, whatever the file says, and builds their tokens anew:
+
+    - `LlamaTokenizerFast`, which stands beside pieces of bytes in distillations by DeepSeek, loses spaces and accents;
+    - beside those of SentencePiece (Llama 2), it gives other tokens behind special ones and for spaces in front;
+    - `Qwen2Tokenizer` gives special tokens other numbers where the settings do not list all that the file has.
+
+    transformers 4 and others go by the file. One that loses text which the class keeps is not taken.
     """
-    lost = [text for text in IN_SCRIPTS if not _keeps(named, text)]
-    if not lost:
+    if not named.is_fast or _is_as_in_file(model, named):
         return None
     from transformers import PreTrainedTokenizerFast
 
@@ -185,12 +191,36 @@ def _better_by_file(model: str, named: Any) -> Any:
         by_file = PreTrainedTokenizerFast.from_pretrained(model, local_files_only=True)  # the cache has it by now
     except (OSError, ValueError, KeyError, TypeError):  # there is no such file
         return None
-    return by_file if any(_keeps(by_file, text) for text in lost) else None
+    texts = [*IN_SCRIPTS, "  a  b", "".join(f"{token}a\n{token} b" for token in by_file.get_added_vocab())]
+    if all(_ids(named, text) == _ids(by_file, text) for text in texts):
+        return None
+    lost, loses = ({text for text in IN_SCRIPTS if not _keeps(one, text)} for one in (named, by_file))
+    return by_file if loses <= lost else None
+
+
+def _is_as_in_file(model: str, tokenizer: Any) -> bool:
+    """Whether the rules and the added tokens of a tokenizer are those in its `tokenizer.json`; true without a file."""
+    from huggingface_hub import try_to_load_from_cache
+
+    path = Path(model) / "tokenizer.json" if _is_local(model) else try_to_load_from_cache(model, "tokenizer.json")
+    try:
+        described = json.loads(Path(str(path)).read_bytes())
+        added = {token["content"]: token["id"] for token in described["added_tokens"]}
+        rules = [described[name] for name in RULES]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    backend = tokenizer.backend_tokenizer
+    own = [state and json.loads(state.__getstate__()) for state in (getattr(backend, name) for name in RULES)]
+    return own == rules and all(backend.token_to_id(token) == number for token, number in added.items())
 
 
 def _keeps(tokenizer: Any, text: str) -> bool:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() == text)
+    return bool(tokenizer.decode(_ids(tokenizer, text), clean_up_tokenization_spaces=False).strip() == text)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def load_model(

@@ -238,7 +238,8 @@ def set_template(directory: Path, template: object) -> None:
 def settle_tokenizer(directory: Path, start: Path | None = None) -> None:
     """Name the class of the tokenizer in `directory` as `start` does, and leave out what only version 5 knows.
 
-    A class that misreads the file is not named again.
+    A class that misreads the file is not named again. Version 5 has it for some kinds of models all the same (Qwen 2),
+    and reads the added tokens right if the file alone has them.
     """
     settings = read_settings(directory / TOKENIZER_CONFIG)
     if not settings:
@@ -249,6 +250,8 @@ def settle_tokenizer(directory: Path, start: Path | None = None) -> None:
     unknown = name is None or name in OF_VERSION_5
     wrong = unknown or (start is not None and name != ANY_TOKENIZER and names_a_wrong_tokenizer(start))
     settings["tokenizer_class"] = ANY_TOKENIZER if wrong else name
+    if wrong and (directory / "tokenizer.json").is_file():
+        settings.pop("added_tokens_decoder", None)
     for left_over in ("is_local", "local_files_only", "backend"):
         settings.pop(left_over, None)
     special = settings.get("extra_special_tokens")

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from tokenizer_kinds import KINDS
 from tokenizers import normalizers
+from transformers import AutoTokenizer
 
 from latxa_cli.model import IN_SCRIPTS, load_tokenizer, names_a_wrong_tokenizer
-from latxa_cli.model_files import settle_tokenizer
+from latxa_cli.model_files import ANY_TOKENIZER, settle_tokenizer
 
 LLAMA = "LlamaTokenizerFast"
+WRONG = [  # bytes, as distillations by DeepSeek are on the hub; SentencePiece, as Llama 2; special tokens unlisted
+    ("llama_3", LLAMA), ("gpt_2", LLAMA), ("llama_2", LLAMA), ("qwen_2", "Qwen2Tokenizer"),
+]  # fmt: skip
+UNLISTED = {"bos_token": None, "added_tokens_decoder": {"402": {"content": "<|user|>", "special": True}}}
+BEHIND_SPECIAL = ("<|user|>Zer da?</s>\n<|user|> Hori", "</s>Kaixo")
 TEXTS = ("  two spaces, café\n\tnaïve", "Kaixo, mundua!", *IN_SCRIPTS)
 RIGHT = [
-    ("llama_3", "PreTrainedTokenizerFast"), ("llama_2", LLAMA), ("mistral", LLAMA), ("gpt_2", "GPT2Tokenizer"),
+    ("llama_3", "PreTrainedTokenizerFast"), ("mistral", LLAMA), ("gpt_2", "GPT2Tokenizer"),
     ("gemma", "GemmaTokenizerFast"),
 ]  # fmt: skip
 
 
-def write(folder: Path, kind: str, name: str, *, small: bool = False) -> Path:
+def write(folder: Path, kind: str, name: str, *, small: bool = False, **more: object) -> Path:
     """Write a tokenizer whose settings name a class."""
     made = KINDS[kind]()
     if small:
         made.normalizer = normalizers.Lowercase()
     folder.mkdir()
     made.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": name, "bos_token": "<s>", "eos_token": "</s>"}
+    settings = {"tokenizer_class": name, "bos_token": "<s>", "eos_token": "</s>", **more}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    (folder / "config.json").write_text('{"model_type": "llama"}')
+    kind_of_model = "qwen2" if "Qwen" in name else "llama"  # transformers 5 chooses the class by both
+    (folder / "config.json").write_text(json.dumps({"model_type": kind_of_model}))
     return folder
 
 
@@ -38,16 +46,21 @@ def read_back(tokenizer: object, text: str) -> str:
     return tokenizer.decode(ids, clean_up_tokenization_spaces=False)
 
 
-@pytest.mark.parametrize("kind", ["llama_3", "gpt_2"])
-def test_pieces_of_bytes_are_read_as_the_file_says(tmp_path: Path, kind: str) -> None:
-    """As distillations by DeepSeek are on the hub."""
-    folder = write(tmp_path / "model", kind, LLAMA)
+@pytest.mark.parametrize(("kind", "name"), WRONG)
+def test_tokens_are_those_of_the_file(tmp_path: Path, kind: str, name: str) -> None:
+    folder = write(tmp_path / "model", kind, name, **(UNLISTED if kind == "qwen_2" else {}))
     assert names_a_wrong_tokenizer(folder)
     tokenizer, by_file = load_tokenizer(str(folder)), KINDS[kind]()
-    for text in TEXTS:
+    for text in (*TEXTS, *BEHIND_SPECIAL):
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == by_file.encode(text).ids
-        assert read_back(tokenizer, text) == text
-    assert (tokenizer.bos_token, tokenizer.eos_token) == ("<s>", "</s>")
+    assert all(read_back(tokenizer, text) == text for text in TEXTS)
+    assert (tokenizer.bos_token, tokenizer.eos_token) == (None if kind == "qwen_2" else "<s>", "</s>")
+    shutil.copytree(folder, tmp_path / "out")
+    settle_tokenizer(tmp_path / "out", folder)
+    assert json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())["tokenizer_class"] == ANY_TOKENIZER
+    others = AutoTokenizer.from_pretrained(tmp_path / "out")
+    for text in (*TEXTS, *BEHIND_SPECIAL):
+        assert others(text, add_special_tokens=False)["input_ids"] == by_file.encode(text).ids
 
 
 @pytest.mark.parametrize(("kind", "name"), RIGHT)
