@@ -159,8 +159,9 @@ def test_a_source_of_too_long_conversations_stops_and_names_its_reason(prepared,
     long = [{"messages": talk, "source": "long"}] * 2
     with pytest.raises(
         LatxaError, match=r"no conversation of `long` is left, of 2: longer than the sequence \(the first: 107"
-    ):
+    ) as stopped:
         prepared([*records, *long])
+    assert stopped.value.hint == "a longer `--sequence-length`, or shorter conversations"
 
 
 def test_the_lost_conversations_of_all_parts_are_counted_together():

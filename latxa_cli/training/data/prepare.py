@@ -33,7 +33,7 @@ from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
 from latxa_cli.training.data.packing import pack_window
 from latxa_cli.training.data.rows import PreparedRows, RowWriter, padding_of
-from latxa_cli.training.data.tokenised import REFUSED, SPLIT, TokenisingSettings, source_of, tokenise_records
+from latxa_cli.training.data.tokenised import LONG, REFUSED, SPLIT, TokenisingSettings, source_of, tokenise_records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,6 +43,7 @@ WORKER_BYTES = 1_500_000_000  # memory of a worker: the libraries, the lines of 
 # Pieces that are packed together, and the most tokens in them. They fill rows of 8,192 tokens to 99.98 %, in 250 MB.
 WINDOW, WINDOW_TOKENS = 16_384, 1 << 25
 KINDS = ("document", "conversation")
+MEND = "mend them, or leave them out"
 SHOWN = 5  # fields that are not trained, each in a line of its own
 
 
@@ -304,11 +305,11 @@ def _check_sources(results: Sequence[JsonObject]) -> None:
     for name, some in sorted(lost.items()):
         if name in used:
             continue
-        fold = some["system"] and some["reason"] == REFUSED
+        fold = "`--fold-system` makes system turns part of the user's" if some["system"] else MEND
+        hints = {REFUSED: fold, LONG: "a longer `--sequence-length`, or shorter conversations"}
+        left = f"no conversation of `{name}` is left, of {some['records']:,}"
         raise LatxaError(
-            f"no conversation of `{name}` is left, of {some['records']:,}: {some['reason']} (the first: "
-            f"{some['detail']})",
-            hint="`--fold-system` makes system turns part of the user's" if fold else "mend them, or leave them out",
+            f"{left}: {some['reason']} (the first: {some['detail']})", hint=hints.get(some["reason"], MEND)
         )
 
 

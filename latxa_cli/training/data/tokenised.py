@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SPLIT = "train"  # records with another `metadata.split` are left out
 REFUSED = "refused by the chat template"
+LONG = "longer than the sequence"
 UNTRAINED = "nothing of it is trained"
 NO_ANSWER = "it has no answer that the loss counts: none is there, or all are empty or have `weight: 0`"
 EMPTY = "a document without text"
@@ -241,4 +242,4 @@ def _shortened(
             if not any(shorter.trained[1:]):
                 break
             return MarkedTokens.of(shorter)
-    return Reject(record, "longer than the sequence", f"{tokens} tokens, the sequence has {settings.sequence_length}")
+    return Reject(record, LONG, f"{tokens} tokens, the sequence has {settings.sequence_length}")
