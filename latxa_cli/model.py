@@ -1,4 +1,4 @@
-"""Models and tokenizers for all verbs: loading them from a directory or the hub, and writing them.
+"""Models for all verbs: finding and loading them in a directory or on the hub, and their files.
 
 Weights are read as safetensors only. Code that comes with a model is run only when the user says so.
 """
@@ -31,14 +31,6 @@ if TYPE_CHECKING:
 SMALL = 20_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the operating system's errors for a full disk
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
-
-# What a tokenizer is to give back as it was, unless its file says otherwise.
-IN_SCRIPTS = (
-    "If it's 1 or 2,\n  wait!", "Ñandú, où çà? Łódź, þjóð", "Привет, мир", "Καλημέρα σου", "שלום עולם", "مرحبا بكم",
-    "नमस्ते दुनिया", "สวัสดี", "你好，世界", "안녕 하세요",
-)  # fmt: skip
-
-RULES = ("normalizer", "pre_tokenizer", "decoder")  # of a tokenizer, as its file names them
 
 # The files of a model as patterns. `*.safetensors` would also match the weights of a second form, which some models
 # have.
@@ -111,7 +103,7 @@ def directory_of(model: str) -> Path:
     Raises LatxaError as `check` does, and where the hub refuses.
     """
     check(model)
-    if _is_local(model):
+    if is_local(model):
         return Path(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -121,7 +113,7 @@ def directory_of(model: str) -> Path:
         offline = not hub.can_be_reached()
         return Path(snapshot_download(model, allow_patterns=list(MODEL_PATTERNS), local_files_only=offline))
     except (OSError, ValueError, HfHubHTTPError) as error:
-        raise _cannot_load(model, "files", error) from None
+        raise cannot_load(model, "files", error) from None
 
 
 def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
@@ -132,9 +124,9 @@ def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
 
     quiet_libraries()
     try:
-        return AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model))
+        return AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code, local_files_only=is_local(model))
     except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
-        raise _cannot_load(model, "configuration", error) from None
+        raise cannot_load(model, "configuration", error) from None
 
 
 def by_layer(config: Any, name: str) -> list[int]:
@@ -146,81 +138,6 @@ def by_layer(config: Any, name: str) -> list[int]:
         return [getattr(layer, name, None) or 0 for layer in config.per_layer_config]
     value = getattr(config, name, None) or 0
     return list(value) if isinstance(value, list | tuple) else [value] * getattr(config, "num_hidden_layers", 1)
-
-
-def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the model's tokenizer, by its file alone where the class that is named misreads it; raises LatxaError."""
-    named = _named_tokenizer(model, trust_remote_code=trust_remote_code)
-    return _better_by_file(model, named) or named
-
-
-def names_a_wrong_tokenizer(directory: Path) -> bool:
-    """Whether the settings in `directory` name a class of tokenizers that misreads the file; raises LatxaError."""
-    return _better_by_file(str(directory), _named_tokenizer(str(directory))) is not None
-
-
-def _named_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    check(model)
-    from transformers import AutoTokenizer
-
-    quiet_libraries()
-    try:
-        return AutoTokenizer.from_pretrained(
-            model, trust_remote_code=trust_remote_code, local_files_only=_is_local(model)
-        )
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise _cannot_load(model, "tokenizer", error) from None
-
-
-def _better_by_file(model: str, named: Any) -> Any:
-    """Return the tokenizer that `tokenizer.json` describes where the one of the named class reads text otherwise.
-
-    transformers 5 gives some classes rules of their own, whatever the file says, and builds their tokens anew:
-
-    - `LlamaTokenizerFast`, which stands beside pieces of bytes in distillations by DeepSeek, loses spaces and accents;
-    - beside those of SentencePiece (Llama 2), it gives other tokens behind special ones and for spaces in front;
-    - `Qwen2Tokenizer` gives special tokens other numbers where the settings do not list all that the file has.
-
-    transformers 4 and others go by the file. One that loses text which the class keeps is not taken.
-    """
-    if not named.is_fast or _is_as_in_file(model, named):
-        return None
-    from transformers import PreTrainedTokenizerFast
-
-    try:
-        by_file = PreTrainedTokenizerFast.from_pretrained(model, local_files_only=True)  # the cache has it by now
-    except (OSError, ValueError, KeyError, TypeError):  # there is no such file
-        return None
-    texts = [*IN_SCRIPTS, "  a  b", "".join(f"{token}a\n{token} b" for token in by_file.get_added_vocab())]
-    if all(_ids(named, text) == _ids(by_file, text) for text in texts):
-        return None
-    lost, loses = ({text for text in IN_SCRIPTS if not _keeps(one, text)} for one in (named, by_file))
-    return by_file if loses <= lost else None
-
-
-def _is_as_in_file(model: str, tokenizer: Any) -> bool:
-    """Whether the rules and the added tokens of a tokenizer are those in its `tokenizer.json`; true without a file."""
-    from huggingface_hub import try_to_load_from_cache
-
-    path = Path(model) / "tokenizer.json" if _is_local(model) else try_to_load_from_cache(model, "tokenizer.json")
-    try:
-        described = json.loads(Path(str(path)).read_bytes())
-        added = {token["content"]: token["id"] for token in described["added_tokens"]}
-        rules = [described[name] for name in RULES]
-    except (OSError, ValueError, KeyError, TypeError):
-        return True
-    backend = tokenizer.backend_tokenizer
-    own = [state and json.loads(state.__getstate__()) for state in (getattr(backend, name) for name in RULES)]
-    return own == rules and all(backend.token_to_id(token) == number for token, number in added.items())
-
-
-def _keeps(tokenizer: Any, text: str) -> bool:
-    return bool(tokenizer.decode(_ids(tokenizer, text), clean_up_tokenization_spaces=False).strip() == text)
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
 
 
 def load_model(
@@ -254,14 +171,14 @@ def load_model(
             dtype=kind if kind == "auto" else getattr(torch, kind),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
-            local_files_only=_is_local(model),
+            local_files_only=is_local(model),
         )
         network, report = loaded
         network.to(place)
     except torch.cuda.OutOfMemoryError:
         raise LatxaError(f"`{model}` does not fit the memory of `{place}`", hint="another `--device`?") from None
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise _cannot_load(model, "weights", error) from None
+        raise cannot_load(model, "weights", error) from None
     if missing := sorted(report["missing_keys"]):  # the library would fill them with random numbers
         hint = "is the copy complete, and `config.json` that of these weights?"
         if transformers.integrations.is_deepspeed_zero3_enabled():  # it renames weights of some families otherwise
@@ -286,12 +203,14 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def _is_local(model: str) -> bool:
+def is_local(model: str) -> bool:
+    """Whether a model is a directory, not a name on the hub."""
     return Path(model).is_dir()
 
 
-def _cannot_load(model: str, item: str, error: Exception) -> LatxaError:
-    if _is_local(model):
+def cannot_load(model: str, item: str, error: Exception) -> LatxaError:
+    """Return the error that says why a library loads no such item of a model."""
+    if is_local(model):
         return LatxaError(
             f"`{model}`: its {item} cannot be loaded: {first_line(error)}",
             hint="give a directory with `config.json`, `model.safetensors` and a tokenizer",

@@ -23,7 +23,6 @@ from latxa_cli.model import (
     TOKENIZER_PATTERNS,
     copy_files,
     matching,
-    names_a_wrong_tokenizer,
     read_settings,
     synchronise,
     write_settings,
@@ -32,6 +31,7 @@ from latxa_cli.model import (
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import write_file
+from latxa_cli.tokenizer import names_a_wrong_tokenizer
 
 # All that may lie beside weights: settings of processors, code that comes with a model, its licence.
 BESIDE_PATTERNS = (

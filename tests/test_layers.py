@@ -19,6 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(("hub", "native")),
     frozenset(("stream",)),
     frozenset(("chat", "launch", "model", "variants")),
+    frozenset(("tokenizer",)),
     frozenset(("model_files", "text", "weights")),
     frozenset(("stages",)),
     frozenset(("generation",)),

@@ -50,7 +50,7 @@ def model_directory(tmp_path_factory, config_file, records):
 
 @pytest.fixture(scope="session")
 def tokenizer(model_directory):
-    from latxa_cli.model import load_tokenizer
+    from latxa_cli.tokenizer import load_tokenizer
 
     return load_tokenizer(str(model_directory))
 

@@ -83,9 +83,9 @@ def corpus(
     from latxa_cli.corpus.steps import choose_steps
     from latxa_cli.evaluation.libraries import Console
     from latxa_cli.evaluation.tasks.loading import items_of
-    from latxa_cli.model import load_tokenizer
     from latxa_cli.stages import open_work, plan_of
     from latxa_cli.stream.inputs import check_exists
+    from latxa_cli.tokenizer import load_tokenizer
 
     steps = choose_steps(only or [], skip or [], contamination=bool(against or against_task))
     options = CorpusOptions(language, steps, profile, language_model, similarity, text_documents, seed, memory)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from latxa_cli.chat.rendering import date_variables, set_date
 from latxa_cli.evaluation.libraries import Console, unmuted
-from latxa_cli.model import check, load_model, load_tokenizer, short_name
+from latxa_cli.model import check, load_model, short_name
 from latxa_cli.stream.errors import UsageError
+from latxa_cli.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from datetime import date

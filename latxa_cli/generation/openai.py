@@ -41,8 +41,8 @@ from latxa_cli.generation.openai_form import (
     weighing_fields,
     without_schema,
 )
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.tokenizer import load_tokenizer
 
 BATCH_SIZE = 64
 BATCHES_PER_WINDOW = 4  # so many are begun, that one slow answer does not hold up the others

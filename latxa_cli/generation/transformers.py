@@ -22,7 +22,8 @@ from latxa_cli.generation.choosing import Chooser
 from latxa_cli.generation.engine import Completion, Decoding, EngineOptions, Request, windows
 from latxa_cli.generation.lines import Choices, choices_of
 from latxa_cli.generation.prompts import Codec
-from latxa_cli.model import load_model, load_tokenizer
+from latxa_cli.model import load_model
+from latxa_cli.tokenizer import load_tokenizer
 
 BATCH_SIZE = 32
 COLDEST = 1e-4  # below this temperature the likeliest token is taken: scores divided by less would overflow

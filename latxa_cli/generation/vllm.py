@@ -25,8 +25,8 @@ from latxa_cli.chat.rendering import set_date
 from latxa_cli.generation.engine import Completion, EngineOptions, Request, engine_options
 from latxa_cli.generation.lines import constraint
 from latxa_cli.generation.prompts import Codec
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
+from latxa_cli.tokenizer import load_tokenizer
 
 WINDOW = 4  # as many conversations as this times the sequences at once: a long one holds up no other
 CPU_MEMORY = 0.4  # vLLM's own share is made for a GPU that is its alone, and fails where others use the memory too

@@ -54,7 +54,8 @@ class ByReward:
     criterion = "reward"
 
     def __init__(self, model: str, *, device: str | None = None, trust_remote_code: bool = False) -> None:
-        from latxa_cli.model import load_config, load_model, load_tokenizer, short_name, weights_id
+        from latxa_cli.model import load_config, load_model, short_name, weights_id
+        from latxa_cli.tokenizer import load_tokenizer
 
         config = load_config(model, trust_remote_code=trust_remote_code)
         if config.num_labels != 1 or not _is_classifier(config):

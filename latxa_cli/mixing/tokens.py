@@ -10,7 +10,7 @@ import orjson
 
 from latxa_cli.mixing.lines import LineTable, line_of
 from latxa_cli.mixing.rows import texts_of
-from latxa_cli.model import load_tokenizer
+from latxa_cli.tokenizer import load_tokenizer
 
 BATCH = 256  # records that the tokenizer gets at once
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.tokenizer import load_tokenizer
 
 NONE = -1  # no such row
 

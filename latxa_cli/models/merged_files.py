@@ -13,7 +13,6 @@ from latxa_cli.model import (
     TOKENIZER_PATTERNS,
     copy_files,
     has_chat_template,
-    load_tokenizer,
     read_settings,
     synchronise,
     write_settings,
@@ -31,6 +30,7 @@ from latxa_cli.model_files import (
 )
 from latxa_cli.models.alignment import Alignment
 from latxa_cli.stream.records import JsonObject
+from latxa_cli.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

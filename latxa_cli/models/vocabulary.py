@@ -212,8 +212,9 @@ def extend(
     """
     from tokenizers import Tokenizer
 
-    from latxa_cli.model import directory_of, load_model, load_tokenizer
+    from latxa_cli.model import directory_of, load_model
     from latxa_cli.model_files import export
+    from latxa_cli.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(model)
     if not getattr(tokenizer, "is_fast", False):

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from latxa_cli.model import check, choose_device, load_tokenizer, quiet_libraries
+from latxa_cli.model import check, choose_device, quiet_libraries
 from latxa_cli.stream.errors import LatxaError, first_line
+from latxa_cli.tokenizer import load_tokenizer
 
 LONGEST = 512  # tokens of a text that are embedded; the rest is cut off
 TOKENS = 8192  # in one forward pass, with padding

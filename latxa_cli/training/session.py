@@ -14,11 +14,12 @@ import torch
 
 from latxa_cli import __version__
 from latxa_cli.launch import Launch, alike
-from latxa_cli.model import choose_device, directory_of, load_model, load_tokenizer, writing
+from latxa_cli.model import choose_device, directory_of, load_model, writing
 from latxa_cli.model_files import save_beside_weights
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.stream.terminal import Terminal, end_now
+from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training import loop
 from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.checkpoints.export import export

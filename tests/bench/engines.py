@@ -144,7 +144,7 @@ def vllm(model: Path, rounds: int) -> list[tuple[str, float, float, float]]:
     from vllm import LLM, SamplingParams
 
     from latxa_cli.generation.vllm import VllmEngine
-    from latxa_cli.model import load_tokenizer
+    from latxa_cli.tokenizer import load_tokenizer
 
     library = LLM(
         str(model),

@@ -26,9 +26,9 @@ os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}  # one
 from timing import Cost, by_turns, table, verdict
 
 from latxa_cli.chat.special import begin_of_text
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stages import Work, open_executor
 from latxa_cli.stream.sources import parse_sources
+from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training.data import prepare as room
 from latxa_cli.training.data.tokenised import TokenisingSettings
 

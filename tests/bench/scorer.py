@@ -160,7 +160,8 @@ def measure(model: Any, asked: list[Any]) -> Measured:
 def contestants(directory: Path) -> Iterator[Any]:
     """Yield the harness's model, and ours, around the same network."""
     from latxa_cli.evaluation.libraries import Console, quiet_libraries
-    from latxa_cli.model import load_model, load_tokenizer
+    from latxa_cli.model import load_model
+    from latxa_cli.tokenizer import load_tokenizer
 
     with quiet_libraries(Console()):
         from lm_eval.models.huggingface import HFLM

@@ -16,10 +16,10 @@ from latxa_cli.chat.loss_mask import encode_chat
 from latxa_cli.chat.pre_query import pre_query
 from latxa_cli.chat.rendering import asks_for_date, render, set_date
 from latxa_cli.generation.engine import EngineOptions, open_engine
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stages import day_of
 from latxa_cli.stream.outputs import Destination
 from latxa_cli.stream.run import Run
+from latxa_cli.tokenizer import load_tokenizer
 
 DAY = date(2031, 2, 28)
 HEAD = "{% if strftime_now is defined %}Today: {{ strftime_now('%d %B %Y') }}.\n{% endif %}"

@@ -15,7 +15,8 @@ from latxa_cli.chat.loss_mask import encode_chat
 from latxa_cli.evaluation import perplexity
 from latxa_cli.evaluation.model import load
 from latxa_cli.evaluation.perplexity import TextScore, TextSet
-from latxa_cli.model import load_model, load_tokenizer
+from latxa_cli.model import load_model
+from latxa_cli.tokenizer import load_tokenizer
 
 TEXTS = ("Where does Ulmo begin?", "the red gate, the grün gate — ñandú", "the white gate " * 6, "a")
 

@@ -10,8 +10,8 @@ import pytest
 
 from latxa_cli.generation.engine import Decoding, Request
 from latxa_cli.generation.prompts import Codec
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError
+from latxa_cli.tokenizer import load_tokenizer
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|user|>' if m.role == 'user' else '<|assistant|>' }}{{ m.content }}<|end|>"

@@ -14,10 +14,10 @@ import readers
 import torch
 from tiny_mix import WORDS
 
-from latxa_cli.model import load_tokenizer
 from latxa_cli.model_files import in_both_spellings
 from latxa_cli.models import merge as arithmetic
 from latxa_cli.models import scratch, vocabulary
+from latxa_cli.tokenizer import load_tokenizer
 
 SIZES = {
     "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,

@@ -11,8 +11,8 @@ from tokenizer_kinds import KINDS
 from tokenizers import normalizers
 from transformers import AutoTokenizer
 
-from latxa_cli.model import IN_SCRIPTS, load_tokenizer, names_a_wrong_tokenizer
 from latxa_cli.model_files import ANY_TOKENIZER, settle_tokenizer
+from latxa_cli.tokenizer import IN_SCRIPTS, load_tokenizer, names_a_wrong_tokenizer
 
 LLAMA = "LlamaTokenizerFast"
 WRONG = [  # bytes, as distillations by DeepSeek are on the hub; SentencePiece, as Llama 2; special tokens unlisted

@@ -10,7 +10,8 @@ import pytest
 import readers
 import torch
 
-from latxa_cli.model import load_model, load_tokenizer
+from latxa_cli.model import load_model
+from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training.backends.torch_backend import TorchBackend
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.metrics import METRICS

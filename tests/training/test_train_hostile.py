@@ -14,8 +14,8 @@ import torch
 from random_models import random_model
 
 from latxa_cli import cli
-from latxa_cli.model import load_tokenizer
 from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training import loop, session
 from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig

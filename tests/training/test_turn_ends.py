@@ -10,9 +10,10 @@ import torch
 from chat_families import FAMILIES, letters, tokenizer_of
 from random_models import random_model
 
-from latxa_cli.model import load_model, load_tokenizer
+from latxa_cli.model import load_model
 from latxa_cli.models import merge as arithmetic
 from latxa_cli.models import vocabulary
+from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training import session
 from latxa_cli.training.checkpoints.export import export
 from latxa_cli.training.config import TrainConfig
