@@ -42,6 +42,9 @@ def merge(run: Run, model: Base, *, plus: Plus, minus: Minus, scale: Scale = 1.0
     planned = arithmetic.plan(*(arithmetic.load(name) for name in (model, plus, minus)))
     if not has_chat_template(planned.plus.directory):
         run.say(f"warning: `{plus}` has no chat template")
+    for setting in planned.different:
+        words = arithmetic.describe(setting, (planned.base, planned.plus, planned.minus))
+        run.say(f"warning: {words}: the result computes as `{model}` does")
     total = len(planned.parts)
     facts = arithmetic.merge(
         planned, run.directory, scale=scale, parts=run.items(planned.parts), report=lambda n: run.progress(n, total)

@@ -14,6 +14,7 @@
 `latxa merge`:
 
 - `merge`: the arithmetic on weights.
+- `settings`: where the models compute otherwise.
 - `alignment`: the rows of three vocabularies, matched by token.
 - `merged_files`: the files beside the weights.
 """

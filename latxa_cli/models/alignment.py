@@ -105,10 +105,7 @@ def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
     """
     by_base = any(plus.ids.get(token) != number for token, number in base.ids.items())
     if by_base and (missing := sorted(token for token in plus.added & plus.ids.keys() if token not in base.ids)):
-        raise LatxaError(
-            f"`{base.model}` has tokens of its own, and lacks the token `{missing[0]}` of `{plus.model}`",
-            hint="give the base this token and a row for it, so that the result can write a chat",
-        )
+        raise _lacking(base, plus, minus, missing[0])
     rows = base.rows if by_base else max(base.rows, 1 + max(plus.ids.values(), default=NONE))
     tokens = _by_row(base.ids, rows)
     is_base = np.array([token is not None for token in tokens], dtype=bool)
@@ -130,6 +127,20 @@ def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
     same = base.rows == plus.rows == minus.rows and stretches == (Stretch(rows, 0, 0, 0),)
     moved = {plus.ids[token]: number for token, number in base.ids.items() if token in plus.ids} if by_base else {}
     return Alignment(stretches, by_base, {old: new for old, new in moved.items() if old != new}, same or not rows)
+
+
+def _lacking(base: Vocabulary, plus: Vocabulary, minus: Vocabulary, token: str) -> LatxaError:
+    row = plus.ids[token]
+    ours = _by_row(base.ids, base.rows)[row] if row < base.rows else None
+    if ours is not None and ours not in plus.ids and minus.ids.get(ours) == row:  # it was reserved, and got a name
+        return LatxaError(
+            f"row {row:,} is the token `{ours}` in `{base.model}`, and `{token}` in `{plus.model}`",
+            hint="if it is one token, give it one name in the tokenizer files of all models",
+        )
+    return LatxaError(
+        f"`{base.model}` has tokens of its own, and lacks the token `{token}` of `{plus.model}`",
+        hint="give the base this token and a row for it, so that the result can write a chat",
+    )
 
 
 def _by_row(ids: dict[str, int], rows: int) -> list[str | None]:

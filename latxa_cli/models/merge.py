@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +22,7 @@ from torch import Tensor
 from latxa_cli.model import clear, directory_of, load_config
 from latxa_cli.models import merged_files
 from latxa_cli.models.alignment import Alignment, Stretch, Vocabulary, align
+from latxa_cli.models.settings import Difference, differences
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject
 from latxa_cli.weights import FLOATS, SHARD_BYTES, Entry, ShardWriter, Weights
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 BLOCK = 1 << 18  # numbers at a time, so that all intermediate results stay in the processor's cache
 COMPUTED = re.compile(r"\.rotary_emb\.inv_freq$")  # old files hold it, and transformers computes it anew
 OF_A_LAYER = re.compile(r"\.\d+\.")  # layers are numbered
-# Settings that change what weights mean, but not their shapes.
-WAYS = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "hidden_activation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ class MergePlan:
         alignment: the rows of their vocabularies, matched.
         parts: the tensors of the result, in their order.
         untied: whether the result has an output layer of its own while the base shares it with its embedding.
+        different: the settings in which the models compute otherwise; the result computes as the base does.
     """
 
     base: MergeOperand
@@ -98,6 +98,7 @@ class MergePlan:
     alignment: Alignment
     parts: list[MergedTensor]
     untied: bool
+    different: list[Difference]
 
     @property
     def parameters(self) -> int:
@@ -109,7 +110,8 @@ def load(name: str) -> MergeOperand:
     """Open a model: a directory or a name on the hub.
 
     Raises:
-        LatxaError: it does not exist, is not whole, or has weights that are not floating-point numbers.
+        LatxaError: it does not exist, is not whole, has weights that are not floating-point numbers, or embeddings of
+            another size than its configuration says.
     """
     directory = directory_of(name)
     config = load_config(str(directory))
@@ -122,7 +124,15 @@ def load(name: str) -> MergeOperand:
             )
     rows = getattr(config.get_text_config(), "vocab_size", 0)
     stored = {entry: entry for entry in weights.entries if not COMPUTED.search(entry)}
-    return MergeOperand(name, directory, config, weights, Vocabulary.read(name, directory, rows), stored)
+    model = MergeOperand(name, directory, config, weights, Vocabulary.read(name, directory, rows), stored)
+    for parameter in (*merged_files.tied(config), *merged_files.tied(config).values()):
+        found = _stored(model, parameter)
+        if found and model.entry(found).shape[:1] != (rows,):
+            raise LatxaError(
+                f"`{name}`: `{found}` has {model.entry(found).shape[0]} rows, and `vocab_size` is {rows}",
+                hint="is `config.json` that of these weights?",
+            )
+    return model
 
 
 def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePlan:
@@ -136,7 +146,10 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
     for model in models:
         if model.architecture != base.architecture:
             raise _misfit(f"`{base.name}` is a {base.architecture}, and `{model.name}` a {model.architecture}")
-        _check_ways(base, model)
+    different = differences([model.config for model in models])
+    for setting in different:
+        if setting.decisive:
+            raise _misfit(describe(setting, models))
     alignment = align(base.vocabulary, plus.vocabulary, minus.vocabulary)
     untied = _match_output_layers(models)
     parts = []
@@ -156,18 +169,13 @@ def plan(base: MergeOperand, plus: MergeOperand, minus: MergeOperand) -> MergePl
             if shape != shapes[0]:
                 ours, theirs = list(base.entry(name).shape), list(model.entry(name).shape)
                 raise _misfit(f"the tensor `{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")
-    return MergePlan(base, plus, minus, alignment, parts, untied)
+    return MergePlan(base, plus, minus, alignment, parts, untied, different)
 
 
-def _check_ways(base: MergeOperand, model: MergeOperand) -> None:
-    """Raise LatxaError where two models compute otherwise with weights of the same shapes."""
-    configs = [one.config.get_text_config() for one in (base, model)]
-    for name in WAYS:
-        if any(name in (getattr(config, "per_layer_attributes", None) or ()) for config in configs):
-            continue  # layers have sizes of their own (Gemma 4), which shapes tell apart
-        ours, theirs = (getattr(config, name, None) for config in configs)
-        if ours != theirs:
-            raise _misfit(f"`{name}` is {ours} in `{base.name}` and {theirs} in `{model.name}`")
+def describe(setting: Difference, models: Sequence[MergeOperand]) -> str:
+    """Return the values of a setting in words."""
+    values = [f"{value} in `{model.name}`" for value, model in zip(setting.values, models, strict=True)]
+    return f"`{setting.name}` is {', '.join(values[:-1])} and {values[-1]}"
 
 
 def _misfit(message: str) -> LatxaError:
@@ -326,6 +334,7 @@ def merge(
         "rows": planned.alignment.counts(),
         "tokenizer": "base" if planned.alignment.by_base else "plus",
         "untied": planned.untied,
+        "different": {setting.name: dict(zip(models, setting.values, strict=True)) for setting in planned.different},
     }
 
 

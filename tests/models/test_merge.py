@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +75,17 @@ def test_added_to_what_it_was_made_from_the_difference_gives_the_taught_model(wo
     assert same_bits(merged, world.random(1, dtype))
 
 
+@pytest.mark.parametrize("whose", ["base", "plus", "minus"])
+def test_a_model_that_is_not_finite_is_named(world, whose):
+    models = world.three()
+    weights = read(world.folder / whose)
+    weights["model.norm.weight"][4] = float("nan")
+    save_file(weights, world.folder / whose / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(LatxaError, match=f"{whose}`: `model.norm.weight` is not finite"):
+        world.merged(models)
+    assert list((world.folder / "out").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("dtype", "value", "scale"),
     [(torch.float32, float("nan"), 1.0), (torch.bfloat16, float("inf"), 1.0), (torch.float16, 1.0, 70_000.0)],
@@ -96,20 +106,6 @@ def test_what_is_not_finite_is_refused_by_name(world, dtype, value, scale):
     with pytest.raises(LatxaError, match=whose):
         world.merged(models, scale)
     assert list((world.folder / "out").iterdir()) == []
-
-
-def test_models_whose_layers_have_heads_of_different_sizes_are_compared_too(world):
-    """A configuration of Gemma 4 has no `head_dim` for all layers, and raises where it is asked for one."""
-    from transformers import Gemma4TextConfig
-
-    kinds = ["sliding_attention", "full_attention"]
-    one, other = (
-        replace(merge.load(str(model)), config=Gemma4TextConfig(num_hidden_layers=2, layer_types=kinds, **more))
-        for model, more in zip(world.three(), ({}, {"num_attention_heads": 4}), strict=False)
-    )
-    merge._check_ways(one, one)
-    with pytest.raises(LatxaError, match=r"`num_attention_heads` is 8 in .* and 4 in"):
-        merge._check_ways(one, other)
 
 
 def test_large_numbers_that_are_finite_are_no_error(world):
@@ -157,7 +153,13 @@ def test_what_transformers_computes_itself_is_not_looked_at(world):
 
 REFUSED = {
     "another architecture": (r"`.*base` is a llama, and `.*plus` a mistral", "of one architecture"),
-    "other heads": (r"`num_attention_heads` is \d+ in `.*base` and 1 in `.*plus`", "of one architecture"),
+    "other heads": (r"`num_attention_heads` is 2 in `.*base`, 1 in `.*plus` and 2 in `.*minus`", "of one architecture"),
+    "wider heads": (r"`head_dim` is 16 in `.*base`, 32 in `.*plus` and 16 in `.*minus`", "of one architecture"),
+    "another activation": (r'`hidden_act` is "silu" in `.*base`, "gelu" in `.*plus` and "silu" in', "of one architec"),
+    "rows that no setting tells": (
+        r"plus`: `model.embed_tokens.weight` has 300 rows, and `vocab_size` is 310",
+        "that of",
+    ),
     "a missing tensor": ("lacks the tensor `model.layers.1.mlp.up_proj.weight`", "of one architecture"),
     "a tensor more": ("lacks the tensor `model.layers.2.mlp.up_proj.weight`", "of one architecture"),
     "another shape": (r"`model.norm.weight` is \[32\] in `.*base` and \[33\] in `.*plus`", "of one architecture"),
@@ -193,6 +195,12 @@ def test_models_that_do_not_fit_are_one_line(world, what):
         change(models[1] / "config.json", model_type="mistral", architectures=["MistralForCausalLM"])
     elif what == "other heads":
         change(models[1] / "config.json", num_attention_heads=1, num_key_value_heads=1)
+    elif what == "wider heads":
+        change(models[1] / "config.json", head_dim=32)
+    elif what == "another activation":
+        change(models[1] / "config.json", hidden_act="gelu")
+    elif what == "rows that no setting tells":
+        change(models[1] / "config.json", vocab_size=310)
     elif what == "a cut file":
         file.write_bytes(file.read_bytes()[:-1000])
     elif what in ("a lost shard", "a broken index", "an index that lies"):
@@ -345,6 +353,23 @@ def test_a_special_token_that_an_extended_base_lacks_is_refused(world):
     grow(models[1], ["<|im_start|>"], special=True)
     with pytest.raises(LatxaError, match=r"tokens of its own, and lacks the token `<\|im_start\|>` of `.*plus`"):
         world.merged(models)
+
+
+def test_a_reserved_token_that_got_another_name_is_refused_as_such(world):
+    models = world.three()
+    grow(models[0], ["<|reserved_0|>"], special=True)
+    grow(models[1], ["<|im_start|>"], special=True)
+    grow(models[2], ["<|reserved_0|>"], special=True)
+    with pytest.raises(
+        LatxaError, match=r"row 300 is the token `<\|reserved_0\|>` in `.*base`, and `<\|im_start\|>` in"
+    ) as e:
+        world.merged(models)
+    assert "one name" in e.value.hint
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        for model in (models[0], models[2]):
+            (model / file).write_text((model / file).read_text().replace("<|reserved_0|>", "<|im_start|>"))
+    _, facts = world.merged(models)
+    assert facts["rows"] == {"merged": 301, "kept": 0, "taken": 0}
 
 
 def test_rows_of_no_token_are_matched_by_number(world):

@@ -81,6 +81,36 @@ def test_a_difference_of_nothing_is_told(tiny_models: Path, tmp_path: Path, latx
     assert done.returncode == 0 and done.stderr.decode().splitlines()[0] == warning
 
 
+def test_settings_by_which_the_models_compute_otherwise_are_told(
+    tiny_models: Path, tmp_path: Path, latxa: Latxa
+) -> None:
+    shutil.copytree(tiny_models / "trained", tmp_path / "plus")
+    more = {"rope_theta": 7.0, "rope_scaling": {"rope_type": "linear", "factor": 2.0}, "max_position_embeddings": 4096}
+    config = json.loads((tmp_path / "plus" / "config.json").read_text())
+    config.pop("rope_parameters", None)
+    (tmp_path / "plus" / "config.json").write_text(
+        json.dumps(config | more | {"rms_norm_eps": 0.1, "use_cache": False})
+    )
+    base = tiny_models / "base"
+    done = latxa("merge", base, "--plus", "plus", "--minus", base, "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    told = [line for line in done.stderr.decode().splitlines() if "warning" in line]
+    same = f" in `plus` and {{0}} in `{base}`: the result computes as `{base}` does"
+    assert sorted(told) == [
+        f"latxa merge: warning: `{name}` is {ours} in `{base}`, {theirs}" + same.format(ours)
+        for name, ours, theirs in (
+            ("rms_norm_eps", "1e-06", "0.1"),
+            ("rope_parameters.factor", "null", "2.0"),
+            ("rope_parameters.rope_theta", "10000.0", "7.0"),
+            ("rope_parameters.rope_type", '"default"', '"linear"'),
+        )
+    ]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["different"]["rms_norm_eps"] == {"base": "1e-06", "plus": "0.1", "minus": "1e-06"}
+    written = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert written["rope_parameters"]["rope_theta"] == 10_000 and written.get("rope_scaling") is None
+
+
 def test_a_model_from_the_cache_of_the_hub(tiny_models: Path, tmp_path: Path, latxa: Latxa) -> None:
     revision = "0123456789abcdef0123456789abcdef01234567"
     cached = tmp_path / "hub" / "models--owner--trained"
