@@ -49,8 +49,8 @@ class Stretch(NamedTuple):
 
     - All three models have rows: they are merged.
     - `plus` is None: the base's rows stay.
-    - `minus` alone is None: all other models have a token that it was never taught, and the rows of `plus` are taken.
-    - `base` is None: the rows of `plus` are taken, since no other are there.
+    - `minus` is None, and `plus` is not: the base or `minus` was never taught these tokens, and the rows of `plus` are
+      taken. `base` is None where it has no such rows at all.
 
     Attributes:
         rows: their number.
@@ -98,7 +98,8 @@ def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
       has come with it.
     - Otherwise it has the base's tokenizer. That must know the special tokens of `plus`, which the chat template
       writes.
-    - Rows of no token are matched by their number.
+    - A row is merged where all three models have its token, or none of them has a token there. A token that the base or
+      `minus` lacks has the row of `plus`.
 
     Raises:
         LatxaError: the base lacks a special token of `plus`.
@@ -107,22 +108,18 @@ def align(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> Alignment:
     if by_base and (missing := sorted(token for token in plus.added & plus.ids.keys() if token not in base.ids)):
         raise _lacking(base, plus, minus, missing[0])
     rows = base.rows if by_base else max(base.rows, 1 + max(plus.ids.values(), default=NONE))
-    tokens = _by_row(base.ids, rows)
-    is_base = np.array([token is not None for token in tokens], dtype=bool)
-    if not by_base:
-        tokens = _by_row(plus.ids, rows)  # these hold the base's tokens too, in the same rows
+    # Without tokens of its own, the base has them in the rows of `plus`.
+    tokens = _by_row(base.ids if by_base else plus.ids, rows)
+    named = np.array([token is not None for token in tokens], dtype=bool)
+    in_base = np.array([token in base.ids for token in tokens], dtype=bool)
+    numbers = np.arange(rows)
     places = np.stack(
-        [
-            np.where(np.arange(rows) < base.rows, np.arange(rows), NONE),
-            _places(plus, tokens, ~is_base),
-            _places(minus, tokens, ~is_base),
-        ]
+        [np.where(numbers < base.rows, numbers, NONE), _places(plus, tokens, ~named), _places(minus, tokens, ~named)]
     )
-    merged = (places != NONE).all(axis=0)
-    taken = ~merged & (places[1] != NONE) & (~is_base | (places[2] == NONE))
+    merged = (places != NONE).all(axis=0) & (in_base | ~named)
+    taken = ~merged & (places[1] != NONE) & (named | (places[0] == NONE))
     places[1:, ~merged & ~taken] = NONE
     places[2, taken] = NONE
-    places[0, taken & ~is_base] = NONE
     stretches = _stretches(places)
     same = base.rows == plus.rows == minus.rows and stretches == (Stretch(rows, 0, 0, 0),)
     moved = {plus.ids[token]: number for token, number in base.ids.items() if token in plus.ids} if by_base else {}
@@ -150,17 +147,13 @@ def _by_row(ids: dict[str, int], rows: int) -> list[str | None]:
     return tokens
 
 
-def _places(vocabulary: Vocabulary, tokens: Sequence[str | None], by_number: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the row of each token in `vocabulary`, NONE where it has none.
-
-    `by_number` is true where the base has no token. There a row of the same number serves, if it has no token either.
-    """
-    named = np.zeros(max(len(tokens), vocabulary.rows), dtype=bool)
-    named[list(vocabulary.ids.values())] = True
+def _places(vocabulary: Vocabulary, tokens: Sequence[str | None], unnamed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the row of each token in `vocabulary`, NONE where it has none; for no token, a row of that number."""
+    free = np.zeros(max(len(tokens), vocabulary.rows), dtype=bool)
+    free[: vocabulary.rows] = True
+    free[list(vocabulary.ids.values())] = False
     places = np.array([NONE if token is None else vocabulary.ids.get(token, NONE) for token in tokens], dtype=np.int64)
-    numbers = np.arange(len(tokens))
-    free = by_number & (places == NONE) & (numbers < vocabulary.rows) & ~named[: len(tokens)]
-    return np.where(free, numbers, places)
+    return np.where(unnamed & free[: len(tokens)], np.arange(len(tokens)), places)
 
 
 def _stretches(places: NDArray[np.int64]) -> tuple[Stretch, ...]:

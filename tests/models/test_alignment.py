@@ -29,25 +29,19 @@ def row_by_row(base: Vocabulary, plus: Vocabulary, minus: Vocabulary) -> list[tu
     def token_at(model: Vocabulary, row: int) -> str | None:
         return next((token for token, number in model.ids.items() if number == row), None)
 
-    def place(model: Vocabulary, token: str | None, row: int, *, base_has_it: bool) -> int | None:
-        if token in model.ids:
-            return model.ids[token]
-        return row if not base_has_it and row < model.rows and token_at(model, row) is None else None
-
     by_base = any(plus.ids.get(token) != number for token, number in base.ids.items())
     rows = base.rows if by_base else max([base.rows, *(number + 1 for number in plus.ids.values())])
     found: list[tuple[int | None, ...]] = []
     for row in range(rows):
-        token = token_at(base, row)
-        base_has_it = token is not None
-        if not base_has_it and not by_base:
-            token = token_at(plus, row)
+        token = token_at(base if by_base else plus, row)
         ours = row if row < base.rows else None
-        p, m = (place(model, token, row, base_has_it=base_has_it) for model in (plus, minus))
-        if None not in (ours, p, m):
-            found.append((ours, p, m))
-        elif p is not None and (m is None or not base_has_it):
-            found.append((ours if base_has_it else None, p, None))
+        p, m = plus.ids.get(token or ""), minus.ids.get(token or "")
+        if token is None:
+            p, m = (row if row < one.rows and token_at(one, row) is None else None for one in (plus, minus))
+        if (token is None or token in base.ids) and None not in (ours, p, m):
+            found.append((ours, p, m))  # all have the token, or none has one
+        elif p is not None and (token is not None or ours is None):
+            found.append((ours, p, None))
         else:
             found.append((ours, None, None))
     return found

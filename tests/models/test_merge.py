@@ -347,6 +347,29 @@ def test_tokens_that_were_never_taught_to_the_model_before_are_those_of_the_taug
     assert torch.equal(merged[EMBEDDING], torch.cat([expected, taken, base[302:]]))
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_rows_that_pad_are_not_what_a_token_of_the_taught_model_was(world, scale):
+    """The base and the third model have rows where the taught one names its turns, but no token there."""
+    models = world.three()
+    for seed, model, tokens in zip(range(3), models, ([], ["<|im_start|>", "<|im_end|>"], []), strict=True):
+        grow(model, tokens, special=True, rows=310 + seed, seed=seed)
+    merged, facts = world.merged(models, scale)
+    base, plus, minus = (read(model)[EMBEDDING] for model in models)
+    assert facts["rows"] == {"merged": 308, "kept": 0, "taken": 2} and facts["tokenizer"] == "plus"
+    expected = base + scale * (plus[:310] - minus[:310])
+    expected[300:302] = (plus if scale else base)[300:302]
+    assert torch.equal(merged[EMBEDDING], expected)
+
+
+def test_rows_of_no_token_are_kept_where_the_third_model_is_not_padded(world):
+    models = world.three()
+    for seed, model in enumerate(models[:2]):
+        grow(model, [], rows=320, seed=seed)
+    merged, facts = world.merged(models)
+    assert facts["rows"] == {"merged": 300, "kept": 20, "taken": 0}
+    assert torch.equal(merged[EMBEDDING][300:], read(models[0])[EMBEDDING][300:])
+
+
 def test_a_special_token_that_an_extended_base_lacks_is_refused(world):
     models = world.three()
     grow(models[0], ["Lanbro"])
