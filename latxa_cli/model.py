@@ -41,6 +41,7 @@ TOKENIZER_PATTERNS = (
 )  # fmt: skip
 CONFIG, GENERATION, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
 CONFIG_FILES = (CONFIG, GENERATION)
+ADAPTER = "adapter_config.json"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 MODEL_PATTERNS = ("model*.safetensors", "model.safetensors.index.json", *CONFIG_FILES, *TOKENIZER_PATTERNS)
 
@@ -69,15 +70,21 @@ def check(model: str) -> None:
     """Check that `model` can be a model, before any library is loaded.
 
     Raises LatxaError for a missing directory, a directory without configuration or tokenizer, one with an adapter
-    alone (transformers would fetch its model from the hub), or an unreachable hub, unless the model is in the hub's
-    local cache.
+    (transformers would look for its model elsewhere, or add it to the weights), or an unreachable hub, unless the model
+    is in the hub's local cache.
     """
     directory = Path(model)
     if directory.is_dir():
-        if (directory / "adapter_config.json").is_file() and not any(directory.glob("model*.safetensors")):
+        if (directory / ADAPTER).is_file():
+            merged, hint = (
+                any(directory.glob("model*.safetensors")),
+                "merge it into its model (`merge_and_unload` of peft)",
+            )
             raise LatxaError(
-                f"`{model}` is an adapter, without the weights of its model",
-                hint="merge it into its model first (`merge_and_unload` of peft)",
+                f"`{model}` holds an adapter beside weights"
+                if merged
+                else f"`{model}` is an adapter, without its model",
+                hint=f"{hint}, or remove `{ADAPTER}` if the weights have it in them" if merged else hint,
             )
         if not (directory / "config.json").is_file():
             raise LatxaError(

@@ -16,6 +16,7 @@ from typing import Any
 
 from latxa_cli.chat.turn_end import end_of_answer_ids
 from latxa_cli.model import (
+    ADAPTER,
     CHAT_TEMPLATE_PATTERNS,
     CONFIG,
     GENERATION,
@@ -37,7 +38,7 @@ from latxa_cli.tokenizer import names_a_wrong_tokenizer
 BESIDE_PATTERNS = (
     "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "LICENSE*", "NOTICE*", *CHAT_TEMPLATE_PATTERNS,
 )  # fmt: skip
-NOT_BESIDE = ("*.index.json", "manifest.json", "trainer_state.json")
+NOT_BESIDE = ("*.index.json", "manifest.json", "trainer_state.json", ADAPTER)
 ANY_TOKENIZER = "PreTrainedTokenizerFast"  # the class that versions 4 and 5 both have for any `tokenizer.json`
 OF_VERSION_5 = ("TokenizersBackend",)
 FULL, SLIDING = "full_attention", "sliding_attention"

@@ -41,7 +41,12 @@ def _named_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
         return AutoTokenizer.from_pretrained(
             model, trust_remote_code=trust_remote_code, local_files_only=is_local(model)
         )
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except Exception as error:  # tokenizers raises a bare `Exception` for a file that it cannot read
+        if (
+            not isinstance(error, (OSError, ValueError, KeyError, TypeError, ImportError))
+            and type(error) is not Exception
+        ):
+            raise
         raise cannot_load(model, "tokenizer", error) from None
 
 

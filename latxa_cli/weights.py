@@ -86,10 +86,10 @@ class Weights:
             return {directory / SINGLE: None}
         index = directory / INDEX
         if not index.is_file():
-            raise LatxaError(
-                f"`{self.label}` has no weights as safetensors",
-                hint=f"it should hold `{SINGLE}`, or shards and `{INDEX}`",
-            )
+            hint = f"it should hold `{SINGLE}`, or shards and `{INDEX}`"
+            if any(directory.glob("pytorch_model*.bin")):  # which may hold code that is run as it is read
+                hint = "`pytorch_model.bin` is not read: `save_pretrained` of transformers writes it as safetensors"
+            raise LatxaError(f"`{self.label}` has no weights as safetensors", hint=hint)
         try:
             places = json.loads(index.read_bytes())["weight_map"].items()
             files: dict[Path, list[str] | None] = {}

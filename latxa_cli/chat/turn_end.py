@@ -7,6 +7,7 @@ from typing import Any
 from latxa_cli.chat.pre_query import pre_query
 from latxa_cli.chat.skeleton import answer_end
 from latxa_cli.chat.special import special_ids
+from latxa_cli.stream.errors import LatxaError
 
 
 def end_of_turn_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:
@@ -29,16 +30,19 @@ def end_of_answer_ids(tokenizer: Any, configured: Any = None) -> list[int]:
       (`<|user|>` of GLM 4), unless that ends all messages, thoughts among them (`<|end|>` of gpt-oss).
 
     Raises:
-        LatxaError: the template does not write a question and an answer as they stand.
+        LatxaError: the template does not write a question and an answer as they stand, or `configured` is no id.
     """
-    found = [*(configured if isinstance(configured, (list, tuple)) else [configured]), tokenizer.eos_token_id]
+    named = list(configured) if isinstance(configured, (list, tuple)) else [configured]
+    if not all(token is None or isinstance(token, int) for token in named):
+        raise LatxaError(f"`eos_token_id` is {configured!r}, which is no id of a token")
+    found = [*named, tokenizer.eos_token_id]
     if tokenizer.chat_template:
         end = answer_end(tokenizer)
         every, last, between = (_special(tokenizer, text) for text in end)
         if last and between[:1] == _after_users(tokenizer):
             between = []
         found += every or [*last[:1], *between[:1]]
-    return list(dict.fromkeys(int(token) for token in found if token is not None))
+    return list(dict.fromkeys(token for token in found if token is not None))
 
 
 def _after_users(tokenizer: Any) -> list[int]:

@@ -84,6 +84,12 @@ class Outputs:
 
     def check(self) -> None:
         """Raise UsageError for a file that cannot be written under its name."""
+        for flag, path in {MAIN: self.main, MANIFEST: self.destination.manifest, **self.files}.items():
+            if path == Path("-"):  # which stands for stdin elsewhere
+                kind = "file" if flag != MAIN or self.main_is_file else "directory"
+                to_stdout = flag == MAIN and self.main_is_file
+                hint = "without `-o`, records go to stdout" if to_stdout else f"name a {kind}"
+                raise UsageError(f"`{flag} -` names no {kind}", hint=hint)
         for flag, path in self.files.items():
             _check_place(flag, path)
             if path.suffix.lower() in NOT_WRITTEN:
@@ -273,11 +279,11 @@ class DirectoryOutputs(Outputs):
         if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
             return
         hint = "remove it, or name another"
-        ours = manifest_of(directory).exists() or resume.state_of(directory).exists()
-        if not self.destination.resume or not directory.is_dir():
-            raise UsageError(f"`-o {directory}` exists already", hint="`--resume` goes on with it; or " + hint)
+        ours = directory.is_dir() and (manifest_of(directory).exists() or resume.state_of(directory).exists())
         if not ours:
-            raise UsageError(f"`-o {directory}` was not made by `latxa {self.verb}`", hint=hint)
+            raise UsageError(f"`-o {directory}` exists already, and `latxa {self.verb}` did not make it", hint=hint)
+        if not self.destination.resume:
+            raise UsageError(f"`-o {directory}` exists already", hint="`--resume` goes on with it; or " + hint)
 
     def open(self, settings: JsonObject, point: Checkpoint | None) -> None:
         assert self.main is not None

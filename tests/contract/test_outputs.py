@@ -105,6 +105,15 @@ def test_a_device(name: str, parameter: str, light: Workspace, tmp_path: Path) -
     assert device.is_char_device() and len(list(tmp_path.iterdir())) == 1
 
 
+@every_flag
+def test_a_dash(name: str, parameter: str, light: Workspace) -> None:
+    """It stands for stdin elsewhere, and would be the name of a file here."""
+    before = set(light.folder.iterdir())
+    flag = "-o" if parameter == "output" else f"--{parameter.replace('_', '-')}"
+    assert_refused(call(light, name, parameter, Path("-")), f"`{flag} -` names no")
+    assert set(light.folder.iterdir()) == before
+
+
 @every_file
 def test_a_missing_folder(name: str, parameter: str, light: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "none" / f"out{ENDINGS.get(parameter, '.jsonl')}"

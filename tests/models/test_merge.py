@@ -166,6 +166,9 @@ REFUSED = {
     "whole numbers": ("`model.norm.weight` is I8: only floating-point", "before it was quantised"),
     "eight bits": ("`model.norm.weight` is F8_E4M3: only floating-point", "before it was quantised"),
     "no weights": ("has no weights as safetensors", "`model.safetensors`"),
+    "weights that may hold code": ("plus` has no weights as safetensors", "`save_pretrained` of transformers"),
+    "a tokenizer that is cut": (r"plus`: its tokenizer cannot be loaded: .+", "and a tokenizer"),
+    "an adapter beside": ("plus` holds an adapter beside weights", "remove `adapter_config.json`"),
     "a cut file": (r"`model.safetensors` cannot be read: ", "is the copy complete"),
     "a lost shard": (r"`model-00002-of-\d+.safetensors` is missing", "is the copy complete"),
     "a broken index": ("`model.safetensors.index.json` is no index", "is the copy complete"),
@@ -190,7 +193,13 @@ def test_models_that_do_not_fit_are_one_line(world, what):
         weights[norm] = weights[norm].to(torch.float8_e4m3fn)
     save_file(weights, file, metadata={"format": "pt"})
     if what == "no weights":
+        file.unlink()
+    elif what == "weights that may hold code":
         file.rename(models[1] / "pytorch_model.bin")
+    elif what == "a tokenizer that is cut":
+        (models[1] / "tokenizer.json").write_text('{"model":')
+    elif what == "an adapter beside":
+        (models[1] / "adapter_config.json").write_text("{}")
     elif what == "another architecture":
         change(models[1] / "config.json", model_type="mistral", architectures=["MistralForCausalLM"])
     elif what == "other heads":
@@ -450,6 +459,13 @@ def test_the_end_of_text_and_the_template_are_those_of_the_taught_model(world):
     assert json.loads((out / "generation_config.json").read_text())["temperature"] == 0.6
     for name in ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json"):
         assert (out / name).read_bytes() == (models[1] / name).read_bytes()
+
+
+def test_an_end_of_text_that_is_no_id_is_passed_over(world):
+    models = world.three()
+    change(models[1] / "generation_config.json", eos_token_id="</s>")
+    world.merged(models)
+    assert json.loads((world.folder / "out" / "config.json").read_text())["eos_token_id"] == [1, 6]
 
 
 def test_what_an_interrupted_run_left_goes(world):
