@@ -82,6 +82,8 @@ def save_beside_weights(
         start: the directory of the model that it was made of, whose other files are kept.
         same_tokenizer: whether the tokenizer is that of `start`, but for its chat template.
     """
+    if start is not None:
+        read_settings(start / GENERATION)  # an error is to name this file, and not its copy
     directory.mkdir(parents=True, exist_ok=True)
     model.config.use_cache = True  # an earlier training may have left False, which makes generation slow
     model.config.save_pretrained(directory)

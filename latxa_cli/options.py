@@ -336,12 +336,12 @@ def verb(
             flags = {flag: values.pop(flag) for flag in _ENGINE}
             key = os.environ.get("OPENAI_API_KEY")
             values["engine"] = EngineOptions(**flags, verbose=destination.verbose, api_key=key, say=run.say)
+        if run.is_complete(growing):
+            return
         if values.get("dry_run"):
-            with run.terminal:
-                body(run, **values)
-        elif not run.is_complete(growing):
-            with run:
-                body(run, **values)
+            run.outputs.try_out()
+        with run.terminal if values.get("dry_run") else run:
+            body(run, **values)
 
     own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
     further = [parameter.name for parameter in own if WRITTEN in getattr(parameter.annotation, "__metadata__", ())]

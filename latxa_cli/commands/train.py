@@ -66,7 +66,7 @@ def train(
     Several processes, on one machine or many, train together if torchrun, deepspeed or srun starts them. They need
     prepared data. SIGTERM and Ctrl-C end a run with a checkpoint of the step at hand. --resume continues any run, even
     on another number of processes; with more --epochs or --max-steps also a complete one that --keep has kept.
-    --dry-run proves on the model that the texts of a row do not see each other, and measures time and memory.
+    --dry-run finds what would end the run before its first step or at its export, and measures time and memory.
 
     memory: 16 bytes a parameter, and a forward pass; the data stay on the disk
 
@@ -78,7 +78,7 @@ def train(
     """
     from latxa_cli import launch as launcher
     from latxa_cli.model import check
-    from latxa_cli.training import session, tracking
+    from latxa_cli.training import session, tracking, trial
     from latxa_cli.training.checkpoints import checkpoint
     from latxa_cli.training.config import chat_losses, resolve
     from latxa_cli.training.data.rows import settings_of
@@ -98,10 +98,11 @@ def train(
             tracking.check_installed(track)
             run.depends_on(config, model, chat_template, *data_sources.folders, *data_sources.validation.values())
             launcher.announce(launch)
-            temporary = stack.enter_context(TemporaryDirectory(prefix="latxa-train-")) if dry_run else ""
-            work = run.work_folder(Path(temporary, "work") if dry_run else None)
-            if launch.rank == 0 and not dry_run:
-                stack.enter_context(checkpoint.occupied(run.directory))
+            work = run.work_folder(None)
+            if dry_run and not (run.destination.resume and work.is_dir()):
+                work = Path(stack.enter_context(TemporaryDirectory(prefix="latxa-train-")), "work")
+            if launch.rank == 0:
+                stack.enter_context(checkpoint.occupied(run.directory, looks=dry_run))
             data = RunData(run, data_sources, model, settings, work, trust_remote_code)
             rows = data.rows(chat_template, workers)
         loaded = session.load(
@@ -109,10 +110,11 @@ def train(
         )  # fmt: skip
         with launcher.alike(launch):
             session.check_rows(rows, loaded, model)
-            if dry_run:
-                run.say_all(session.cost(loaded, rows, settings))
-                return
             validation = data.validation(rows)
+            if dry_run:
+                resume = run.destination.resume
+                run.say_all(trial.cost(loaded, rows, settings, run.directory, resume=resume))
+                return
         facts = session.run(
             loaded, rows, settings, run.directory, resume=run.destination.resume, validation=validation, track=track,
             listeners=session.listeners_on(run.terminal, rows, settings),

@@ -15,15 +15,17 @@ Files that grow while they are read are owned by `appended`.
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from latxa_cli.stream import resume
 from latxa_cli.stream.endings import COMPRESSED, NOT_WRITTEN, compression_of
-from latxa_cli.stream.errors import UsageError
+from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.stream.manifest import manifest_of
 from latxa_cli.stream.records import JsonObject, Outcome, Record, Reject
 from latxa_cli.stream.rejects import unfit_entry
@@ -143,6 +145,12 @@ class Outputs:
         self.writers = {MAIN: Writer(None)} if self.main is None else {}
         for flag, path in self.files.items():
             self.writers[flag] = Writer(path, lengths.get(flag, 0))
+
+    def try_out(self) -> None:
+        """Raise LatxaError where `open` would, and leave nothing: a dry run finds it so."""
+        self.open({}, None)
+        self.close()
+        self.writers = {}
 
     def write(self, outcome: Outcome) -> None:
         """Write the outcome of a record to the main file or to the rejects, and count it; raises LatxaError."""
@@ -293,6 +301,17 @@ class DirectoryOutputs(Outputs):
         for flag, path in self.files.items():
             self.writers[flag] = Writer(path)
 
+    def try_out(self) -> None:
+        assert self.main is not None
+        nearest = next(folder for folder in (self.main, *self.main.absolute().parents) if os.path.lexists(folder))
+        try:
+            with TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            raise LatxaError(f"{self.main}: cannot be made ({error.strerror or error})") from None
+        for path in self.files.values():
+            Writer(path).close()
+
     def describe(self) -> list[JsonObject]:
         """Return the manifest's entries of the further files and of those in the directory.
 
@@ -325,6 +344,9 @@ class FollowedOutputs(DirectoryOutputs):
 
     def open(self, settings: JsonObject, point: Checkpoint | None) -> None:
         """Do nothing: the first process opens."""
+
+    def try_out(self) -> None:
+        """Do nothing: the first process tries."""
 
 
 def _check_place(flag: str, path: Path) -> None:

@@ -22,7 +22,7 @@ from latxa_cli.stream.terminal import Terminal, end_now
 from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training import loop
 from latxa_cli.training.checkpoints import checkpoint
-from latxa_cli.training.checkpoints.export import export
+from latxa_cli.training.checkpoints import export as exports
 from latxa_cli.training.config import LENGTH, TrainConfig, to_toml
 from latxa_cli.training.data.prepare import digest_of
 from latxa_cli.training.data.rows import PreparedRows
@@ -37,7 +37,6 @@ from latxa_cli.training.validation import ValidationSets
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-GIB = 1 << 30
 LIBRARIES = ("torch", "transformers", "deepspeed", "peft", "liger-kernel")
 
 
@@ -127,6 +126,65 @@ def trainer_for(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) ->
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyRun:
+    """A run that could do its first step: what would keep it from that, or from its end, has been looked for.
+
+    Attributes:
+        trainer: of the model.
+        proof: of the texts in rows.
+        facts: those that define the run.
+        begun: the facts of the run that it goes on with, if there is one.
+        newest: the newest whole checkpoint of that run, if there is one.
+    """
+
+    trainer: loop.Trainer
+    proof: isolation.Proof
+    facts: JsonObject
+    begun: JsonObject | None = None
+    newest: Path | None = None
+
+    @property
+    def done(self) -> int:
+        """The steps done before."""
+        return checkpoint.step_of(self.newest) if self.newest else 0
+
+
+def prepare(
+    loaded: LoadedModel, rows: PreparedRows, config: TrainConfig, directory: Path, *, resume: bool,
+    warn: Callable[[str], None],
+) -> ReadyRun:  # fmt: skip
+    """Prepare a run as far as it goes without writing anything; `warn` takes lines for people.
+
+    Raises:
+        UsageError: the model does not allow these settings; or a run to resume has done more steps than it is to have.
+        LatxaError: as `_prove`, `Processes.agree`, `exports.check` and `checkpoint.check_run` do.
+    """
+    processes = loaded.processes
+    trainer = trainer_for(loaded, rows, config)
+    facts = _facts(loaded, rows, config, trainer)
+    processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
+    exports.check(facts)
+    for note in trainer.notes:
+        warn(note)
+    proof = _prove(trainer, processes)
+    if proof.note:
+        warn(proof.note)
+    facts["packing"] = packing_of(trainer)
+    if not processes.from_first(resume and (checkpoint.folder(directory) / checkpoint.RUN).exists()):
+        return ReadyRun(trainer, proof, facts)
+    names = ("starting_model", "data", "settings", "parameters")
+    begun = processes.from_first(checkpoint.check_run(directory, {name: facts[name] for name in names}))
+    ready = ReadyRun(trainer, proof, facts, begun, checkpoint.newest(directory, processes, warn))
+    if line := _lengthening(ready, begun):
+        warn(line)
+    return ready
+
+
+def _unheard(_: str) -> None:
+    """Take a line that another process says."""
+
+
 def _prove(trainer: loop.Trainer, processes: Processes) -> isolation.Proof:
     """Return what `isolation.choose` finds; raises LatxaError as it does, and where a model cannot be shared out."""
     try:
@@ -139,33 +197,6 @@ def _prove(trainer: loop.Trainer, processes: Processes) -> isolation.Proof:
         raise LatxaError(
             f"`{kind}` does not compute with weights that are shared out: {first_line(error)}", hint="`zero_stage = 2`"
         ) from None
-
-
-def cost(loaded: LoadedModel, rows: PreparedRows, config: TrainConfig) -> list[str]:
-    """Prove that texts do not see each other, do a few steps, and return lines on the cost of the whole run."""
-    with loaded.processes.reporting():
-        trainer = trainer_for(loaded, rows, config)
-        proof = _prove(trainer, loaded.processes)
-        estimate = loop.estimate(trainer)
-    world, device = loaded.processes.world, trainer.device
-    speed = f"{estimate.tokens_per_second:,.0f} tokens/s" + (f", MFU {estimate.mfu:.1%}" if estimate.mfu else "")
-    trained = ""
-    if estimate.trained_parameters != estimate.parameters:
-        trained = f", {estimate.trained_parameters:,} of them trained"
-    lines = [
-        f"{packing_of(trainer)} texts have the logits that they have alone (largest difference {proof.difference:.1g} "
-        f"of their spread); attention `{trainer.network.attention}`, kernels `{trainer.kernels}`",
-        *([proof.note] if proof.note else []),
-        f"{estimate.steps:,} steps; {estimate.parameters:,} parameters{trained}",
-        f"memory: {estimate.state_bytes / GIB:.2f} GiB for weights, gradients and moments"
-        + (f", shared out among {world} processes" if world > 1 and config.backend == "deepspeed" else "")
-        + f"; {estimate.peak_bytes / GIB:.2f} GiB at the peak of {loop.TRIAL_STEPS} steps",
-        f"time: {estimate.seconds:,.0f} s at {speed}",
-    ]
-    lines += trainer.notes
-    if device.type == "cuda":
-        lines.append(f"GPU-hours: {estimate.seconds * world / 3600:,.2f} on {world} GPU{'s' if world > 1 else ''}")
-    return lines
 
 
 def run(
@@ -205,20 +236,16 @@ def run(
     try:
         with _reporting_interruption(processes, directory, listeners.warn), processes.reporting():
             with alike(processes.launch):
-                trainer = trainer_for(loaded, rows, config)
-                facts = _facts(loaded, rows, config, trainer)
-                processes.agree({name: facts[name] for name in ("versions", "data", "settings")})
-                for note in trainer.notes if processes.is_first else ():
-                    listeners.warn(note)
-                proof = _prove(trainer, processes)
-                if proof.note and processes.is_first:
-                    listeners.warn(proof.note)
-                facts["packing"] = packing_of(trainer)
-                done = _begin(trainer, facts, loaded, directory, resume=resume, warn=listeners.warn)
+                warn = listeners.warn if processes.is_first else _unheard
+                ready = prepare(loaded, rows, config, directory, resume=resume, warn=warn)
+                trainer, done = ready.trainer, ready.done
+                if ready.begun:
+                    _go_on(ready, ready.begun, directory)
+                else:
+                    begin(ready, loaded, directory)
             if track and processes.is_first:
-                tracker = open_tracker(
-                    track, directory, directory.name, facts["settings"], done=done, warn=listeners.warn
-                )  # fmt: skip
+                settings = ready.facts["settings"]
+                tracker = open_tracker(track, directory, directory.name, settings, done=done, warn=listeners.warn)
             sets = ValidationSets(
                 validation or {}, processes, loaded.tokenizer, batch_size=config.batch_size, alive=watchdog.alive
             )
@@ -231,7 +258,7 @@ def run(
     processes.leave()  # before the export, so that the others need not wait for it
     if not processes.is_first:
         return {}
-    exported = export(directory, directory, say=listeners.warn)
+    exported = exports.export(directory, directory, say=listeners.warn)
     with writing(directory):
         (directory / "train.toml").write_text(to_toml(config), encoding="utf-8")
     facts = {"steps": exported["step"], "loss": last_loss(directory), **_result_facts(loaded, rows)}
@@ -323,50 +350,47 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _begin(
-    trainer: loop.Trainer, facts: JsonObject, loaded: LoadedModel, directory: Path, *, resume: bool,
-    warn: Callable[[str], None],
-) -> int:  # fmt: skip
-    """Begin a run, or load the newest checkpoint of the one to resume; return the number of steps done."""
-    processes = trainer.processes
-    if processes.from_first(resume and (checkpoint.folder(directory) / checkpoint.RUN).exists()):
-        names = ("starting_model", "data", "settings", "parameters")
-        begun = processes.from_first(checkpoint.check_run(directory, {name: facts[name] for name in names}))
-        newest = checkpoint.newest(directory, processes, warn)
-        done = loop.go_on(trainer, newest) if newest else 0
-        if _is_lengthened(trainer.plan, begun, facts, done, warn) and processes.is_first:
-            checkpoint.lengthen(directory, begun, facts["settings"], done)
-        return done
-    if processes.is_first:
+def begin(ready: ReadyRun, loaded: LoadedModel, directory: Path) -> None:
+    """Begin a new run in `directory`; raises LatxaError where that cannot be written, or the model's files not read."""
+    if ready.trainer.processes.is_first:
         with writing(directory):
 
             def save_model(folder: Path) -> None:
                 start = directory_of(loaded.name)
                 save_beside_weights(loaded.model, loaded.tokenizer, folder, start, same_tokenizer=True)
 
-            checkpoint.begin(directory, facts, save_model)
+            checkpoint.begin(directory, ready.facts, save_model)
+    ready.trainer.processes.wait()
+
+
+def _go_on(ready: ReadyRun, begun: JsonObject, directory: Path) -> None:
+    """Load the newest checkpoint of a run that was `begun` before."""
+    processes = ready.trainer.processes
+    if processes.is_first:
+        checkpoint.clean(directory, ready.newest)
     processes.wait()
-    return 0
+    if ready.newest:
+        loop.go_on(ready.trainer, ready.newest)
+    if processes.is_first and _lengthening(ready, begun):
+        checkpoint.lengthen(directory, begun, ready.facts["settings"], ready.done)
 
 
-def _is_lengthened(
-    plan: TrainingPlan, begun: JsonObject, facts: JsonObject, done: int, note: Callable[[str], None]
-) -> bool:
-    """Whether a run that goes on after `done` steps is to have another number of them than when it began.
+def _lengthening(ready: ReadyRun, begun: JsonObject) -> str:
+    """Return a line for people where a run that goes on is to have another number of steps than when it began.
 
-    `note` takes a line for people. Raises UsageError where it has done more than that.
+    Raises UsageError where it has done more than that.
     """
     before = {name: begun["settings"].get(name, getattr(TrainConfig(), name)) for name in LENGTH}
-    if all(facts["settings"][name] == value for name, value in before.items()):
-        return False
+    if all(ready.facts["settings"][name] == value for name, value in before.items()):
+        return ""
+    plan, done = ready.trainer.plan, ready.done
     steps = TrainingPlan(plan.rows, replace(plan.config, **before)).steps
     if done > plan.steps:
         raise UsageError(
             f"the run has done {done:,} steps, and is to have {plan.steps:,}",
             hint=f"`--max-steps {done}` ends it there",
         )
-    note(
+    return (
         f"the run was to have {steps:,} steps and is to have {plan.steps:,}; from step {done:,} on, the learning rate "
         "is that of a run of this length"
     )
-    return True

@@ -375,6 +375,8 @@ def test_a_run_goes_on_with_its_own_side_inputs_only(tmp_path: Path) -> None:
 
 def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
     path = source(tmp_path, 20)
+    opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)).outputs.try_out()
+    assert not list(tmp_path.glob("out*"))
 
     def meanwhile(records: Iterator[Record]) -> Iterator[Outcome]:
         for number, record in enumerate(records):
@@ -384,6 +386,8 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
                     opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)) as second,
                 ):
                     second.write(second.read([path], "document"))
+                with pytest.raises(LatxaError, match="another run is writing it"):  # as a dry run does it
+                    opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)).outputs.try_out()
             yield record
 
     with opened(tmp_path, Destination(tmp_path / "out.jsonl", quiet=True)) as run:

@@ -35,6 +35,7 @@ def start(model_directory, rows, config=CONFIG):
 def train(trainer, directory, *, resume=False, until=None, warn=silent):
     """Train, or be cut off after `until` steps: the generator is dropped as a killed process would drop everything."""
     newest = checkpoint.newest(directory, trainer.processes, warn) if resume else None
+    checkpoint.clean(directory, newest) if resume else None
     done = loop.go_on(trainer, newest) if newest else 0
     checkpoint.folder(directory).mkdir(exist_ok=True)
     for figures in loop.train(trainer, directory, done=done, report=silent):
@@ -178,7 +179,7 @@ def test_a_kill_while_a_checkpoint_is_removed_leaves_none_that_is_not_whole(tmp_
         checkpoint.remove(tmp_path)
     assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-6"]
     monkeypatch.undo()
-    checkpoint.newest(tmp_path, loop.Processes(), silent)
+    checkpoint.clean(tmp_path, checkpoint.newest(tmp_path, loop.Processes(), silent))
     assert not list(checkpoint.folder(tmp_path).glob("*.part"))
 
 

@@ -13,7 +13,7 @@ from saved_run import trained_parameters, write_checkpoint, write_run
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training.checkpoints.export import export
+from latxa_cli.training.checkpoints.export import check, export
 from latxa_cli.weights import Weights
 
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
@@ -404,7 +404,10 @@ def test_a_starting_model_that_is_gone_or_another_one(model_directory, tmp_path)
     rewritten(model_directory, tmp_path, lambda w: {n: t[:20] if n == EMBEDDING else t for n, t in w.items()})
     with pytest.raises(LatxaError) as caught:
         export(run, tmp_path / "out")
-    assert caught.value.message.startswith(f"the checkpoint does not fit `{start}`: `{EMBEDDING}` is [20, 32] there")
+    assert caught.value.message.startswith(f"what is trained does not fit `{start}`: `{EMBEDDING}` is [20, 32] there")
+    with pytest.raises(LatxaError) as found:  # without any checkpoint, as before the first step
+        check(json.loads((run / "checkpoints" / "run.json").read_text()))
+    assert found.value.message == caught.value.message
     assert not (tmp_path / "out").exists()
 
 

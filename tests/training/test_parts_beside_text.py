@@ -11,7 +11,7 @@ from random_models import seeing_model
 
 from latxa_cli.model import load_model
 from latxa_cli.stream.errors import UsageError
-from latxa_cli.training import loop, session
+from latxa_cli.training import loop, session, trial
 from latxa_cli.training.checkpoints import checkpoint
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.network import parameters
@@ -52,9 +52,9 @@ def test_text_alone_trains_a_model_that_sees(seeing, rows, tmp_path, adapted):
     }  # fmt: skip
 
 
-def test_a_dry_run_says_what_is_not_trained(seeing, rows):
+def test_a_dry_run_says_what_is_not_trained(seeing, rows, tmp_path):
     config = TrainConfig(sequence_length=64)
-    lines = session.cost(session.load(str(seeing), config, device="cpu", threads=1), rows, config)
+    lines = trial.cost(session.load(str(seeing), config, device="cpu", threads=1), rows, config, tmp_path / "out")
     assert f"not trained, since text does not pass through it: `{TOWER}`, `{JOINT}`" in lines
 
 

@@ -13,7 +13,7 @@ from full_disk import files_no_larger_than
 from random_models import random_model
 
 from latxa_cli.stream.errors import LatxaError
-from latxa_cli.training import session
+from latxa_cli.training import session, trial
 from latxa_cli.training.config import TrainConfig, resolve
 from latxa_cli.training.data.sources import check_validation
 
@@ -235,9 +235,24 @@ def test_bfloat16_weights(model_directory, rows, tmp_path):
 def test_the_cost_is_said_without_writing(model_directory, rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     loaded = load(model_directory)
-    exact, steps, memory, time = session.cost(loaded, rows, CONFIG)
+    exact, steps, memory, time = trial.cost(loaded, rows, CONFIG, tmp_path / "out")
     assert exact.startswith("packed texts") and "largest difference" in exact and "sdpa" in exact
     assert steps.endswith("parameters") and "GiB" in memory and "tokens/s" in time
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_would_keep_a_run_from_its_export_ends_it_before_the_first_step(
+    model_directory, rows, tmp_path, monkeypatch
+):
+    def refuse(facts):
+        assert facts["parameters"]["model.norm.weight"] == [32]
+        raise LatxaError("no export")
+
+    monkeypatch.setattr(session.exports, "check", refuse)
+    for start in (lambda: run(load(model_directory), rows, CONFIG, tmp_path / "out"),
+                  lambda: trial.cost(load(model_directory), rows, CONFIG, tmp_path / "out")):  # fmt: skip
+        with pytest.raises(LatxaError, match="no export"):
+            start()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -245,7 +260,7 @@ def test_that_rows_are_taken_apart_is_said_before_and_after(rows, tokenizer, tmp
     model = random_model("bloom", n_layer=2, n_head=2)
     model.save_pretrained(tmp_path / "bloom")
     tokenizer.save_pretrained(tmp_path / "bloom")
-    exact, note, *_ = session.cost(load(tmp_path / "bloom"), rows, CONFIG)
+    exact, *_, note = trial.cost(load(tmp_path / "bloom"), rows, CONFIG, tmp_path / "out")
     assert exact.startswith("unpacked texts") and note.startswith("texts of a packed row would see each other")
     said = []
     told = session.RunListeners(report=silent, warn=said.append, give_up=silent)

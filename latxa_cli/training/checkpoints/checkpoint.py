@@ -74,10 +74,13 @@ def step_of(path: Path) -> int:
 
 
 @contextmanager
-def occupied(directory: Path) -> Iterator[None]:
-    """Keep other runs out of a directory; raises LatxaError where one uses it, or has completed it for good."""
+def occupied(directory: Path, *, looks: bool = False) -> Iterator[None]:
+    """Keep other runs out of a directory; raises LatxaError where one uses it, or has completed it for good.
+
+    looks: nothing is made for it, as a dry run wants it.
+    """
     place = folder(directory)
-    descriptor = lock(place / LOCK)
+    descriptor = lock(place / LOCK) if place.is_dir() or not looks else None
     try:
         if manifest.load(manifest.manifest_of(directory)) is not None and not (place / RUN).exists():
             raise LatxaError(
@@ -86,7 +89,8 @@ def occupied(directory: Path) -> Iterator[None]:
             )
         yield
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
         if place.is_dir() and [entry.name for entry in place.iterdir()] == [LOCK]:  # the run has not begun
             shutil.rmtree(place)
 
@@ -204,19 +208,24 @@ class TensorFile:
 def newest(directory: Path, processes: Processes, warn: Callable[[str], None]) -> Path | None:
     """Return the newest checkpoint that is complete and undamaged, or None; every process calls it.
 
-    Unfinished checkpoints are removed. Damaged ones are renamed, and `warn` takes a line with the damage.
+    `warn` takes a line with the damage of each that is newer.
     """
-    if processes.is_first:
-        for part in folder(directory).glob("step-*.part"):
-            shutil.rmtree(part)
     for path in reversed(processes.from_first(complete(directory))):
         reasons = [reason for reason in processes.all(_damage(path, processes)) if reason]
         if not reasons:
             return Path(path)
         if processes.is_first:
             warn(f"`{path}` is passed over: {reasons[0]}")
-            path.rename(path.with_name(path.name + ".damaged"))
     return None
+
+
+def clean(directory: Path, newest: Path | None) -> None:
+    """Remove unfinished checkpoints, and rename damaged ones, which are newer than the `newest` whole one."""
+    for part in folder(directory).glob("step-*.part"):
+        shutil.rmtree(part)
+    for path in complete(directory):
+        if newest is None or step_of(path) > step_of(newest):
+            path.rename(path.with_name(path.name + ".damaged"))
 
 
 def _damage(path: Path, processes: Processes) -> str:

@@ -36,7 +36,7 @@ from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import make_directory, write_file
 from latxa_cli.training.checkpoints.card import card
-from latxa_cli.training.checkpoints.saved_run import SavedCheckpoint, TrainedWeights, cast, choose
+from latxa_cli.training.checkpoints.saved_run import SavedCheckpoint, TrainedWeights, cast, choose, open_weights
 from latxa_cli.training.network.parameters import is_linear, is_transposed
 from latxa_cli.weights import FLOATS, INDEX, SHARD_BYTES, Entry, ShardWriter, Weights
 
@@ -76,16 +76,8 @@ def export(
         LatxaError: there is no whole checkpoint, the starting model is gone or has changed, or the disk is full.
     """
     saved = choose(checkpoint, say)
-    model, dtype = saved.run["model"], dtype or saved.run["settings"]["dtype"]
-    start = _starting_model(model)
-    network = _skeleton(saved)
-    transposed = {
-        f"{name}.{own}"
-        for name, layer in network.named_modules()
-        if is_transposed(layer)
-        for own, _ in layer.named_parameters(recurse=False)
-    }
-    sources = ExportSources(saved, TrainedWeights(saved, transposed), start, network, dtype)
+    dtype = dtype or saved.run["settings"]["dtype"]
+    sources = _sources(saved.run, dtype, open_weights(saved))
     origins = sources.origins()
     make_directory(directory)
     clear(directory)
@@ -99,13 +91,32 @@ def export(
     return {
         "checkpoint": str(saved.folder),
         "step": saved.step,
-        "model": model,
+        "model": saved.run["model"],
         "dtype": dtype,
         "tensors": len(entries),
         "parameters": sum(entry.numbers for entry in entries),
         "files": len(list(directory.glob("model*.safetensors"))),
         "streamed": origins is not None,
     }
+
+
+def check(run: JsonObject) -> None:
+    """Find what would keep a run from its export, before its first step; raises LatxaError as `export` does.
+
+    run: the facts of the run, as its checkpoints will have them.
+    """
+    _sources(run, run["settings"]["dtype"], None).origins()
+
+
+def _sources(run: JsonObject, dtype: str, weights: Weights | None) -> ExportSources:
+    start, network = _starting_model(run["model"]), _skeleton(run)
+    transposed = {
+        f"{name}.{own}"
+        for name, layer in network.named_modules()
+        if is_transposed(layer)
+        for own, _ in layer.named_parameters(recurse=False)
+    }
+    return ExportSources(run, TrainedWeights(run, weights, transposed), start, network, dtype)
 
 
 def _starting_model(model: str) -> Weights:
@@ -118,12 +129,12 @@ def _starting_model(model: str) -> Weights:
         ) from None
 
 
-def _skeleton(saved: SavedCheckpoint) -> PreTrainedModel:
+def _skeleton(run: JsonObject) -> PreTrainedModel:
     """Return the network with names, shapes and ties, but without numbers."""
     from transformers import AutoModelForCausalLM
 
-    code = saved.run["trust_remote_code"]
-    config = load_config(saved.run["model"], trust_remote_code=code)
+    code = run["trust_remote_code"]
+    config = load_config(run["model"], trust_remote_code=code)
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, trust_remote_code=code)
 
@@ -133,14 +144,14 @@ class ExportSources:
     """The sources of an exported model.
 
     Attributes:
-        saved: the checkpoint.
+        run: the facts of the run.
         trained: its weights.
         start: the weights of the starting model.
         network: the network without numbers.
         dtype: of the output.
     """
 
-    saved: SavedCheckpoint
+    run: JsonObject
     trained: TrainedWeights
     start: Weights
     network: PreTrainedModel
@@ -152,7 +163,8 @@ class ExportSources:
         The result is None where tensors and parameters do not correspond, and the model must be built in memory.
 
         Raises:
-            LatxaError: an adapter belongs to a layer that is not linear, or a tensor has another shape in the files.
+            LatxaError: an adapter belongs to a layer that is not linear, a tensor has another shape in the files, or a
+                parameter is not in the starting model.
         """
         stored = _stored(self.network)
         parameters = {file: name for name, file in stored.items()}
@@ -168,7 +180,13 @@ class ExportSources:
             if origin is not None and self.trained.shape(origin) != entry.shape:
                 raise self.misfit(f"`{file}` is {list(entry.shape)} there, {list(self.trained.shape(origin))} trained")
             origins[file] = origin
-        return origins if self.trained.names <= set(origins.values()) else None
+        if self.trained.names <= set(origins.values()):
+            return origins
+        known = {name: value.shape for name, value in self.network.named_parameters(remove_duplicate=False)}
+        for name in sorted(self.trained.names):
+            if known.get(name) != self.trained.shape(name):
+                raise self.misfit(f"`{name}` of shape {list(self.trained.shape(name))} is not in it")
+        return None
 
     def _roots(self, stored: dict[str, str]) -> dict[str, str]:
         """Return {parameter: the one that it is tied to} for the pairs that are really tied."""
@@ -191,8 +209,8 @@ class ExportSources:
 
     def misfit(self, reason: str) -> LatxaError:
         """Return the error for a checkpoint and a starting model that do not fit each other."""
-        model = self.saved.run["model"]
-        return LatxaError(f"the checkpoint does not fit `{model}`: {reason}", hint="is it still the model of that run?")
+        model = self.run["model"]
+        return LatxaError(f"what is trained does not fit `{model}`: {reason}", hint="is it the model of that run?")
 
 
 def _stored(network: PreTrainedModel) -> dict[str, str]:
@@ -233,14 +251,12 @@ def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -
     """
     from transformers import GenerationConfig
 
-    run, trained = sources.saved.run, sources.trained
+    run, trained = sources.run, sources.trained
     dtype = "float32" if trained.adapters else sources.dtype  # adapters are added in float32, and rounded once
     network = load_model(run["model"], device="cpu", dtype=dtype, trust_remote_code=run["trust_remote_code"])
     parameters = dict(network.named_parameters(remove_duplicate=False))
     with torch.no_grad():
         for name in sorted(trained.names):
-            if name not in parameters or parameters[name].shape != trained.shape(name):
-                raise sources.misfit(f"`{name}` of shape {list(trained.shape(name))} is not in it")
             flat, place = parameters[name].view(-1), 0
             for block in trained.blocks(name, parameters[name].clone(), parameters[name].dtype):
                 flat[place : place + block.numel()] = block.view(-1)

@@ -127,17 +127,18 @@ class TrainedWeights:
         adapters: {weight: {"A": name in the checkpoint, "B": …}} of the layers with an adapter.
     """
 
-    def __init__(self, saved: SavedCheckpoint, transposed: Container[str] = ()) -> None:
-        """Map the weights of a checkpoint; raises LatxaError where one cannot be read."""
-        self.weights, self.transposed = open_weights(saved), transposed
-        settings = saved.run["settings"]
+    def __init__(self, run: JsonObject, weights: Weights | None, transposed: Container[str] = ()) -> None:
+        """Take the facts of a run and its weights; these may be None for names and shapes alone."""
+        self.weights, self.transposed = weights, transposed
+        self._shapes: dict[str, list[int]] = run["parameters"]
+        settings = run["settings"]
         rank = settings.get("lora_rank", 0)
         self.scale = settings["lora_alpha"] / rank if rank else 1.0
-        self.rank, experts = rank, saved.run.get("expert_adapters", {})
+        self.rank, experts = rank, run.get("expert_adapters", {})
         self.experts = set(experts.values())
         self.adapters: dict[str, dict[str, str]] = {}
         self._values: dict[str, str] = {}
-        for name in saved.run["parameters"]:
+        for name in self._shapes:
             if match := ADAPTER.fullmatch(name) if rank else None:
                 self.adapters.setdefault(experts.get(match[1], f"{match[1]}.weight"), {})[match[2]] = name
             else:
@@ -146,16 +147,16 @@ class TrainedWeights:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of the parameter `name`."""
-        entries = self.weights.entries
         if name in self._values:
-            return entries[self._values[name]].shape
-        pair = self.adapters[name]
-        shape = entries[pair["B"]].shape[0], entries[pair["A"]].shape[1]
+            return tuple(self._shapes[self._values[name]])
+        right, left = (self._shapes[self.adapters[name][which]] for which in "AB")
+        shape = left[0], right[1]
         shape = shape[::-1] if name in self.transposed else shape
-        return (entries[pair["A"]].shape[0] // self.rank, *shape) if name in self.experts else shape
+        return (right[0] // self.rank, *shape) if name in self.experts else shape
 
     def blocks(self, name: str, start: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
         """Yield the numbers of the parameter `name` in their order; adapters are added to `start` in float32."""
+        assert self.weights is not None
         if name in self._values:
             yield from cast(self.weights.tensor(self._values[name]), dtype)
             return
