@@ -17,14 +17,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from latxa_cli.arena.filters import Filter, rejection
-from latxa_cli.chat.given import THOUGHTS
+from latxa_cli.chat.counted import counts, is_empty_answer
+from latxa_cli.chat.given import OF_RECORDS, OTHERS_OF_RECORDS, THOUGHTS
 from latxa_cli.stream.checks import checker
 from latxa_cli.stream.reader import Identifier, name_of
-from latxa_cli.stream.records import CALLS, JsonObject, Record, Reject, user_turns
+from latxa_cli.stream.records import CALL_FIELDS, PICTURES, JsonObject, Record, Reject, user_turns
 from latxa_cli.stream.spellings import field_text, spelled
 
 NO_PAIR = {"tie": "tie", "tie (bothbad)": "both bad"}
-SAID = ("role", "content", *THOUGHTS, *CALLS, "tool_call_id", "name")  # fields of messages that pairs have
+SAID = ("role", "content", *THOUGHTS, *CALL_FIELDS, "tool_call_id", "name", *PICTURES)  # fields of messages in pairs
+BESIDE = (*OF_RECORDS, *OTHERS_OF_RECORDS)  # of battles
 LOSER = {"model_a": "model_b", "model_b": "model_a"}
 
 Messages = list[JsonObject]
@@ -46,8 +48,8 @@ def preferences(
     the same. `prompt_id`, and in `metadata` `user` and `judge`, are null where the battle has none, so that all pairs
     have the same columns. Reasons of a Reject, beside those of the `filters`: "no verdict", "skipped",
     "unknown verdict", "tie", "both bad", "no conversations", "malformed conversation", "no response" (a conversation
-    that does not end with the assistant), "different prompts", "same response"; "no correction", "malformed
-    correction".
+    that does not end with the assistant), "different prompts", "same response", "empty answer" (the one to be chosen),
+    "answer kept from training" (by its `weight` or the like); "no correction", "malformed correction".
     """
     identifier = Identifier()
     for pair in written:
@@ -75,6 +77,8 @@ def _pair(battle: Record, criterion: str) -> Record | Reject:
         won, lost = (_messages(battle, name) for name in fields.values())
     except ValueError as error:
         return Reject(battle, "malformed conversation", str(error))
+    if not counts(last := battle[fields[winner]][-1]) and not is_empty_answer(last):
+        return Reject(battle, "answer kept from training", f"the last message of `{fields[winner]}`")
     parted = _parted(battle, won, lost)
     return parted if isinstance(parted, Reject) else _record(battle, parted, (winner, loser), criterion)
 
@@ -110,7 +114,7 @@ def _record(
         "prompt": prompt,
         "chosen": chosen,
         "rejected": rejected,
-        **({"tools": battle["tools"]} if battle.get("tools") else {}),
+        **{name: battle[name] for name in BESIDE if battle.get(name)},
         "metadata": {
             "model_chosen": battle[sides[0]],
             "model_rejected": battle[sides[1]],
@@ -138,6 +142,8 @@ def _parted(battle: Record, won: Messages, lost: Messages) -> tuple[Messages, Me
         return Reject(
             battle, "different prompts", f"message {shared + 1}, where they part, is no answer to a user or a tool"
         )
+    if any(map(is_empty_answer, chosen)):
+        return Reject(battle, "empty answer", "a model would learn to say nothing")
     return prompt, chosen, rejected
 
 

@@ -14,7 +14,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from latxa_cli.chat.counted import counts
-from latxa_cli.chat.given import CALLS, SPOKEN, THOUGHTS, IgnoredError, given_of, readable, texts_of
+from latxa_cli.chat.given import (
+    CALLS,
+    SPOKEN,
+    THOUGHTS,
+    IgnoredError,
+    UnreadError,
+    given_of,
+    readable,
+    texts_of,
+    with_nulls,
+)
 from latxa_cli.chat.rendering import Message, TemplateError, render_fields
 from latxa_cli.chat.skeleton import PLACEHOLDER, Template, common_prefix, cut
 from latxa_cli.chat.special import special_tokens
@@ -49,7 +59,9 @@ def locate_composed(template: Template, messages: Sequence[Message], record: Rec
     for text in texts_of([turns, list(given.values())]):
         if token := next((token for token in special_tokens(template.tokenizer) if token in text), ""):
             raise spelt(token)
-    return _Composed(template, turns, given).located([counts(message) for message in messages])
+    located = _Composed(template, turns, given).located([counts(message) for message in messages])
+    nulls = {f"what is null in `{name}`" for name in with_nulls(messages, record)}
+    return located._replace(unread=located.unread | nulls)
 
 
 def spelt(token: str) -> TemplateError:
@@ -57,6 +69,7 @@ def spelt(token: str) -> TemplateError:
     return TemplateError(
         f"the text of a message holds the special token `{token}`",
         hint="the model would take it for the end of a turn or the like: leave the conversation out",
+        reason="special token in the text",
     )
 
 
@@ -187,12 +200,12 @@ def _thoughts(turn: Message) -> Iterator[str]:
 
 
 def _with_thought(turn: Message, name: str) -> Message:
-    """Return a turn whose thought has this name alone; raises TemplateError where it has two thoughts."""
+    """Return a turn whose thought has this name alone; raises UnreadError where it has two thoughts."""
     thoughts = {turn[own] for own in _thoughts(turn)}
     if not thoughts:
         return turn
     if len(thoughts) > 1:
-        raise TemplateError("a message has two different thoughts: " + ", ".join(f"`{own}`" for own in _thoughts(turn)))
+        raise UnreadError("a message has two different thoughts: " + ", ".join(f"`{own}`" for own in _thoughts(turn)))
     return {field: value for field, value in turn.items() if field not in THOUGHTS} | {name: thoughts.pop()}
 
 

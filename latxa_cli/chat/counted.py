@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from latxa_cli.chat.rendering import Message, TemplateError
-from latxa_cli.stream.records import CALLS, Record
+from latxa_cli.stream.records import Record, calls_of
 
 WEIGHT, LOSS = "weight", "loss"
 SWITCHES = ("train", "training", "trainable", LOSS, "loss_mask")
@@ -27,15 +27,15 @@ _PLAIN = 2  # a message with a role and a content alone
 
 
 class UnclearLossError(TemplateError):
-    """A field about the loss is not understood; `reason` is that for which its conversation is left out."""
+    """A field about the loss is not understood."""
 
     def __init__(self, whose: str, name: str, value: object) -> None:
+        whole = "a weight other than 0 and 1"
         super().__init__(
             f"{whose} has `{name}`, which is {json.dumps(value, ensure_ascii=False, default=str)[:40]}",
             hint="the loss counts a message whole (1, true) or not at all (0, false)",
+            reason=whole if name == WEIGHT else "a field about the loss that is not read",
         )
-        whole = "a weight other than 0 and 1"
-        self.reason = whole if name == WEIGHT else "a field about the loss that is not read"
 
 
 def check_loss_fields(messages: Sequence[Message], record: Record) -> None:
@@ -65,7 +65,7 @@ def counts_record(record: Record) -> bool:
 def is_empty_answer(message: Message) -> bool:
     """Whether an assistant says nothing, and calls nothing."""
     content: str = message["content"]
-    return message["role"] == "assistant" and (not content or content.isspace()) and not any(map(message.get, CALLS))
+    return message["role"] == "assistant" and (not content or content.isspace()) and not calls_of(message)
 
 
 def _about_loss(message: Message) -> Iterator[tuple[str, object]]:

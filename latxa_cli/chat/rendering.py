@@ -13,8 +13,18 @@ Message = dict[str, Any]
 DATE_FUNCTION = "strftime_now"  # what transformers gives to templates, and they ask
 
 
+REFUSED = "refused by the chat template"
+
+
 class TemplateError(LatxaError):
-    """The chat template cannot render this conversation, or its turns cannot be found again in the text."""
+    """The chat template cannot render this conversation, or its turns cannot be found again in the text.
+
+    reason: that for which such conversations are counted.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = REFUSED) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 def render(

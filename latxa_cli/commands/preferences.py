@@ -44,7 +44,7 @@ def preferences(
 
     The prompt is the common beginning of both conversations. `chosen` and `rejected` begin with the first answer that
     differs. System turns that differ between the two, which voters do not see, are left out. Every vote gives a pair. A
-    battle without one (a tie, no conversation, the same response …) is rejected,
+    battle without one (a tie, no conversation, the same response, an empty answer to be chosen …) is rejected,
     counted by reason. With --corrections, `chosen` is an answer as a voter of `vote` corrected it, and `rejected` as it
     was.
 

@@ -44,9 +44,10 @@ def prepare(
     pieces. A conversation longer than a row ends with the last answer that fits. A record with another
     `metadata.split` than `train` is left out.
 
-    rejected: refused by the chat template; a weight other than 0 and 1, or another field about the loss that is not
-              read; nothing of it is trained; longer than the sequence (not even the first answer fits); a document
-              without text. A source of whose conversations none is left ends the run.
+    rejected: refused by the chat template; a field not in the chat template; calls, tools or thoughts in a form that
+              is not read; a weight other than 0 and 1, or another field about the loss that is not read; nothing of it
+              is trained; longer than the sequence (not even the first answer fits); special token in the text; a
+              document without text. A source of whose conversations none is left ends the run.
 
     examples:
       latxa prepare mix.jsonl.zst --model base --sequence-length 8192 -o prepared

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import chain, combinations
 
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.records import Record, Reject, content_id, keyed_hash, user_turns, uses_tools
+from latxa_cli.stream.records import Record, Reject, content_id, keyed_hash, not_shown, user_turns
 
 Turns = tuple[str, ...]
 SHOWN = 60  # characters of a turn in a message
@@ -194,10 +194,8 @@ def alone(records: Iterable[Record], references: Mapping[str, object], *, needs_
         reference = reference_of((record,), references)
         if record["messages"][-1]["role"] != "assistant":
             yield Meeting(record["id"], (), rejects=(Reject(record, "no response", "the assistant is not the last"),))
-        elif uses_tools(record):
-            yield Meeting(
-                record["id"], (), rejects=(Reject(record, "calls tools", "of which a judge is shown nothing"),)
-            )
+        elif beside := not_shown(record):
+            yield Meeting(record["id"], (), rejects=(Reject(record, beside, "of which a judge is shown nothing"),))
         elif needs_reference and reference is None:
             yield Meeting(record["id"], (), rejects=(Reject(record, "no reference"),))
         else:

@@ -65,6 +65,8 @@ def shots_of(conversations: Iterable[Record], path: str) -> list[tuple[str, str]
         turns = {message["role"]: message["content"].strip() for message in reversed(record["messages"])}
         if missing := {"assistant", "user"}.difference(turns):
             raise UsageError(f"`--shots {path}`: `{record['id']}` has no turn of the role `{min(missing)}`")
+        if empty := next((role for role in ("assistant", "user") if not turns[role]), ""):
+            raise UsageError(f"`--shots {path}`: the first `{empty}` turn of `{record['id']}` is empty")
         shots.append((turns["assistant"], turns["user"]))
     if not shots:
         raise UsageError(f"`--shots {path}` holds none", hint="conversations: the answer is a text of the language")

@@ -11,7 +11,7 @@
 Beside any of them, `system` is the first turn, and `history` holds earlier turns. The result of a tool is a turn of the
 role `tool`, by whatever name. A turn that is a call (`function_call` of ShareGPT) is an assistant's with `tool_calls`.
 Content that is not text is refused, since no conversation is read only in part. AlpacaEval names the model of a
-response `generator`. The conversations of a battle may have content in parts too.
+response `generator`. The conversations of a battle may be spelt so too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from contextlib import suppress
 
 import orjson
 
-from latxa_cli.stream.records import CALLS, JsonObject, Record, spoken_type
+from latxa_cli.stream.records import JsonObject, Record, calls_of, spoken_type
+from latxa_cli.stream.rules import is_message, odd_content, odd_role
 
 LISTS = ("messages", "conversations", "conversation")
 ALPACA = ("instruction", "output")  # a field `text` beside these repeats them as one prompt
@@ -78,18 +79,18 @@ def with_model(record: Record) -> Record:
     return {name: value for name, value in record.items() if name != "generator"} | {"model": record["generator"]}
 
 
-def in_texts(battle: Record) -> Record:
-    """Return a battle whose conversations have texts where they have parts of text (lmarena); any other is unchanged.
+def in_our_words(battle: Record) -> Record:
+    """Return a battle whose conversations have our names of fields and roles, and texts where they have parts of text.
 
-    What is no text there stays as it is, for those who read it to refuse.
+    What is no conversation there stays as it is, for those who read it to refuse; a battle in our words is unchanged.
     """
-    texts = {}
+    ours = {}
     for name in ("conversation_a", "conversation_b"):
         turns = battle.get(name)
-        if type(turns) is list and any(type(turn) is dict and type(turn.get("content")) is list for turn in turns):
+        if type(turns) is list and not all(map(is_message, turns)):
             with suppress(ValueError):
-                texts[name] = [_message(turn) for turn in turns]
-    return {**battle, **texts} if texts else battle
+                ours[name] = [_message(turn) for turn in turns]
+    return {**battle, **ours} if ours else battle
 
 
 def _has(record: Record, pair: tuple[str, str]) -> bool:
@@ -146,14 +147,14 @@ def _message(message: object) -> JsonObject:
     if name in CALL_ROLES:
         return {"role": "assistant", "content": "", "tool_calls": _calls(message.get("content", message.get("value")))}
     if (ours := ROLES.get(name)) is None:
-        raise ValueError(f"the role `{str(role)[:40]}` is not `system`, `user`, `assistant` or `tool`")
+        raise ValueError(odd_role(role))
     content = message.get("content", message.get("value"))
     if type(content) is list:
         content = "".join(_part(part) for part in content)
-    if content is None and any(message.get(call) for call in CALLS):
+    if content is None and calls_of(message):
         content = ""
     if type(content) is not str:
-        raise ValueError(f"the content of a `{ours}` message is {spoken_type(content)}, not a string")
+        raise ValueError(odd_content(ours, content))
     if ours == message.get("role") and content is message.get("content") and not message.keys() & {"from", "value"}:
         return message
     spellings = {"role", "from", "content", "value"}

@@ -88,7 +88,8 @@ KINDS: dict[str, Kind] = {
             _REFERENCE, *_CONVERSATION,
         ),
         rule=rules.prompt,
-        rule_says="One of `messages` and `prompt` is there. Tools are neither offered nor called.",
+        rule_says="One of `messages` and `prompt` is there. Tools are neither offered nor called, and there are no "
+        "pictures.",
         is_talk=True,
     ),
     "response": Kind(
@@ -96,7 +97,7 @@ KINDS: dict[str, Kind] = {
         (Field("messages", MESSAGES, "its turns, the last one the assistant's"), _MODEL),
         (_REFERENCE, *_CONVERSATION),
         rule=rules.response,
-        rule_says="Tools are neither offered nor called.",
+        rule_says="Tools are neither offered nor called, and there are no pictures.",
         is_talk=True,
     ),
     "pair": Kind(

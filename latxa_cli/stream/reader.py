@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from latxa_cli.stream.chat_formats import in_texts, respell, with_model
+from latxa_cli.stream.chat_formats import in_our_words, respell, with_model
 from latxa_cli.stream.checks import checker, kind_of
 from latxa_cli.stream.errors import RecordError
 from latxa_cli.stream.inputs import LONGEST_LINE, EntryError, Input, numbered_lines, whole_lines
@@ -101,7 +101,7 @@ def parser(kind: str | tuple[str, ...]) -> Callable[[bytes | Record], Record]:
         if responses:
             record = with_model(record)
         if battles:
-            record = in_texts(record)
+            record = in_our_words(record)
         try:
             check(record)
         except ValueError:

@@ -7,11 +7,14 @@ floating point: write such ids as strings. `kinds` declares which fields each ki
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 Record = dict[str, Any]
-CALLS = ("tool_calls", "function_call")  # fields of an assistant's message, OpenAI's and its former one
+CALL_FIELDS = ("tool_calls", "function_call")  # of an assistant's message: OpenAI's, and its former one
+PICTURES = ("image", "images", "video", "videos", "audio", "audios")  # fields of messages and of records
+_NOT_SHOWN = ("tools", "functions", "documents", *PICTURES)  # of records
 JsonObject = dict[str, Any]  # any other JSON object: settings, an entry of a manifest, the result of a task
 
 
@@ -70,12 +73,37 @@ def instruction_of(conversation: Record) -> str:
     return user_turns(conversation["messages"])[0]
 
 
-def uses_tools(conversation: Record) -> bool:
-    """Whether tools are offered or called in a conversation."""
-    return bool(conversation.get("tools")) or any(
-        message["role"] == "tool" or (len(message) > 2 and any(message.get(call) for call in CALLS))
-        for message in conversation["messages"]
+def loaded(value: object) -> Any:
+    """Return what a text of JSON says, for which tables have room where they have none for objects; else the value."""
+    import orjson
+
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return orjson.loads(value)
+    return value
+
+
+def calls_of(message: Record) -> Any:
+    """Return what an assistant calls, by either name, or None; tables write a call that is not there as nulls."""
+    for name in CALL_FIELDS:
+        value = loaded(message.get(name)) if message.get(name) else None
+        if any(value.values()) if type(value) is dict else value:
+            return [value] if name != CALL_FIELDS[0] and type(value) is dict else value
+    return None
+
+
+def not_shown(conversation: Record) -> str:
+    """Return in words what a conversation has that models which answer or judge are not given, or the empty string."""
+    if loaded(conversation.get("tools")) or any(map(_calls, conversation["messages"])):
+        return "calls tools"
+    found = next((name for name in _NOT_SHOWN if loaded(conversation.get(name))), None) or next(
+        (name for message in conversation["messages"] if len(message) > 2 for name in PICTURES if message.get(name)), ""
     )
+    return found and f"has `{found}`"
+
+
+def _calls(message: Record) -> bool:
+    return message["role"] == "tool" or (len(message) > 2 and bool(calls_of(message)))
 
 
 def keyed_hash(seed: int, *parts: str | int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from latxa_cli.stream.fields import NUMBER, VERDICT, lacks
-from latxa_cli.stream.records import Record, spoken_type, uses_tools
+from latxa_cli.stream.records import Record, not_shown, spoken_type
 
 ROLES = frozenset(("system", "user", "assistant", "tool"))
 VERDICTS = ("model_a", "model_b", "tie", "tie (bothbad)")
@@ -14,22 +14,38 @@ def messages(record: Record) -> None:
     """Check the messages of a conversation."""
     messages = record["messages"]
     if not messages:
-        raise ValueError("`messages` is not a list of messages")
+        raise ValueError("`messages` is empty")
     for message in messages:
-        if message.__class__ is dict and message.get("content").__class__ is str:
-            role = message.get("role")
-            if role.__class__ is str and role in ROLES:
-                continue
-        raise ValueError(_odd_message(message))
+        if not is_message(message):
+            raise ValueError(_odd_message(message))
+
+
+def is_message(message: object) -> bool:
+    """Whether this is a message with a role and a text."""
+    if type(message) is not dict or type(message.get("content")) is not str:
+        return False
+    role = message.get("role")
+    return type(role) is str and role in ROLES
 
 
 def _odd_message(message: object) -> str:
     if type(message) is not dict:
         return f"a message is {spoken_type(message)}, not an object"
     role = message.get("role")
-    if type(role) is not str or role not in ROLES:
-        return f"the role `{str(role)[:40]}` is not `system`, `user`, `assistant` or `tool`"
-    return f"the content of a `{role}` message is {spoken_type(message.get('content'))}, not a string"
+    return odd_content(role, message.get("content")) if type(role) is str and role in ROLES else odd_role(role)
+
+
+def odd_role(role: object) -> str:
+    """Return the message for a role that is none."""
+    if role is None:
+        return "a message has no `role`"
+    return f"the role `{str(role)[:40]}` is not `system`, `user`, `assistant` or `tool`"
+
+
+def odd_content(role: str, content: object) -> str:
+    """Return the message for a content that is no text."""
+    article = "an" if role == "assistant" else "a"
+    return f"the content of {article} `{role}` message is {spoken_type(content)}, not a string"
 
 
 def prompt(record: Record) -> None:
@@ -39,7 +55,7 @@ def prompt(record: Record) -> None:
             raise ValueError("neither `messages` nor `prompt` is there")
         return
     messages(record)
-    _check_calls(record)
+    _check_shown(record)
     if record["messages"][-1]["role"] != "user":
         raise ValueError("the last message of a prompt is not from the user")
 
@@ -47,15 +63,15 @@ def prompt(record: Record) -> None:
 def response(record: Record) -> None:
     """Check that the assistant speaks last."""
     messages(record)
-    _check_calls(record)
+    _check_shown(record)
     if record["messages"][-1]["role"] != "assistant":
         raise ValueError("the last message of a response is not from the assistant")
 
 
-def _check_calls(record: Record) -> None:
-    """Raise ValueError for tools: neither the model that answers is given them, nor the one that judges."""
-    if uses_tools(record):
-        raise ValueError("the conversation calls tools, which is not read")
+def _check_shown(record: Record) -> None:
+    """Raise ValueError for tools and pictures: neither the model that answers is given them, nor one that judges."""
+    if beside := not_shown(record):
+        raise ValueError(f"the conversation {beside}, which is not read")
 
 
 def battle(record: Record) -> None:

@@ -136,6 +136,23 @@ def test_arguments_as_json_and_the_former_field_are_the_same_call(make: Make) ->
     assert encoded(tokenizer, former, functions=[TOOL["function"]]) == expected
 
 
+def test_tools_of_tables_are_the_same_tools(make: Make) -> None:
+    """Arrow writes a null for each name that another call or tool has; parameters may be a text of JSON."""
+    function = {**TOOL["function"], "parameters": json.dumps(TOOL["function"]["parameters"]), "strict": None}
+    called = copy.deepcopy(WITH_TOOLS)
+    for place in (1, 5):
+        called[place]["tool_calls"][0]["function"]["arguments"]["day"] = None
+        called[place]["tool_calls"][0]["index"] = None
+    tokenizer = make("qwen")
+    found = encoded(tokenizer, called, tools=[{"type": "function", "function": function, "name": None}])
+    assert found[:2] == encoded(tokenizer, WITH_TOOLS, tools=[TOOL])[:2]
+    remarks = {f"what is null in `{name}` is not trained" for name in ("tools", "tool_calls")}
+    assert remarks == found.remarks - encoded(tokenizer, WITH_TOOLS, tools=[TOOL]).remarks
+    in_json = copy.deepcopy(WITH_TOOLS)
+    in_json[1]["tool_calls"] = json.dumps(in_json[1]["tool_calls"])
+    assert encoded(tokenizer, in_json, tools=[json.dumps(TOOL)]) == encoded(tokenizer, WITH_TOOLS, tools=[TOOL])
+
+
 THOUGHT = [says("user", "2+2?"), says("assistant", "4.", reasoning_content="Erraza.")]
 TWICE = [*THOUGHT, says("user", "Eta 3+3?"), says("assistant", "6.", reasoning_content="Hau ere bai.")]
 
@@ -240,6 +257,11 @@ def test_notes_beside_messages_are_counted_and_a_name_is_written_where_the_templ
         (lambda messages: messages[1].update(tool_calls=[{"function": {}}]), "has no `function` with a `name`"),
         (lambda messages: messages[1].update(tool_calls={"name": "a"}), "is an object, not a list"),
         (lambda messages: messages[1].update(reasoning="a", thinking="b"), "two different thoughts"),
+        (lambda messages: messages[1].update(reasoning=["a"]), "`reasoning` is an array, not a string"),
+        (
+            lambda messages: messages[1]["tool_calls"][0]["function"].update(arguments="place=Irun"),
+            "the arguments of a call in `tool_calls` are a string, not an object",
+        ),
     ],
 )
 def test_calls_that_are_not_to_be_understood_are_told(make: Make, change: Any, says_so: str) -> None:

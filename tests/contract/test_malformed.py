@@ -69,7 +69,7 @@ LINES = {
         "the role `robot` is not `system`, `user`, `assistant` or `tool`",
     ),
     "no content": (b'{"id": "a", "messages": [{"role": "user"}]}', "the content of a `user` message is null"),
-    "no messages": (b'{"id": "a", "messages": []}', "`messages` is not a list of messages"),
+    "no messages": (b'{"id": "a", "messages": []}', "`messages` is empty"),
     "an id that is a list": (b'{"id": [1], "text": "x"}', "`id` is neither a string nor a whole number"),
     "invalid UTF-8": (b'{"id": "a", "text": "\xff"}', "invalid UTF-8 at byte 22"),
     "Latin-1": (b'{"id": "a", "text": "ma\xf1ana"}', "invalid UTF-8 at byte 24"),

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from latxa_cli.stream.chat_formats import in_texts, respell
+from latxa_cli.stream.chat_formats import in_our_words, respell
 from latxa_cli.stream.checks import checker
 
 Turns = list[tuple[str, str]]
@@ -154,9 +154,9 @@ def test_a_battle_has_texts_in_place_of_parts_of_text_and_nothing_else_changes()
         return [{"role": "user", "content": content}]
 
     battle = {"model_a": "x", "conversation_a": said([{"type": "text", "text": "a"}, {"text": "b"}])}
-    assert in_texts(battle) == {"model_a": "x", "conversation_a": said("ab")}
+    assert in_our_words(battle) == {"model_a": "x", "conversation_a": said("ab")}
     for other in (said("ab"), said([{"type": "image", "image": "x.png"}]), ["no turn"], "no list", None):
-        assert in_texts(same := {"conversation_b": other}) is same
-    assert in_texts({**battle, "conversation_b": said([1])}) == {
+        assert in_our_words(same := {"conversation_b": other}) is same
+    assert in_our_words({**battle, "conversation_b": said([1])}) == {
         "model_a": "x", "conversation_a": said("ab"), "conversation_b": said([1])
     }  # fmt: skip

@@ -110,7 +110,7 @@ def test_what_cannot_be_used_is_rejected_with_a_reason(prepared, records):
     long = {"id": "l", "messages": turns("etxe " * 99, "a"), "source": "chats"}
     wrong = {"id": "w", "messages": turns("<|end|>", "a"), "source": "chats"}
     made = prepared([long, *records, {"messages": 3}, wrong], set_aside=True)
-    assert made.rejected == {"longer than the sequence": 1, "refused by the chat template": 1, "malformed": 1}
+    assert made.rejected == {"longer than the sequence": 1, "special token in the text": 1, "malformed": 1}
     assert made.read == len(records) + 3
     entries = [json.loads(line) for lines in made.rejects() for line in bytes(lines.data).splitlines()]
     assert {entry["reason"] for entry in entries} == set(made.rejected)

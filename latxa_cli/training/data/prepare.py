@@ -21,7 +21,7 @@ import orjson
 import xxhash
 from numpy.typing import NDArray
 
-from latxa_cli.chat.rendering import asks_for_date, check_template, set_date
+from latxa_cli.chat.rendering import REFUSED, asks_for_date, check_template, set_date
 from latxa_cli.model import load_config
 from latxa_cli.stages import Work, load_array, save_array, save_bytes
 from latxa_cli.stream.cutting import Part, cut, lines_of, location
@@ -34,7 +34,7 @@ from latxa_cli.stream.sources import Source
 from latxa_cli.tokenizer import load_tokenizer
 from latxa_cli.training.data.packing import pack_window
 from latxa_cli.training.data.rows import PreparedRows, RowWriter, padding_of
-from latxa_cli.training.data.tokenised import LONG, REFUSED, SPLIT, TokenisingSettings, source_of, tokenise_records
+from latxa_cli.training.data.tokenised import LONG, SPLIT, TokenisingSettings, source_of, tokenise_records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

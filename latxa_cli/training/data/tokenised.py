@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from latxa_cli.chat.counted import UnclearLossError
 from latxa_cli.chat.folding import folded
-from latxa_cli.chat.given import IgnoredError
 from latxa_cli.chat.loss_mask import Loss, TokenisedChat, encode_chats
 from latxa_cli.chat.rendering import Message, TemplateError
 from latxa_cli.chat.special import begin_of_text
@@ -32,12 +30,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SPLIT = "train"  # records with another `metadata.split` are left out
-REFUSED = "refused by the chat template"
 LONG = "longer than the sequence"
 UNTRAINED = "nothing of it is trained"
 NO_ANSWER = "it has no answer that the loss counts: none is there, or all are empty or have `weight: 0`"
 EMPTY = "a document without text"
-IGNORED = "{} not in the chat template"
 BATCH = 256  # records tokenised at a time
 
 
@@ -201,15 +197,9 @@ def _encode(
         encodings = encode_chats(tokenizer, [settings.turns_of(record) for record in records], records, loss=loss)
         for place, encoded in zip(places, encodings, strict=True):
             if isinstance(encoded, TemplateError):
-                yield place, Reject(batch[place], _reason(encoded), encoded.message)
+                yield place, Reject(batch[place], encoded.reason, encoded.message)
             else:
                 yield place, MarkedTokens.of(encoded)
-
-
-def _reason(error: TemplateError) -> str:
-    if isinstance(error, UnclearLossError):
-        return error.reason
-    return IGNORED.format(error.field) if isinstance(error, IgnoredError) else REFUSED
 
 
 def _encode_documents(tokenizer: Any, texts: list[str]) -> Iterator[MarkedTokens]:
