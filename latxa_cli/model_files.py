@@ -101,9 +101,8 @@ def save_beside_weights(
     own = read_settings(start / CONFIG) if start else {}
     if own.get("model_type") != config.get("model_type"):  # a part of a larger model was loaded
         own = config
-    text, rows = text_part(own), model.config.get_text_config().vocab_size
-    text["use_cache"] = True
-    text["vocab_size"] = rows
+    text_part(own)["use_cache"] = True
+    name_rows(own, model.config.get_text_config().vocab_size, model.config.to_dict())
     generation = read_settings(directory / GENERATION)
     if (ends := ends_of(tokenizer, generation, own)) is not None:
         if generation:
@@ -179,6 +178,17 @@ def change(config: JsonObject, changes: JsonObject) -> None:
             text[key] = value
         if key in config or key not in text:
             config[key] = value
+
+
+def name_rows(config: JsonObject, rows: int, known: JsonObject) -> None:
+    """Name the number of rows of the embeddings, those of each layer among them (Gemma 4).
+
+    `known`: the configuration as transformers writes it.
+    """
+    names = ["vocab_size"]
+    if text_part(known).get("hidden_size_per_layer_input"):
+        names.append("vocab_size_per_layer_input")
+    change(config, dict.fromkeys(names, rows))
 
 
 def ends_of(tokenizer: Any, *settings: JsonObject) -> int | list[int] | None:

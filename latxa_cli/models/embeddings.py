@@ -33,16 +33,17 @@ def add_rows(
     import torch
 
     before, end = count_rows(model), first + len(parts)
+    known = [len(table) for table in _tables(model)]
     if end > before:
         multiple = min(MULTIPLE, before & -before)
         # Without transformers' own initial rows, which are random and which the loop below would overwrite.
         model.resize_token_embeddings(-(-end // multiple) * multiple, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for table in _tables(model):
-            old = table[: min(first, before)]
+        for table, rows in zip(_tables(model), known, strict=True):
+            old = table[: min(first, rows)]
             spread, mean = torch.std_mean(old.float(), dim=0)
-            table[before:] = mean.to(table.dtype)
+            table[rows:] = mean.to(table.dtype)
             if start == "random":
                 noise = torch.randn(len(parts), *table.shape[1:], generator=generator)
                 table[first:end] = (mean + spread * noise).to(table.dtype)
@@ -57,9 +58,12 @@ def count_rows(model: PreTrainedModel) -> int:
 
 
 def _tables(model: Any) -> Iterator[Tensor]:
-    """Yield the weights [rows, width] of the input, then those of an untied output, then its bias [rows] if any."""
+    """Yield the weights [rows, width] of the input, those that it has for each layer (Gemma 4), those of an untied
+    output, and its bias [rows]; all but the first if there are any."""
     inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
     yield inputs.weight
+    if getattr(model.config.get_text_config(), "hidden_size_per_layer_input", 0):
+        yield model.get_per_layer_input_embeddings().weight
     if outputs is not None:
         if outputs.weight is not inputs.weight:
             yield outputs.weight

@@ -25,6 +25,7 @@ from latxa_cli.model_files import (
     ends_of,
     in_both_spellings,
     name_ends,
+    name_rows,
     settle_tokenizer,
     text_part,
 )
@@ -92,12 +93,10 @@ def write(
     config = in_both_spellings(read_settings(base / CONFIG), known or {})
     if named is not None:
         name_ends(config, _renumbered({"eos_token_id": named}, alignment.moved)["eos_token_id"])
-    changes: JsonObject = {}
     if alignment.rows and not alignment.same:
-        changes["vocab_size"] = alignment.rows
+        name_rows(config, alignment.rows, known or {})
     if untied:
-        changes["tie_word_embeddings"] = False
-    change(config, changes)
+        change(config, {"tie_word_embeddings": False})
     write_settings(directory / CONFIG, config)
     synchronise(directory)
 

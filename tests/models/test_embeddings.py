@@ -66,6 +66,22 @@ def test_a_new_row_is_the_mean_of_its_parts(make):
     torch.testing.assert_close(tables(model)[0][33], tables(model)[0][:30].mean(0))
 
 
+def test_embeddings_of_each_layer_get_rows_too():
+    from transformers import Gemma4ForCausalLM, Gemma4TextConfig
+
+    torch.manual_seed(0)
+    settings = SHAPE | {"head_dim": 8, "layer_types": ["full_attention"], "hidden_size_per_layer_input": 4}
+    config = Gemma4TextConfig(vocab_size=32, vocab_size_per_layer_input=30, pad_token_id=0, **settings)
+    model = Gemma4ForCausalLM(config)
+    table = model.get_per_layer_input_embeddings().weight.detach().clone()
+    add_rows(model, 30, [*PARTS, (1, 2)], start="mean", seed=0)
+    new = model.get_per_layer_input_embeddings().weight.detach()
+    assert len(new) == count_rows(model) == 64 and torch.equal(new[:30], table)
+    for number, parts in enumerate([*PARTS, (1, 2)], 30):
+        torch.testing.assert_close(new[number], sum(table[part] for part in parts) / len(parts))
+    torch.testing.assert_close(new[34:], table.mean(0).expand(30, -1))
+
+
 def test_the_output_stays_tied():
     model = llama(30, tied=True)
     add_rows(model, 30, PARTS, start="mean", seed=0)

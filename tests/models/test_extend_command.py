@@ -131,6 +131,32 @@ def test_training_goes_on_from_it(space, made, latxa):
     assert len(load(space / "trained")[0]) == len(load(space / "more")[0])
 
 
+def test_a_model_with_embeddings_for_each_layer_is_read_again(space, latxa):
+    import shutil
+
+    import torch
+    from transformers import Gemma4ForCausalLM, Gemma4TextConfig
+
+    rows, folder = 400, space / "per_layer"
+    folder.mkdir()
+    for path in (space / "base").glob("*token*"):
+        shutil.copy(path, folder)
+    Gemma4ForCausalLM(
+        Gemma4TextConfig(
+            vocab_size=rows, vocab_size_per_layer_input=rows, hidden_size_per_layer_input=8, hidden_size=16, head_dim=8,
+            intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, global_head_dim=8,
+            layer_types=["sliding_attention", "full_attention"], pad_token_id=0, eos_token_id=0, bos_token_id=0,
+        )
+    ).save_pretrained(folder)  # fmt: skip
+    done = latxa("extend", "per_layer", "eu.jsonl", "--tokens", "40", "-o", "per_layer_more", cwd=space)
+    assert done.returncode == 0, done.stderr.decode()
+    (_, old), (tokenizer, new) = load(folder), load(space / "per_layer_more")
+    ids = torch.arange(rows)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(new(ids).logits[..., :rows], old(ids).logits)
+        assert new(torch.tensor([tokenizer("etxe mendi")["input_ids"]])).logits.isfinite().all()
+
+
 def test_few_documents_and_little_text(space, latxa):
     record = json.dumps({"id": "1", "text": "etxe etxe"}).encode()
     done = latxa("extend", "base", "--tokens", "40", "-o", "few", stdin=record, cwd=space)
