@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from latxa_cli import hub
+from latxa_cli.architecture import auto_class, check_reads_text
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.stream.inputs import fingerprint_of
 from latxa_cli.stream.records import JsonObject
@@ -136,6 +137,13 @@ def load_config(model: str, *, trust_remote_code: bool = False) -> Any:
         raise cannot_load(model, "configuration", error) from None
 
 
+def load_text_config(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of the text part; raises LatxaError, also for a model that does not take text alone."""
+    config = load_config(model, trust_remote_code=trust_remote_code)
+    check_reads_text(model, config, trust_remote_code=trust_remote_code)
+    return config.get_text_config()
+
+
 def by_layer(config: Any, name: str) -> list[int]:
     """Return a size of each layer by its name in a configuration, such as `head_dim`; 0 where there is none.
 
@@ -153,9 +161,9 @@ def load_model(
     device: str | None = None,
     dtype: str | None = None,
     trust_remote_code: bool = False,
-    form: Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"] = "AutoModelForCausalLM",
+    form: Literal["AutoModelForSequenceClassification"] | None = None,
 ) -> Any:
-    """Return the model of this form (by default a causal language model) on a device.
+    """Return the model of this form (by default a model that continues text) on a device.
 
     - device: by default a GPU if there is one, else the CPU.
     - dtype: that of the weights in memory; by default float32 on the CPU, and on a GPU the one in the file.
@@ -164,6 +172,7 @@ def load_model(
     Raises LatxaError where the model cannot be loaded, lacks weights or does not fit, UsageError for an unknown device.
     """
     check(model)
+    loaded_as = form or auto_class(model, load_config(model, trust_remote_code=trust_remote_code))
     import torch
     import transformers
     from safetensors import SafetensorError
@@ -172,7 +181,7 @@ def load_model(
     place = choose_device(device)
     kind = dtype or ("float32" if place.type == "cpu" else "auto")
     try:
-        loaded: Any = getattr(transformers, form).from_pretrained(
+        loaded: Any = getattr(transformers, loaded_as).from_pretrained(
             model,
             output_loading_info=True,
             dtype=kind if kind == "auto" else getattr(torch, kind),

@@ -54,10 +54,9 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Pa
     in the file, float32 or bfloat16; `start` is the directory of the model that it was made of. Raises LatxaError where
     the directory cannot be written.
     """
-    import torch
     from transformers import GenerationConfig
 
-    model.to(getattr(torch, dtype))
+    cast(model, dtype)
     generation, model.generation_config = model.generation_config, GenerationConfig()  # which needs no check
     with writing(directory):
         model.save_pretrained(directory)
@@ -68,6 +67,15 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Pa
                 path.chmod((directory / CONFIG).stat().st_mode)  # safetensors lets only the owner read its files
                 synchronise(path)
         synchronise(directory)
+
+
+def cast(model: Any, dtype: str) -> None:
+    """Turn the weights of a model into `dtype`; numbers of other kinds stay, as the complex angles of Llama 4."""
+    import torch
+
+    for value in (*model.parameters(), *model.buffers()):
+        if value.is_floating_point():
+            value.data = value.data.to(getattr(torch, dtype))
 
 
 def save_beside_weights(

@@ -18,6 +18,7 @@ ROOMS = frozenset((
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(("hub", "native")),
     frozenset(("stream",)),
+    frozenset(("architecture",)),
     frozenset(("chat", "launch", "model", "variants")),
     frozenset(("tokenizer",)),
     frozenset(("model_files", "text", "weights")),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from latxa_cli.stream.errors import LatxaError
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -29,9 +31,16 @@ def add_rows(
         start: `mean` is the mean of the rows of a token's parts, in the input, the output and its bias. `random` is
             normal, with the mean and the standard deviation of the old rows in each dimension.
         seed: of the random rows.
+
+    Raises:
+        LatxaError: input and output have different rows, as where some stand for pictures (Llama 3.2 with vision).
     """
     import torch
 
+    sizes = {len(table) for table in _tables(model)}
+    if len(sizes) > 1:
+        named = " and ".join(map(str, sorted(sizes)))
+        raise LatxaError(f"a `{model.config.model_type}` takes no more tokens: input and output have {named} rows")
     before, end = count_rows(model), first + len(parts)
     known = [len(table) for table in _tables(model)]
     if end > before:

@@ -229,7 +229,7 @@ def _stored(model: MergeOperand, name: str) -> str | None:
 
 def _is_tied(model: MergeOperand, head: str | None, embedding: str | None) -> bool:
     """Whether transformers ties the two: the configuration says so, and the files hold no other output layer."""
-    if embedding is None or not model.config.get_text_config().tie_word_embeddings:
+    if embedding is None or not getattr(model.config, "tie_word_embeddings", False):
         return False
     return head is None or torch.equal(model.tensor(head), model.tensor(embedding))
 

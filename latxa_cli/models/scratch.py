@@ -146,12 +146,22 @@ def _checked_config(settings: JsonObject, name: str) -> PreTrainedConfig:
     """Return the configuration object that transformers has for `settings["model_type"]`; raises UsageError."""
     from huggingface_hub.errors import StrictDataclassError
     from transformers.models.auto.configuration_auto import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    )
 
     settings = dict(settings)
     model_type = settings.pop("model_type", None)
     if model_type is None:
         raise UsageError(f"`{name}` has no `model_type`", hint='it begins like {"model_type": "llama", …}')
+    known = AutoConfig.for_model(model_type) if model_type in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES else None
+    if known is not None and (text := known.get_text_config()) is not known:
+        other = text.model_type if text.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else "llama"
+        raise UsageError(
+            f"`{name}`: a `{model_type}` has parts beside text, and a new model reads text alone",
+            hint=f"`{other}` as `model_type` makes one",
+        )
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UsageError(
             f"`{name}`: `model_type` is `{model_type}`, which is no language model that transformers knows",

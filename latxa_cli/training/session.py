@@ -14,7 +14,7 @@ import torch
 
 from latxa_cli import __version__
 from latxa_cli.launch import Launch, alike
-from latxa_cli.model import choose_device, directory_of, load_model, writing
+from latxa_cli.model import choose_device, directory_of, load_model, load_text_config, writing
 from latxa_cli.model_files import save_beside_weights
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.stream.records import JsonObject, Record
@@ -86,6 +86,13 @@ def load(
         UsageError: there is no such device.
     """
     launch = launch or Launch()
+    with alike(launch):
+        context = getattr(load_text_config(name, trust_remote_code=trust_remote_code), "max_position_embeddings", None)
+        if context and config.sequence_length > context:
+            raise LatxaError(
+                f"`{name}` takes at most {context} tokens, `sequence_length` is {config.sequence_length}",
+                hint=f"`--sequence-length {context}`",
+            )
     place = choose_device(device)
     if place.type == "cuda" and place.index is None:
         place = torch.device("cuda", launch.local_rank)
@@ -96,12 +103,6 @@ def load(
     dtype = config.dtype if config.lora_rank else "float32"  # frozen weights need no wider dtype than that of computing
     with processes.reporting():  # ZeRO-3 reads weights in all processes together
         model = load_model(name, device=str(place), dtype=dtype, trust_remote_code=trust_remote_code)
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if context and config.sequence_length > context:
-        raise LatxaError(
-            f"`{name}` takes at most {context} tokens, `sequence_length` is {config.sequence_length}",
-            hint=f"`--sequence-length {context}`",
-        )
     if threads is not None:
         torch.set_num_threads(threads)
     elif place.type == "cpu" and launch.local_world > 1:  # the processes of a machine share its cores

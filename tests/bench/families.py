@@ -1,5 +1,7 @@
 """Which families of models train, and how: a tiny random model of each that transformers has for text.
 
+Those that take pictures or sound beside text have small parts for these too.
+
     python tests/bench/families.py [KIND ...]
     python tests/bench/families.py --guide recipes/families.md      writes the guide, from all families
 
@@ -27,18 +29,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import transformers
 from timing import table, verdict
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KINDS
+from transformers import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as OF_TEXT
+from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES as OF_ALL
 from transformers.utils import logging
 
+from latxa_cli.architecture import auto_class, check_reads_text, skeleton
 from latxa_cli.stream.display import render
 from latxa_cli.stream.errors import LatxaError, UsageError
 from latxa_cli.training import loop, session
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.data.packing import best_fit
 from latxa_cli.training.data.rows import PreparedRows, RowWriter
-from latxa_cli.training.network import isolation
+from latxa_cli.training.network import isolation, parameters
 
 GOAL, LARGEST, SECONDS, LENGTH, VOCABULARY = 50, 60_000_000, 30, 64, 300
 TEXTS = (10, 22, 30, 17, 47, 64, 5, 9, 50, 31, 33)  # tokens of each
@@ -68,22 +73,32 @@ OTHERS = {
 }  # fmt: skip
 # What a family asks of its sizes beside these.
 ROPE = {"rope_type": "default", "rope_theta": 1e4}
-VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+GRIDS = {"rope_parameters": ROPE | {"mrope_section": [4, 2, 2]}}  # positions in time, height and width
 OWN: dict[str, dict[str, Any]] = {
     "cohere_compass_text": {"rope_parameters": {"full_attention": ROPE | {"mrope_section": [4, 2, 2]}}},
     "dbrx": {
         "attn_config": {"rope_theta": 1e4, "kv_n_heads": 1, "clip_qkv": 8},
         "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
     },
+    "cosmos3_edge_text": GRIDS,
     "deepseek_v2": {"num_experts_per_tok": 2},
     "diffllama": {"num_key_value_heads": 2},
     "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
+    "ernie4_5_vl_moe_text": {
+        "moe_intermediate_size": [24, 24], "moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 1,
+        "rope_parameters": ROPE | {"mrope_section": [3, 3, 2]},
+    },
     "falcon_h1": {"mamba_d_ssm": 64},
     "gemma3n_text": {
         "num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2, "intermediate_size": 48,
         "num_kv_shared_layers": 2, "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0], "laurel_rank": 4,
     },
+    "glm4v_moe_text": {"rope_parameters": ROPE | {"partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]}},
+    "glm4v_text": GRIDS,
+    "glm5_next_text": {"qk_rope_head_dim": 0},
+    "glm_ocr_text": GRIDS,
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 16},
+    "hunyuan_vl_text": {"rope_parameters": ROPE | {"mrope_section": [2, 2, 2, 2]}},
     "kimi_linear": {"num_experts_per_token": 2, "linear_head_dim": 16, "linear_num_heads": 2},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
@@ -91,6 +106,10 @@ OWN: dict[str, dict[str, Any]] = {
         "head_dim": 8, "ffn_hidden_size": 48, "expert_ffn_hidden_size": 24, "moe_topk": 2, "zero_expert_num": 2,
     },
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1, "chunk_size": 16},
+    "paddleocr_vl_text": GRIDS,
+    "qwen2_5_omni_text": GRIDS,
+    "qwen2_5_vl_text": GRIDS,
+    "qwen2_vl_text": GRIDS,
     "zamba": {
         "num_hidden_layers": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2, "attention_hidden_size": 64,
         "attention_head_dim": 32,
@@ -102,11 +121,22 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "zaya": {"num_experts_per_tok": 1, "router_hidden_size": 16},
 }  # fmt: skip
-# Of models with parts beside text.
-PARTS: dict[str, dict[str, Any]] = {
-    "gemma3": {"vision_config": VISION | {"image_size": 28, "patch_size": 14}, "mm_tokens_per_image": 4},
-    "got_ocr2": {"vision_config": VISION | {"mlp_dim": 48, "output_channels": 16, "image_size": 64}},
+# Of the parts beside text.
+OF_PARTS = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28,
+    "patch_size": 14, "depth": 2, "embed_dim": 32, "num_heads": 2, "out_hidden_size": 32, "encoder_layers": 2,
+    "encoder_attention_heads": 2, "encoder_ffn_dim": 48, "d_model": 32, "num_layers": 2, "mlp_dim": 48,
+    "output_channels": 16,
 }  # fmt: skip
+PARTS: dict[str, dict[str, Any]] = {
+    "chameleon": {"vocabulary_map": {"<image>": 3}},
+    "emu3": {"vocabulary_map": {"<image>": 3}},
+    "fun_asr_nano": {"adaptor_config": {"intermediate_size": 8}},
+    "gemma3": {"mm_tokens_per_image": 4},
+    "got_ocr2": {"vision_config": {"image_size": 64}},
+    "granite4_vision": {"text_config": {"model_type": "granite"}},
+    "nemotron_h_omni": {"vision_config": {"video_temporal_patch_size": 2}},
+}
 LEFT_OPEN = ("head_dim", "num_key_value_heads")  # sizes that a configuration may have as None, until a model is made
 
 
@@ -151,28 +181,44 @@ def random_rows(folder: Path) -> PreparedRows:
 
 
 def tiny_model(kind: str) -> Any:
+    config = tiny_config(kind)
+    if (numbers := parameters.count(skeleton(kind, config))) > LARGEST:
+        raise ValueError(f"{numbers:,} parameters")
+    torch.manual_seed(0)
+    model: Any = getattr(transformers, auto_class(kind, config)).from_config(config)
+    with torch.no_grad():  # the row of padding is zeros, by which some divide, and no model that was trained has such
+        model.get_input_embeddings().weight[ENDS["pad_token_id"]].normal_(std=0.02)
+    return model
+
+
+def tiny_config(kind: str) -> Any:
     default = CONFIG_MAPPING[kind]()
     text = default.get_text_config()
     own = text.to_dict()
     sizes = {name: size for name, size in SMALL.items() if name in own and (name in LEFT_OPEN or own[name] is not None)}
     if "qk_rope_head_dim" in sizes:  # multi-head latent attention: heads of two parts, none of them shared
         sizes = {name: size for name, size in sizes.items() if name != "head_dim"} | {"num_key_value_heads": 2}
-    small = type(text)(**sizes | OWN.get(kind, {}), **ENDS)
-    torch.manual_seed(0)
-    model: Any = AutoModelForCausalLM.from_config(
-        small if text is default else type(default)(text_config=small, **PARTS.get(kind, {}))
-    )
-    if (numbers := sum(parameter.numel() for parameter in model.parameters())) > LARGEST:
-        raise ValueError(f"{numbers:,} parameters")
-    with torch.no_grad():  # the row of padding is zeros, by which some divide, and no model that was trained has such
-        model.get_input_embeddings().weight[ENDS["pad_token_id"]].normal_(std=0.02)
-    return model
+    sizes |= OWN.get(text.model_type, {}) | ENDS
+    if text is default:
+        return type(default)(**sizes | PARTS.get(kind, {}))
+    more, parts = dict(PARTS.get(kind, {})), {}
+    for name in default.sub_configs:
+        part = getattr(default, name, None)
+        if part is text:
+            parts[name] = {"model_type": text.model_type} | sizes | more.pop(name, {})
+        elif part is not None:
+            known = {own: size for own, size in OF_PARTS.items() if isinstance(getattr(part, own, None), int)}
+            parts[name] = known | more.pop(name, {}) | {"model_type": part.model_type}
+    return type(default)(**parts, architectures=[OF_ALL.get(kind, OF_TEXT.get(kind))], **more)
 
 
 def tried(kind: str, rows: PreparedRows) -> Found:
     """Return what is found of a family."""
     try:
         model = tiny_model(kind)
+        check_reads_text(kind, model.config)
+    except LatxaError as error:
+        return Found(kind, "refused", details=_line(error))
     except Exception as error:  # whatever a family asks of its sizes
         return Found(kind, "not made", details=_line(error))
     config = TrainConfig(sequence_length=LENGTH, sequences_per_step=2, batch_size=2, max_steps=4, learning_rate=1e-3)
@@ -225,7 +271,7 @@ def main() -> None:
     signal.signal(signal.SIGPROF, _too_slow)
     with tempfile.TemporaryDirectory() as scratch:
         rows = random_rows(Path(scratch))
-        found = [tried(kind, rows) for kind in options.kinds or sorted(set(KINDS) - OTHERS)]
+        found = [tried(kind, rows) for kind in options.kinds or sorted({*OF_TEXT, *OF_ALL} - OTHERS)]
     table([Found._fields, *found])
     counts = Counter(one.what for one in found)
     print(", ".join(f"{what} {count}" for what, count in counts.most_common()))

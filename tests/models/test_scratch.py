@@ -78,6 +78,8 @@ def test_no_text(empty):
         ("[]", "is not a JSON object", ""),
         ("{}", "has no `model_type`", "llama"),
         ('{"model_type": "lama"}', "`model_type` is `lama`", "`llama`"),
+        ('{"model_type": "qwen2_5_vl"}', "a `qwen2_5_vl` has parts beside text", "`llama` as `model_type`"),
+        ('{"model_type": "gemma3"}', "a `gemma3` has parts beside text", "`gemma3_text` as `model_type`"),
         ('{"model_type": "llama", "hidden": 32}', "`hidden` is no setting", "`hidden_"),
         ('{"model_type": "llama", "hidden_size": "x"}', "does not make a `llama`", ""),
         ('{"model_type": "llama", "hidden_size": 30, "num_attention_heads": 4}', "not a multiple", ""),

@@ -298,14 +298,3 @@ def test_no_such_directory():
 def test_a_sequence_longer_than_the_context(model_directory):
     with pytest.raises(LatxaError, match="takes at most 128 tokens"):
         load(model_directory, TrainConfig(sequence_length=256))
-
-
-def test_the_context_of_a_composite_configuration(model_directory, monkeypatch):
-    """A model of text and images keeps the length in the configuration of its text part."""
-    from transformers import Gemma3Config
-
-    config = Gemma3Config(text_config={"max_position_embeddings": 100})
-    assert not hasattr(config, "max_position_embeddings")
-    monkeypatch.setattr(session, "load_model", lambda *_, **__: SimpleNamespace(config=config))
-    with pytest.raises(LatxaError, match="takes at most 100 tokens"):
-        load(model_directory, TrainConfig(sequence_length=101))

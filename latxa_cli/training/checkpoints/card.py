@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from latxa_cli import hub
-from latxa_cli.model import short_name
+from latxa_cli.model import CONFIG, read_settings, short_name
 from latxa_cli.stream.display import escaped, render
 from latxa_cli.stream.records import JsonObject, Record
 from latxa_cli.training.checkpoints.saved_run import SavedCheckpoint
@@ -25,9 +25,9 @@ USE = """\
 `MODEL` is this directory, or its name on the hub.
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {class}, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained("MODEL")
-model = AutoModelForCausalLM.from_pretrained("MODEL", dtype="auto")
+model = {class}.from_pretrained("MODEL", dtype="auto")
 ```
 
 ```python
@@ -59,7 +59,7 @@ def card(saved: SavedCheckpoint, dtype: str, *, name: str, chats: bool) -> str:
         *_section("Loss", ("", "step", "loss", *METRICS), _losses(saved.metrics())),
         *_section("Settings", ("setting", "value", "default"), _settings(run["settings"])),
         *_section("Made with", ("", " "), _facts(run)),
-        USE.replace("{call}", CHAT if chats else CONTINUE),
+        USE.replace("{call}", CHAT if chats else CONTINUE).replace("{class}", _class(saved)),
     ]
     return "\n".join(parts)
 
@@ -67,6 +67,12 @@ def card(saved: SavedCheckpoint, dtype: str, *, name: str, chats: bool) -> str:
 def _section(title: str, columns: tuple[str, ...], rows: list[Record]) -> list[str]:
     """Return a heading and a table, or nothing if there are no rows."""
     return [f"## {title}\n", render(rows, columns, "markdown")] if rows else []
+
+
+def _class(saved: SavedCheckpoint) -> str:
+    """Return the class of transformers that loads the model: its own where it has parts beside text."""
+    name = str(*(read_settings(saved.model_files / CONFIG).get("architectures") or [""])[:1])
+    return name if name.isidentifier() and name.endswith("ForConditionalGeneration") else "AutoModelForCausalLM"
 
 
 def _front_matter(model: str) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latxa_cli.architecture import skeleton
 from latxa_cli.model import (
     CONFIG,
     clear,
@@ -32,6 +33,7 @@ from latxa_cli.model import (
     write_settings,
     writing,
 )  # fmt: skip
+from latxa_cli.model_files import cast as cast_network
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import make_directory, write_file
@@ -109,7 +111,7 @@ def check(run: JsonObject) -> None:
 
 
 def _sources(run: JsonObject, dtype: str, weights: Weights | None) -> ExportSources:
-    start, network = _starting_model(run["model"]), _skeleton(run)
+    start, network = _starting_model(run["model"]), _network(run)
     transposed = {
         f"{name}.{own}"
         for name, layer in network.named_modules()
@@ -129,14 +131,10 @@ def _starting_model(model: str) -> Weights:
         ) from None
 
 
-def _skeleton(run: JsonObject) -> PreTrainedModel:
+def _network(run: JsonObject) -> PreTrainedModel:
     """Return the network with names, shapes and ties, but without numbers."""
-    from transformers import AutoModelForCausalLM
-
-    code = run["trust_remote_code"]
-    config = load_config(run["model"], trust_remote_code=code)
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=code)
+    model, code = run["model"], run["trust_remote_code"]
+    return skeleton(model, load_config(model, trust_remote_code=code), trust_remote_code=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +259,7 @@ def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -
             for block in trained.blocks(name, parameters[name].clone(), parameters[name].dtype):
                 flat[place : place + block.numel()] = block.view(-1)
                 place += block.numel()
-    network.to(getattr(torch, sources.dtype))
+    cast_network(network, sources.dtype)
     network.generation_config = GenerationConfig()  # transformers would check that of the run, which is copied anyway
     part = directory / IN_MEMORY
     with writing(directory):

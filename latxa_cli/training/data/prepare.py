@@ -22,7 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from latxa_cli.chat.rendering import REFUSED, asks_for_date, check_template, set_date
-from latxa_cli.model import load_config
+from latxa_cli.model import load_text_config
 from latxa_cli.stages import Work, load_array, save_array, save_bytes
 from latxa_cli.stream.cutting import Part, cut, lines_of, location
 from latxa_cli.stream.errors import LatxaError
@@ -79,7 +79,7 @@ def settings_for(
     day: str | None = None,
 ) -> PreparationSettings:
     """Return the settings for a model; raises LatxaError where its configuration cannot be read."""
-    config = load_config(model, trust_remote_code=trust_remote_code).get_text_config()
+    config = load_text_config(model, trust_remote_code=trust_remote_code)
     context, length = getattr(config, "max_position_embeddings", None), tokenising.sequence_length
     if context and length > context:
         raise LatxaError(

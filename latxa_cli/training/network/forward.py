@@ -82,6 +82,7 @@ class PackedLoss(torch.nn.Module):
         self.attention = attention
         self.casts = casts
         self.packed = True  # `isolation` checks it, and may call `unpack`
+        self.by_grid = False  # positions are those of texts and of a grid; `isolation` checks it
         self.head_is_plain = True  # logits are the last hidden states times one matrix; `isolation` checks it
         self.calls = 0  # of the model in each forward pass over rows taken apart; 0: as many as are fast
         self.balance: Balance | None = None  # trained beside the cross-entropy
@@ -93,6 +94,11 @@ class PackedLoss(torch.nn.Module):
     def is_half(self) -> bool:
         """Whether logits are computed in half precision."""
         return self.casts or next(self.parameters()).dtype in (torch.bfloat16, torch.float16)
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether the model turns positions in time, height and width each by angles of their own (Qwen2-VL)."""
+        return any(getattr(module, "mrope_section", None) for module in self.model.modules())
 
     def unpack(self) -> None:
         """From now on, take rows apart."""
@@ -167,6 +173,8 @@ class PackedLoss(torch.nn.Module):
                     "cu_seq_lens_q": rows.boundaries, "cu_seq_lens_k": rows.boundaries,
                     "max_length_q": rows.longest, "max_length_k": rows.longest,
                 }  # fmt: skip
+            if self.by_grid:  # those that keep texts apart, then those in time, height and width
+                position_ids = position_ids.expand(4, -1, -1)
             return self._call(module, output, noise, input_ids=input_ids, position_ids=position_ids, **further)
 
     def _unpacked(

@@ -92,6 +92,8 @@ def choose(network: PackedLoss, rows: PreparedRows, packing: str, processes: Pro
             network.unpack()
         sees, difference = _findings(network, rows, processes)
         mixed = None
+        if sees and network.packed and network.has_grid:
+            sees, difference = _by_grid(network, rows, processes) or (sees, difference)
         if sees and packing == "auto":
             mixed = difference
             network.unpack()
@@ -104,6 +106,17 @@ def choose(network: PackedLoss, rows: PreparedRows, packing: str, processes: Pro
                 network, _on_device(network, PackedRows(*(array[:, :TOKENS_COMPARED] for array in row)))
             )
     return Proof(difference, mixed)
+
+
+def _by_grid(network: PackedLoss, rows: PreparedRows, processes: Processes) -> tuple[bool, float] | None:
+    """Return the `_findings` of positions in a grid, which the network then takes, or None where they do not help."""
+    network.by_grid = True
+    try:
+        found = _findings(network, rows, processes)
+    except (IndexError, RuntimeError):  # a grid of other axes
+        found = None
+    network.by_grid = found is not None and not found[0]
+    return found if network.by_grid else None
 
 
 def check(network: PackedLoss, rows: PreparedRows) -> float:

@@ -55,8 +55,7 @@ def _untrained(model: PreTrainedModel, beside: Sequence[str], *, adapted: bool) 
     """Return what `choose` does; `beside`: the parameters beside the text part."""
     lines = []
     if beside:
-        parts = dict.fromkeys(".".join(name.split(".")[:2]) for name in beside)
-        named = ", ".join(f"`{part}`" for part in parts)
+        named = ", ".join(f"`{part}`" for part in _whole_parts(model, beside))
         lines.append(f"not trained, since text does not pass through it: {named}")
     experts = {name: math.prod(shape(value)) for name, value in model.named_parameters() if _is_stacked(name, value)}
     if adapted and experts and not expert_adapters(model):
@@ -66,6 +65,17 @@ def _untrained(model: PreTrainedModel, beside: Sequence[str], *, adapted: bool) 
             "`lora_experts = true` gives them some"
         )
     return lines + _new_tokens(model, adapted=adapted)
+
+
+def _whole_parts(model: PreTrainedModel, names: Sequence[str]) -> list[str]:
+    """Return the modules that hold nothing but parameters of `names`, and together all of them."""
+    others = {name for name, _ in model.named_parameters()} - set(names)
+    shared = {".".join(parts[:end]) for parts in (name.split(".") for name in others) for end in range(len(parts))}
+    pieces = [name.split(".") for name in names]
+    found = (
+        next((".".join(p[:end]) for end in range(1, len(p)) if ".".join(p[:end]) not in shared), "") for p in pieces
+    )
+    return list(dict.fromkeys(part or ".".join(p) for part, p in zip(found, pieces, strict=True)))
 
 
 def _new_tokens(model: PreTrainedModel, *, adapted: bool) -> list[str]:
@@ -120,11 +130,18 @@ def _named(model: PreTrainedModel, setting: str, parts: Sequence[str]) -> set[st
 
 
 def beside_text(model: PreTrainedModel) -> list[str]:
-    """Return the names of the parameters that are not of the text part, in models that have other parts."""
-    if model.config.get_text_config() is model.config:
+    """Return the names of the parameters that text never reaches, in models that have other parts.
+
+    Those are layers that attend to pictures alone, too (Llama 3.2 with vision).
+    """
+    config = model.config.get_text_config()
+    if config is model.config:
         return []
-    parts = (model.get_decoder(), model.get_input_embeddings(), model.get_output_embeddings())
-    of_text = {id(parameter) for part in parts if part is not None for parameter in part.parameters()}
+    decoder: Any = model.get_decoder()
+    parts = (decoder, model.get_input_embeddings(), model.get_output_embeddings())
+    apart = [decoder.layers[number] for number in getattr(config, "cross_attention_layers", None) or ()]
+    of_text = {id(value) for part in parts if part is not None for value in part.parameters()}
+    of_text -= {id(value) for layer in apart for value in layer.parameters()}
     return [name for name, parameter in model.named_parameters() if id(parameter) not in of_text]
 
 
