@@ -161,5 +161,5 @@ def test_tokens_are_added_to_the_text_part(kind, tokenizer, tmp_path, recwarn):
 def test_tokens_are_not_added_where_rows_stand_for_pictures():
     from latxa_cli.models.embeddings import add_rows
 
-    with pytest.raises(LatxaError, match="a `mllama` takes no more tokens: input and output have 300 and 308 rows"):
+    with pytest.raises(LatxaError, match="a `mllama` takes no more tokens: its input has 308 rows, and its output 300"):
         add_rows(model_with_parts("mllama"), 300, [(5, 6)], start="mean", seed=0)
