@@ -13,6 +13,7 @@ from latxa_cli.chat.rendering import TemplateError, render
 from latxa_cli.chat.skeleton import PLACEHOLDER, cut, dialogue
 
 SHOWN = 60  # characters
+ON, OFF = "`enable_thinking: true` (`--thinking on`)", "`enable_thinking: false` (`--thinking off`)"
 
 
 class AnswerPrompt(NamedTuple):
@@ -21,7 +22,7 @@ class AnswerPrompt(NamedTuple):
     Attributes:
         written: what a text of training has between a question and its answer.
         lead: the end of it that is no part of the prompt for an answer, so that the model has to write it.
-        remark: for people, where the prompt that the template writes unasked is not what a text of training has.
+        remark: for people, where a prompt that the template writes is not what a text of training has.
     """
 
     written: str
@@ -42,12 +43,17 @@ def answer_prompt(tokenizer: Any) -> AnswerPrompt:
     asked = prompts[fitting[0] if fitting else None][1]
     more = written.removeprefix(asked)
     lead = more if len(more) < len(written) else ""
+    learnt = f"answers are learnt behind {_shown(written)}, and asked for"
+    if None in fitting and False not in fitting:  # as in SmolLM3: without thoughts, its instructions are others
+        off = prompts[False][1]
+        behind = "another beginning" if off == prompts[None][1] else _shown(off)
+        told = f"where the template is told {OFF}: `--chat-template` can name one that does so unasked"
+        return AnswerPrompt(written, lead, f"{learnt} behind {behind} {told}")
     if None in fitting:
         return AnswerPrompt(written, lead, "")
-    places = f"answers are learnt behind {_shown(written)}, and asked for behind {_shown(prompts[None][1])}"
+    places = f"{learnt} behind {_shown(prompts[None][1])}"
     if fitting:
-        switch = "true` (`--thinking on`)" if fitting[0] else "false` (`--thinking off`)"
-        return AnswerPrompt(written, lead, f"{places} unless the template is told `enable_thinking: {switch}")
+        return AnswerPrompt(written, lead, f"{places} unless the template is told {ON if fitting[0] else OFF}")
     return AnswerPrompt(written, lead, f"{places}: `--chat-template` can name a template without that")
 
 

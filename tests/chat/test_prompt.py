@@ -28,6 +28,19 @@ THINKS = (
 DISTILLED = FAMILIES["ChatML"].template.replace("assistant\n' }}{% endif %}", "assistant\n<think>\n' }}{% endif %}")
 
 
+# As SmolLM3: with thoughts switched off, the instructions are others, and answers have an empty thought in front.
+SWITCHED = (
+    "{% set quiet = enable_thinking is defined and not enable_thinking %}"
+    "{{ '<|im_start|>system\n' + ('/no_think' if quiet else '/think') + '<|im_end|>\n' }}"
+    "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\n' }}"
+    "{% if quiet and turn['role'] == 'assistant' %}{{ '<think>\n\n</think>\n' }}{% endif %}"
+    "{{ turn['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if quiet %}{{ '<think>\n\n</think>\n' }}{% endif %}{% endif %}"
+)
+ONLY_INSTRUCTIONS = SWITCHED.replace("<think>\n\n</think>\n", "")
+
+
 def make(template: str, bare: Any = None) -> Any:
     ends = FAMILIES["ChatML"]
     return tokenizer_of(
@@ -61,6 +74,25 @@ def test_tokens_count_and_not_characters() -> None:
     assert trained(whole, CHAT) == "Hori.<|im_end|>"
     assert not encode_chat(make(THINKS), CHAT).remarks
     assert trained(make(THINKS), CHAT) == "\n</think>\n\nHori.<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("template", "behind"),
+    [
+        (SWITCHED, "`<|im_end|>\\n<|im_start|>assistant\\n<think>\\n\\n</think>\\n`"),
+        (ONLY_INSTRUCTIONS, "another beginning"),
+    ],
+)
+def test_a_prompt_without_thoughts_that_no_text_of_training_has_is_told(template: str, behind: str) -> None:
+    (told,) = encode_chat(make(template), CHAT).remarks
+    assert told == (
+        f"answers are learnt behind `<|im_end|>\\n<|im_start|>assistant\\n`, and asked for behind {behind} where "
+        "the template is told `enable_thinking: false` (`--thinking off`): `--chat-template` can name one that does so "
+        "unasked"
+    )
+    unasked = template.replace("quiet = ", "quiet = enable_thinking is not defined or ")
+    assert not encode_chat(make(unasked), CHAT).remarks
+    assert not encode_chat(make(THINKS), CHAT).remarks
 
 
 def test_answers_with_thoughts_are_asked_for_as_trained() -> None:
