@@ -11,16 +11,18 @@ import signal
 import subprocess
 import time
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latxa_cli import cli
-from latxa_cli.training.config import resolve
+from latxa_cli.training.config import TrainConfig, resolve
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-SETTINGS = sorted((RECIPES / "train").glob("*.toml"))
+DEFAULTS = RECIPES / "train" / "defaults.toml"
+SETTINGS = sorted({*(RECIPES / "train").glob("*.toml")} - {DEFAULTS})
 OVERLAYS = sorted((RECIPES / "deepspeed").glob("*.json"))
 JOBS = sorted((RECIPES / "slurm").glob("*.sbatch"))
 SCRIPTS = [RECIPES / "fetch.sh", *sorted((RECIPES / "slurm").glob("*.*sh"))]
@@ -53,6 +55,12 @@ def test_settings_are_known_and_can_be(path: Path) -> None:
             assert getattr(resolved, setting) == value
 
 
+def test_all_settings_are_listed_with_their_defaults() -> None:
+    listed = tomllib.loads(DEFAULTS.read_text())
+    assert sorted(listed) == sorted(field.name for field in fields(TrainConfig))
+    assert resolve(DEFAULTS) == TrainConfig()
+
+
 @pytest.mark.parametrize("path", SETTINGS, ids=name)
 def test_what_the_papers_do_not_state_is_marked_as_ours(path: Path) -> None:
     published, settings = PUBLISHED[path.name], tomllib.loads(path.read_text())
@@ -63,7 +71,7 @@ def test_what_the_papers_do_not_state_is_marked_as_ours(path: Path) -> None:
     assert unmarked == set(published)
 
 
-@pytest.mark.parametrize("path", SETTINGS, ids=name)
+@pytest.mark.parametrize("path", [*SETTINGS, DEFAULTS], ids=name)
 def test_the_commands_parse_and_name_the_file(path: Path) -> None:
     commands = re.findall(r"^#     latxa (.*)$", path.read_text(), re.MULTILINE)
     assert f"--config recipes/train/{path.name}" in commands[-1]
