@@ -77,8 +77,9 @@ def prepare(
         run, folder, plan_of(run, date=day), room.MODULES,
         executor=executor, workers=workers, most=memory // room.WORKER_BYTES,
     ) as place:  # fmt: skip
-        preparation = room.prepare(inputs, settings, place, run.directory, set_aside=run.sets_aside)
-        run.account(preparation.read, preparation.inputs, preparation.rejects())
+        preparation = room.prepare(
+            inputs, settings, place, run.directory, set_aside=run.sets_aside, account=run.account
+        )
     run.say_all(preparation.lines())
     rows = preparation.rows
     run.note(sources=rows.shares, rows=len(rows), tokens=rows.tokens, fill=round(rows.fill, 4))

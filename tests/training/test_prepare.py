@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from latxa_cli.chat.folding import folded
+from latxa_cli.chat.rendering import REFUSED
 from latxa_cli.stream.errors import LatxaError, RecordError, UsageError
 from latxa_cli.training.data import prepare as room
 from latxa_cli.training.data import rows as on_disk
+from latxa_cli.training.data.lost import check_sources
 from latxa_cli.training.data.rows import IGNORED, PreparedRows
 from latxa_cli.training.data.show import marked
 from latxa_cli.training.data.tokenised import TokenisingSettings
@@ -151,7 +153,7 @@ def test_a_source_of_whose_conversations_none_is_left_stops(prepared, records):
     assert stopped.value.message.endswith("refuses the conversation: System role not supported)")
     assert stopped.value.hint == "`--fold-system` makes system turns part of the user's"
     some = [ours[0], *records[1:]]
-    assert prepared([*some, with_system(records[3])], chat_template=GEMMA).rejected == {room.REFUSED: 1}
+    assert prepared([*some, with_system(records[3])], chat_template=GEMMA).rejected == {REFUSED: 1}
 
 
 def test_a_source_of_too_long_conversations_stops_and_names_its_reason(prepared, records):
@@ -165,11 +167,28 @@ def test_a_source_of_too_long_conversations_stops_and_names_its_reason(prepared,
 
 
 def test_the_lost_conversations_of_all_parts_are_counted_together():
-    lost = {"conversations": {"a": 0}, "lost": {"a": {"records": 2, "reason": "r", "detail": "d", "system": False}}}
-    more = {"conversations": {}, "lost": {"a": {"records": 3, "reason": "s", "detail": "e", "system": False}}}
-    with pytest.raises(LatxaError, match=r"`a` is left, of 5: r \(the first: d\)"):
-        room._check_sources([lost, more])
-    room._check_sources([lost, more, {"conversations": {"a": 1}, "lost": {}}])
+    lost = {"a": {"records": 2, "reason": "r", "detail": "d", "hint": "h"}}
+    more = {"a": {"records": 3, "reason": "s", "detail": "e", "hint": "i"}}
+    with pytest.raises(LatxaError, match=r"`a` is left, of 5: r \(the first: d\)") as stopped:
+        check_sources([{"a": 0}, {}], [lost, more], set_aside=False)
+    assert stopped.value.hint == "h"
+    check_sources([{"a": 0}, {}, {"a": 1}], [lost, more, {}], set_aside=False)
+
+
+def test_what_is_done_already_is_not_suggested(prepared, records):
+    """System turns that are folded, and the file of rejects."""
+    two = [{"id": "t", "messages": with_system({"messages": turns("a", "b")})["messages"], "source": "x"}]
+    refusing = "{{ raise_exception('never') }}"
+    hints = []
+    for fold in (False, True):
+        for set_aside in (False, True):
+            with pytest.raises(LatxaError) as stopped:
+                prepared([*records[:3], *two], chat_template=refusing, fold_system=fold, set_aside=set_aside)
+            hints.append(stopped.value.hint)
+    assert hints[:2] == ["`--fold-system` makes system turns part of the user's"] * 2
+    assert hints[2:] == [
+        "mend them, or leave them out; `--rejects FILE` holds each with its reason", "mend them, or leave them out"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -214,7 +233,7 @@ def test_a_template_that_is_no_jinja(prepared, records, tmp_path):
 def test_an_empty_mix(prepared):
     with pytest.raises(LatxaError, match="the mix is empty"):
         prepared([])
-    with pytest.raises(LatxaError, match=r"no conversation of `\(no source\)` is left, of 1"):
+    with pytest.raises(LatxaError, match="no conversation without a `source` is left, of 1"):
         prepared([{"id": "l", "messages": turns("etxe " * 99, "a")}])
 
 

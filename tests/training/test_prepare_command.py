@@ -136,3 +136,35 @@ def test_a_dry_run_leaves_nothing(latxa: Latxa, place: Path) -> None:
 def test_a_loss_that_is_none(latxa: Latxa, place: Path, value: str) -> None:
     done = latxa("prepare", "mix.jsonl", "-m", "base", "--chat-loss", value, "-o", "never", cwd=place)
     assert done.returncode == 2 and f"`--chat-loss {value}`" in done.stderr.decode().splitlines()[0]
+
+
+@pytest.mark.parametrize("verb", ["prepare", "train"])
+def test_rejects_are_there_where_they_end_the_run(
+    latxa: Latxa, place: Path, prepared: dict[str, bytes], tmp_path: Path, verb: str
+) -> None:
+    """A source loses all its conversations, or none of any source is left."""
+    tiny.write_jsonl(tmp_path / "no.jsonl", [{"id": "q", "messages": [{"role": "user", "content": "old"}]}])
+    made = tmp_path / "made"
+    words = (verb, tmp_path / "no.jsonl", "-m", "base", "--sequence-length", "64", "-o", made)
+    done = latxa(*words, "--rejects", tmp_path / "rejects", cwd=place)
+    assert done.returncode == 1
+    said, hint = done.stderr.decode().splitlines()
+    assert said.startswith(
+        "latxa: no conversation without a `source` is left, of 1: nothing of it is trained (the first"
+    )
+    assert hint == "hint: mend them, or leave them out"
+    (entry,) = map(json.loads, (tmp_path / "rejects").read_text().splitlines())
+    assert entry["reason"] == "nothing of it is trained" and entry["record"]["id"] == "q"
+    again = latxa(*words, "--rejects", tmp_path / "rejects", "--resume", cwd=place)
+    assert again.stderr == done.stderr and len((tmp_path / "rejects").read_text().splitlines()) == 1
+    shown = latxa(*words, cwd=place).stderr.decode()
+    assert shown.endswith("hint: mend them, or leave them out; `--rejects FILE` holds each with its reason\n")
+
+
+def test_only_malformed_lines_are_rejects_too(latxa: Latxa, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.jsonl").write_text('{"id": "q", "messages": []}\n')
+    words = ("prepare", tmp_path / "no.jsonl", "-m", "base", "-o", tmp_path / "made", "--sequence-length", "64")
+    done = latxa(*words, "--rejects", tmp_path / "rejects", cwd=place)
+    assert done.stderr.decode() == "latxa: none of the 1 records can be used: 1 malformed\n"
+    (entry,) = map(json.loads, (tmp_path / "rejects").read_text().splitlines())
+    assert entry["detail"] == "`messages` is empty"

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +21,21 @@ import orjson
 import xxhash
 from numpy.typing import NDArray
 
-from latxa_cli.chat.rendering import REFUSED, asks_for_date, check_template, set_date
+from latxa_cli.chat.rendering import asks_for_date, check_template, set_date
 from latxa_cli.model import load_text_config
 from latxa_cli.stages import Work, load_array, save_array, save_bytes
 from latxa_cli.stream.cutting import Part, cut, lines_of, location
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.inputs import reading
 from latxa_cli.stream.reader import explain, parser
-from latxa_cli.stream.records import JsonObject, Lines, Record, Reject
+from latxa_cli.stream.records import JsonObject, Lines, Record
 from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
 from latxa_cli.tokenizer import load_tokenizer
+from latxa_cli.training.data.lost import check_records, check_sources, lost_of
 from latxa_cli.training.data.packing import pack_window
 from latxa_cli.training.data.rows import PreparedRows, RowWriter, padding_of
-from latxa_cli.training.data.tokenised import LONG, SPLIT, TokenisingSettings, source_of, tokenise_records
+from latxa_cli.training.data.tokenised import TokenisingSettings, tokenise_records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,7 +45,7 @@ WORKER_BYTES = 1_500_000_000  # memory of a worker: the libraries, the lines of 
 # Pieces that are packed together, and the most tokens in them. They fill rows of 8,192 tokens to 99.98 %, in 250 MB.
 WINDOW, WINDOW_TOKENS = 16_384, 1 << 25
 KINDS = ("document", "conversation")
-MEND = "mend them, or leave them out"
+Account = Callable[[int, Sequence[Record], Iterator[Lines]], None]
 SHOWN = 5  # fields that are not trained, each in a line of its own
 
 
@@ -138,24 +139,13 @@ def tokenise(task: TokeniseTask) -> JsonObject:
     rejected = Counter(reject.reason for reject in tokenised.rejects)
     if malformed:
         rejected[MALFORMED] = malformed
+    lost = lost_of(tokenised.rejects, fold_system=task.settings.tokenising.fold_system)
     records_used = sum(share["records"] for share in tokenised.shares.values())
     return {
         "read": records_used + tokenised.other_split + rejected.total(), "shares": tokenised.shares,
-        "conversations": tokenised.conversations, "lost": _lost(tokenised.rejects), "rejected": rejected,
+        "conversations": tokenised.conversations, "lost": lost, "rejected": rejected,
         "other split": tokenised.other_split, "shortened": tokenised.shortened, "remarks": tokenised.remarks,
     }  # fmt: skip
-
-
-def _lost(rejects: Sequence[Reject]) -> dict[str, JsonObject]:
-    """Return for each source the number of its conversations that are left out, and the reason of the first."""
-    lost: dict[str, JsonObject] = {}
-    for reject in rejects:
-        if "messages" not in reject.record:
-            continue
-        has_system = any(message["role"] == "system" for message in reject.record["messages"])
-        first = {"reason": reject.reason, "detail": reject.detail, "system": has_system}
-        lost.setdefault(source_of(reject.record), {"records": 0, **first})["records"] += 1
-    return lost
 
 
 def _joined(arrays: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
@@ -209,7 +199,7 @@ class Preparation:
     """Prepared rows and the counts of their making.
 
     Attributes:
-        rows: the result.
+        folder: that of the rows.
         inputs: the input files, as a manifest describes them.
         read: records read.
         rejected: records left out, by reason.
@@ -219,7 +209,7 @@ class Preparation:
         remarks: what people should know, in sentences, and of how many conversations.
     """
 
-    rows: PreparedRows
+    folder: Path
     inputs: list[Record]
     read: int
     rejected: Counter[str]
@@ -227,6 +217,11 @@ class Preparation:
     other_split: int
     shortened: int
     remarks: Counter[str]
+
+    @cached_property
+    def rows(self) -> PreparedRows:
+        """The result."""
+        return PreparedRows([self.folder])
 
     def rejects(self) -> Iterator[Lines]:
         """Yield the records left out, by reason, for `--rejects`."""
@@ -255,9 +250,17 @@ class Preparation:
 
 
 def prepare(
-    sources: Sequence[Source], settings: PreparationSettings, work: Work, folder: Path, *, set_aside: bool = False
+    sources: Sequence[Source],
+    settings: PreparationSettings,
+    work: Work,
+    folder: Path,
+    *,
+    set_aside: bool = False,
+    account: Account = lambda read, inputs, rejects: None,
 ) -> Preparation:
     """Make the rows of all sources in `folder`.
+
+    account: takes the number of records, the inputs and the rejects, also where too few records are left.
 
     Raises:
         LatxaError: there are no records, all are rejected or of other splits, a source has no trained token, or the
@@ -278,40 +281,14 @@ def prepare(
     read, other_split, shortened = (
         sum(result[name] for result in results) for name in ("read", "other split", "shortened")
     )
-    _check_sources(results)
-    _check(shares, rejected, other_split)
+    asides = [task.file("aside") for task in tasks]
+    made = Preparation(folder, inputs, read, rejected, asides, other_split, shortened, remarks)
+    account(read, inputs, made.rejects())
+    used, lost = ([result[name] for result in results] for name in ("conversations", "lost"))
+    check_sources(used, lost, set_aside=set_aside)
+    check_records(shares, rejected, other_split, set_aside=set_aside)
     work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
-    asides, rows = [task.file("aside") for task in tasks], PreparedRows([folder])
-    return Preparation(rows, inputs, read, rejected, asides, other_split, shortened, remarks)
-
-
-def _check(shares: dict[str, Counter[str]], rejected: Counter[str], other_split: int) -> None:
-    if not shares and other_split:
-        raise LatxaError(f"all {other_split:,} records are of other splits than `{SPLIT}`")
-    if not shares and rejected:
-        reasons = ", ".join(f"{count:,} are {reason}" for reason, count in rejected.most_common())
-        raise LatxaError(f"none of the {rejected.total():,} records can be used: {reasons}")
-    if not shares:
-        raise LatxaError("the mix is empty", hint="give files with documents or conversations")
-
-
-def _check_sources(results: Sequence[JsonObject]) -> None:
-    """Raise LatxaError for a source of whose conversations none is left: a run would learn from the others alone."""
-    used = {name for result in results for name, count in result["conversations"].items() if count}
-    lost: dict[str, JsonObject] = {}
-    for result in results:
-        for name, some in result["lost"].items():
-            before = lost.get(name, {"records": 0})
-            lost[name] = {**some, **before, "records": before["records"] + some["records"]}
-    for name, some in sorted(lost.items()):
-        if name in used:
-            continue
-        fold = "`--fold-system` makes system turns part of the user's" if some["system"] else MEND
-        hints = {REFUSED: fold, LONG: "a longer `--sequence-length`, or shorter conversations"}
-        left = f"no conversation of `{name}` is left, of {some['records']:,}"
-        raise LatxaError(
-            f"{left}: {some['reason']} (the first: {some['detail']})", hint=hints.get(some["reason"], MEND)
-        )
+    return made
 
 
 # --- packing ---------------------------------------------------------------------------------------------------------

@@ -137,8 +137,9 @@ class RunData:
             "uses": [used for used in run.intake.uses if used["path"] == self.model], "rejects": run.sets_aside,
         }  # fmt: skip
         with open_work(run, folder, plan, prepare.MODULES, workers=workers) as work:
-            preparation = prepare.prepare(sources, settings, work, work.folder / "rows", set_aside=run.sets_aside)
-            run.account(preparation.read, preparation.inputs, preparation.rejects())
+            preparation = prepare.prepare(
+                sources, settings, work, work.folder / "rows", set_aside=run.sets_aside, account=run.account
+            )
         run.say_all(preparation.lines())
         return work.folder / "rows"
 

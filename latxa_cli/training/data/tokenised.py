@@ -34,6 +34,7 @@ LONG = "longer than the sequence"
 UNTRAINED = "nothing of it is trained"
 NO_ANSWER = "it has no answer that the loss counts: none is there, or all are empty or have `weight: 0`"
 EMPTY = "a document without text"
+NO_SOURCE = "(no source)"  # as the name of one
 BATCH = 256  # records tokenised at a time
 
 
@@ -125,7 +126,7 @@ class TokenisedRecords:
 
 def source_of(record: Record) -> str:
     """Return the name of a record's source."""
-    return record.get("source") or "(no source)"
+    return record.get("source") or NO_SOURCE
 
 
 def tokenise_records(
