@@ -322,6 +322,11 @@ class DirectoryOutputs(Outputs):
         files = (file for file in sorted(self.main.iterdir()) if file.is_file() and file.suffix != ".md")
         return [*super().describe(), *({"path": str(file), "bytes": file.stat().st_size} for file in files)]
 
+    def abandon(self, point: Checkpoint | None, settings: JsonObject) -> None:
+        """Complete the rejects, if there are some: they may be why the run ends."""
+        if self.counts.rejected:
+            self.finish_rejects()
+
     def drop_main(self) -> None:
         """Keep the directory, since its files are the business of the verb's room."""
 

@@ -86,7 +86,6 @@ class Run:
         self.reads, self.depends_on = self.intake.reads, self.intake.depends_on
         self.sources = self.intake.sources
         self.position = 0  # outcomes written so far, those of an interrupted run included
-        self._accounted = False  # rejects were written by `account`
         self._goes_on = False  # `position` and `counts` include those of the interrupted run
         self._between_records = True  # once flushed, the files hold exactly `position` outcomes
         self._checked = time.monotonic()
@@ -170,7 +169,6 @@ class Run:
         self.counts.read += read
         for lines in rejects:
             self.outputs.write(lines)
-            self._accounted = True
 
     def _has(self, most: int | None) -> bool:
         return most is not None and self.counts.written >= most
@@ -280,8 +278,7 @@ class Run:
             with suppress(LatxaError):  # the user needs the error that ended the run, not one that follows from it
                 is_whole = self._goes_on and self._between_records  # else the last checkpoint stays valid
                 self.outputs.abandon(self._point() if is_whole else None, self.settings)
-            # The reader closed the pipe, which is success; or what was left out is why the run ends.
-            if kind is SystemExit or (self._accounted and issubclass(kind, LatxaError)):
+            if kind is SystemExit:  # the reader closed the pipe, which is success
                 self.outputs.finish_rejects()
         finally:
             self.outputs.close()
