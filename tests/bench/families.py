@@ -136,6 +136,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "got_ocr2": {"vision_config": {"image_size": 64}},
     "granite4_vision": {"text_config": {"model_type": "granite"}},
     "nemotron_h_omni": {"vision_config": {"video_temporal_patch_size": 2}},
+    "mllama": {"text_config": {"num_hidden_layers": 4, "cross_attention_layers": [3]}},
 }
 LEFT_OPEN = ("head_dim", "num_key_value_heads")  # sizes that a configuration may have as None, until a model is made
 

@@ -10,12 +10,12 @@ from random_models import WITH_PARTS, model_with_parts
 from test_kinds_of_models import SIX, files_of, loss_in_rows, loss_of_each_text
 from transformers import AutoModelForMultimodalLM
 
-from latxa_cli.architecture import check_reads_text
+from latxa_cli.architecture import check_reads_text, skeleton
 from latxa_cli.model import load_model, load_text_config
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.training import session
 from latxa_cli.training.config import TrainConfig
-from latxa_cli.training.network import isolation, parameters
+from latxa_cli.training.network import isolation, parameters, parts
 from latxa_cli.training.network.forward import PackedLoss, to_device
 
 UNPACKED = ("qwen3_5",)
@@ -47,7 +47,7 @@ def test_a_run_trains_the_text_part_and_keeps_the_others(kind, adapted, rows, to
         dict(AutoModelForMultimodalLM.from_pretrained(folder).named_parameters())
         for folder in (start, tmp_path / "out")
     )
-    beside = set(parameters.beside_text(loaded.model))
+    beside = set(parts.beside_text(loaded.model))
     assert {name for name in before if "vision" in name or "visual" in name or "audio" in name} <= beside
     assert not [name for name in beside if not torch.equal(before[name], after[name])]
     assert [name for name in before if not torch.equal(before[name], after[name])]
@@ -163,3 +163,19 @@ def test_tokens_are_not_added_where_rows_stand_for_pictures():
 
     with pytest.raises(LatxaError, match="a `mllama` takes no more tokens: its input has 308 rows, and its output 300"):
         add_rows(model_with_parts("mllama"), 300, [(5, 6)], start="mean", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "settings"),
+    [
+        ("phi4_multimodal", "model.embed_tokens_extend", {}),
+        ("chameleon", "model.vqmodel", {"vocabulary_map": {"<image>": 3}}),
+    ],
+)
+def test_parts_are_found_where_the_configuration_of_text_is_the_whole(kind, part, settings):
+    from transformers import CONFIG_MAPPING
+
+    config = CONFIG_MAPPING[kind](num_hidden_layers=1, **settings)
+    assert config.get_text_config() is config
+    network = skeleton(kind, config)
+    assert parts.whole_parts(network, parts.beside_text(network)) == [part]

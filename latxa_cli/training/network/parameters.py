@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -17,9 +18,13 @@ from torch.nn import Parameter
 from latxa_cli.model import read_settings
 from latxa_cli.stream.errors import LatxaError, UsageError, first_line
 from latxa_cli.training.config import TrainConfig
+from latxa_cli.training.network.parts import beside_text, whole_parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+LITTLE = 0.01  # of a model: matrices of so few weights may be without adapters, and nothing is said
+NAMED = 3  # kinds of matrices
 
 
 def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
@@ -48,34 +53,13 @@ def choose(model: PreTrainedModel, config: TrainConfig) -> list[str]:
         for parameter in model.parameters():
             if not parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.to(torch.bfloat16)
-    return _untrained(model, beside, adapted=config.lora_rank > 0)
-
-
-def _untrained(model: PreTrainedModel, beside: Sequence[str], *, adapted: bool) -> list[str]:
-    """Return what `choose` does; `beside`: the parameters beside the text part."""
     lines = []
     if beside:
-        named = ", ".join(f"`{part}`" for part in _whole_parts(model, beside))
+        named = ", ".join(f"`{part}`" for part in whole_parts(model, beside))
         lines.append(f"not trained, since text does not pass through it: {named}")
-    experts = {name: math.prod(shape(value)) for name, value in model.named_parameters() if _is_stacked(name, value)}
-    if adapted and experts and not expert_adapters(model):
-        named, share = next(iter(experts)), sum(experts.values()) / count(model)
-        lines.append(
-            f"without adapters, since they are no linear layers: experts (`{named}`), {share:.0%}; "
-            "`lora_experts = true` gives them some"
-        )
-    return lines + _new_tokens(model, adapted=adapted)
-
-
-def _whole_parts(model: PreTrainedModel, names: Sequence[str]) -> list[str]:
-    """Return the modules that hold nothing but parameters of `names`, and together all of them."""
-    others = {name for name, _ in model.named_parameters()} - set(names)
-    shared = {".".join(parts[:end]) for parts in (name.split(".") for name in others) for end in range(len(parts))}
-    pieces = [name.split(".") for name in names]
-    found = (
-        next((".".join(p[:end]) for end in range(1, len(p)) if ".".join(p[:end]) not in shared), "") for p in pieces
-    )
-    return list(dict.fromkeys(part or ".".join(p) for part, p in zip(found, pieces, strict=True)))
+    if config.lora_rank:
+        lines += _without_adapters(model, frozen)
+    return lines + _new_tokens(model, adapted=config.lora_rank > 0)
 
 
 def _new_tokens(model: PreTrainedModel, *, adapted: bool) -> list[str]:
@@ -94,17 +78,78 @@ def _new_tokens(model: PreTrainedModel, *, adapted: bool) -> list[str]:
     return [f"the rows of the model's new tokens in {' and '.join(frozen)} are not trained{how}"]
 
 
-def _is_stacked(name: str, parameter: Parameter) -> bool:
-    """Whether a frozen parameter holds the matrices of all experts of a layer."""
-    return "expert" in name and not parameter.requires_grad and len(shape(parameter)) == 3
+def _without_adapters(model: PreTrainedModel, frozen: set[str]) -> list[str]:
+    """Return lines on the matrices without adapters; tables of embeddings and what is `frozen` are left out."""
+    reached, experts = frozen | set(expert_adapters(model).values()), set(_experts(model))
+    shared = _shared_layers(model)
+    left = {name: value for name, value in (_of_no_layer(model) | shared).items() if name not in reached}
+    told = {
+        "they are no linear layers: experts {}, {}; `lora_experts = true` gives them some": experts,
+        "they are no linear layers: {}, {}; `lora_whole` trains them whole": left.keys() - experts - shared.keys(),
+        "several layers share them: {}, {}; `lora_whole` trains them whole": shared.keys(),
+    }
+    lines = []
+    for line, names in told.items():
+        sizes: Counter[str] = Counter()
+        for name in left.keys() & names:
+            sizes[re.sub(r"\.\d+\.", ".*.", name)] += math.prod(shape(left[name]))
+        share = sizes.total() / count(model)
+        if share > LITTLE or (sizes and names is experts):
+            kinds = [f"`{kind}`" for kind in sorted(sizes)]
+            more = f" and {len(kinds) - NAMED} more" if len(kinds) > NAMED else ""
+            lines.append(f"without adapters, since {line.format(', '.join(kinds[:NAMED]) + more, f'{share:.0%}')}")
+    return lines
+
+
+def _of_no_layer(model: PreTrainedModel, *, frozen: bool = True) -> dict[str, Parameter]:
+    """Return the matrices, if they are `frozen`, that are neither those of linear layers nor tables of embeddings."""
+    tables = (torch.nn.Embedding, type(model.get_input_embeddings()))
+    layers = (layer for layer in model.modules() if is_linear(layer) or isinstance(layer, tables))
+    known = {id(own) for layer in layers for own in layer.parameters(recurse=False)}
+    return {
+        name.replace(".base_layer", ""): value
+        for name, value in model.named_parameters()
+        if value.requires_grad != frozen and len(shape(value)) > 1 and id(value) not in known and "bias" not in name
+    }
+
+
+def _shared_layers(model: PreTrainedModel) -> dict[str, Parameter]:
+    """Return the frozen weights that several linear layers have (Zamba)."""
+    uses, head = _uses(model), model.get_output_embeddings()
+    of_layers = {id(layer.weight) for layer in model.modules() if is_linear(layer) and layer is not head}
+    return {
+        name: value
+        for name, value in model.named_parameters()
+        if not value.requires_grad and id(value) in of_layers and uses[id(value)] > 1
+    }
+
+
+def _uses(model: torch.nn.Module) -> Counter[int]:
+    """Return in how many places each parameter stands, by its id."""
+    return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+
+
+def _experts(model: PreTrainedModel) -> list[str]:
+    """Return the names of the parameters that hold the matrices of all experts of a layer, one behind another."""
+    return [
+        f"{name}.{own}".replace(".base_layer", "")
+        for name, module in model.named_modules()
+        for own, value in module.named_parameters(recurse=False)
+        if len(shape(value)) == 3 and ("expert" in f"{name}.{own}" or "Expert" in type(module).__name__)
+    ]
 
 
 def _stacked_experts(model: PreTrainedModel, but: set[str]) -> list[str]:
     """Return the names of the parameters of experts that are to have adapters; raises UsageError if there are none."""
-    matrices = {name for name, value in model.named_parameters() if "expert" in name and len(shape(value)) == 3}
-    if matrices - but:
-        return sorted(matrices - but)
-    hint = "experts that are linear layers have adapters without it" if not matrices else "`freeze` names all of them"
+    found = _experts(model)
+    if chosen := sorted(set(found) - but):
+        return chosen
+    flat = next((name for name in _of_no_layer(model, frozen=False) if "expert" in name), None)
+    hint = "experts that are linear layers have adapters without it"
+    if found:
+        hint = "`freeze` names all of them"
+    elif flat:
+        hint = f"`{flat}` and its like lie flat: `lora_whole` trains them whole"
     raise UsageError("`lora_experts`: no parameter of the model is the stacked matrices of experts", hint=hint)
 
 
@@ -127,22 +172,6 @@ def _named(model: PreTrainedModel, setting: str, parts: Sequence[str]) -> set[st
     if missing := next((part for part, names in found.items() if not names), None):
         raise UsageError(f"`{setting}`: no parameter of the model has `{missing}` in its name")
     return set().union(*found.values())
-
-
-def beside_text(model: PreTrainedModel) -> list[str]:
-    """Return the names of the parameters that text never reaches, in models that have other parts.
-
-    Those are layers that attend to pictures alone, too (Llama 3.2 with vision).
-    """
-    config = model.config.get_text_config()
-    if config is model.config:
-        return []
-    decoder: Any = model.get_decoder()
-    parts = (decoder, model.get_input_embeddings(), model.get_output_embeddings())
-    apart = [decoder.layers[number] for number in getattr(config, "cross_attention_layers", None) or ()]
-    of_text = {id(value) for part in parts if part is not None for value in part.parameters()}
-    of_text -= {id(value) for layer in apart for value in layer.parameters()}
-    return [name for name, parameter in model.named_parameters() if id(parameter) not in of_text]
 
 
 def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str]) -> None:
@@ -182,9 +211,13 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
 
 
 def _linear_layers(model: PreTrainedModel) -> list[str]:
-    """Return the names of all linear layers but the head."""
-    head = model.get_output_embeddings()
-    return [name for name, layer in model.named_modules() if is_linear(layer) and layer is not head]
+    """Return the names of all linear layers but the head, and those that share their weights."""
+    uses, head = _uses(model), model.get_output_embeddings()
+    return [
+        name
+        for name, layer in model.named_modules()
+        if is_linear(layer) and layer is not head and uses[id(layer.weight)] == 1
+    ]
 
 
 def _check_adapters(model: PreTrainedModel) -> None:
@@ -192,7 +225,7 @@ def _check_adapters(model: PreTrainedModel) -> None:
     from peft.tuners.lora.layer import ParamWrapper
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    uses = _uses(model)
     for name, module in model.named_modules():
         if isinstance(module, BaseTunerLayer) and not isinstance(module, ParamWrapper):
             layer = module.get_base_layer()
