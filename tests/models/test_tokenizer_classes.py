@@ -78,3 +78,26 @@ def test_what_the_file_itself_loses_is_no_fault_of_the_class(tmp_path: Path) -> 
     folder = write(tmp_path / "model", "mistral", "PreTrainedTokenizerFast", small=True)
     assert read_back(load_tokenizer(str(folder)), "Kaixo, Mundua!").strip() == "kaixo, mundua!"
     assert not names_a_wrong_tokenizer(folder)
+
+
+def test_a_tokenizer_of_sentencepiece_alone(tmp_path: Path) -> None:
+    """As older models have it: `tokenizer.model`, and no `tokenizer.json`."""
+    import sentencepiece
+
+    texts = ["Kaixo, mundua! Zer moduz zaude gaur?", "Hori mendi bat da, 24 km.", "Ibai handia, ñandú çà Łódź"]
+    (tmp_path / "texts").write_text("\n".join(texts * 20), encoding="utf-8")
+    (folder := tmp_path / "model").mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "texts"), model_prefix=str(folder / "tokenizer"), vocab_size=330, model_type="bpe",
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, minloglevel=2,
+    )  # fmt: skip
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
+    by_file = sentencepiece.SentencePieceProcessor(str(folder / "tokenizer.model"))
+    tokenizer = load_tokenizer(str(folder))
+    for text in (*texts, *IN_SCRIPTS):
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == by_file.encode(text)
+    tokenizer.save_pretrained(tmp_path / "out")
+    settle_tokenizer(tmp_path / "out", folder)
+    others = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert all(others(text)["input_ids"] == tokenizer(text)["input_ids"] for text in texts)
