@@ -141,6 +141,7 @@ def test_prepare_writes_the_day_into_the_rows(dated: Path, latxa: Latxa, tmp_pat
         rows[day] = done.stderr.decode()
         assert json.loads((tmp_path / day / "manifest.json").read_text())["date"] == day
         assert json.loads((tmp_path / day / "prepared.json").read_text())["date"] == day
+        assert f"the chat template writes the day into conversations: {day}\n" in rows[day]
     assert "Today: 28 February 2031." in rows["2031-02-28"] and "Today: 01 March 2031." in rows["2031-03-01"]
 
 

@@ -32,6 +32,7 @@ from latxa_cli.stream.records import JsonObject, Lines, Record
 from latxa_cli.stream.rejects import MALFORMED, malformed_entry, unfit_entry
 from latxa_cli.stream.sources import Source
 from latxa_cli.tokenizer import load_tokenizer
+from latxa_cli.training.data.changed import Changed, changed_by, sampled, together
 from latxa_cli.training.data.lost import check_records, check_sources, lost_of
 from latxa_cli.training.data.packing import pack_window
 from latxa_cli.training.data.rows import PreparedRows, RowWriter, padding_of
@@ -127,8 +128,9 @@ def tokenise(task: TokeniseTask) -> JsonObject:
         LatxaError: as `tokenise_records` does.
     """
     entries: list[Record] = []
-    records = _records(task, entries)
-    tokenised = tokenise_records(records, _tokenizer(task.settings), task.settings.tokenising)
+    texts: list[str] = []
+    records, tokenizer = sampled(_records(task, entries), texts), _tokenizer(task.settings)
+    tokenised = tokenise_records(records, tokenizer, task.settings.tokenising)
     save_array(task.file("ids.npy"), _joined(tokenised.ids, np.int32).view(np.uint32))
     save_array(task.file("trained.npy"), np.packbits(_joined(tokenised.trained, np.bool_)))
     save_array(task.file("lengths.npy"), np.array(tokenised.lengths, np.uint32))
@@ -145,6 +147,7 @@ def tokenise(task: TokeniseTask) -> JsonObject:
         "read": records_used + tokenised.other_split + rejected.total(), "shares": tokenised.shares,
         "conversations": tokenised.conversations, "lost": lost, "rejected": rejected,
         "other split": tokenised.other_split, "shortened": tokenised.shortened, "remarks": tokenised.remarks,
+        "changed": changed_by(tokenizer, texts),
     }  # fmt: skip
 
 
@@ -207,6 +210,7 @@ class Preparation:
         other_split: records left out since they belong to another split.
         shortened: conversations that were shortened to fit a row.
         remarks: what people should know, in sentences, and of how many conversations.
+        changed: how the tokenizer changes texts.
     """
 
     folder: Path
@@ -217,6 +221,7 @@ class Preparation:
     other_split: int
     shortened: int
     remarks: Counter[str]
+    changed: Changed
 
     @cached_property
     def rows(self) -> PreparedRows:
@@ -238,6 +243,10 @@ class Preparation:
             yield f"{name}: {share['records']:,} records, {share['tokens']:,} tokens, {part:.1%} trained"
         for name in sorted(rows.facts["source_loss"].keys() - rows.shares.keys()):
             yield f"`--chat-loss` names the source `{name}`, which these records do not have"
+        if day := rows.facts.get("date"):
+            yield f"the chat template writes the day into conversations: {day}"
+        if line := self.changed.line():
+            yield line
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
         remarks = self.remarks.most_common()
@@ -282,7 +291,8 @@ def prepare(
         sum(result[name] for result in results) for name in ("read", "other split", "shortened")
     )
     asides = [task.file("aside") for task in tasks]
-    made = Preparation(folder, inputs, read, rejected, asides, other_split, shortened, remarks)
+    changed = together(result["changed"] for result in results)
+    made = Preparation(folder, inputs, read, rejected, asides, other_split, shortened, remarks, changed)
     account(read, inputs, made.rejects())
     used, lost = ([result[name] for result in results] for name in ("conversations", "lost"))
     check_sources(used, lost, set_aside=set_aside)
