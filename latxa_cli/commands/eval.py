@@ -21,7 +21,10 @@ from latxa_cli.options import (
     verb,
 )
 
-OF_TASKS = ("task_folder", "few_shot", "format", "chat", "paper", "shot_seeds", "take", "trained_on", "seed")
+OF_TASKS = (
+    "task_folder", "few_shot", "format", "chat", "thinking", "max_tokens", "paper", "shot_seeds", "take", "trained_on",
+    "seed",
+)  # fmt: skip
 
 
 @verb(
@@ -29,6 +32,7 @@ OF_TASKS = ("task_folder", "few_shot", "format", "chat", "paper", "shot_seeds", 
     conditions=[
         *(needs(name, "task", "suite") for name in OF_TASKS),
         excludes("date", ("chat", False), hint="the plain prompt holds no date"),
+        excludes("thinking", ("chat", False), hint="the plain prompt says nothing of thoughts"),
         excludes("paper", "few_shot", "shot_seeds", "seed", hint="the paper had 5 shots, drawn by seed 1234"),
         *(
             excludes("paper", ("format", other), hint="the paper had no such format")

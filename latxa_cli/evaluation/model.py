@@ -34,8 +34,8 @@ def display_names(models: Sequence[str]) -> dict[str, str]:
         UsageError: a model is given twice.
     """
     short = {model: short_name(model) for model in models}
-    if len(short) < len(models):
-        raise UsageError("a model is given twice")
+    if repeated := [model for model in short if list(models).count(model) > 1]:
+        raise UsageError(f"the model `{repeated[0]}` is given twice")
     names = list(short.values())
     return {model: name if names.count(name) == 1 else model for model, name in short.items()}
 

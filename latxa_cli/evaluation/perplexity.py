@@ -18,7 +18,7 @@ from latxa_cli.chat.counted import is_empty_answer
 from latxa_cli.chat.given import OF_RECORDS
 from latxa_cli.chat.loss_mask import encode_chats, text_size, trained_runs
 from latxa_cli.chat.rendering import TemplateError
-from latxa_cli.stream.errors import LatxaError, UsageError
+from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.named import named_values
 from latxa_cli.stream.records import Record
 
@@ -84,24 +84,19 @@ class TextScore:
         return self.nats / math.log(2)
 
 
-def text_sets(
-    given: Sequence[str], tasks: Sequence[str], read: Callable[[str, tuple[str, ...]], list[Record]]
-) -> dict[str, TextSet]:
+def text_sets(given: Sequence[str], read: Callable[[str, tuple[str, ...]], list[Record]]) -> dict[str, TextSet]:
     """Return the sets of `NAME=FILE`s by name, without records that hold nothing to predict.
 
     Args:
         given: the values of `--perplexity`.
-        tasks: names that sets may not have.
         read: gives the records of a file, which are to be of one of these kinds.
 
     Raises:
-        UsageError: a name is missing or taken.
+        UsageError: a name is missing, or given twice.
         LatxaError: a set has no text.
     """
     sets = {}
     for name, path in named_values("--perplexity", given, "NAME=FILE", str).items():
-        if name in tasks:
-            raise UsageError(f"`--perplexity {name}=…` has the name of a task")
         records = tuple(filter(_is_to_predict, read(path, KINDS)))
         if not records:
             raise LatxaError(f"{path}: holds no text")

@@ -53,9 +53,11 @@ def carry_out(run: Run, wanted: Wanted, settings: Settings, answers: Path | None
         LatxaError: a model or task cannot be loaded or run.
     """
     tasks = [*wanted.tasks, *(name for name in tasks_of(wanted.suites) if name not in wanted.tasks)]
-    texts = text_sets(wanted.texts, tasks, run.read_all)
+    texts = text_sets(wanted.texts, run.read_all)
     if not tasks and not texts:
-        raise UsageError("there is nothing to evaluate models on", hint="name it with `--task` or `--suite`")
+        raise UsageError(
+            "there is nothing to evaluate models on", hint="name it with `--task`, `--suite` or `--perplexity`"
+        )
     if settings.paper:
         check_paper(tasks)
     console = Console(run.say, run.detail, run.destination.verbose, run.terminal.draws)
@@ -64,6 +66,8 @@ def carry_out(run: Run, wanted: Wanted, settings: Settings, answers: Path | None
         check_templates(wanted.models, trust_remote_code=settings.trust_remote_code)
     settings = replace(settings, suite_shots=shots_of(wanted.suites))
     task_sources = find(tasks, wanted.task_folder, console)
+    if taken := texts.keys() & {*tasks, *(source.name for source in task_sources.values())}:
+        raise UsageError(f"`--perplexity {min(taken)}=…` has the name of a task", hint="give the texts another name")
     units = pairs(wanted.models, [*tasks, *texts])
     if dry_run:
         preview({**load_tasks(task_sources, units, settings, console), **texts}, names, settings, console)

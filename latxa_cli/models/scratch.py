@@ -6,11 +6,12 @@ The tokenizer is a byte-level BPE, which can encode any text and decodes it to t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latxa_cli.stream.errors import LatxaError, UsageError, nearest
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line, nearest
 from latxa_cli.stream.records import JsonObject, Record
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ BEGIN, END, PAD, END_OF_TURN = "<|begin|>", "<|end|>", "<|pad|>", "<|end_of_turn
 ROLES = ("system", "user", "assistant")
 SPECIAL_TOKENS = (BEGIN, END, PAD, *(f"<|{role}|>" for role in ROLES), END_OF_TURN)
 SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)  # every byte is a token of its own
+# What transformers puts before the cause, as in "Validation error for field 'hidden_size': TypeError: Field …".
+NOISE = re.compile(r"^(Class v|V)alidation error for [^:]+: \w+Error: ")
 BATCH = 1000  # texts handed to the BPE trainer at a time
 
 CHAT_TEMPLATE = """\
@@ -176,7 +179,8 @@ def _checked_config(settings: JsonObject, name: str) -> PreTrainedConfig:
     try:
         return AutoConfig.for_model(model_type, **settings)
     except (StrictDataclassError, TypeError, ValueError) as error:
-        raise UsageError(f"`{name}` does not make a `{model_type}`: {' '.join(str(error).split())}") from error
+        cause = NOISE.sub("", " ".join(str(error).split()))
+        raise UsageError(f"`{name}` does not make a `{model_type}`: {cause}") from error
 
 
 def new_model(settings: JsonObject, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> PreTrainedModel:
@@ -189,6 +193,7 @@ def new_model(settings: JsonObject, tokenizer: PreTrainedTokenizerFast, *, seed:
 
     Raises:
         UsageError: transformers cannot make this model.
+        LatxaError: it does not fit the memory.
     """
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
@@ -201,7 +206,10 @@ def new_model(settings: JsonObject, tokenizer: PreTrainedTokenizerFast, *, seed:
     config = _checked_config(settings | ids | {"vocab_size": len(tokenizer)}, "the model configuration")
     with torch.random.fork_rng(devices=[]):  # the caller's random draws must not depend on it
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        try:
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        except (RuntimeError, MemoryError) as error:
+            raise LatxaError(f"a model of this configuration cannot be made: {first_line(error)}") from None
     end_of_turn = tokenizer.convert_tokens_to_ids(END_OF_TURN)
     model.generation_config = GenerationConfig(**(ids | {"eos_token_id": [tokenizer.eos_token_id, end_of_turn]}))
     return model

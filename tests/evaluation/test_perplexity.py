@@ -81,7 +81,7 @@ def test_of_conversations_the_answers_are_predicted_and_the_tokens_that_end_them
 def test_a_conversation_without_an_answer_is_not_predicted() -> None:
     """A template that trims would leave nothing of white space: there would be no bytes to divide by."""
     talks = [talk("Who?", " \n"), talk("Why?", ""), talk("Where?", "here")]
-    sets = perplexity.text_sets(["c=FILE"], [], lambda path, kinds: talks)
+    sets = perplexity.text_sets(["c=FILE"], lambda path, kinds: talks)
     assert [one["id"] for one in sets["c"].records] == ["Where?-here"]
 
 
@@ -194,13 +194,15 @@ def test_the_command_writes_two_results_a_set_and_an_answer_a_text(latxa: Latxa,
         (["--perplexity", "en=empty.jsonl"], "empty.jsonl: holds no text"),
         (["--perplexity", "en=broken.jsonl"], "broken.jsonl:1: "),
         (["--perplexity", "en=en.jsonl", "--perplexity", "en=en.jsonl"], "is given twice"),
-        (["--perplexity", "towns=en.jsonl", "--task", "towns"], "has the name of a task"),
+        (["--perplexity", "towns=en.jsonl", "--task", "towns", "--task-folder", "."], "has the name of a task"),
+        (["--perplexity", "towns=en.jsonl", "--task", "towns.yaml"], "has the name of a task"),
         (["--perplexity", "en=en.jsonl", "-o", "en.jsonl"], "en.jsonl"),
     ],
 )  # fmt: skip
 def test_what_is_no_set_is_one_line(latxa: Latxa, model: Path, tmp_path: Path, flags: list[str], message: str) -> None:
     write_jsonl(tmp_path / "en.jsonl", documents(*TEXTS))
     write_jsonl(tmp_path / "empty.jsonl", documents("", ""))
+    (tmp_path / "towns.yaml").write_text("task: towns\ndataset_path: json\n")
     (tmp_path / "broken.jsonl").write_text('{"id": "a", "text": 3}\n')
     done = latxa("eval", model, *flags, cwd=tmp_path)
     error = done.stderr.decode()

@@ -209,5 +209,5 @@ def test_a_suite_and_a_task_by_the_command(hub: Path, model: Path, latxa: Latxa)
     assert {result["language"] for result in results} == {"es", "en"}
     nothing = latxa("eval", str(model), cwd=hub)
     assert nothing.returncode == 2 and nothing.stderr.decode() == (
-        "latxa: there is nothing to evaluate models on\nhint: name it with `--task` or `--suite`\n"
+        "latxa: there is nothing to evaluate models on\nhint: name it with `--task`, `--suite` or `--perplexity`\n"
     )

@@ -117,7 +117,7 @@ def test_broken_data(task_folder: Path, data: str | None, message: str) -> None:
     [
         ("test_split: test", "test_split: dev", "there is no 'dev'"),
         ("output_type: multiple_choice", "output_type: guess", "invalid output_type 'guess'"),
-        ("test_split: test", "test_split: test\nfoo: 1", "unexpected keyword argument 'foo'"),
+        ("test_split: test", "test_split: test\nfoo: 1", "has an unknown key `foo`"),
         ("task: towns", "tusk: towns", "names no `task`|Unknown config shape"),
         ("metric_list:", "metric_list: [", "cannot be read as a task"),
         ('doc_to_choice: "{{choices}}"', "doc_to_choice: !function nowhere.choices", "cannot be read as a task"),
@@ -147,7 +147,7 @@ def test_a_metric_that_the_harness_lacks(task_folder: Path, monkeypatch: pytest.
 
 def test_an_aggregation_that_the_harness_lacks(task_folder: Path) -> None:
     rewrite(task_folder, "aggregation: mean", "aggregation: meen")
-    with pytest.raises(LatxaError, match="aggregation for `acc`"):
+    with pytest.raises(LatxaError, match="the aggregation `meen` for `acc`, which the harness lacks"):
         loaded("towns", task_folder)
 
 

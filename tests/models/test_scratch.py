@@ -9,7 +9,7 @@ import pytest
 from latxa_cli.chat.loss_mask import encode_chat
 from latxa_cli.chat.pre_query import pre_query
 from latxa_cli.chat.turn_end import end_of_turn_ids
-from latxa_cli.models.scratch import SMALLEST_VOCABULARY, initialise, new_tokenizer, read_config
+from latxa_cli.models.scratch import SMALLEST_VOCABULARY, initialise, new_model, new_tokenizer, read_config
 from latxa_cli.stream.errors import LatxaError, UsageError
 
 
@@ -82,7 +82,11 @@ def test_no_text(empty):
         ('{"model_type": "gemma3"}', "a `gemma3` has parts beside text", "`gemma3_text` as `model_type`"),
         ('{"model_type": "llama", "hidden": 32}', "`hidden` is no setting", "`hidden_"),
         ('{"model_type": "llama", "hidden_size": "x"}', "does not make a `llama`", ""),
-        ('{"model_type": "llama", "hidden_size": 30, "num_attention_heads": 4}', "not a multiple", ""),
+        (
+            '{"model_type": "llama", "hidden_size": 30, "num_attention_heads": 4}',
+            "make a `llama`: The hidden.*multiple",
+            "",
+        ),
     ],
 )
 def test_a_bad_configuration_is_one_line(tmp_path, content, message, hint):
@@ -91,6 +95,14 @@ def test_a_bad_configuration_is_one_line(tmp_path, content, message, hint):
     with pytest.raises(LatxaError, match=message) as caught:
         read_config(path)
     assert hint in caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+def test_a_model_that_the_memory_does_not_hold_is_one_line(tmp_path, records, tokenizer):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "llama", "hidden_size": 10**12, "num_attention_heads": 1}))
+    with pytest.raises(LatxaError, match=r"a model of this configuration cannot be made: .*memory") as caught:
+        new_model(read_config(path), tokenizer, seed=0)
     assert "\n" not in caught.value.message
 
 

@@ -382,7 +382,7 @@ def test_what_is_no_run_is_one_line(model_directory, tmp_path):
 
     run = saved(tmp_path, model_directory, load(model_directory))
     assert error(model_directory) == f"`{model_directory}` has no checkpoints"
-    assert error(tmp_path / "nowhere") == f"`{tmp_path}/nowhere` has no checkpoints"
+    assert error(tmp_path / "nowhere") == f"there is no `{tmp_path}/nowhere`"
     settings = json.loads((run / "checkpoints" / "run.json").read_text())
     (run / "checkpoints" / "run.json").write_text(json.dumps(settings | {"format": 2}))
     assert error(run) == f"`{run}/checkpoints` was made by another version of `latxa`"

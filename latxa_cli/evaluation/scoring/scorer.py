@@ -159,7 +159,8 @@ class Scorer(HFLM):
         kept = self.max_length + 1 - len(one.continuation)
         if kept < 1:
             raise LatxaError(
-                f"a choice has {len(one.continuation):,} tokens, and the model's context {self.max_length:,}"
+                f"a choice has {len(one.continuation):,} tokens, and the model's context {self.max_length:,}",
+                hint="leave the item out, or take a model with a longer context",
             )
         context = self._ended(one.context, kept)
         tokens = np.array(context + one.continuation[:-1], np.int64)

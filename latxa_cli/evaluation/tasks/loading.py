@@ -5,8 +5,9 @@ Relative data paths in a task file start from that file, so that a folder of tas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,8 @@ from latxa_cli.stream.records import JsonObject
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks import TaskManager
+
+UNKNOWN_KEY = re.compile(r"TaskConfig.*unexpected keyword argument '(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -192,10 +195,21 @@ def load(source: TaskSource, *, few_shot: int | None, seed: int, console: Consol
     loaded = LoadedTask(source.name, harness)
     for name, task in loaded.tasks.items():
         if lacking := [metric for metric, function in task.aggregation().items() if function is None]:
-            raise LatxaError(f"the task `{name}` names an aggregation for `{lacking[0]}` that the harness lacks")
+            raise _unknown_aggregation(name, task, lacking[0])
     if without := [name for name, task in loaded.tasks.items() if not _set_shots(task, few_shot, seed)]:
         console.say(f"`{without[0]}` has no shots, as its file says: `--few-shot` has no effect on it")
     return loaded
+
+
+def _unknown_aggregation(name: str, task: ConfigurableTask, metric: str) -> LatxaError:
+    from lm_eval.api.registry import AGGREGATION_REGISTRY
+
+    entries = [entry for entry in task.config.metric_list or [] if entry.get("metric") == metric]
+    unknown = str(entries[0].get("aggregation")) if entries else ""
+    return LatxaError(
+        f"the task `{name}` names the aggregation `{unknown}` for `{metric}`, which the harness lacks",
+        hint=nearest(unknown, list(AGGREGATION_REGISTRY)),
+    )
 
 
 def _build(source: TaskSource) -> dict[str, Any]:
@@ -234,6 +248,11 @@ def _cannot_load(source: TaskSource, error: Exception) -> LatxaError:
             hint="is its answer among its choices, and none of these empty?",
         )
     cause = error.__cause__ or error
+    if key := UNKNOWN_KEY.search(str(cause)):
+        from lm_eval.api.task import TaskConfig
+
+        known = [field.name for field in fields(TaskConfig)]
+        return LatxaError(f"the task `{source.name}` has an unknown key `{key[1]}`", hint=nearest(key[1], known))
     return LatxaError(f"the task `{source.name}` cannot be loaded: {first_line(cause)}")
 
 
@@ -291,7 +310,10 @@ def _set_shots(task: ConfigurableTask, few_shot: int | None, seed: int) -> bool:
     shots = 0 if final else (own or 0) if few_shot is None else few_shot
     examples = getattr(getattr(task, "sampler", None), "df", None)
     if examples is not None and shots > len(examples):
-        raise LatxaError(f"`{task.task_name}` has {len(examples)} examples to draw shots from, not {shots}")
+        raise LatxaError(
+            f"`{task.task_name}` has {len(examples)} examples to draw shots from, not {shots}",
+            hint="give fewer with `--few-shot`",
+        )
     task.set_config("num_fewshot", shots)
     task.set_fewshot_seed(seed)
     return not final

@@ -73,6 +73,8 @@ def choose(path: Path, say: Callable[[str], None]) -> SavedCheckpoint:
             raise LatxaError(f"`{path}`: {damage}", hint="name the run's directory: the newest whole one is taken")
         return saved
     folder = checkpoint_folder(path)
+    if not path.exists():
+        raise LatxaError(f"there is no `{path}`", hint=HINT)
     if not folder.is_dir():
         raise LatxaError(f"`{path}` has no checkpoints", hint=HINT)
     run = _run(folder)
