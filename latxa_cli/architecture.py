@@ -5,6 +5,7 @@ Models that take pictures or sound beside text are loaded whole, with the parts 
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from latxa_cli.stream.errors import LatxaError, first_line
@@ -50,6 +51,9 @@ def skeleton(model: str, config: Any, *, trust_remote_code: bool = False) -> Pre
             network: PreTrainedModel = kind.from_config(config, trust_remote_code=trust_remote_code)
     except ImportError as error:  # of a library for pictures or sound
         raise LatxaError(f"`{model}`, a `{config.model_type}`, cannot be loaded: {first_line(error)}") from None
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"its configuration does not make a `{config.model_type}`: {first_line(error)}"
+        raise LatxaError(f"`{model}`: {reason}", hint="are its sizes those of the family?") from None
     return network
 
 
@@ -63,8 +67,11 @@ def check_reads_text(model: str, config: Any, *, trust_remote_code: bool = False
     if auto_class(model, config) != WITH_PARTS:
         return
     network = skeleton(model, config, trust_remote_code=trust_remote_code).eval()
+    if type(network).forward is torch.nn.Module.forward:
+        raise _unfit(model, config.model_type, "is several models in one")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             network(input_ids=torch.zeros((1, 2), dtype=torch.long), use_cache=False).logits  # noqa: B018
     except (NotImplementedError, RuntimeError):  # it computes with numbers that are not there
         return

@@ -233,8 +233,8 @@ def name_ends(config: JsonObject, ends: int | list[int]) -> None:
 
 
 def _scaling(rope: JsonObject) -> JsonObject | None:
-    """Return the scaling in parameters of RoPE; None where there is none."""
-    if rope.get("rope_type", "default") == "default":
+    """Return the scaling in parameters of RoPE, and the sections of a grid (Qwen2-VL); None where there is neither."""
+    if rope.get("rope_type", "default") == "default" and "mrope_section" not in rope:
         return None
     return {name: value for name, value in rope.items() if name not in ("rope_theta", "partial_rotary_factor")}
 

@@ -138,6 +138,13 @@ def test_what_a_configuration_already_says_is_kept_and_parts_are_spelt_too():
     assert in_both_spellings({"n_embd": 4}, {"n_embd": 4, "rope_parameters": None}) == {"n_embd": 4}
 
 
+def test_sections_of_a_grid_of_positions_are_spelt_for_version_4():
+    """It takes no Qwen2-VL without them."""
+    new = {"rope_parameters": {"rope_type": "default", "rope_theta": 5.0, "mrope_section": [4, 2, 2]}}
+    found = in_both_spellings({"text_config": {}}, {"text_config": new})["text_config"]
+    assert found["rope_scaling"] == {"rope_type": "default", "mrope_section": [4, 2, 2]} and found["rope_theta"] == 5.0
+
+
 def test_long_rope_is_spelt_for_version_4_with_three_fields_alone():
     """Phi 3.5, Phi 4 mini: version 4 takes no model with more. Version 5 writes into a configuration that it reads."""
     from transformers import AutoConfig

@@ -117,6 +117,17 @@ def test_families_that_cannot_be_trained_are_refused_by_name_before_anything_is_
         session.load(model, TrainConfig(sequence_length=64), device="cpu", threads=1)
 
 
+def test_models_of_several_and_configurations_of_none_are_refused_in_one_line():
+    from transformers import CONFIG_MAPPING
+
+    with pytest.raises(LatxaError, match="`m` is a `qwen2_5_omni`, which is several models in one"):
+        check_reads_text("m", CONFIG_MAPPING["qwen2_5_omni"]())
+    config = CONFIG_MAPPING["llava"]()
+    config.text_config.hidden_act = "no such"
+    with pytest.raises(LatxaError, match=r"`m`: its configuration does not make a `llava`: .*no such"):
+        check_reads_text("m", config)
+
+
 def test_a_library_that_is_missing_is_named(monkeypatch, tmp_path):
     from transformers import CONFIG_MAPPING, LlavaForConditionalGeneration
 
