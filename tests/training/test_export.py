@@ -386,6 +386,14 @@ def test_what_is_no_run_is_one_line(model_directory, tmp_path):
     settings = json.loads((run / "checkpoints" / "run.json").read_text())
     (run / "checkpoints" / "run.json").write_text(json.dumps(settings | {"format": 2}))
     assert error(run) == f"`{run}/checkpoints` was made by another version of `latxa`"
+    for name in ("parameters", "versions"):
+        rest = {fact: value for fact, value in settings.items() if fact != name}
+        (run / "checkpoints" / "run.json").write_text(json.dumps(rest))
+        assert error(run) == f"`{run}/checkpoints/run.json` lacks `{name}`"
+    (run / "checkpoints" / "run.json").write_text(json.dumps(settings))
+    config = (run / "checkpoints" / "model" / "config.json").rename(tmp_path / "config.json")
+    assert error(run) == f"`{run}/checkpoints/model` has no `config.json`"
+    config.rename(run / "checkpoints" / "model" / "config.json")
     (run / "checkpoints" / "run.json").unlink()
     assert error(run / "checkpoints" / "step-3") == f"`{run}/checkpoints` has no `run.json`"
     shutil.rmtree(run / "checkpoints" / "step-3")

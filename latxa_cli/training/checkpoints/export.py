@@ -79,6 +79,7 @@ def export(
     """
     saved = choose(checkpoint, say)
     dtype = dtype or saved.run["settings"]["dtype"]
+    config = _configuration(saved, dtype)  # before the weights, which may take long
     sources = _sources(saved.run, dtype, open_weights(saved))
     origins = sources.origins()
     make_directory(directory)
@@ -89,7 +90,7 @@ def export(
     else:
         entries = _through_memory(sources, directory, shard_bytes)
         report(len(entries), len(entries))
-    _rest(saved, directory, dtype)
+    _rest(saved, directory, dtype, config)
     return {
         "checkpoint": str(saved.folder),
         "step": saved.step,
@@ -278,12 +279,8 @@ def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -
 # --- the files beside them
 
 
-def _rest(saved: SavedCheckpoint, directory: Path, dtype: str) -> None:
-    """Write tokenizer, chat template, settings of generation and model card, and the configuration last.
-
-    Raises:
-        LatxaError: the disk is full, or the run has no configuration.
-    """
+def _configuration(saved: SavedCheckpoint, dtype: str) -> JsonObject:
+    """Return the configuration of the model; raises LatxaError where the run has none."""
     config = read_settings(saved.model_files / CONFIG)
     if not config:
         raise LatxaError(f"`{saved.model_files}` has no `{CONFIG}`", hint="it is written when a run begins")
@@ -293,6 +290,14 @@ def _rest(saved: SavedCheckpoint, directory: Path, dtype: str) -> None:
             part["dtype"] = dtype
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
     text["use_cache"] = True  # training may have left False, with which generation is slow
+    return config
+
+
+def _rest(saved: SavedCheckpoint, directory: Path, dtype: str, config: JsonObject) -> None:
+    """Write tokenizer, chat template, settings of generation and model card, and the configuration last.
+
+    Raises LatxaError where the disk is full.
+    """
     with writing(directory):
         copy_files(saved.model_files, directory, ("*", "*/*"), but=(CONFIG,))
         chats = has_chat_template(saved.model_files)

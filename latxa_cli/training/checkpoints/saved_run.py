@@ -24,6 +24,10 @@ from latxa_cli.weights import Weights
 WEIGHTS = "weights-*.safetensors"
 STEP = re.compile(r"step-(\d+)")
 ADAPTER = re.compile(r"(.+)\.lora_(A|B)\.default\.weight")
+FACTS = (  # of a run, without which there is no export
+    "model", "starting_model", "trust_remote_code", "parameters", "settings", "data", "prepared", "versions",
+    "processes",
+)  # fmt: skip
 HINT = "name a directory of `latxa train`, or a `step-N` in its `checkpoints`"
 BLOCK = 1 << 20  # numbers at a time, 4 MiB in float32
 
@@ -91,6 +95,8 @@ def _run(folder: Path) -> JsonObject:
     if run.get("format") != FORMAT:
         fault = "was made by another version of `latxa`" if run else f"has no `{RUN}`"
         raise LatxaError(f"`{folder}` {fault}", hint=HINT)
+    if lacking := [name for name in FACTS if name not in run]:
+        raise LatxaError(f"`{folder / RUN}` lacks `{lacking[0]}`", hint="is the copy complete?")
     return run
 
 
