@@ -33,7 +33,8 @@ def add_rows(
         seed: of the random rows.
 
     Raises:
-        LatxaError: input and output have different rows, as where some stand for pictures (Llama 3.2 with vision).
+        LatxaError: input and output have different rows, as where some stand for pictures (Llama 3.2 with vision), or
+            more than these has a row for each token (DeepSeek V4 chooses experts by them).
     """
     import torch
 
@@ -46,6 +47,7 @@ def add_rows(
         multiple = min(MULTIPLE, before & -before)
         # Without transformers' own initial rows, which are random and which the loop below would overwrite.
         model.resize_token_embeddings(-(-end // multiple) * multiple, mean_resizing=False)
+        _check_all_grew(model, before)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for table, rows in zip(_tables(model), known, strict=True):
@@ -58,6 +60,19 @@ def add_rows(
                 continue
             for token, part_ids in enumerate(parts, first):
                 table[token] = table[list(part_ids)].float().mean(dim=0).to(table.dtype)
+
+
+def _check_all_grew(model: PreTrainedModel, before: int) -> None:
+    """Raise LatxaError where a model of this many rows, as its configuration has them now, has other shapes."""
+    import torch
+
+    now = model.state_dict()
+    with torch.device("meta"):
+        expected = type(model)(model.config).state_dict()
+    for name, value in expected.items():
+        if name in now and now[name].shape != value.shape:
+            kind = model.config.model_type
+            raise LatxaError(f"a `{kind}` takes no more tokens: `{name}` too has a row for each of its {before}")
 
 
 def count_rows(model: PreTrainedModel) -> int:

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -56,10 +56,10 @@ def _settings(config: PreTrainedConfig) -> dict[str, object]:
     return _flat({name: value for name, value in config.to_dict().items() if name in own})
 
 
-def _flat(settings: dict[str, object], before: str = "") -> dict[str, object]:
+def _flat(settings: dict[Any, object], before: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in settings.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
     return flat
 
 

@@ -7,6 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PhiConfig, PhiForCausalLM
 
 from latxa_cli.models.embeddings import add_rows, count_rows
+from latxa_cli.stream.errors import LatxaError
 
 SHAPE = {
     "hidden_size": 16,
@@ -148,3 +149,15 @@ def test_rows_of_no_token_do_not_decide_what_random_rows_are_like(make):
     for table in tables(model):
         assert table[50:58].abs().max() < 20
         assert len(table[50:58].reshape(8, -1)[:, 0].unique()) == 8, "each is drawn for itself"
+
+
+def test_a_model_with_more_rows_of_tokens_takes_none() -> None:
+    """Experts that are chosen by the token: what is made could not be loaded."""
+    from transformers import DeepseekV4Config, DeepseekV4ForCausalLM
+
+    config = DeepseekV4Config(
+        vocab_size=40, hidden_size=16, intermediate_size=8, moe_intermediate_size=8, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, n_routed_experts=4, num_experts_per_tok=2, q_lora_rank=8,
+    )  # fmt: skip
+    with pytest.raises(LatxaError, match=r"a `deepseek_v4` takes no more tokens: `\S*tid2eid` .* each of its 40"):
+        add_rows(DeepseekV4ForCausalLM(config), 40, [(1, 2)], start="mean", seed=0)

@@ -53,6 +53,13 @@ def test_layers_with_heads_of_their_own_sizes_are_compared_too() -> None:
     assert [found.name for found in differences([one, other]) if found.decisive] == ["head_dim"]
 
 
+def test_names_in_a_setting_may_be_numbers() -> None:
+    """As those of labels, in a part that a configuration has of its own."""
+    from transformers import DbrxConfig
+
+    assert differences([DbrxConfig(), DbrxConfig()]) == []
+
+
 def test_a_long_value_is_cut() -> None:
     from transformers import Gemma3TextConfig
 
