@@ -159,3 +159,12 @@ def test_a_family_without_such_a_loss_is_said_and_trained(kind, rows):
 def test_a_model_whose_configuration_does_not_ask_for_it_is_trained_without(rows):
     trainer = loop.Trainer(random_model("mixtral", **FAMILIES["mixtral"]), rows, TrainConfig(sequence_length=64))
     assert not trainer.notes and "balancing_loss" not in trainer.step(0)
+
+
+def test_a_model_without_routers_that_choose_by_logits_trains(rows):
+    """Those of the first layers of DeepSeek V4 choose by a hash; transformers ends with an IndexError then."""
+    sizes = {"head_dim": 16, "o_groups": 2, "o_lora_rank": 8, "hc_mult": 2, "mlp_layer_types": ["hash_moe"] * 2}
+    model = random_model("deepseek_v4", **OTHERS["deepseek_v3"] | sizes, output_router_logits=True)
+    trainer = loop.Trainer(model, rows, TrainConfig(sequence_length=64))
+    isolation.choose(trainer.network, rows, "auto")
+    assert "balancing_loss" not in trainer.step(0)

@@ -25,6 +25,7 @@ from latxa_cli.training.checkpoints.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.network import parameters
 from latxa_cli.training.network.forward import PackedLoss
+from latxa_cli.training.network.reached import in_one_order, reaching_all
 from latxa_cli.training.processes import Processes
 
 if TYPE_CHECKING:
@@ -144,6 +145,9 @@ class DeepSpeedBackend:
         unset_hf_deepspeed_config()
         self.network = network
         self.trained = parameters.trained(network.model)
+        if self.processes.world > 1 and self.config.zero_stage < 3:
+            network.finish = self._reaching
+        _gather_experts_together(network)
         _restore_buffers(network.model)
         buffers = {name: buffer.data for name, buffer in network.named_buffers()}
         if holds_half(self.config):
@@ -217,6 +221,16 @@ class DeepSpeedBackend:
             with torch.no_grad(), deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
                 parameter.copy_(values[""])
 
+    def _reaching(self, loss: Tensor) -> Tensor:
+        """Return the loss of a pass so that processes can exchange its gradients.
+
+        Stage 2 adds gradients up in the order in which they come; the others do so in the order of the weights.
+        """
+        members = list(self.trained.values())
+        if self.config.zero_stage == 2:
+            return in_one_order(loss, members, self.processes)
+        return reaching_all(loss, members)
+
     def _link_moments(self) -> None:
         """Link every parameter to its moments after the first step.
 
@@ -231,6 +245,21 @@ class DeepSpeedBackend:
 
     def _is_shared(self, parameter: Parameter) -> bool:
         return hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")
+
+
+def _gather_experts_together(network: torch.nn.Module) -> None:
+    """Make stage 3 gather all experts of a layer at once, of which processes call different ones.
+
+    DeepSpeed does so of itself for some kinds. Experts that are one stacked matrix need nothing.
+    """
+    from deepspeed.utils import set_z3_leaf_module
+
+    modules = dict(network.named_modules())
+    for name, module in modules.items():
+        if isinstance(module, torch.nn.ModuleList) and name.endswith("experts"):
+            while isinstance(modules[name], torch.nn.ModuleList):
+                name = name.rpartition(".")[0]
+            set_z3_leaf_module(modules[name], True)
 
 
 def _restore_buffers(model: PreTrainedModel) -> None:

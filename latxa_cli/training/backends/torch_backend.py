@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -17,9 +16,8 @@ from latxa_cli.training.checkpoints.checkpoint import MOMENTS
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.network import parameters
 from latxa_cli.training.network.forward import PackedLoss
+from latxa_cli.training.network.reached import reaching_all
 from latxa_cli.training.processes import Processes
-
-SINGLE_EXPERT = re.compile(r"experts\.\d+\.")  # in the name of a weight of one expert alone
 
 
 class TorchBackend:
@@ -40,34 +38,20 @@ class TorchBackend:
             betas=(self.config.beta1, self.config.beta2),
             fused=True,
         )
+        if self.world > 1:
+            network.finish = lambda loss: reaching_all(loss, list(self.trained.values()))
         self._network = network
         self._wrapped: Any = None  # see `_together`
 
-    def _together(self, arguments: Mapping[str, Any]) -> Any:
-        """Return the network, among several processes the one that exchanges gradients.
-
-        Weights without a gradient are searched for in every step only in models that have some, now (an indexer) or
-        perhaps later (an expert of its own, to which no token comes): torch warns of a search for nothing.
-        """
+    def _together(self) -> Any:
+        """Return the network, among several processes the one that exchanges gradients."""
         if self.world == 1:
             return self._network
-        search = any(SINGLE_EXPERT.search(name) for name in self.trained) or not self._all_reached(arguments)
         # Buffers are constants, such as the angles of positions, and need no exchange. The name of the parameter
         # depends on the version of torch.
         known = inspect.signature(DistributedDataParallel).parameters
         no_buffers: Any = {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
-        return DistributedDataParallel(
-            self._network, gradient_as_bucket_view=True, find_unused_parameters=search, **no_buffers
-        )
-
-    def _all_reached(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether every trained weight gets a gradient in every process; changes nothing."""
-        members = list(self.trained.values())
-        device = self.processes.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            gradients = torch.autograd.grad(self._network(**arguments), members, allow_unused=True)
-        (missing,) = self.processes.sum(sum(gradient is None for gradient in gradients))
-        return not missing
+        return DistributedDataParallel(self._network, gradient_as_bucket_view=True, **no_buffers)
 
     def accumulate(self, arguments: Mapping[str, Any], factor: float, *, last: bool) -> Tensor:
         """Add the gradient of `factor` times the loss of a forward pass; return that loss, summed over its tokens.
@@ -78,7 +62,7 @@ class TorchBackend:
             last: whether this is the last pass of the step, after which the processes add up their gradients.
         """
         if self._wrapped is None:
-            self._wrapped = self._together(arguments)
+            self._wrapped = self._together()
         with nullcontext() if last or self.world == 1 else self._wrapped.no_sync():
             loss: Tensor = self._wrapped(**arguments)
             (loss * (factor * self.world)).backward()  # torch takes the mean over processes, and the loss is a sum

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,7 @@ class PackedLoss(torch.nn.Module):
         self.calls = 0  # of the model in each forward pass over rows taken apart; 0: as many as are fast
         self.balance: Balance | None = None  # trained beside the cross-entropy
         self.balancing: Tensor | None = None  # that of the last forward pass in training, see `Balance.over`
+        self.finish: Callable[[Tensor], Tensor] | None = None  # what a backend does to a loss, see `reached`
         self._noise: Tensor | None = None
         model.get_input_embeddings().register_forward_hook(self._on_embeddings)
 
@@ -126,7 +127,11 @@ class PackedLoss(torch.nn.Module):
 
         The arguments are those of `DeviceRows`, and `noise` [rows, length, size], which is added to the embeddings.
         """
-        rows = DeviceRows(input_ids, position_ids, where, targets, boundaries, longest)
+        loss = self._loss(DeviceRows(input_ids, position_ids, where, targets, boundaries, longest), noise)
+        return self.finish(loss) if self.finish and loss.requires_grad else loss
+
+    def _loss(self, rows: DeviceRows, noise: Tensor | None) -> Tensor:
+        where, targets = rows.where, rows.targets
         if not self.head_is_plain:
             logits, *routed = self._outputs(self.model, "logits", rows, noise)
             return self._balanced(cross_entropy(logits[where].float(), targets, reduction="sum"), rows, routed)
@@ -195,6 +200,9 @@ class PackedLoss(torch.nn.Module):
         return [torch.cat(parts)[_moved(order, input_ids.device)] for parts in zip(*found, strict=True)]
 
     def _call(self, module: torch.nn.Module, output: str, noise: Tensor | None, **inputs: Any) -> list[Tensor]:
+        if module is self.model and self.balance and not self.training:
+            # It would compute its balancing loss for nothing, and fail where no router chooses by logits.
+            inputs["output_router_logits"] = False
         self._noise = noise
         try:
             found = module(**inputs, use_cache=False)
