@@ -221,14 +221,15 @@ def ends_of(tokenizer: Any, *settings: JsonObject) -> int | list[int] | None:
 def name_ends(config: JsonObject, ends: int | list[int]) -> None:
     """Name the ends in a configuration, unless transformers takes only one there for models of this kind (Inkling)."""
     from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING
 
+    named, kind = deepcopy(config), str(config.get("model_type"))
+    change(named, {"eos_token_id": ends})
     try:
-        AutoConfig.for_model(config.get("model_type", ""), eos_token_id=ends)
+        if kind in CONFIG_MAPPING:  # else it has code of its own
+            CONFIG_MAPPING[kind].from_dict(deepcopy(named))  # it writes into what it is given
     except StrictDataclassError:
         return
-    except ValueError:  # a kind that transformers does not know, with code of its own
-        pass
     change(config, {"eos_token_id": ends})
 
 

@@ -13,8 +13,9 @@ import pytest
 import readers
 import torch
 from tiny_mix import WORDS
+from transformers import AutoConfig
 
-from latxa_cli.model_files import in_both_spellings
+from latxa_cli.model_files import in_both_spellings, name_ends
 from latxa_cli.models import merge as arithmetic
 from latxa_cli.models import scratch, vocabulary
 from latxa_cli.tokenizer import load_tokenizer
@@ -138,6 +139,14 @@ def test_what_a_configuration_already_says_is_kept_and_parts_are_spelt_too():
     assert in_both_spellings({"n_embd": 4}, {"n_embd": 4, "rope_parameters": None}) == {"n_embd": 4}
 
 
+@pytest.mark.parametrize(("kind", "part"), [("inkling_mm_model", "text_config"), ("llama", None)])
+def test_several_ends_are_named_where_a_family_can_have_them(kind, part):
+    config = {"model_type": kind, **({part: {"eos_token_id": 1}} if part else {"eos_token_id": 1})}
+    name_ends(config, [1, 3])
+    assert (config[part] if part else config)["eos_token_id"] == (1 if part else [1, 3])
+    AutoConfig.for_model(**config)
+
+
 def test_sections_of_a_grid_of_positions_are_spelt_for_version_4():
     """It takes no Qwen2-VL without them."""
     new = {"rope_parameters": {"rope_type": "default", "rope_theta": 5.0, "mrope_section": [4, 2, 2]}}
@@ -147,8 +156,6 @@ def test_sections_of_a_grid_of_positions_are_spelt_for_version_4():
 
 def test_long_rope_is_spelt_for_version_4_with_three_fields_alone():
     """Phi 3.5, Phi 4 mini: version 4 takes no model with more. Version 5 writes into a configuration that it reads."""
-    from transformers import AutoConfig
-
     given = readers.SIZES | readers.KINDS["phi3"]
     before = json.dumps(given)
     known = AutoConfig.for_model(**json.loads(before)).to_dict()
