@@ -227,10 +227,11 @@ def is_local(model: str) -> bool:
 def cannot_load(model: str, item: str, error: Exception) -> LatxaError:
     """Return the error that says why a library loads no such item of a model."""
     if is_local(model):
-        return LatxaError(
-            f"`{model}`: its {item} cannot be loaded: {first_line(error)}",
-            hint="give a directory with `config.json`, `model.safetensors` and a tokenizer",
-        )
+        file = {"configuration": CONFIG, "tokenizer": "tokenizer.json", "weights": "model.safetensors"}[item]
+        hint = f"is `{file}` in it whole, and of this model?"
+        if not (Path(model) / file).exists():
+            hint = "give a directory with `config.json`, `model.safetensors` and a tokenizer"
+        return LatxaError(f"`{model}`: its {item} cannot be loaded: {first_line(error)}", hint=hint)
     return LatxaError(
         f"the hub does not give the {item} of `{model}`: {first_line(error)}",
         hint="is the name right, and `HF_TOKEN` set if the model is gated?",

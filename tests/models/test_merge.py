@@ -167,7 +167,7 @@ REFUSED = {
     "eight bits": ("`model.norm.weight` is F8_E4M3: only floating-point", "before it was quantised"),
     "no weights": ("has no weights as safetensors", "`model.safetensors`"),
     "weights that may hold code": ("plus` has no weights as safetensors", "`save_pretrained` of transformers"),
-    "a tokenizer that is cut": (r"plus`: its tokenizer cannot be loaded: .+", "and a tokenizer"),
+    "a tokenizer that is cut": (r"plus`: its tokenizer cannot be loaded: .+", "is `tokenizer.json` in it whole"),
     "an adapter beside": ("plus` holds an adapter beside weights", "remove `adapter_config.json`"),
     "a cut file": (r"`model.safetensors` cannot be read: ", "is the copy complete"),
     "a lost shard": (r"`model-00002-of-\d+.safetensors` is missing", "is the copy complete"),
