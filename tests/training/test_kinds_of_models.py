@@ -249,6 +249,21 @@ def test_adapters_that_could_not_be_merged_are_refused_before_the_run(tied, targ
         parameters.choose(model, TrainConfig(lora_rank=2, lora_targets=["q_proj", target]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "targets", "hint"),
+    [
+        ("llama", ["q_proj", "v_porj"], "did you mean `v_proj`"),
+        ("phi3", ["o_proj", "gate_proj"], "did you mean `gate_up_proj`"),  # a list for Llama, of another family
+        ("llama", ["proj"], "did you mean"),
+    ],
+)
+def test_each_target_of_adapters_is_a_layer(kind, targets, hint):
+    """PEFT passes over the others if there is one."""
+    with pytest.raises(UsageError, match=f"no layer that is trained is called `{targets[-1]}`") as error:
+        parameters.choose(random_model(kind), TrainConfig(lora_rank=2, lora_targets=targets))
+    assert hint in error.value.hint
+
+
 def test_an_adapted_head_is_trained(rows):
     model = random_model("llama", tie_word_embeddings=False)
     trainer = loop.Trainer(model, rows, TrainConfig(lora_rank=2, lora_targets=["lm_head"], learning_rate=0.1))

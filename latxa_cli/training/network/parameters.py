@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from latxa_cli.model import read_settings
-from latxa_cli.stream.errors import LatxaError, UsageError, first_line
+from latxa_cli.stream.errors import LatxaError, UsageError, first_line, nearest
 from latxa_cli.training.config import TrainConfig
 from latxa_cli.training.network.parts import beside_text, whole_parts
 
@@ -185,6 +185,7 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
     layers = _linear_layers(model)
     without = [name for name in layers if f"{name}.weight" in frozen | whole]
     experts = _stacked_experts(model, frozen | whole) if config.lora_experts else []
+    _check_targets(config.lora_targets, [name for name, _ in model.named_modules() if name not in without], layers)
     settings = LoraConfig(
         r=config.lora_rank,
         lora_alpha=lora_alpha(config),  # type: ignore[arg-type]
@@ -208,6 +209,15 @@ def _add_adapters(model: PreTrainedModel, config: TrainConfig, frozen: set[str])
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def _check_targets(targets: Sequence[str], names: Sequence[str], linear: Sequence[str]) -> None:
+    """Raise UsageError for a target that none of the layers `names` has at its end: PEFT passes over it."""
+    known = sorted({name.rpartition(".")[2] for name in linear})
+    for target in targets:
+        if not any(f".{name}".endswith(f".{target}") for name in names):
+            message = f"`lora_targets`: no layer that is trained is called `{target}`"
+            raise UsageError(message, hint=nearest(target, known))
 
 
 def _linear_layers(model: PreTrainedModel) -> list[str]:
