@@ -34,8 +34,10 @@ def check(store: RowStore, decision: Decision, options: MixOptions, parts: Seque
     for number, name in enumerate(store.plan.names):
         if not sum(read for read, its_input in zip(store.reads, store.inputs, strict=True) if its_input == number):
             say(f"`{name}` is empty")
-    if options.criterion is not None and options.scores is None:
-        _check_criterion(store, options.criterion, parts)
+    if options.scores is None:
+        if options.criterion is not None:
+            _check_criterion(store, options.criterion, parts)
+        _say_no_scores(store, parts, say)
     if not any(len(part_decision.picks().rows) for _, part_decision in _part_decisions(store, decision)):
         _check_why(store, decision, options.split, parts)
     _say_what_is_short(store, decision, options, say)
@@ -49,6 +51,24 @@ def _part_decisions(
             yield part, decision.for_part(part, store.rows(part), its_input)
 
 
+def _say_no_scores(store: RowStore, parts: Sequence[Part], say: Say) -> None:
+    """Tell of inputs with a lowest score that it leaves nothing of, since their records have no scores."""
+    for reading in store.plan.readings:
+        mine = [part for part in parts if part.source == reading.number]
+        if reading.admission is None or reading.admission.minimum is None:
+            continue
+        found = [_scores_of(record) for record in _some(mine)]
+        if found and not any(found) and not any(len(store.rows(part.number)) for part in mine):
+            say(
+                f"`--minimum`: the records of `{reading.name}` have no `metadata.scores`; "
+                "`--scores` takes a file of them"
+            )
+
+
+def _scores_of(record: Record) -> object:
+    return (record.get("metadata") or {}).get("scores")
+
+
 def _check_criterion(store: RowStore, criterion: str, parts: Sequence[Part]) -> None:
     scored = {
         reading.number for reading in store.plan.readings if reading.admission and reading.admission.minimum is not None
@@ -56,7 +76,7 @@ def _check_criterion(store: RowStore, criterion: str, parts: Sequence[Part]) -> 
     mine = [part for part in parts if part.source in scored]
     if any(len(store.rows(part.number)) for part in mine):
         return
-    scores = [(record.get("metadata") or {}).get("scores") for record in _some(mine)]
+    scores = map(_scores_of, _some(mine))
     names = {name for found in scores if type(found) is dict for name in found}
     if names and criterion not in names:
         raise no_score(criterion, names)

@@ -26,7 +26,7 @@ from tempfile import TemporaryFile
 from latxa_cli.stream import resume
 from latxa_cli.stream.endings import COMPRESSED, NOT_WRITTEN, compression_of
 from latxa_cli.stream.errors import LatxaError, UsageError
-from latxa_cli.stream.manifest import manifest_of
+from latxa_cli.stream.manifest import load, manifest_of
 from latxa_cli.stream.records import JsonObject, Outcome, Record, Reject
 from latxa_cli.stream.rejects import unfit_entry
 from latxa_cli.stream.resume import MAIN, REJECTS, Checkpoint, Counts
@@ -287,7 +287,8 @@ class DirectoryOutputs(Outputs):
         if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
             return
         hint = "remove it, or name another"
-        ours = directory.is_dir() and (manifest_of(directory).exists() or resume.state_of(directory).exists())
+        made = load(manifest_of(directory)) if directory.is_dir() else None
+        ours = directory.is_dir() and (made["verb"] == self.verb if made else resume.state_of(directory).exists())
         if not ours:
             raise UsageError(f"`-o {directory}` exists already, and `latxa {self.verb}` did not make it", hint=hint)
         if not self.destination.resume:

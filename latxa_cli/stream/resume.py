@@ -133,7 +133,8 @@ def is_complete(output: Path, manifest_path: Path, settings: JsonObject, *, grow
     written = manifest.load(manifest_path)
     if written is None or not output.exists():
         return False
-    hint, was = "remove it, choose another `-o`, or leave `--resume` out", written.get("settings", {})
+    anew = "or choose another `-o`" if output.is_dir() else "choose another `-o`, or leave `--resume` out"
+    hint, was = f"remove it, {anew}", written.get("settings", {})
     before, grown = ({name: given.get(name) for name in settings if name in growing} for given in (was, settings))
     if different := manifest.difference(was | grown, settings):
         raise UsageError(f"{output}: was made with other settings: {different}", hint=hint)

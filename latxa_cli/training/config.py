@@ -161,15 +161,21 @@ def resolve(path: Path | None, prepared: Mapping[str, Any] = MappingProxyType({}
         UsageError: the file is not TOML, has an unknown key (the hint names the nearest one) or a value of a wrong
             type; or a setting differs from that of the prepared data.
     """
-    settings = _from_toml(path) if path is not None else {}
-    settings.update({name: value for name, value in flags.items() if value is not None})
+    of_file = _from_toml(path) if path is not None else {}
+    settings = of_file | {name: value for name, value in flags.items() if value is not None}
     for name, value in prepared.items():
         if settings.get(name, value) != value:
+            was, now = (str(one).lower() if isinstance(one, bool) else one for one in (value, settings[name]))
             raise UsageError(
-                f"`{name}` is `{settings[name]}`, and the data were prepared with `{value}`",
+                f"`{name}` is `{now}`, and the data were prepared with `{was}`",
                 hint="leave it out, or prepare them again",
             )
-    return TrainConfig(**{**settings, **prepared})
+    try:
+        return TrainConfig(**{**settings, **prepared})
+    except SettingError as error:
+        if error.name in of_file and flags.get(error.name) is None:
+            raise UsageError(f"`{path}`: {error.message}") from None
+        raise
 
 
 def _from_toml(path: Path) -> JsonObject:
@@ -220,5 +226,13 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # the one character that TOML alone forbids
 
 
+class SettingError(UsageError):
+    """The setting called `name` has a value that it may not have."""
+
+    def __init__(self, name: str, value: object, rule: str) -> None:
+        super().__init__(f"`{name}` is `{value}`: it {rule}")
+        self.name = name.partition(".")[0]
+
+
 def _refuse(name: str, value: object, rule: str) -> None:
-    raise UsageError(f"`{name}` is `{value}`: it {rule}", hint="settings come from `--config` and from flags")
+    raise SettingError(name, value, rule)

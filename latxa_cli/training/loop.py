@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 CALLS_OF_ZERO_3 = 4  # of the model in a pass over rows taken apart
 TRIAL_STEPS = 4  # steps of `estimate`; the first one allocates moments and buffers, and is not timed
 EXCERPT = 60  # characters of a text that an error names
-SMALLER_STEPS = "a smaller `--learning-rate` or a longer warm-up; `--resume` goes on from the last checkpoint"
+SMALLER_STEPS = "a new run with a smaller `--learning-rate`, or a longer warm-up (`warmup_ratio` in `--config`)"
 NO_STEP_YET = "it comes of the starting model's weights: is the row of a token all zeros, perhaps that of padding?"
 NOT_BALANCED = (
     "the loss that balances experts (`output_router_logits`) is not trained: transformers has no such loss for `{}`"

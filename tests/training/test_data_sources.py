@@ -54,6 +54,7 @@ def test_what_does_not_go_together(place, sources, options, message):
     with pytest.raises(UsageError) as caught:
         found(sources, **options)
     assert message in caught.value.message
+    assert ("chat_template" in options) is (caught.value.hint == "`latxa prepare --chat-template`")
 
 
 def test_several_processes_take_what_is_prepared(place):

@@ -231,7 +231,7 @@ def test_a_template_that_is_no_jinja(prepared, records, tmp_path):
 
 
 def test_an_empty_mix(prepared):
-    with pytest.raises(LatxaError, match="the mix is empty"):
+    with pytest.raises(LatxaError, match=r"mix\.jsonl: no records are there"):
         prepared([])
     with pytest.raises(LatxaError, match="no conversation without a `source` is left, of 1"):
         prepared([{"id": "l", "messages": turns("etxe " * 99, "a")}])

@@ -96,6 +96,7 @@ def test_training_takes_what_was_prepared(
         (("--sequence-length", "32"), "`sequence_length` is `32`, and the data were prepared with `64`"),
         (("mix.jsonl",), "`prepared` is prepared already, and other data can't be added"),
         (("--chat-template", "mix.jsonl"), "`prepared` is prepared already, and `--chat-template` can't be added"),
+        (("--fold-system",), "`fold_system` is `true`, and the data were prepared with `false`"),
         (("--model", "trained"), "the data were prepared with the tokenizer of `base`"),
     ],
 )
@@ -168,3 +169,39 @@ def test_only_malformed_lines_are_rejects_too(latxa: Latxa, place: Path, tmp_pat
     assert done.stderr.decode() == "latxa: none of the 1 records can be used: 1 malformed\n"
     (entry,) = map(json.loads, (tmp_path / "rejects").read_text().splitlines())
     assert entry["detail"] == "`messages` is empty"
+
+
+def test_folders_that_do_not_go_together_are_named(latxa: Latxa, place: Path, prepared: dict[str, bytes]) -> None:
+    made = latxa(*prepare("mix.jsonl", "folded", "--fold-system"), cwd=place)
+    assert made.returncode == 0, made.stderr.decode()
+    (place / "half").mkdir()
+    (place / "half" / "ids-00000.bin").write_bytes(b"")
+    lines = {
+        ("prepared", "folded"): "`folded` was prepared with another fold system than `prepared`",
+        (
+            "half",
+        ): "`half` is not what `latxa prepare` makes, or not whole\nhint: `latxa prepare … --resume` completes it",
+    }
+    for folders, says in lines.items():
+        done = latxa("train", *folders, "--model", "base", "-o", "none", cwd=place)
+        assert done.returncode and says in done.stderr.decode()
+
+
+def test_files_without_records_are_named(latxa: Latxa, place: Path, prepared: dict[str, bytes]) -> None:
+    (place / "empty.jsonl").write_text("")
+    done = latxa("prepare", "empty.jsonl", "-m", "base", "--sequence-length", "64", "-o", "none", cwd=place)
+    assert done.stderr.decode().startswith("latxa: empty.jsonl: no records are there\n")
+    words = ("train", "prepared", "-m", "base", "--val", "eu=empty.jsonl", "-o", "none")
+    assert "latxa: empty.jsonl: no records are there" in latxa(*words, cwd=place).stderr.decode()
+
+
+def test_no_hint_leads_back(latxa: Latxa, place: Path, prepared: dict[str, bytes], tmp_path: Path) -> None:
+    """A folder that is there is refused without `--resume`; another rate of learning is another run."""
+    other = latxa("train", "prepared", "-m", "base", "-o", "prepared", cwd=place).stderr.decode()
+    assert "`latxa train` did not make it\nhint: remove it, or name another\n" in other
+    done = latxa(*prepare("mix.jsonl", "prepared", "--resume", "--fold-system"), cwd=place)
+    assert done.returncode == 2 and done.stderr.decode().endswith("hint: remove it, or choose another `-o`\n")
+    words = ("train", "prepared", "-m", "base", "--max-steps", "3", "--learning-rate", "1e30", "--threads", "1")
+    lost = latxa(*words, "-o", tmp_path / "lost", cwd=place)
+    assert lost.returncode == 1 and "hint: a new run with a smaller `--learning-rate`" in lost.stderr.decode()
+    assert "--resume" not in lost.stderr.decode()

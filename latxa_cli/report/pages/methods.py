@@ -147,6 +147,11 @@ SETTINGS = (
     ("seed", "seed {:,}", None),
 )  # fmt: skip
 
+ROWS = {
+    "packed": "Several texts shared a sequence, and did not attend to each other.",
+    "unpacked": "Each text was computed by itself.",
+}
+
 
 def _train(manifest: Record) -> Iterator[str]:
     model, name = _get(manifest, "model", type_=str), _made(manifest)
@@ -172,6 +177,8 @@ def _train(manifest: Record) -> Iterator[str]:
     shares = [f"{source} ({figures['tokens']:,})" for source, figures in sources if _get(figures, "tokens", type_=int)]
     if len(shares) > 1:
         yield f"Tokens by source: {_list(shares)}."
+    if (packing := _get(manifest, "packing", type_=str)) in ROWS:
+        yield ROWS[packing]
     backend, processes = _get(manifest, "backend", type_=str), _get(manifest, "processes", type_=int)
     if backend and processes:
         device = _get(manifest, "device", type_=str)

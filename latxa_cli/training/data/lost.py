@@ -61,9 +61,9 @@ def check_sources(
 
 
 def check_records(
-    shares: Mapping[str, Counter[str]], rejected: Counter[str], other_split: int, *, set_aside: bool
+    names: str, shares: Mapping[str, Counter[str]], rejected: Counter[str], other_split: int, *, set_aside: bool
 ) -> None:
-    """Raise LatxaError where no record is left."""
+    """Raise LatxaError where no record is left of the sources with these `names`."""
     if shares:
         return
     if other_split:
@@ -77,4 +77,4 @@ def check_records(
             f"none of the {rejected.total():,} records can be used: {reasons}",
             hint="" if set_aside else SEE,
         )
-    raise LatxaError("the mix is empty", hint="give files with documents or conversations")
+    raise LatxaError(f"{names}: no records are there", hint="give files with documents or conversations")

@@ -296,7 +296,8 @@ def prepare(
     account(read, inputs, made.rejects())
     used, lost = ([result[name] for result in results] for name in ("conversations", "lost"))
     check_sources(used, lost, set_aside=set_aside)
-    check_records(shares, rejected, other_split, set_aside=set_aside)
+    names = ", ".join(source.argument for source in sources)
+    check_records(names, shares, rejected, other_split, set_aside=set_aside)
     work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
     return made
 

@@ -145,8 +145,12 @@ class PreparedRows:
         """
         indexes = [_index(folder) for folder in folders]
         for name in ("sequence_length", "tokenizer", "chat_template", "fold_system"):
-            if len({orjson.dumps(index.get(name)) for index in indexes}) > 1:
-                raise UsageError(f"`{folders[0]}` and others were prepared with another {name.replace('_', ' ')}")
+            for folder, index in zip(folders, indexes, strict=True):
+                if index.get(name) != indexes[0].get(name):
+                    raise UsageError(
+                        f"`{folder}` was prepared with another {name.replace('_', ' ')} than `{folders[0]}`",
+                        hint="prepare all in one way",
+                    )
         self.facts = indexes[0]
         self.sequence_length: int = self.facts["sequence_length"]
         self.shares = _summed(indexes)
@@ -237,7 +241,8 @@ def _index(folder: Path) -> JsonObject:
         index: dict[str, Any] = orjson.loads((folder / INDEX).read_bytes())
     except (OSError, ValueError):
         raise LatxaError(
-            f"`{folder}` is not what `latxa prepare` makes, or not whole", hint="`--resume` completes it"
+            f"`{folder}` is not what `latxa prepare` makes, or not whole",
+            hint="`latxa prepare … --resume` completes it",
         ) from None
     if index.get("format") != FORMAT:
         raise LatxaError(f"`{folder}` was prepared by another version of `latxa`", hint="prepare it again")

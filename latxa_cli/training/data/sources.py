@@ -57,10 +57,9 @@ def find_sources(
     folders = [Path(source) for source in sources if is_prepared(source)]
     records = [] if folders else read(list(sources))
     if folders and (len(folders) < len(sources) or chat_template):
-        addition = "`--chat-template`" if chat_template else "other data"
-        raise UsageError(
-            f"`{folders[0]}` is prepared already, and {addition} can't be added", hint="prepare all together"
-        )
+        addition = "other data" if len(folders) < len(sources) else "`--chat-template`"
+        hint = "prepare all together" if len(folders) < len(sources) else "`latxa prepare --chat-template`"
+        raise UsageError(f"`{folders[0]}` is prepared already, and {addition} can't be added", hint=hint)
     named = named_values("--val", validation, "NAME=FILE", str, hint="`--val eu=held_out.jsonl`")
     for name in named:
         if not name.replace("-", "").replace("_", "").isalnum():  # it names a folder, and stands in the metrics

@@ -170,7 +170,9 @@ def _named(model: PreTrainedModel, setting: str, parts: Sequence[str]) -> set[st
     """Return the names of the parameters that have one of `parts` in them; raises UsageError for a part of none."""
     found = {part: {name for name, _ in model.named_parameters() if part in name} for part in parts}
     if missing := next((part for part, names in found.items() if not names), None):
-        raise UsageError(f"`{setting}`: no parameter of the model has `{missing}` in its name")
+        known = dict.fromkeys(part for name, _ in model.named_parameters() for part in name.split("."))
+        hint = nearest(missing, [name for name in known if not name.isdigit()])
+        raise UsageError(f"`{setting}`: no parameter of the model has `{missing}` in its name", hint=hint)
     return set().union(*found.values())
 
 

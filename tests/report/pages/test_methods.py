@@ -19,7 +19,7 @@ TRAINED = manifest(
     "train", model="org/base", dtype="bfloat16", steps=1200, tokens=3_500_000, trained_tokens=1_000_000,
     resolved={"learning_rate": 1e-5, "epochs": 4.0, "max_steps": 0, "weight_decay": 0.0, "seed": 33, "lora_rank": 0},
     outputs=[{"path": "models/exp_2_101/config.json"}], backend="deepspeed", processes=8, device="cuda:0",
-    sources={"corpus": {"tokens": 3_000_000}, "en": {"tokens": 500_000}}, python="3.11.7",
+    packing="packed", sources={"corpus": {"tokens": 3_000_000}, "en": {"tokens": 500_000}}, python="3.11.7",
 )  # fmt: skip
 
 
@@ -28,9 +28,15 @@ def test_a_training_run():
     assert training == (
         "exp_2_101 was trained from org/base with 4 epochs, 1,200 optimiser steps, a peak learning rate of 1e-5, "
         "seed 33 and number type bfloat16. Its data hold 3,500,000 tokens, 1,000,000 of which count in the loss. "
-        "Tokens by source: corpus (3,000,000) and en (500,000). It ran on deepspeed, in 8 processes (cuda:0)."
+        "Tokens by source: corpus (3,000,000) and en (500,000). Several texts shared a sequence, and did not attend to "
+        "each other. It ran on deepspeed, in 8 processes (cuda:0)."
     )
     assert software == "Software: latxa 0.1.0 and Python 3.11.7."
+
+
+def test_rows_that_were_taken_apart():
+    (training, _) = methods([TRAINED | {"packing": "unpacked"}], [], [])
+    assert "Each text was computed by itself. It ran on" in training
 
 
 def test_data():
