@@ -204,3 +204,14 @@ def test_killed_again_and_again_it_ends_with_the_same_mix(latxa: Latxa, large: P
     assert not [
         path for path in tmp_path.iterdir() if path.name.startswith("out.jsonl.") and "manifest" not in path.name
     ]
+
+
+@pytest.mark.parametrize("more", [(), ("--criterion", "truth")])
+def test_records_without_scores_are_told(latxa: Latxa, tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a b"}\n')
+    done = latxa("mix", "a=a.jsonl", "--minimum", "a=3", *more, cwd=tmp_path)
+    said = "`--minimum`: the records of `a` have no `metadata.scores`; `--scores` takes a file of them"
+    assert done.returncode == 1 and said in done.stderr.decode()
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a b", "metadata": {"scores": {"truth": 2}}}\n')
+    low = latxa("mix", "a=a.jsonl", "--minimum", "a=3", *more, cwd=tmp_path).stderr.decode()
+    assert "1 low score" in low and said not in low
