@@ -10,6 +10,7 @@ that a model names, or it would never stop.
 
 from __future__ import annotations
 
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from latxa_cli.model import (
     GENERATION,
     TOKENIZER_CONFIG,
     TOKENIZER_PATTERNS,
+    clear,
     copy_files,
     matching,
     read_settings,
@@ -39,6 +41,7 @@ BESIDE_PATTERNS = (
     "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "LICENSE*", "NOTICE*", *CHAT_TEMPLATE_PATTERNS,
 )  # fmt: skip
 NOT_BESIDE = ("*.index.json", "manifest.json", "trainer_state.json", ADAPTER)
+IN_MEMORY = "model.part"  # the folder where transformers writes a model, `config.json` first
 ANY_TOKENIZER = "PreTrainedTokenizerFast"  # the class that versions 4 and 5 both have for any `tokenizer.json`
 OF_VERSION_5 = ("TokenizersBackend",)
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -50,22 +53,32 @@ PHI_3, FACTORS = ("phi3",), ("short_factor", "long_factor")
 def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Path | None = None) -> None:
     """Write a model into `directory`: weights (safetensors), configurations, tokenizer and chat template.
 
-    `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load them. `dtype` is that of the weights
-    in the file, float32 or bfloat16; `start` is the directory of the model that it was made of. Raises LatxaError where
-    the directory cannot be written.
+    `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load them. `config.json` comes last:
+    without that file, nothing loads the directory as a model. `dtype` is that of the weights in the file, float32 or
+    bfloat16; `start` is the directory of the model that it was made of. Raises LatxaError where the directory cannot be
+    written.
     """
     from transformers import GenerationConfig
 
     cast(model, dtype)
     generation, model.generation_config = model.generation_config, GenerationConfig()  # which needs no check
+    part = directory / IN_MEMORY
+    shutil.rmtree(part, ignore_errors=True)
     with writing(directory):
-        model.save_pretrained(directory)
-        model.generation_config = generation
-        save_beside_weights(model, tokenizer, directory, start)
-        for path in directory.iterdir():
-            if path.is_file():
-                path.chmod((directory / CONFIG).stat().st_mode)  # safetensors lets only the owner read its files
-                synchronise(path)
+        try:
+            model.save_pretrained(part)
+            model.generation_config = generation
+            save_beside_weights(model, tokenizer, part, start)
+            clear(directory)
+            mode = (part / CONFIG).stat().st_mode
+            for path in sorted(part.rglob("*"), key=lambda path: path.name == CONFIG):
+                if path.is_file():
+                    path.chmod(mode)  # safetensors lets only the owner read its files
+                    synchronise(path)
+                    (directory / path.relative_to(part)).parent.mkdir(exist_ok=True)
+                    path.replace(directory / path.relative_to(part))
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
         synchronise(directory)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +105,32 @@ def test_a_model_that_the_memory_does_not_hold_is_one_line(tmp_path, records, to
     with pytest.raises(LatxaError, match=r"a model of this configuration cannot be made: .*memory") as caught:
         new_model(read_config(path), tokenizer, seed=0)
     assert "\n" not in caught.value.message
+
+
+def test_a_kill_while_it_is_written_leaves_nothing_that_looks_like_a_model(
+    tmp_path, config_file, records, model_directory, monkeypatch
+):
+    """At each file that gets its place, all is as after a kill there; then another run makes it whole."""
+    out, places = tmp_path / "out", []
+    replace = Path.replace
+
+    def killed(path, target):
+        if target.parent == out:
+            places.append(target.name)
+            assert not (out / "config.json").exists()
+            if len(places) == 3:
+                raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        initialise(config_file, records, out, vocabulary_size=300, seed=0)
+    assert not (out / "config.json").exists()
+    (out / "model.part").mkdir()
+    (out / "model.part" / "left").write_text("")
+    initialise(config_file, records, out, vocabulary_size=300, seed=0)
+    assert places[-1] == "config.json"
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in model_directory.iterdir())
 
 
 def test_a_missing_configuration(tmp_path):

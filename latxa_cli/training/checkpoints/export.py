@@ -33,6 +33,7 @@ from latxa_cli.model import (
     write_settings,
     writing,
 )  # fmt: skip
+from latxa_cli.model_files import IN_MEMORY
 from latxa_cli.model_files import cast as cast_network
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16"}  # by safetensors' names
 CARD = "README.md"
-IN_MEMORY = "model.part"  # the folder where transformers writes
 
 
 def _silent(*_: object) -> None:
