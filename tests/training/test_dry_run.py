@@ -199,3 +199,13 @@ def test_a_dry_run_of_a_complete_run_says_so(ready, latxa):
     a_complete_run(ready, latxa)
     code, said = latxa(f"{TRAIN} --resume --dry-run")
     assert (code, said) == (0, "latxa train: out is complete already\n")
+
+
+def test_what_prepare_remarks_is_told_to_those_who_train(place, latxa):
+    turns = [{"role": "user", "content": "etxe"}, {"role": "assistant", "content": "mendi", "mood": "glad"}]
+    (place / "more.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    told = "`mood` of messages is not trained (in 1 conversations)"
+    assert told in latxa(f"{PREPARE} 64 -o prepared".replace("mix.jsonl", "mix.jsonl more.jsonl"))[1]
+    for flags in (" --dry-run", ""):
+        code, said = latxa(TRAIN + flags)
+        assert code == 0 and f"latxa train: {told}\n" in said

@@ -209,8 +209,6 @@ class Preparation:
         asides: files with the records that are set aside.
         other_split: records left out since they belong to another split.
         shortened: conversations that were shortened to fit a row.
-        remarks: what people should know, in sentences, and of how many conversations.
-        changed: how the tokenizer changes texts.
     """
 
     folder: Path
@@ -220,8 +218,6 @@ class Preparation:
     asides: list[Path]
     other_split: int
     shortened: int
-    remarks: Counter[str]
-    changed: Changed
 
     @cached_property
     def rows(self) -> PreparedRows:
@@ -245,17 +241,22 @@ class Preparation:
             yield f"`--chat-loss` names the source `{name}`, which these records do not have"
         if day := rows.facts.get("date"):
             yield f"the chat template writes the day into conversations: {day}"
-        if line := self.changed.line():
-            yield line
         if self.shortened:
             yield f"{self.shortened:,} conversations longer than a row end with the last answer that fits"
-        remarks = self.remarks.most_common()
-        for remark, number in remarks[:SHOWN]:
-            yield f"{remark} (in {number:,} conversations)"
-        if rarer := [remark for remark, _ in remarks[SHOWN : 3 * SHOWN]]:
-            yield f"rarer: {'; '.join(rarer)}{'; …' if len(remarks) > 3 * SHOWN else ''}"
+        yield from rows.remarks
         if self.other_split:
             yield f"{self.other_split:,} records of other splits are left out"
+
+
+def _remarks(remarks: Counter[str], changed: Changed) -> Iterator[str]:
+    """Yield lines for people on what is trained, for those who train on the rows too."""
+    if line := changed.line():
+        yield line
+    common = remarks.most_common()
+    for remark, number in common[:SHOWN]:
+        yield f"{remark} (in {number:,} conversations)"
+    if rarer := [remark for remark, _ in common[SHOWN : 3 * SHOWN]]:
+        yield f"rarer: {'; '.join(rarer)}{'; …' if len(common) > 3 * SHOWN else ''}"
 
 
 def prepare(
@@ -291,14 +292,14 @@ def prepare(
         sum(result[name] for result in results) for name in ("read", "other split", "shortened")
     )
     asides = [task.file("aside") for task in tasks]
-    changed = together(result["changed"] for result in results)
-    made = Preparation(folder, inputs, read, rejected, asides, other_split, shortened, remarks, changed)
+    made = Preparation(folder, inputs, read, rejected, asides, other_split, shortened)
     account(read, inputs, made.rejects())
     used, lost = ([result[name] for result in results] for name in ("conversations", "lost"))
     check_sources(used, lost, set_aside=set_aside)
     names = ", ".join(source.argument for source in sources)
     check_records(names, shares, rejected, other_split, set_aside=set_aside)
-    work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares)], here=True)
+    told = tuple(_remarks(remarks, together(result["changed"] for result in results)))
+    work.stage("pack", pack, [PackTask(tuple(tasks), str(folder.absolute()), shares, told)], here=True)
     return made
 
 
@@ -307,11 +308,12 @@ def prepare(
 
 @dataclass(frozen=True)
 class PackTask:
-    """The tasks with the pieces to pack, the folder of the rows, and the counts of each source."""
+    """The tasks with the pieces to pack, the folder of the rows, the counts of each source, and lines for people."""
 
     tokenised: tuple[TokeniseTask, ...]
     folder: str
     shares: dict[str, Counter[str]]
+    remarks: tuple[str, ...] = ()
 
 
 def pack(task: PackTask) -> JsonObject:
@@ -334,7 +336,7 @@ def pack(task: PackTask) -> JsonObject:
     facts = {"model": settings.model, "tokenizer": digest, "chat_template": tokenizer.chat_template}
     if asks_for_date(tokenizer):
         facts["date"] = settings.day
-    writer.finish(facts | how | {"sources": task.shares})
+    writer.finish(facts | how | {"sources": task.shares, "remarks": task.remarks})
     return {"rows": writer.rows}
 
 

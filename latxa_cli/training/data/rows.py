@@ -152,6 +152,7 @@ class PreparedRows:
                         hint="prepare all in one way",
                     )
         self.facts = indexes[0]
+        self.remarks = list(dict.fromkeys(line for index in indexes for line in index.get("remarks", ())))
         self.sequence_length: int = self.facts["sequence_length"]
         self.shares = _summed(indexes)
         self.digest = xxhash.xxh3_128("".join(index["digest"] for index in indexes).encode()).hexdigest()

@@ -92,7 +92,9 @@ class RunData:
                     f"`{self.sources.folders[0]}` is prepared already, and `--date` can't be added",
                     hint="`latxa prepare --date`",
                 )
-            return PreparedRows(self.sources.folders)
+            rows = PreparedRows(self.sources.folders)
+            self.run.say_all(rows.remarks)
+            return rows
         template = prepare.template_of(chat_template)
         day = day_of(self.run, self.folder).isoformat()
         return PreparedRows([self._prepared(self.sources.records, self.folder, template, day, workers)])
