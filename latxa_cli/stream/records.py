@@ -75,9 +75,9 @@ def instruction_of(conversation: Record) -> str:
 
 def loaded(value: object) -> Any:
     """Return what a text of JSON says, for which tables have room where they have none for objects; else the value."""
-    import orjson
+    if type(value) is str:
+        import orjson
 
-    if isinstance(value, str):
         with suppress(ValueError):
             return orjson.loads(value)
     return value
