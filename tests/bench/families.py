@@ -67,7 +67,7 @@ SMALL = {
 OTHERS = {
     "blip", "blip-2", "diffusion_gemma", "evolla", "florence2", "idefics", "instructblip", "instructblipvideo",
     "kosmos-2", "kosmos-2.5", "kyutai_speech_to_text", "paligemma", "pi0", "pix2struct", "pp_formulanet",
-    "qwen2_5_omni", "qwen3_omni_moe", "t5gemma2", "udop", "vibevoice_asr", "vision-encoder-decoder",
+    "qwen2_5_omni", "qwen3_omni_moe", "shieldgemma2", "t5gemma2", "udop", "vibevoice_asr", "vision-encoder-decoder",
     "voxtral_realtime",
     "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small", "blt",
     "camembert", "cpmant", "ctrl", "data2vec-text", "electra", "ernie", "gemma4_assistant", "gemma4_unified_assistant",
@@ -273,10 +273,13 @@ def guide(found: list[Found]) -> str:
         for one in found
         if one.what in TRAIN
     ]
-    whole = sum(one.what in TRAIN and one.family in OF_ALL for one in found)
+    whole = sum(
+        one.what in TRAIN and one.family in OF_ALL and bool(CONFIG_MAPPING[one.family].sub_configs) for one in found
+    )
     return GUIDE.format(
-        number=len(rows), whole=whole, packed=counts["packed"], unpacked=counts["unpacked"], transformers=version("transformers"),
-        torch=version("torch"), table=render(rows, ("family", "rows", "difference", "difference, packed"), "markdown"),
+        number=len(rows), whole=whole, packed=counts["packed"], unpacked=counts["unpacked"],
+        transformers=version("transformers"), torch=version("torch"),
+        table=render(rows, ("family", "rows", "difference", "difference, packed"), "markdown"),
     )  # fmt: skip
 
 

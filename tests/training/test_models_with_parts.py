@@ -190,3 +190,26 @@ def test_parts_are_found_where_the_configuration_of_text_is_the_whole(kind, part
     assert config.get_text_config() is config
     network = skeleton(kind, config)
     assert parts.whole_parts(network, parts.beside_text(network)) == [part]
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "takes"),
+    [
+        (
+            {"model_type": "inkling_mm_model", "text_config": {"eos_token_id": 1}},
+            ["text_config", "eos_token_id"],
+            False,
+        ),
+        ({"model_type": "inkling_text", "eos_token_id": 1}, ["eos_token_id"], False),
+        ({"model_type": "qwen2_5_vl", "text_config": {"eos_token_id": 1}}, ["text_config", "eos_token_id"], True),
+        ({"model_type": "llama", "eos_token_id": 1}, ["eos_token_id"], True),
+        ({"model_type": "of no library", "eos_token_id": 1}, ["eos_token_id"], True),
+    ],
+)
+def test_several_ends_are_named_where_the_configuration_takes_them(config, where, takes):
+    from functools import reduce
+
+    from latxa_cli.model_files import name_ends
+
+    name_ends(config, [1, 6])
+    assert reduce(dict.__getitem__, where, config) == ([1, 6] if takes else 1)
