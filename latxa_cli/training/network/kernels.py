@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,7 +48,12 @@ def use_kernels(model: PreTrainedModel, setting: str, device: torch.device) -> s
 
 
 def _compile_layers(model: PreTrainedModel) -> None:
-    """Compile each layer by itself, which takes the time of one since they are alike."""
+    """Compile each layer by itself, which takes the time of one since they are alike.
+
+    What torch cannot compile of a layer, such as experts on a CPU, it computes as without; it would warn at length.
+    """
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "Error detected in GeneratedBackward")
     names = set(getattr(model, "_no_split_modules", None) or ())
     for module in model.modules():
         if type(module).__name__ in names:
