@@ -213,3 +213,16 @@ def test_several_ends_are_named_where_the_configuration_takes_them(config, where
 
     name_ends(config, [1, 6])
     assert reduce(dict.__getitem__, where, config) == ([1, 6] if takes else 1)
+
+
+def test_tokens_are_added_where_the_embeddings_of_each_layer_have_fewer_rows():
+    """Those of Gemma 3n, which say nothing of pictures."""
+    from random_models import random_model
+
+    from latxa_cli.models.embeddings import add_rows
+
+    sizes = {"global_head_dim": 32, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 290}
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "head_dim": 16, "sliding_window": 16}
+    model = random_model("gemma4_text", **sizes, **layers)
+    add_rows(model, 300, [(5, 6)], start="mean", seed=0)
+    assert len(model.get_input_embeddings().weight) > 300
