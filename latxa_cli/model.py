@@ -193,7 +193,9 @@ def load_model(
         network.to(place)
     except torch.cuda.OutOfMemoryError:
         raise LatxaError(f"`{model}` does not fit the memory of `{place}`", hint="another `--device`?") from None
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except (
+        OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ImportError, SafetensorError,
+    ) as error:  # fmt: skip
         raise cannot_load(model, "weights", error) from None
     if missing := sorted(report["missing_keys"]):  # the library would fill them with random numbers
         hint = "is the copy complete, and `config.json` that of these weights?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from latxa_cli.stream.errors import LatxaError
+from latxa_cli.stream.errors import LatxaError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,13 +40,15 @@ def add_rows(
 
     before, end = count_rows(model), first + len(parts)
     if (head := model.get_output_embeddings()) is not None and (own := len(cast("Tensor", head.weight))) != before:
-        kind = model.config.model_type
-        raise LatxaError(f"a `{kind}` takes no more tokens: its input has {before} rows, and its output {own}")
+        raise _takes_none(model, f"its input has {before} rows, and its output {own}")
     known = [len(table) for table in _tables(model)]
     if end > before:
         multiple = min(MULTIPLE, before & -before)
         # Without transformers' own initial rows, which are random and which the loop below would overwrite.
-        model.resize_token_embeddings(-(-end // multiple) * multiple, mean_resizing=False)
+        try:
+            model.resize_token_embeddings(-(-end // multiple) * multiple, mean_resizing=False)
+        except (AttributeError, NotImplementedError) as error:  # transformers cannot, as of xLSTM
+            raise _takes_none(model, first_line(error)) from None
         _check_all_grew(model, before)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -71,8 +73,11 @@ def _check_all_grew(model: PreTrainedModel, before: int) -> None:
         expected = type(model)(model.config).state_dict()
     for name, value in expected.items():
         if name in now and now[name].shape != value.shape:
-            kind = model.config.model_type
-            raise LatxaError(f"a `{kind}` takes no more tokens: `{name}` too has a row for each of its {before}")
+            raise _takes_none(model, f"`{name}` too has a row for each of its {before}")
+
+
+def _takes_none(model: PreTrainedModel, reason: str) -> LatxaError:
+    return LatxaError(f"a `{model.config.model_type}` takes no more tokens: {reason}")
 
 
 def count_rows(model: PreTrainedModel) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -187,16 +188,18 @@ def _unheard(_: str) -> None:
 
 
 def _prove(trainer: loop.Trainer, processes: Processes) -> isolation.Proof:
-    """Return what `isolation.choose` finds; raises LatxaError as it does, and where a model cannot be shared out."""
+    """Return what `isolation.choose` finds; raises LatxaError as it does, or where a model cannot compute."""
     try:
         return isolation.choose(trainer.network, trainer.rows, trainer.config.packing, processes)
-    except (IndexError, RuntimeError) as error:
-        if not trainer.config.shares_weights or isinstance(error, torch.OutOfMemoryError):
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        found_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+        if found_in.is_relative_to(Path(__file__).parents[1]) or isinstance(error, torch.OutOfMemoryError):
             raise
-        # Its code reads weights of a module from outside (Gemma 4), where DeepSpeed has not gathered them.
-        kind = trainer.model.config.model_type
+        shared = trainer.config.shares_weights  # DeepSpeed gathers none that code reads from another module (Gemma 4)
+        what = "does not compute" + " with weights that are shared out" * shared
         raise LatxaError(
-            f"`{kind}` does not compute with weights that are shared out: {first_line(error)}", hint="`zero_stage = 2`"
+            f"`{trainer.model.config.model_type}` {what}: {first_line(error)}",
+            hint="`zero_stage = 2`" if shared else "is its `config.json` whole?",
         ) from None
 
 

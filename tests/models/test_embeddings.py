@@ -161,3 +161,12 @@ def test_a_model_with_more_rows_of_tokens_takes_none() -> None:
     )  # fmt: skip
     with pytest.raises(LatxaError, match=r"a `deepseek_v4` takes no more tokens: `\S*tid2eid` .* each of its 40"):
         add_rows(DeepseekV4ForCausalLM(config), 40, [(1, 2)], start="mean", seed=0)
+
+
+def test_a_model_that_transformers_cannot_make_larger_takes_none() -> None:
+    """It looks in xLSTM for a part of another name."""
+    from transformers import xLSTMConfig, xLSTMForCausalLM
+
+    model = xLSTMForCausalLM(xLSTMConfig(vocab_size=40, hidden_size=16, embedding_dim=16, num_heads=2, num_blocks=1))
+    with pytest.raises(LatxaError, match="a `xlstm` takes no more tokens: "):
+        add_rows(model, 40, [(1, 2)], start="mean", seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -262,6 +263,19 @@ def test_each_target_of_adapters_is_a_layer(kind, targets, hint):
     with pytest.raises(UsageError, match=f"no layer that is trained is called `{targets[-1]}`") as error:
         parameters.choose(random_model(kind), TrainConfig(lora_rank=2, lora_targets=targets))
     assert hint in error.value.hint
+
+
+def test_a_model_whose_own_code_fails_is_one_line(rows, tokenizer, tmp_path):
+    from latxa_cli.training import session, trial
+
+    start = files_of(random_model("gemma2", head_dim=16), tokenizer, tmp_path / "start")
+    settings = json.loads((tmp_path / "start" / "config.json").read_text())
+    (tmp_path / "start" / "config.json").write_text(json.dumps(settings | {"sliding_window": None}))
+    config = TrainConfig(sequence_length=64, max_steps=1)
+    loaded = session.load(start, config, device="cpu", threads=1)
+    with pytest.raises(LatxaError, match="`gemma2` does not compute: Could not find a `sliding_window`") as error:
+        trial.cost(loaded, rows, config, tmp_path / "out")
+    assert "config.json" in error.value.hint
 
 
 def test_an_adapted_head_is_trained(rows):
