@@ -18,6 +18,7 @@ IN_SCRIPTS = (
     "नमस्ते दुनिया", "สวัสดี", "你好，世界", "안녕 하세요",
 )  # fmt: skip
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)  # what transformers raises for a file
 RULES = ("normalizer", "pre_tokenizer", "decoder")  # of a tokenizer, as its file names them
 
 
@@ -42,10 +43,7 @@ def _named_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
             model, trust_remote_code=trust_remote_code, local_files_only=is_local(model)
         )
     except Exception as error:  # tokenizers raises a bare `Exception` for a file that it cannot read
-        if (
-            not isinstance(error, (OSError, ValueError, KeyError, TypeError, ImportError))
-            and type(error) is not Exception
-        ):
+        if not isinstance(error, UNREADABLE) and type(error) is not Exception:
             raise
         raise cannot_load(model, "tokenizer", error) from None
 
@@ -67,7 +65,7 @@ def _better_by_file(model: str, named: Any) -> Any:
 
     try:
         by_file = PreTrainedTokenizerFast.from_pretrained(model, local_files_only=True)  # the cache has it by now
-    except (OSError, ValueError, KeyError, TypeError):  # there is no such file
+    except UNREADABLE:  # there is no such file
         return None
     texts = [*IN_SCRIPTS, "  a  b", "".join(f"{token}a\n{token} b" for token in by_file.get_added_vocab())]
     if all(_ids(named, text) == _ids(by_file, text) for text in texts):

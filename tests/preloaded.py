@@ -151,6 +151,8 @@ class Call(subprocess.Popen[bytes]):
         return self.returncode
 
     def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None and self._call and self._call.fileno() < 0:
+            self.returncode = -signal.SIGKILL  # a failed test dropped it, and `subprocess` asks for it ever after
         if self.returncode is None and self._call:
             if not select.select([self._call], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)

@@ -269,10 +269,12 @@ def test_budgets_beyond_what_there_is_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("in_file", [True, False])
 def test_where_nothing_is_scored_no_criterion_is_missed(in_file: bool, tmp_path: Path) -> None:
-    """That no record has a score at all, the counts of rejects say."""
+    """It is said where there is no file of scores that could have some."""
     file = str(write(tmp_path / "scores", [{"id": "1", "scores": {}}])) if in_file else None
     options = {"criterion": "accuracy", "scores": file}
-    assert told(tmp_path, {"docs": documents("1")}, InputFlags(minimum=["docs=1"]), **options) == []
+    found = told(tmp_path, {"docs": documents("1")}, InputFlags(minimum=["docs=1"]), **options)
+    without = "`--minimum`: the records of `docs` have no `metadata.scores`; `--scores` takes a file of them"
+    assert found == ([] if in_file else [without])
 
 
 @pytest.mark.parametrize("in_file", [True, False])
