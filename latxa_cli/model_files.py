@@ -60,7 +60,7 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Pa
     """
     from transformers import GenerationConfig
 
-    cast(model, dtype)
+    to_dtype(model, dtype)
     generation, model.generation_config = model.generation_config, GenerationConfig()  # which needs no check
     part = directory / IN_MEMORY
     shutil.rmtree(part, ignore_errors=True)
@@ -82,7 +82,7 @@ def export(model: Any, tokenizer: Any, directory: Path, *, dtype: str, start: Pa
         synchronise(directory)
 
 
-def cast(model: Any, dtype: str) -> None:
+def to_dtype(model: Any, dtype: str) -> None:
     """Turn the weights of a model into `dtype`; numbers of other kinds stay, as the complex angles of Llama 4."""
     import torch
 

@@ -20,7 +20,7 @@ from latxa_cli.stream.records import CALL_FIELDS, PICTURES, Record, calls_of, lo
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 CALLS = "tool_calls"
 OF_RECORDS = ("tools", "functions", "documents")
-# Fields without which a conversation means something else, and that no template of texts is given, as `PICTURES`.
+# As `PICTURES`, fields without which a conversation means something else, and that no template of texts is given.
 UNFINISHED = ("prefix", "partial")  # an answer that is to be continued
 OTHERS_OF_RECORDS = (*PICTURES, "chat_template_kwargs")
 SPOKEN = frozenset((*THOUGHTS, CALLS, *OF_RECORDS, "refusal"))  # what may not be left out

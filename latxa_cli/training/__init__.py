@@ -2,7 +2,7 @@
 
 - `config`: the settings.
 - `data`: records to rows. `tokenised` marks tokens, `packing` fills rows, `rows` stores them; `prepare` wires them.
-- `session`: a whole run, from loading over the proof and the training to the export.
+- `session`: a whole run, from loading over the proof and the training to the export; `trial` is its dry run.
 - `plan`: the rows and the learning rate of each step, a function of the seed.
 - `loop`: the steps, with their checkpoints and validations.
 - `network`: the forward pass. `isolation` proves that packed texts do not see each other.

@@ -183,10 +183,6 @@ def prepare(
     return ready
 
 
-def _unheard(_: str) -> None:
-    """Take a line that another process says."""
-
-
 def _prove(trainer: loop.Trainer, processes: Processes) -> isolation.Proof:
     """Return what `isolation.choose` finds; raises LatxaError as it does, or where a model cannot compute."""
     try:
@@ -196,7 +192,7 @@ def _prove(trainer: loop.Trainer, processes: Processes) -> isolation.Proof:
         if found_in.is_relative_to(Path(__file__).parents[1]) or isinstance(error, torch.OutOfMemoryError):
             raise
         shared = trainer.config.shares_weights  # DeepSpeed gathers none that code reads from another module (Gemma 4)
-        what = "does not compute" + " with weights that are shared out" * shared
+        what = "does not compute" + (" with weights that are shared out" if shared else "")
         raise LatxaError(
             f"`{trainer.model.config.model_type}` {what}: {first_line(error)}",
             hint="`zero_stage = 2`" if shared else "is its `config.json` whole?",
@@ -240,7 +236,7 @@ def run(
     try:
         with _reporting_interruption(processes, directory, listeners.warn), processes.reporting():
             with alike(processes.launch):
-                warn = listeners.warn if processes.is_first else _unheard
+                warn = listeners.warn if processes.is_first else lambda _: None
                 ready = prepare(loaded, rows, config, directory, resume=resume, warn=warn)
                 trainer, done = ready.trainer, ready.done
                 if ready.begun:

@@ -33,8 +33,7 @@ from latxa_cli.model import (
     write_settings,
     writing,
 )  # fmt: skip
-from latxa_cli.model_files import IN_MEMORY
-from latxa_cli.model_files import cast as cast_network
+from latxa_cli.model_files import IN_MEMORY, text_part, to_dtype
 from latxa_cli.stream.errors import LatxaError
 from latxa_cli.stream.records import JsonObject
 from latxa_cli.stream.writer import make_directory, write_file
@@ -260,7 +259,7 @@ def _through_memory(sources: ExportSources, directory: Path, shard_bytes: int) -
             for block in trained.blocks(name, parameters[name].clone(), parameters[name].dtype):
                 flat[place : place + block.numel()] = block.view(-1)
                 place += block.numel()
-    cast_network(network, sources.dtype)
+    to_dtype(network, sources.dtype)
     network.generation_config = GenerationConfig()  # transformers would check that of the run, which is copied anyway
     part = directory / IN_MEMORY
     with writing(directory):
@@ -288,8 +287,7 @@ def _configuration(saved: SavedCheckpoint, dtype: str) -> JsonObject:
         if isinstance(part, dict) and (part is config or {"dtype", "torch_dtype"} & part.keys()):
             part.pop("torch_dtype", None)
             part["dtype"] = dtype
-    text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
-    text["use_cache"] = True  # training may have left False, with which generation is slow
+    text_part(config)["use_cache"] = True  # training may have left False, with which generation is slow
     return config
 
 

@@ -47,8 +47,10 @@ def whole_parts(model: PreTrainedModel, names: Sequence[str]) -> list[str]:
     """Return the modules that hold nothing but parameters of `names`, and together all of them."""
     others = {name for name, _ in model.named_parameters()} - set(names)
     shared = {".".join(parts[:end]) for parts in (name.split(".") for name in others) for end in range(len(parts))}
-    pieces = [name.split(".") for name in names]
-    found = (
-        next((".".join(p[:end]) for end in range(1, len(p)) if ".".join(p[:end]) not in shared), "") for p in pieces
-    )
-    return list(dict.fromkeys(part or ".".join(p) for part, p in zip(found, pieces, strict=True)))
+
+    def part_of(name: str) -> str:
+        steps = name.split(".")
+        around = (".".join(steps[:end]) for end in range(1, len(steps) + 1))
+        return next(part for part in around if part not in shared)
+
+    return list(dict.fromkeys(map(part_of, names)))
